@@ -1,0 +1,37 @@
+"""kdsearch: which distilled student should I ship?
+
+A search over distillation methods and their hyperparameters. The names below are the public API:
+
+- :func:`load_spec` reads a search-space file.
+- :func:`run_study` runs it and returns a :class:`Study`, whose ``front`` and ``trials`` are pandas
+  data frames.
+- :func:`load_student` rebuilds a distilled student from its two files.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kdsearch.api import run_study
+    from kdsearch.export.student import Student, load_student
+    from kdsearch.search.study import Study
+    from kdsearch.spec.load import load_spec
+
+_HOMES = {
+    "load_spec": "kdsearch.spec.load",
+    "run_study": "kdsearch.api",
+    "Study": "kdsearch.search.study",
+    "load_student": "kdsearch.export.student",
+    "Student": "kdsearch.export.student",
+}
+
+__all__ = ["Student", "Study", "load_spec", "load_student", "run_study"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: torch, Ray and MLflow take seconds."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'kdsearch' has no attribute '{name}'")

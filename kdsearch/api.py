@@ -1,0 +1,86 @@
+"""The parts put together: run a study with its records, figures and exports."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+
+from kdsearch.errors import KdsearchError
+from kdsearch.export.report import write_students, write_tables
+from kdsearch.search.directory import StudyDirectory
+from kdsearch.search.events import Observer, Observers
+from kdsearch.search.plan import make_plan
+from kdsearch.search.study import Study, StudyRun, ray_session
+from kdsearch.spec.study import StudySpec
+from kdsearch.tracking.figures import write_figures
+from kdsearch.tracking.recorder import Recorder
+from kdsearch.tracking.store import open_store
+
+
+def run_study(
+    spec: StudySpec,
+    *,
+    resume: bool = False,
+    address: str | None = None,
+    observers: Sequence[Observer] = (),
+) -> Study:
+    """Run a whole study: teacher, search, finalists, report.
+
+    Args:
+        spec: The study, from :func:`kdsearch.load_spec`.
+        resume: Go on with a study that was interrupted, or that is to have more trials.
+        address: Address of a Ray cluster; absent: ``RAY_ADDRESS``, else this machine.
+        observers: Told of everything that happens, beside the MLflow recorder.
+
+    Returns:
+        The finished study; ``.front`` and ``.trials`` are pandas data frames.
+
+    Raises:
+        UserError: The study cannot be run as asked; nothing was written.
+        RunError: Something broke on the way; ``resume`` goes on from there.
+
+    Example:
+        >>> import kdsearch  # doctest: +SKIP
+        >>> spec = kdsearch.load_spec("search_spaces/digits.yaml")  # doctest: +SKIP
+        >>> study = kdsearch.run_study(spec)  # doctest: +SKIP
+        >>> study.front[["method", "parameters", "test_accuracy"]]  # doctest: +SKIP
+    """
+    quieten()
+    directory = StudyDirectory.of(spec)
+    directory.check(spec, resume)
+    plan = make_plan(spec)
+    recorder = Recorder(open_store(spec.tracking))
+    watching = Observers([recorder, *observers])
+    with ray_session(spec, address):
+        directory.create(spec)
+        directory.update(
+            state="running", data={"name": plan.data.name, "fingerprint": plan.data.fingerprint}
+        )
+        study = Study(directory)
+        watching.study_started(study)
+        try:
+            study = StudyRun(plan, watching).run()
+            directory.update(phase="report")
+            write_tables(study)
+            write_figures(study)
+            write_students(study, plan.data)
+        except BaseException as error:
+            state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            reason = str(error) if isinstance(error, KdsearchError) else repr(error)
+            directory.update(state=state, reason=reason)
+            watching.study_stopped(study, state, reason)
+            raise
+        directory.update(state="finished", phase="done")
+        watching.study_finished(study)
+    return study
+
+
+def quieten() -> None:
+    """Keep other libraries' chatter off the user's terminal; warnings and errors still show."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    for name in ("alembic", "mlflow", "ray", "ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.ERROR)

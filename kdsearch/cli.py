@@ -1,0 +1,233 @@
+"""The command line: ``kdsearch run``, ``validate``, ``front``, ``methods``, ``models``, …
+
+Exit codes: 0 done, 1 failed, 2 usage or spec, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from kdsearch.errors import KdsearchError
+
+app = typer.Typer(
+    name="kdsearch",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Search distillation methods and their hyperparameters: which distilled student should I "
+    "ship?",
+    epilog="Examples:\n\n"
+    "kdsearch run search_spaces/digits.yaml\n\n"
+    "kdsearch run search_spaces/digits.yaml --dry-run --set search.trials=10\n\n"
+    "kdsearch front studies/digits\n\n"
+    "kdsearch ui studies/digits",
+)
+
+Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="The search-space file (YAML).")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a value, such as search.trials=10."),
+]
+StudyFolder = Annotated[
+    Path, typer.Argument(metavar="STUDY", help="The study's folder, such as studies/digits.")
+]
+
+
+def _console(stderr: bool = False) -> Console:
+    console = Console(stderr=stderr)
+    # a pipe has no width: give tables the room they need instead of folding them to 80 columns
+    return console if console.is_terminal else Console(stderr=stderr, width=160)
+
+
+@app.command(
+    epilog="Examples:\n\nkdsearch run search_spaces/digits.yaml\n\n"
+    "kdsearch run search_spaces/digits.yaml --set search.trials=20 --set study.name=quick\n\n"
+    "kdsearch run search_spaces/digits.yaml --resume"
+)
+def run(
+    spec: Spec,
+    overrides: Sets = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check all, print samples and cost, train nothing.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a study that was cut off or extended.")
+    ] = False,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster to run on; default: RAY_ADDRESS, else here.")
+    ] = None,
+) -> None:
+    """Run a study: teacher, search, finalists, report."""
+    from kdsearch.spec.load import load_spec
+
+    loaded = load_spec(spec, overrides or [])
+    if dry_run:
+        _dry_run(loaded)
+        return
+    from kdsearch.api import run_study
+    from kdsearch.display import Display
+
+    console = _console()
+    study = run_study(loaded, resume=resume, address=address, observers=[Display(console)])
+    _print_front(console, study)
+
+
+def _dry_run(spec: Any) -> None:
+    from kdsearch.api import quieten
+    from kdsearch.display import duration
+    from kdsearch.render import samples_view
+    from kdsearch.search.estimate import estimate_cost, sample_trials
+    from kdsearch.search.plan import make_plan
+    from kdsearch.spec.load import dump_spec
+
+    quieten()
+    console = _console()
+    plan = make_plan(spec)
+    console.print(dump_spec(spec), markup=False, highlight=False)
+    samples = sample_trials(plan, 6)
+    console.print(samples_view(samples))
+    cost = estimate_cost(plan, samples)
+    console.print(
+        f"\ncost on this machine, from a few measured steps: teacher {duration(cost.teacher)}, "
+        f"search {duration(cost.search)}, finalists at most {duration(cost.finalists)}; in all "
+        f"about {duration(cost.total)} and the start of Ray; nothing was trained or written",
+        highlight=False,
+    )
+
+
+@app.command(epilog="Example: kdsearch validate search_spaces/digits.yaml")
+def validate(spec: Spec, overrides: Sets = None) -> None:
+    """Check a search-space file with its data and models; train nothing."""
+    from kdsearch.search.plan import make_plan
+    from kdsearch.spec.load import load_spec
+
+    plan = make_plan(load_spec(spec, overrides or []))
+    data = plan.data
+    _console().print(
+        f"{spec}: sound; {data.name}: {len(data.train)} training, {len(data.validation)} "
+        f"validation, {len(data.test)} test samples of {'×'.join(map(str, data.image_shape))}, "
+        f"{len(data.classes)} classes; {len(plan.space.methods)} methods, "
+        f"{len(plan.space.students)} student families",
+        highlight=False,
+    )
+
+
+@app.command(epilog="Example: kdsearch front studies/digits")
+def front(
+    study: StudyFolder,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
+) -> None:
+    """Print the front of a study."""
+    from kdsearch.search.study import Study
+
+    opened = Study.open(study)
+    if as_json:
+        import json
+
+        from kdsearch.export.report import rows
+
+        print(json.dumps(rows(opened.front), indent=1))
+        return
+    _print_front(_console(), opened)
+
+
+def _print_front(console: Console, study: Any) -> None:
+    from kdsearch.render import front_note, front_view
+
+    table = study.front
+    if not len(table):
+        console.print("no trial has ended well yet, so there is no front", highlight=False)
+        return
+    console.print(front_view(table, f"front of {study.spec.study.name}"))
+    console.print(front_note(table), style="dim", highlight=False)
+    console.print(f"report: {study.directory.path}", highlight=False)
+
+
+@app.command(epilog="Examples:\n\nkdsearch methods\n\nkdsearch methods dkd")
+def methods(
+    name: Annotated[str | None, typer.Argument(help="One method, in full.")] = None,
+) -> None:
+    """List the distillation methods."""
+    from kdsearch.methods import parse_label
+    from kdsearch.render import method_view, methods_view
+
+    if name is None:
+        _console().print(methods_view())
+        return
+    for method in parse_label(name):
+        _console().print(method_view(method), markup=False, highlight=False)
+
+
+@app.command(epilog="Example: kdsearch models")
+def models() -> None:
+    """List the model families."""
+    from kdsearch.render import models_view
+
+    _console().print(models_view())
+
+
+@app.command(epilog="Example: kdsearch ui studies/digits --port 5001")
+def ui(
+    study: StudyFolder,
+    port: Annotated[int, typer.Option(help="Port of the page.", min=1, max=65535)] = 5000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Open MLflow's UI on the study's store."""
+    from kdsearch.search.study import Study
+    from kdsearch.tracking.ui import serve_ui
+
+    sys.exit(serve_ui(Study.open(study), host, port))
+
+
+@app.command(
+    epilog="Example: kdsearch submit search_spaces/cifar100.yaml --address http://127.0.0.1:8265 "
+    "--set study.directory=/shared/studies --set tracking.uri=http://mlflow:5000"
+)
+def submit(
+    spec: Spec,
+    address: Annotated[str, typer.Option(help="Address of the cluster's job server.")],
+    overrides: Sets = None,
+    follow: Annotated[
+        bool, typer.Option("--follow/--no-follow", help="Print the job's log until it ends.")
+    ] = True,
+) -> None:
+    """Run a study as a job on a Ray cluster."""
+    from kdsearch.cluster.submit import submit_study
+
+    sys.exit(submit_study(spec, overrides or [], address, follow))
+
+
+def main() -> None:
+    """Run the command line; the program's entry point."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app(standalone_mode=True)
+    except KdsearchError as error:
+        _console(stderr=True).print(
+            f"kdsearch: {error}", markup=False, highlight=False, soft_wrap=True
+        )
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _say_interrupted()
+        sys.exit(130)
+
+
+def _say_interrupted() -> None:
+    words = [word for word in sys.argv[1:] if word != "--resume"]
+    line = "kdsearch: interrupted"
+    if words[:1] == ["run"]:
+        line += f"; go on with: kdsearch {shlex.join([*words, '--resume'])}"
+    print(line, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Picture files to tensors, many at a time."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from kdsearch.errors import DataError
+
+_BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+"""What Pillow lets through when a file is torn or is no picture."""
+
+_DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+"""Modes of more than 8 bits a channel, which Pillow would clip instead of scaling."""
+
+_FILES_A_TASK = 64
+
+
+def decode(files: Sequence[Path], image_size: int | None, like: Path) -> Tensor:
+    """Decode picture files to RGB.
+
+    A picture is turned upright as its EXIF tag says. With ``image_size`` its shorter side is
+    resized to that (bilinear, antialiased) and the centre square is cut out.
+
+    Args:
+        files: JPEG, PNG, BMP or WebP files.
+        image_size: Side in pixels, or ``None`` to keep the size that all pictures have.
+        like: The picture whose size all must have.
+
+    Returns:
+        uint8 [N, 3, H, W].
+
+    Raises:
+        DataError: A broken file, more than 8 bits a channel, or sizes that differ where no
+            ``image_size`` is given.
+    """
+    height, width = decoded_sides(like, image_size)
+    images = torch.empty((len(files), 3, height, width), dtype=torch.uint8)
+    channels_last = images.numpy().transpose(0, 2, 3, 1)
+
+    def fill(start: int) -> None:
+        for place in range(start, min(start + _FILES_A_TASK, len(files))):
+            picture = _decode_one(files[place], image_size)
+            if picture.shape[:2] != (height, width):
+                raise DataError(
+                    f"{files[place]} is {picture.shape[0]}×{picture.shape[1]} and {like} is "
+                    f"{height}×{width} pixels; set data.image_size"
+                )
+            channels_last[place] = picture
+
+    with ThreadPoolExecutor() as pool:
+        # Taking every result is what raises the first error; the tasks not begun are dropped.
+        for _ in pool.map(fill, range(0, len(files), _FILES_A_TASK)):
+            pass
+    return images
+
+
+def decoded_sides(file: Path, image_size: int | None) -> tuple[int, int]:
+    """(height, width) that a file will have once decoded."""
+    height, width, _ = _decode_one(file, image_size).shape
+    return height, width
+
+
+def _decode_one(file: Path, image_size: int | None) -> np.ndarray:
+    """One picture as uint8 [H, W, 3]."""
+    try:
+        with Image.open(file) as opened:
+            deep = opened.mode in _DEEP_MODES
+            picture = ImageOps.exif_transpose(opened).convert("RGB")
+    except _BROKEN as error:
+        raise DataError(f"{file} cannot be decoded ({error}); replace or remove it") from error
+    if deep:
+        raise DataError(f"{file} has more than 8 bits a channel; convert it to 8")
+    return np.asarray(picture if image_size is None else _resize(picture, image_size))
+
+
+def _resize(picture: Image.Image, size: int) -> Image.Image:
+    from torchvision.transforms import functional
+
+    # Pillow's bilinear filter always antialiases.
+    return functional.center_crop(functional.resize(picture, [size]), [size, size])

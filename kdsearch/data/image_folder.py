@@ -1,0 +1,95 @@
+"""A folder of pictures for each class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kdsearch.data.decode import decode, decoded_sides
+from kdsearch.data.memory import check_memory
+from kdsearch.data.raw import RawData
+from kdsearch.data.root import required_root
+from kdsearch.errors import DataError
+from kdsearch.spec.sections import DataSection
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+"""Files that count as pictures, in lower or upper case; others are passed over."""
+
+Listing = tuple[list[Path], list[int], tuple[str, ...]]
+"""Files, the label of each, and the class names."""
+
+
+def load_image_folder(section: DataSection) -> RawData:
+    """Read ``root/train/CLASS/...`` and ``root/test/CLASS/...``, or ``root/CLASS/...`` alone.
+
+    Classes are the folders' names in alphabetical order; their pictures may lie in folders of
+    their own below. Names that begin with a dot are passed over.
+
+    Raises:
+        DataError: No root, one of train/ and test/ without the other, fewer than two classes, a
+            class without pictures, classes that differ between train/ and test/, or pictures that
+            :func:`kdsearch.data.decode.decode` refuses.
+    """
+    root = required_root(section)
+    train, test = root / "train", root / "test"
+    if train.is_dir() != test.is_dir():
+        present, absent = ("train", "test") if train.is_dir() else ("test", "train")
+        raise DataError(
+            f"{root} has {present}/ but no {absent}/; add it, or set data.root to one folder of "
+            "class folders to have the test drawn from it"
+        )
+    if train.is_dir():
+        return _load_halves(section, root, _list(train), _list(test))
+    files, labels, classes = _list(root)
+    check_memory(len(files), *decoded_sides(files[0], section.image_size), str(root))
+    return RawData(decode(files, section.image_size, files[0]), labels, classes=classes)
+
+
+def _load_halves(section: DataSection, root: Path, train: Listing, test: Listing) -> RawData:
+    (train_files, train_labels, classes), (test_files, test_labels, test_classes) = train, test
+    if classes != test_classes:
+        odd = min(set(classes) ^ set(test_classes))
+        raise DataError(
+            f"{root}/train and {root}/test have different classes ('{odd}' is in one alone); "
+            "give both the same class folders"
+        )
+    first, size = train_files[0], section.image_size
+    check_memory(len(train_files) + len(test_files), *decoded_sides(first, size), str(root))
+    return RawData(
+        decode(train_files, size, first),
+        train_labels,
+        decode(test_files, size, first),
+        test_labels,
+        classes,
+    )
+
+
+def _list(folder: Path) -> Listing:
+    # Imported late: a worker that is handed its data set never pays for the import.
+    from torchvision.datasets.folder import make_dataset
+
+    classes = tuple(
+        sorted(
+            entry.name
+            for entry in folder.iterdir()
+            if entry.is_dir() and not entry.name.startswith(".")
+        )
+    )
+    if len(classes) < 2:
+        raise DataError(
+            f"{folder} holds {len(classes)} class folders; it needs one for each of at least two "
+            "classes"
+        )
+    try:
+        found = make_dataset(
+            str(folder), {name: label for label, name in enumerate(classes)}, extensions=SUFFIXES
+        )
+    except FileNotFoundError as error:
+        raise DataError(f"{folder}: {error}; add pictures or remove the folder") from None
+    shown = [(Path(name), label) for name, label in found if not _hidden(Path(name), folder)]
+    if not shown:
+        raise DataError(f"{folder} holds hidden pictures alone; rename them without a leading dot")
+    return [file for file, _ in shown], [label for _, label in shown], classes
+
+
+def _hidden(file: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(folder).parts)

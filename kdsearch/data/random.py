@@ -1,0 +1,64 @@
+"""Random numbers as a pure function of named integers, bit-equal on every device."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+_GOLDEN = 0x9E3779B97F4A7C15
+_MIX_1 = 0xBF58476D1CE4E5B9
+_MIX_2 = 0x94D049BB133111EB
+
+
+def derive(seed: int, *names: str | int) -> int:
+    """A seed in [0, 2**31) for the stream that ``names`` name, from one study seed."""
+    text = "/".join([str(seed), *(str(name) for name in names)])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+def _signed(value: int) -> int:
+    value &= 0xFFFFFFFFFFFFFFFF
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def _shift_right(x: Tensor, bits: int) -> Tensor:
+    """Logical right shift; PyTorch's own is arithmetic on int64."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def splitmix64(x: Tensor) -> Tensor:
+    """The SplitMix64 finaliser of int64 values taken as unsigned (Steele, Lea & Flood 2014)."""
+    x = x + _signed(_GOLDEN)
+    x = (x ^ _shift_right(x, 30)) * _signed(_MIX_1)
+    x = (x ^ _shift_right(x, 27)) * _signed(_MIX_2)
+    return x ^ _shift_right(x, 31)
+
+
+def random_bits(seed: int, epoch: int, index: Tensor, draw: int) -> Tensor:
+    """63 random bits [B] of each sample index [B], as non-negative int64.
+
+    Args:
+        seed: Seed of the stream.
+        epoch: Epoch the view belongs to.
+        index: [B] int64 sample indices.
+        draw: Which of the sample's draws this is.
+    """
+    key = derive(seed, epoch, draw)
+    return _shift_right(splitmix64(splitmix64(index) ^ _signed(key * _GOLDEN)), 1)
+
+
+def uniform(seed: int, epoch: int, index: Tensor, draw: int) -> Tensor:
+    """Uniform float32 [B] in [0, 1): 24 random bits a value, exact on every device."""
+    return (random_bits(seed, epoch, index, draw) >> 39).to(torch.float32) * 2.0**-24
+
+
+def randint(seed: int, epoch: int, index: Tensor, draw: int, high: int) -> Tensor:
+    """Integers [B] in [0, high); the bias for a small ``high`` is below high / 2**63."""
+    return random_bits(seed, epoch, index, draw) % high
+
+
+def epoch_order(seed: int, epoch: int, size: int) -> Tensor:
+    """The order [size] in which an epoch visits its samples."""
+    return torch.argsort(random_bits(seed, epoch, torch.arange(size), draw=-1), stable=True)

@@ -1,0 +1,212 @@
+"""What a person sees of a running study: a live panel on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from kdsearch.search.events import Observer
+from kdsearch.search.front import pareto_front
+from kdsearch.search.record import TrialRecord
+from kdsearch.search.study import Study
+from kdsearch.training.teacher_store import StoredTeacher
+
+FRONT_ROWS = 12
+
+
+class Progress:
+    """Counts of one phase, and the time it has left.
+
+    Args:
+        phase: ``search`` or ``finalists``.
+        total: Trainings in all.
+        done: Trainings ended before this run.
+        at_a_time: Trainings at a time.
+    """
+
+    def __init__(self, phase: str, total: int, done: int, at_a_time: int) -> None:
+        self.phase, self.total, self.at_a_time = phase, total, at_a_time
+        self.complete = done
+        self.failed = 0
+        self.running: dict[int, TrialRecord] = {}
+        self._seconds: list[float] = []
+        self._start = time.monotonic()
+
+    def ended(self, record: TrialRecord) -> None:
+        """Count a training that has ended."""
+        self.running.pop(record.number, None)
+        self.complete += record.status == "complete"
+        self.failed += record.status == "failed"
+        self._seconds.append(time.monotonic() - self._start)
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that the phase still takes at the pace so far; ``None`` before two have ended."""
+        if len(self._seconds) < 2:
+            return None
+        pace = self._seconds[-1] / len(self._seconds)
+        return pace * (self.total - self.complete - self.failed)
+
+    def line(self) -> str:
+        """Counts and time left in one line."""
+        left = self.left
+        tail = "" if left is None else f", about {duration(left)} left"
+        return (
+            f"{self.phase}: {self.complete} of {self.total} complete, {len(self.running)} running, "
+            f"{self.failed} failed{tail}"
+        )
+
+
+class Display(Observer):
+    """Follows a study on a console.
+
+    Args:
+        console: Where to show it; a terminal gets a live panel, anything else plain lines.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._size = "parameters"
+        self._at_a_time = 1
+        self._records: list[TrialRecord] = []
+        self._progress: Progress | None = None
+        self._teacher: tuple[int, float] | None = None
+        self._start = time.monotonic()
+
+    def study_started(self, study: Study) -> None:
+        self._size = study.size
+        self._at_a_time = study.spec.resources.concurrent
+        self._say(f"study {study.spec.study.name} in {study.directory.path}")
+
+    def teacher_started(self, epochs: int) -> None:
+        self._teacher = (epochs, time.monotonic())
+        self._say(f"teacher: training for {epochs} epochs")
+        self._show()
+
+    def teacher_epoch(self, report: dict[str, float]) -> None:
+        if self._teacher is None:
+            return
+        epochs, start = self._teacher
+        spent = time.monotonic() - start
+        left = spent / report["epoch"] * (epochs - report["epoch"])
+        line = (
+            f"teacher: epoch {report['epoch']:.0f} of {epochs}, validation accuracy "
+            f"{report['accuracy']:.2%}, about {duration(left)} left"
+        )
+        if self._live:
+            self._live.update(Text(line))
+        elif report["epoch"] % max(1, epochs // 10) == 0:
+            self._console.print(line, highlight=False)
+
+    def teacher_ready(self, teacher: StoredTeacher, trained: bool) -> None:
+        self._hide()
+        history = teacher.facts.get("history")
+        scored = f", validation accuracy {history[-1]['accuracy']:.2%}" if history else ""
+        how = "trained" if trained else f"found at {teacher.weights}, not trained again"
+        self._say(f"teacher: {how}{scored}")
+
+    def phase_started(self, phase: str, total: int, finished: Sequence[TrialRecord]) -> None:
+        self._hide()
+        self._progress = Progress(phase, total, len(finished), self._at_a_time)
+        if phase == "search":
+            self._records = list(finished)
+        self._say(f"{phase}: {total} trainings" + (f", {len(finished)} done" if finished else ""))
+        self._show()
+
+    def trial_started(self, record: TrialRecord) -> None:
+        self._running(record)
+
+    def trial_epoch(self, record: TrialRecord) -> None:
+        self._running(record)
+
+    def trial_ended(self, record: TrialRecord) -> None:
+        assert self._progress is not None
+        self._progress.ended(record)
+        if record.phase == "search":
+            self._records.append(record)
+        if self._live is None:
+            self._say(f"{self._result(record)} ({self._progress.line()})")
+        elif record.status == "failed":
+            self._live.console.print(self._result(record), highlight=False)
+        self._refresh()
+
+    def study_finished(self, study: Study) -> None:
+        self._hide()
+        self._say(f"finished in {duration(time.monotonic() - self._start)}")
+
+    def study_stopped(self, study: Study, state: str, reason: str) -> None:
+        self._hide()
+
+    def _running(self, record: TrialRecord) -> None:
+        assert self._progress is not None
+        self._progress.running[record.number] = record
+        self._refresh()
+
+    def _result(self, record: TrialRecord) -> str:
+        name = f"trial {record.number} {record.task.method.label}"
+        if record.accuracy is None:
+            return f"{name} failed: {record.reason}"
+        size = f"{record.size(self._size):,} {self._size}"
+        return f"{name}: {size}, validation accuracy {record.accuracy:.2%}"
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False)
+
+    def _show(self) -> None:
+        if self._console.is_terminal and self._live is None:
+            self._live = Live(
+                console=self._console, refresh_per_second=4, transient=True, redirect_stderr=False
+            )
+            self._live.start()
+            self._refresh()
+
+    def _hide(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _refresh(self) -> None:
+        if self._live is not None and self._progress is not None:
+            self._live.update(self._panel(self._progress))
+
+    def _panel(self, progress: Progress) -> RenderableType:
+        parts: list[RenderableType] = [Text(progress.line(), style="bold")]
+        for number, record in sorted(progress.running.items()):
+            epochs = record.task.training.epochs
+            parts.append(
+                Text(
+                    f"  running {number}: {record.task.method.label}, {record.size(self._size):,} "
+                    f"{self._size}, epoch {len(record.epochs)}/{epochs}",
+                    style="dim",
+                )
+            )
+        if progress.phase == "search":
+            parts.append(self._front())
+        return Group(*parts)
+
+    def _front(self) -> Table:
+        table = Table(title="front so far (validation)", title_justify="left", box=None)
+        for name, justify in ((self._size, "right"), ("accuracy", "right"), ("method", "left")):
+            table.add_column(name, justify=justify)  # type: ignore[arg-type]
+        members = pareto_front(self._records, self._size)
+        for record in members[-FRONT_ROWS:]:
+            table.add_row(
+                f"{record.size(self._size):,}", f"{record.accuracy:.2%}", record.task.method.label
+            )
+        return table
+
+
+def duration(seconds: float) -> str:
+    """A length of time in words: ``42 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    whole = round(max(seconds, 0))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,110 @@
+"""Every error that kdsearch raises on purpose.
+
+::
+
+    KdsearchError
+    ├── UserError               what the user asked for cannot be done; exit code 2
+    │   ├── SpecError           the search-space file, with file, line and column
+    │   ├── DataError           a data set is missing or is not what it should be
+    │   ├── ModelError          an architecture that cannot be built
+    │   ├── MethodError         a distillation method that cannot work as asked
+    │   ├── CheckpointError     a file of weights is missing or belongs to another model
+    │   ├── StudyError          a study's directory: exists already, is missing, is of another spec
+    │   └── MissingExtraError   an optional dependency is not installed
+    └── RunError                what was asked for is sound but broke; exit code 1
+        ├── DivergedError       a training's loss is not finite
+        ├── TeacherError        the teacher's training failed
+        ├── StoreError          the MLflow store cannot be reached
+        └── ClusterError        the Ray cluster or its job server cannot be reached
+
+Each message is one sentence that says what is wrong and what to do. The command line prints it
+without a traceback and leaves with ``exit_code``.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class KdsearchError(Exception):
+    """Base of every error raised on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UserError(KdsearchError):
+    """The user can mend this: the request itself cannot be carried out."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class SpecError(UserError):
+    """A search-space file that cannot be used.
+
+    Args:
+        message: What is wrong and what to do.
+        file: The file's name as the user gave it.
+        line: 1-based line, where known.
+        column: 1-based column, where known.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        file: str | None = None,
+        line: int | None = None,
+        column: int | None = None,
+    ) -> None:
+        place = ":".join(str(part) for part in (file, line, column) if part is not None)
+        super().__init__(f"{place}: {message}" if place else message)
+        self.message = message
+        self.file = file
+        self.line = line
+        self.column = column
+
+    def __reduce__(self) -> tuple[type, tuple]:
+        return type(self), (self.message, self.file, self.line, self.column)
+
+
+class DataError(UserError):
+    """A data set is missing or is not what it should be."""
+
+
+class ModelError(UserError):
+    """An architecture that cannot be built as asked."""
+
+
+class MethodError(UserError):
+    """A distillation method that cannot work as asked."""
+
+
+class CheckpointError(UserError):
+    """A file of weights is missing, torn, or belongs to another model."""
+
+
+class StudyError(UserError):
+    """A study's directory exists already, is missing, or belongs to another spec."""
+
+
+class MissingExtraError(UserError):
+    """An optional dependency is not installed; the message holds the command that installs it."""
+
+
+class RunError(KdsearchError):
+    """What was asked for is sound, but it broke on the way."""
+
+
+class DivergedError(RunError):
+    """A training's loss is not finite."""
+
+
+class TeacherError(RunError):
+    """The teacher's training failed."""
+
+
+class StoreError(RunError):
+    """The MLflow store cannot be reached or refuses what it is given."""
+
+
+class ClusterError(RunError):
+    """The Ray cluster, or its job server, cannot be reached."""

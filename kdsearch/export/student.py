@@ -1,0 +1,138 @@
+"""A finalist as shipped: weights as safetensors and a JSON that rebuilds the network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kdsearch.data import Dataset
+from kdsearch.errors import CheckpointError
+from kdsearch.files import checksum, write_atomically
+from kdsearch.models import Network, build_network
+from kdsearch.search.finalists import Finalist
+from kdsearch.spec.concrete import ModelConfig
+from kdsearch.training.weights import load_weights
+
+FORMAT = 1
+
+
+class Student(nn.Module):
+    """A distilled network that takes pictures as they are and knows its classes.
+
+    Args:
+        network: The trained network, in eval mode.
+        facts: The content of ``student.json``.
+
+    Attributes:
+        classes: Name of each class.
+        facts: Method, sizes, scores and everything else that ``student.json`` holds.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: Network, facts: dict[str, Any]) -> None:
+        super().__init__()
+        self.network = network
+        self.facts = facts
+        self.classes: tuple[str, ...] = tuple(facts["classes"])
+        shape = (1, -1, 1, 1)
+        self.register_buffer("mean", torch.tensor(facts["mean"]).view(shape), persistent=False)
+        self.register_buffer("std", torch.tensor(facts["std"]).view(shape), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [B, K] of uint8 pictures [B, C, H, W], or of float pictures in [0, 1]."""
+        scaled = images.float() / 255 if images.dtype == torch.uint8 else images
+        return self.network((scaled - self.mean) / self.std)
+
+    def predict(self, images: Tensor) -> list[str]:
+        """The name of the likeliest class of each picture [B, C, H, W]."""
+        with torch.no_grad():
+            return [self.classes[index] for index in self(images).argmax(dim=1).tolist()]
+
+
+def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path) -> Path:
+    """Write a finalist's shipped training as ``student.safetensors`` and ``student.json``.
+
+    Args:
+        finalist: The finalist; its ``shipped`` training must not be ``None``.
+        data: The data set, for the class names and the normalisation.
+        weights: The safetensors file of the shipped training.
+        folder: Where to write; made if absent.
+    """
+    run = finalist.shipped
+    assert run is not None
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / "student.safetensors"
+    shutil.copyfile(weights, target)
+    test, gain = finalist.test_accuracy, finalist.gain
+    facts = {
+        "format": FORMAT,
+        "model": run.task.model.model_dump(mode="json"),
+        "image_shape": list(data.image_shape),
+        "classes": list(data.classes),
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "sha256": checksum(target),
+        "trial": finalist.trial.number,
+        "method": run.task.method.model_dump(mode="json"),
+        "training": run.task.training.model_dump(mode="json"),
+        "seed": run.task.seed,
+        "parameters": run.parameter_count,
+        "macs": run.macs,
+        "bytes": run.bytes,
+        "validation_accuracy": run.accuracy,
+        "test_accuracy": run.test["accuracy"] if run.test else None,
+        "test_accuracy_over_seeds": {
+            "mean": test.mean,
+            "ci95": _number(test.half_width),
+            "seeds": test.count,
+        },
+        "gain_over_undistilled": {"mean": _number(gain.mean), "ci95": _number(gain.half_width)},
+        "data": {"name": data.name, "fingerprint": data.fingerprint},
+    }
+    path = folder / "student.json"
+    write_atomically(path, json.dumps(facts, indent=1).encode())
+    return path
+
+
+def load_student(path: str | Path) -> Student:
+    """Rebuild a student from its folder, or from the ``student.json`` in it.
+
+    Example:
+        >>> student = load_student("studies/digits/students/trial-0012")  # doctest: +SKIP
+        >>> student.predict(images)  # uint8 [B, 1, 8, 8]  # doctest: +SKIP
+
+    Raises:
+        CheckpointError: The files are missing, torn, or do not belong together.
+        ModelError: The student is of a family that is not installed here.
+    """
+    given = Path(path)
+    file = given / "student.json" if given.is_dir() else given
+    try:
+        facts = json.loads(file.read_text())
+        model = ModelConfig(**facts["model"])
+        weights = file.with_name("student.safetensors")
+        sound = checksum(weights) == facts["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"no student can be read from {path} ({error}); give a folder that holds student.json "
+            "and student.safetensors"
+        ) from None
+    if not sound:
+        raise CheckpointError(
+            f"{weights} is not the file that {file} describes; copy both again from the study"
+        )
+    network = build_network(model, tuple(facts["image_shape"]), len(facts["classes"]))
+    load_weights(network, weights, "the student")
+    return Student(network.eval(), facts).eval()
+
+
+def _number(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if value != value else value

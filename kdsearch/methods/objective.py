@@ -1,0 +1,109 @@
+"""What a training minimises: the weighted cross-entropy plus the weighted distillation terms."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from kdsearch.errors import MethodError
+from kdsearch.methods.base import Method
+from kdsearch.methods.inputs import full_precision
+from kdsearch.methods.registry import CE_WEIGHT, check_value, parse_label
+from kdsearch.methods.targets import Targets
+from kdsearch.models.signals import Signal, Signals, SignalShapes
+from kdsearch.spec.concrete import MethodConfig
+
+
+class Objective(nn.Module):
+    """The loss of one training, with every learnable helper of its terms registered.
+
+    Args:
+        config: The objective with every value decided.
+        student: Shapes of the student's signals.
+        teacher: Shapes of the teacher's; may be ``None`` where there are no terms.
+        label_smoothing: Share of the target spread over the classes, in the cross-entropy alone.
+
+    Attributes:
+        config: As given.
+        terms: The methods by name; their parameters are to be optimised and kept in the training
+            checkpoint, and are no part of the exported student.
+
+    Raises:
+        MethodError: A label or a value that is not possible, terms that are not those of the
+            label, a method that does not fit the pair, terms without a teacher, or nothing to
+            minimise.
+    """
+
+    def __init__(
+        self,
+        config: MethodConfig,
+        student: SignalShapes,
+        teacher: SignalShapes | None,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.label_smoothing = label_smoothing
+        self.terms = nn.ModuleDict()
+        methods = _checked(config)
+        for method, term in zip(methods, config.terms, strict=True):
+            if teacher is None:
+                raise MethodError(f"the method '{config.label}' needs a teacher; give one")
+            self.terms[term.name] = method(student, teacher, **term.hyperparameters)
+
+    @property
+    def signals(self) -> frozenset[Signal]:
+        """Exactly what the terms read of both networks; empty for the undistilled baseline."""
+        return frozenset(
+            signal for term in self.terms.values() for signal in cast(Method, term).signals
+        )
+
+    def forward(
+        self, student: Signals, teacher: Signals | None, targets: Targets, progress: float
+    ) -> dict[str, Tensor]:
+        """Scalars by name: the weighted parts, and ``"loss"``, their sum.
+
+        The cross-entropy is ``"ce"``, absent where its weight is 0. A method's part is
+        ``"method.part"`` (``"dkd.tckd"``), or the method's name alone where the part bears it
+        (``"kd"``). Everything is computed in full precision, also under autocast.
+
+        Args:
+            student: The student's signals; the logits are always read.
+            teacher: The teacher's signals; may be ``None`` where there are no terms.
+            targets: The labels of the batch.
+            progress: Share of the training that is done, in [0, 1].
+        """
+        assert student.logits is not None, "the student's logits were not observed"
+        with torch.autocast(student.logits.device.type, enabled=False):
+            parts: dict[str, Tensor] = {}
+            if self.config.ce_weight > 0:
+                ce = targets.cross_entropy(full_precision(student.logits), self.label_smoothing)
+                parts["ce"] = self.config.ce_weight * ce
+            for name, term in self.terms.items():
+                assert teacher is not None, f"{name} needs the teacher's signals"
+                weight = cast(Method, term).values["weight"]
+                for part, value in term(student, teacher, targets, progress).items():
+                    parts[name if part == name else f"{name}.{part}"] = weight * value
+            return {**parts, "loss": torch.stack(list(parts.values())).sum()}
+
+
+def _checked(config: MethodConfig) -> tuple[type[Method], ...]:
+    """The methods of a configuration that can be trained with."""
+    methods = parse_label(config.label)
+    given = [term.name for term in config.terms]
+    if given != [method.name for method in methods]:
+        raise MethodError(
+            f"the label '{config.label}' does not name the terms {given}; "
+            "build the configuration with method_config"
+        )
+    if config.ce_weight == 0 and not methods:
+        raise MethodError(
+            f"'{config.label}' with {CE_WEIGHT} 0 leaves nothing to minimise; set it above 0"
+        )
+    for method, term in zip(methods, config.terms, strict=True):
+        for name, value in term.hyperparameters.items():
+            if name in method.hyperparameters:
+                check_value(method.name, name, method.hyperparameters[name], value)
+    return methods

@@ -1,0 +1,21 @@
+"""Networks, teachers and students alike: families with width and depth knobs, the signals that
+distillation reads of them, and their sizes."""
+
+from kdsearch.models.family import Family
+from kdsearch.models.network import Network
+from kdsearch.models.registry import FAMILIES, build_network
+from kdsearch.models.signals import Signal, Signals, SignalShapes
+from kdsearch.models.size import Size, measure, measure_config
+
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "Network",
+    "Signal",
+    "SignalShapes",
+    "Signals",
+    "Size",
+    "build_network",
+    "measure",
+    "measure_config",
+]

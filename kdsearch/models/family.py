@@ -1,0 +1,84 @@
+"""What a model family states about itself, and the width rule that all families share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from kdsearch.errors import ModelError
+from kdsearch.models.network import ImageShape, Network
+from kdsearch.spec.concrete import ModelConfig
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of network with its width and depth knobs.
+
+    Attributes:
+        name: What the spec calls it.
+        about: One line on what it is.
+        width: What the width multiplies.
+        depth: What the depth counts and which values are valid.
+        default_depth: The depth when none is given; ``None`` where there is no depth to choose.
+        depths: The valid depths; empty where there is no depth to choose.
+        smallest_side: The shortest side, in pixels, of a picture that the family takes.
+        build: Makes the network from its configuration, the (channels, height, width) of a
+            picture and the number of classes; :func:`~kdsearch.models.build_network` has checked
+            the depth and the picture by then.
+    """
+
+    name: str
+    about: str
+    width: str
+    depth: str
+    default_depth: int | None
+    depths: Sequence[int]
+    smallest_side: int
+    build: Callable[[ModelConfig, ImageShape, int], Network]
+
+    def check(self, config: ModelConfig, image_shape: ImageShape) -> None:
+        """Refuse a depth or a picture that the family cannot take.
+
+        Raises:
+            ModelError: With the nearest valid depths, or the smallest side.
+        """
+        self._check_depth(config.depth)
+        _, height, width = image_shape
+        if min(height, width) < self.smallest_side:
+            raise ModelError(
+                f"{self.name} cannot take pictures of {height}×{width} pixels; "
+                f"each side must be at least {self.smallest_side}, or choose the family mlp"
+            )
+
+    def _check_depth(self, depth: int | None) -> None:
+        if depth is None or depth in self.depths:
+            return
+        if not self.depths:
+            raise ModelError(f"{self.name} has no depth to choose; leave depth out")
+        nearest = sorted(sorted(self.depths, key=lambda valid: abs(valid - depth))[:2])
+        raise ModelError(
+            f"{self.name} has no depth {depth}; the nearest valid depths are "
+            f"{' and '.join(str(valid) for valid in nearest)} ({self.depth})"
+        )
+
+
+def scaled(config: ModelConfig, bases: Sequence[int]) -> tuple[int, ...]:
+    """Channel counts after the width multiplier: base × width, rounded half up.
+
+    Args:
+        config: The network's width, and the family's name for the message.
+        bases: Channel counts at width 1.
+
+    Raises:
+        ModelError: A layer would be empty; the message gives the smallest width that works.
+    """
+    counts = tuple(math.floor(base * config.width + 0.5) for base in bases)
+    if min(counts) < 1:
+        # Rounded up, so that the width in the message does work.
+        smallest = math.ceil(0.5 / min(bases) * 1e5) / 1e5
+        raise ModelError(
+            f"{config.family} at width {config.width:g} would have a layer without channels; "
+            f"the smallest width that works is {smallest:g}"
+        )
+    return counts

@@ -1,0 +1,64 @@
+"""The one interface of every network, teacher or student."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+
+import torch
+from torch import Tensor, nn
+
+from kdsearch.models.signals import Signal, Signals, SignalShapes
+
+ImageShape = tuple[int, int, int]
+"""(channels, height, width) of one picture."""
+
+
+class Network(nn.Module, ABC):
+    """A classifier of pictures whose inner answers can be observed.
+
+    Args:
+        image_shape: (channels, height, width) of the pictures.
+        classes: Number of classes.
+    """
+
+    def __init__(self, image_shape: ImageShape, classes: int) -> None:
+        super().__init__()
+        self.image_shape = image_shape
+        self.classes = classes
+
+    @abstractmethod
+    def trace(self, images: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """Logits [B, K], embedding [B, D] and stage maps [B, C, H, W] of pictures [B, C, H, W]."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [B, K] of normalised pictures [B, C, H, W]."""
+        return self.trace(images)[0]
+
+    def observe(self, images: Tensor, wanted: Collection[Signal]) -> Signals:
+        """The logits and exactly the other signals that are wanted."""
+        logits, embedding, features = self.trace(images)
+        return Signals(
+            logits=logits,
+            embedding=embedding if Signal.EMBEDDING in wanted else None,
+            features=features if Signal.FEATURES in wanted else (),
+            attention=tuple(stage.pow(2).mean(dim=1) for stage in features)
+            if Signal.ATTENTION in wanted
+            else (),
+        )
+
+    def signal_shapes(self) -> SignalShapes:
+        """Shapes of the signals, found by one forward pass of two pictures in eval mode."""
+        device = next(self.parameters()).device
+        was_training = self.training
+        self.eval()
+        with torch.no_grad():
+            logits, embedding, features = self.trace(
+                torch.zeros(2, *self.image_shape, device=device)
+            )
+        self.train(was_training)
+        return SignalShapes(
+            classes=logits.shape[1],
+            embedding=embedding.shape[1],
+            features=tuple((f.shape[1], f.shape[2], f.shape[3]) for f in features),
+        )

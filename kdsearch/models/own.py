@@ -1,0 +1,85 @@
+"""The user's own networks: ``module:function`` in the spec."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from kdsearch.errors import ModelError
+from kdsearch.models.dry_run import first_line
+from kdsearch.models.network import ImageShape, Network
+from kdsearch.models.tapped import TappedNetwork
+from kdsearch.spec.concrete import ModelConfig
+from kdsearch.spec.names import suggest
+
+
+def is_own(family: str) -> bool:
+    """Whether a family in the spec names a function of the user's."""
+    return ":" in family
+
+
+def build_own(config: ModelConfig, image_shape: ImageShape, classes: int) -> Network:
+    """What the user's function returns, as a network.
+
+    The function is called with the keyword arguments ``image_shape``, ``classes``, ``width``,
+    and ``depth`` when the spec gives one. It returns a :class:`~kdsearch.models.Network`, or any
+    module from pictures [B, C, H, W] to logits [B, K], which is then wrapped.
+
+    Raises:
+        ModelError: The function is not there, fails, or returns something else.
+    """
+    function = _find(config.family)
+    arguments: dict[str, Any] = {
+        "image_shape": image_shape,
+        "classes": classes,
+        "width": config.width,
+    }
+    if config.depth is not None:
+        arguments["depth"] = config.depth
+    try:
+        made = function(**arguments)
+    except Exception as error:
+        raise ModelError(
+            f"{config.family} failed on {', '.join(f'{k}={v}' for k, v in arguments.items())} "
+            f"({first_line(error)}); mend the function"
+        ) from error
+    return _as_network(made, config.family, image_shape, classes)
+
+
+def _find(family: str) -> Callable[..., Any]:
+    module_name, _, function_name = family.partition(":")
+    if not module_name or not function_name:
+        raise ModelError(f"'{family}' is not a model; write it as module:function")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise ModelError(
+            f"cannot import '{module_name}' of {family} ({first_line(error)}); "
+            "put its folder on PYTHONPATH, or mend it"
+        ) from error
+    function = getattr(module, function_name, None)
+    if callable(function):
+        return function
+    public = [name for name, value in vars(module).items() if callable(value) and name[0] != "_"]
+    raise ModelError(
+        f"'{module_name}' has no function '{function_name}'; {suggest(function_name, public)}"
+    )
+
+
+def _as_network(made: Any, family: str, image_shape: ImageShape, classes: int) -> Network:
+    if not isinstance(made, nn.Module):
+        raise ModelError(
+            f"{family} returned a {type(made).__name__}; return a torch.nn.Module that maps "
+            "pictures to logits"
+        )
+    if not isinstance(made, Network):
+        return TappedNetwork(made, family, image_shape, classes)
+    if (tuple(made.image_shape), made.classes) != (tuple(image_shape), classes):
+        raise ModelError(
+            f"{family} returned a network for pictures {made.image_shape} and {made.classes} "
+            f"classes; make it for {image_shape} and {classes}"
+        )
+    return made

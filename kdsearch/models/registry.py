@@ -1,0 +1,68 @@
+"""From a model's configuration to the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from kdsearch.errors import ModelError
+from kdsearch.models import (
+    convnet,
+    mlp,
+    mobilenet_v2,
+    resnet,
+    shufflenet_v2,
+    vgg,
+    wide_resnet,
+)
+from kdsearch.models.family import Family
+from kdsearch.models.network import ImageShape, Network
+from kdsearch.models.own import build_own, is_own
+from kdsearch.models.torchvision_models import PREFIX, build_torchvision
+from kdsearch.models.torchvision_models import names as torchvision_names
+from kdsearch.spec.concrete import ModelConfig
+from kdsearch.spec.names import suggest
+
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {
+        part.FAMILY.name: part.FAMILY
+        for part in (resnet, wide_resnet, vgg, mobilenet_v2, shufflenet_v2, convnet, mlp)
+    }
+)
+"""kdsearch's own families by name, all in the form for small pictures such as CIFAR's: they
+shrink a map only where it stays at least 2×2. For large pictures take ``torchvision/NAME``."""
+
+
+def build_network(config: ModelConfig, image_shape: ImageShape, classes: int) -> Network:
+    """The network that a configuration describes, with random weights from torch's generator.
+
+    Args:
+        config: A family of :data:`FAMILIES`, ``torchvision/NAME``, or ``module:function``, with
+            its width and depth.
+        image_shape: (channels, height, width) of the pictures.
+        classes: Number of classes.
+
+    Raises:
+        ModelError: Unknown family, a depth or width that it cannot have, or pictures that it
+            does not take.
+    """
+    if len(image_shape) != 3 or min(image_shape) < 1 or classes < 2:
+        raise ModelError(
+            f"no network for pictures {image_shape} and {classes} classes; give (channels, "
+            "height, width) of at least 1 each, and at least 2 classes"
+        )
+    if is_own(config.family):
+        return build_own(config, image_shape, classes)
+    if config.family.startswith(PREFIX):
+        return build_torchvision(config, image_shape, classes)
+    family = FAMILIES.get(config.family)
+    if family is None:
+        raise ModelError(f"unknown model family '{config.family}'; {_hint(config.family)}")
+    family.check(config, image_shape)
+    return family.build(config, image_shape, classes)
+
+
+def _hint(wrong: str) -> str:
+    if PREFIX + wrong in torchvision_names():
+        return f"did you mean '{PREFIX}{wrong}'?"
+    return suggest(wrong, FAMILIES)

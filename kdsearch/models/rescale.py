@@ -1,0 +1,185 @@
+"""A width knob for models that have none: every layer rebuilt with more or fewer channels.
+
+Each layer's outputs are scaled by one rule, so that equal counts stay equal and residual sums
+fit. Its inputs are those that arrive in a forward pass, so that concatenations, splits and
+flattened maps fit too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import singledispatch
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from kdsearch.errors import ModelError
+from kdsearch.models.dry_run import blank_pictures, evaluating, first_line
+from kdsearch.models.network import ImageShape
+from kdsearch.models.staged import initialise_convolutions
+from kdsearch.models.taps import find_taps
+
+_RESIZABLE = (nn.Conv2d, nn.Linear, _BatchNorm, nn.LayerNorm, nn.GroupNorm)
+_DIVISOR = 8
+
+Scale = Callable[[int], int]
+
+
+def rescale(
+    model: nn.Module, width: float, image_shape: ImageShape, classes: int, label: str
+) -> None:
+    """Resize, in place, every layer of a model on the meta device.
+
+    Outputs become channels × width, rounded to a multiple of 8 and of every grouped convolution's
+    channels per group, which stay as they are while the number of groups scales (depthwise
+    convolutions stay depthwise). The classifier keeps its outputs. Parameters stay on the meta
+    device, without values.
+
+    Args:
+        model: A classifier of [B, C, H, W] pictures.
+        width: Multiplier of the channel counts.
+        image_shape: (channels, height, width) of the pictures.
+        classes: Number of classes.
+        label: What messages call the model.
+
+    Raises:
+        ModelError: The model holds parameters outside of plain layers, or does not fit together
+            at this width.
+    """
+    _check_layers(model, width, label)
+    classifier = find_taps(model, label, image_shape, classes).classifier.module
+    last = model.get_submodule(classifier)
+    scale = _scale_rule(model, width)
+    todo = {layer for layer in model.modules() if isinstance(layer, _RESIZABLE)}
+
+    def before(layer: nn.Module, args: tuple[Tensor, ...]) -> None:
+        if layer in todo:
+            todo.remove(layer)
+            _resize(layer, args[0], _keep if layer is last else scale)
+
+    handles = [layer.register_forward_pre_hook(before) for layer in todo]
+    try:
+        with evaluating(model):
+            model(blank_pictures(model, image_shape, count=2))
+    except Exception as error:
+        reason = f"its layers do not fit together ({first_line(error)})"
+        raise _no_width(label, width, reason) from error
+    finally:
+        for handle in handles:
+            handle.remove()
+    if todo:
+        raise _no_width(label, width, "some of its layers take no part in a forward pass")
+
+
+def set_picture_channels(model: nn.Module, channels: int) -> None:
+    """Give the first convolution another number of picture channels, with new weights.
+
+    Args:
+        model: A classifier whose first convolution takes three channels; another count is kept.
+        channels: Channels of the pictures.
+    """
+    first = next(layer for layer in model.modules() if isinstance(layer, nn.Conv2d))
+    if first.in_channels == channels:
+        return
+    first.in_channels = channels
+    outputs, _, *kernel = first.weight.shape
+    first.weight = nn.Parameter(first.weight.new_empty(outputs, channels, *kernel))
+    initialise_convolutions(first)
+
+
+def initialise(model: nn.Module) -> None:
+    """Give every layer its usual first values: He's by fan-out for convolutions, as torchvision's
+    own models of this kind do, and PyTorch's defaults for all others."""
+    for layer in model.modules():
+        if isinstance(layer, (nn.Linear, _BatchNorm, nn.LayerNorm, nn.GroupNorm)):
+            layer.reset_parameters()
+    initialise_convolutions(model)
+
+
+def _check_layers(model: nn.Module, width: float, label: str) -> None:
+    for part in model.modules():
+        own = [name for name, _ in part.named_parameters(recurse=False)]
+        own += [name for name, _ in part.named_buffers(recurse=False)]
+        if own and not isinstance(part, _RESIZABLE):
+            raise _no_width(label, width, f"its {type(part).__name__} has a raw '{own[0]}'")
+
+
+def _no_width(label: str, width: float, reason: str) -> ModelError:
+    return ModelError(
+        f"{label} has no width knob at width {width:g}: {reason}; use width 1, a family of "
+        "kdsearch, or a model with a knob such as torchvision/resnet18, torchvision/mobilenet_v2 "
+        "or torchvision/efficientnet_b0"
+    )
+
+
+def _keep(outputs: int) -> int:
+    return outputs
+
+
+def _scale_rule(model: nn.Module, width: float) -> Scale:
+    """The rule from an old channel count to the new one; monotone in the width."""
+    groups = [
+        layer.in_channels // layer.groups
+        for layer in model.modules()
+        if isinstance(layer, nn.Conv2d) and layer.groups > 1
+    ]
+    divisor = math.lcm(_DIVISOR, *groups)
+
+    def scale(outputs: int) -> int:
+        rounded = max(math.floor(outputs * width / divisor + 0.5), 1) * divisor
+        return min(rounded, outputs) if width < 1 else max(rounded, outputs)
+
+    return scale
+
+
+@singledispatch
+def _resize(layer: Any, _inputs: Tensor, _scale: Scale) -> None:
+    """Resize one layer to the inputs that arrive and to scaled outputs."""
+    raise TypeError(f"{type(layer).__name__} is not a resizable layer")
+
+
+@_resize.register
+def _(layer: nn.Conv2d, inputs: Tensor, scale: Scale) -> None:
+    if layer.groups > 1:
+        layer.groups = inputs.shape[1] // (layer.in_channels // layer.groups)
+    layer.in_channels = inputs.shape[1]
+    layer.out_channels = scale(layer.out_channels)
+    shape = (layer.out_channels, layer.in_channels // layer.groups, *layer.kernel_size)
+    _renew(layer, shape, (layer.out_channels,))
+
+
+@_resize.register
+def _(layer: nn.Linear, inputs: Tensor, scale: Scale) -> None:
+    layer.in_features = inputs.shape[-1]
+    layer.out_features = scale(layer.out_features)
+    _renew(layer, (layer.out_features, layer.in_features), (layer.out_features,))
+
+
+@_resize.register
+def _(layer: _BatchNorm, inputs: Tensor, _: Scale) -> None:
+    layer.num_features = inputs.shape[1]
+    _renew(layer, (layer.num_features,), (layer.num_features,))
+    if layer.track_running_stats:
+        for name in ("running_mean", "running_var"):
+            setattr(layer, name, getattr(layer, name).new_empty(layer.num_features))
+
+
+@_resize.register
+def _(layer: nn.LayerNorm, inputs: Tensor, _: Scale) -> None:
+    layer.normalized_shape = tuple(inputs.shape[-len(layer.normalized_shape) :])
+    _renew(layer, layer.normalized_shape, layer.normalized_shape)
+
+
+@_resize.register
+def _(layer: nn.GroupNorm, inputs: Tensor, _: Scale) -> None:
+    layer.num_channels = inputs.shape[1]
+    _renew(layer, (layer.num_channels,), (layer.num_channels,))
+
+
+def _renew(layer: nn.Module, weight: tuple[int, ...], bias: tuple[int, ...]) -> None:
+    for name, shape in (("weight", weight), ("bias", bias)):
+        old = getattr(layer, name)
+        if old is not None:
+            setattr(layer, name, nn.Parameter(old.new_empty(shape)))

@@ -1,0 +1,86 @@
+"""How large a network is, known before it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from kdsearch.models.dry_run import blank_pictures, evaluating
+from kdsearch.models.network import ImageShape, Network
+from kdsearch.models.own import is_own
+from kdsearch.models.registry import build_network
+from kdsearch.spec.concrete import ModelConfig
+
+_FLOAT32_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Size:
+    """Three measures of a network.
+
+    Attributes:
+        parameters: Trainable values; shared ones once.
+        macs: Multiply-accumulates of one picture's forward pass in eval mode, in convolutions,
+            linear layers and attention; normalisation, activations and pooling are not counted.
+        bytes: What the state dict takes as stored: four bytes (float32) for every floating-point
+            weight and buffer, and integer buffers (batch normalisation's step counters) as they
+            are; shared tensors once, file headers not counted.
+    """
+
+    parameters: int
+    macs: int
+    bytes: int
+
+
+def measure(network: Network) -> Size:
+    """The size of a network; its mode and its weights stay as they are."""
+    return Size(
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        macs=_macs(network),
+        bytes=_stored_bytes(network),
+    )
+
+
+def measure_config(config: ModelConfig, image_shape: ImageShape, classes: int) -> Size:
+    """The size of the network that a configuration describes, without any weights in memory.
+
+    A ``module:function`` network is built on the processor instead, since the user's code may
+    load weights or compute with them; torch's random generator is left as it was.
+
+    Raises:
+        ModelError: As :func:`~kdsearch.models.build_network`.
+    """
+    device = "cpu" if is_own(config.family) else "meta"
+    with torch.random.fork_rng(devices=[]), torch.device(device):
+        return measure(build_network(config, image_shape, classes))
+
+
+def _macs(network: Network) -> int:
+    picture = blank_pictures(network, network.image_shape, count=1)
+    counter = FlopCounterMode(display=False)
+    with evaluating(network), _countable_attention(), counter:
+        network(picture)
+    return counter.get_total_flops() // 2
+
+
+@contextmanager
+def _countable_attention() -> Iterator[None]:
+    """Attention in parts: the counter does not know PyTorch's fused inference kernel."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
+
+
+def _stored_bytes(network: Network) -> int:
+    tensors = {id(t): t for t in network.state_dict(keep_vars=True).values()}
+    return sum(
+        t.numel() * (_FLOAT32_BYTES if t.is_floating_point() else t.element_size())
+        for t in tensors.values()
+    )

@@ -1,0 +1,83 @@
+"""A network as a chain of stages, and the layers that the convolutional families share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from kdsearch.models.network import ImageShape, Network
+
+SMALLEST_SIDE = 4
+"""Shortest side, in pixels, on which a convolutional family can shrink its maps at least once."""
+
+
+class StagedNetwork(Network):
+    """Stages in a row, global average pooling, and a linear classifier.
+
+    Each stage's output is one stage map; the embedding is the last stage map averaged over its
+    pixels. Convolutions start from He's normal initialisation by fan-out (He et al. 2015).
+
+    Args:
+        image_shape: (channels, height, width) of the pictures.
+        classes: Number of classes.
+        stages: Modules from map to map, the stem being part of the first.
+        embedding: Channels of the last stage.
+    """
+
+    def __init__(
+        self, image_shape: ImageShape, classes: int, stages: Sequence[nn.Module], embedding: int
+    ) -> None:
+        super().__init__(image_shape, classes)
+        self.stages = nn.ModuleList(stages)
+        self.classifier = nn.Linear(embedding, classes)
+        initialise_convolutions(self)
+
+    def trace(self, images: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """Logits [B, K], embedding [B, D] and stage maps [B, C, H, W] of pictures [B, C, H, W]."""
+        features = []
+        maps = images
+        for stage in self.stages:
+            maps = stage(maps)
+            features.append(maps)
+        embedding = maps.mean(dim=(2, 3))
+        return self.classifier(embedding), embedding, tuple(features)
+
+
+def initialise_convolutions(module: nn.Module) -> None:
+    """He's normal initialisation by fan-out for every convolution in ``module``, biases zero."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def usable_strides(image_shape: ImageShape, wanted: Sequence[int]) -> tuple[int, ...]:
+    """The wanted strides, 1 or 2, with each that would shrink a map below 2×2 turned into 1.
+
+    Strided layers here pad so that a side of n pixels becomes ⌈n/2⌉.
+    """
+    side = min(image_shape[1:])
+    strides = []
+    for stride in wanted:
+        usable = stride if side > 2 else 1
+        side = -(-side // usable)
+        strides.append(usable)
+    return tuple(strides)
+
+
+def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    """A convolution without bias that keeps the map's size but for its stride."""
+    return nn.Conv2d(
+        inputs, outputs, kernel, stride=stride, padding=kernel // 2, groups=groups, bias=False
+    )
+
+
+def conv_bn_relu(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
+    """Convolution, batch normalisation, ReLU."""
+    return nn.Sequential(
+        conv(inputs, outputs, kernel, stride, groups), nn.BatchNorm2d(outputs), nn.ReLU()
+    )

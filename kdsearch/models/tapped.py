@@ -1,0 +1,40 @@
+"""Any classifier of pictures as a network: torchvision's models and the user's own."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from kdsearch.models.network import ImageShape, Network
+from kdsearch.models.taps import find_taps, main_logits, read
+
+
+class TappedNetwork(Network):
+    """A module whose signals are read by forward hooks that live for one forward pass.
+
+    :func:`~kdsearch.models.taps.find_taps` says which outputs are the stage maps and what the
+    embedding is. Nothing but the places' names is kept, so the network copies, pickles and trains
+    in parallel as the module does. A module without four-dimensional outputs has no stage maps.
+
+    Args:
+        model: Maps pictures [B, C, H, W] to logits [B, K]; auxiliary outputs may follow.
+        label: What messages call the module.
+        image_shape: (channels, height, width) of the pictures.
+        classes: Number of classes.
+
+    Raises:
+        ModelError: The module does not take such pictures, does not answer with [B, K] logits,
+            or has no classifier that can be told.
+    """
+
+    def __init__(self, model: nn.Module, label: str, image_shape: ImageShape, classes: int) -> None:
+        super().__init__(image_shape, classes)
+        self.taps = find_taps(model, label, image_shape, classes)
+        self.model = model
+
+    def trace(self, images: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """Logits [B, K], embedding [B, D] and stage maps [B, C, H, W] of pictures [B, C, H, W]."""
+        return read(self.model, self.taps, images)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [B, K] of pictures [B, C, H, W], without hooks, as export and serving want it."""
+        return main_logits(self.model(images))

@@ -1,0 +1,97 @@
+"""What a study would cost, measured on a few steps of a few of its trials."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import optuna
+import torch
+
+from kdsearch.data import derive
+from kdsearch.models import build_network, measure_config
+from kdsearch.search.plan import Plan
+from kdsearch.search.proposals import within_limits
+from kdsearch.search.record import TrialRecord, new_record
+from kdsearch.training.task import Task
+from kdsearch.training.teacher import Teacher
+from kdsearch.training.teacher_store import teacher_task
+from kdsearch.training.trainer import Trainer
+
+STEPS = 5
+"""Timed steps of each sample, after one that warms up."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Estimated seconds of each phase on this machine, start-up left out.
+
+    Attributes:
+        teacher: Training the teacher; 0 where a checkpoint is given.
+        search: All trials, several at a time.
+        finalists: Trainings of finalists and baselines, at most.
+    """
+
+    teacher: float
+    search: float
+    finalists: float
+
+    @property
+    def total(self) -> float:
+        """Seconds in all."""
+        return self.teacher + self.search + self.finalists
+
+
+def sample_trials(plan: Plan, count: int) -> list[TrialRecord]:
+    """Random trials of the space within its size limits, with their sizes."""
+    sampler = optuna.samplers.RandomSampler(seed=derive(plan.spec.study.seed, "samples"))
+    study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+    records: list[TrialRecord] = []
+    for number in range(20 * count):
+        trial = study.ask()
+        candidate = plan.space.suggest(trial)
+        size = measure_config(candidate.model, plan.data.image_shape, len(plan.data.classes))
+        record = new_record(number, "search", candidate.task(plan.spec, 0), size, trial.params)
+        if within_limits(record, plan.spec.search):
+            records.append(record)
+        if len(records) == count:
+            break
+    return records
+
+
+def estimate_cost(plan: Plan, samples: list[TrialRecord]) -> Cost:
+    """Time a few steps of the teacher and of each sample, on this process's device.
+
+    The mean over the samples stands for all trials.
+    """
+    spec, data = plan.spec, plan.data
+    device = "cuda" if spec.resources.gpus_per_trial and torch.cuda.is_available() else "cpu"
+    threads = torch.get_num_threads()
+    torch.set_num_threads(spec.resources.cpus_per_trial)
+    try:
+        network = build_network(spec.teacher.model, data.image_shape, len(data.classes))
+        teacher = Teacher(network, device)
+        each = [_seconds(record.task, plan, teacher, device) for record in samples]
+        own = teacher_task(spec)
+        first = 0.0 if plan.given_teacher else _seconds(own, plan, None, device)
+    finally:
+        torch.set_num_threads(threads)
+    mean = sum(each) / len(each) / spec.resources.concurrent
+    last = 2 * spec.finalists.seeds * spec.finalists.max
+    return Cost(first / spec.teacher.workers, mean * spec.search.trials, mean * last)
+
+
+def _seconds(task: Task, plan: Plan, teacher: Teacher | None, device: str) -> float:
+    """Seconds of a whole training, from a few steps and one evaluation of it."""
+    trainer = Trainer(task, plan.data, teacher, device)
+    steps = min(STEPS, trainer.steps_per_epoch)
+    order = torch.arange(len(plan.data.train), device=device)
+    trainer.train_step(order, 0)
+    start = time.perf_counter()
+    for step in range(steps):
+        float(trainer.train_step(order, step))
+    a_step = (time.perf_counter() - start) / steps
+    start = time.perf_counter()
+    trainer.evaluate_validation()
+    evaluation = time.perf_counter() - start
+    return task.training.epochs * (a_step * trainer.steps_per_epoch + evaluation)

@@ -1,0 +1,125 @@
+"""The front's members, trained again with several seeds and scored on the test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from kdsearch.models import Size
+from kdsearch.search.record import TrialRecord, new_record
+from kdsearch.search.space import Candidate
+from kdsearch.spec.study import StudySpec
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds with its 95 % confidence interval.
+
+    Attributes:
+        mean: The mean.
+        half_width: Half the width of Student's t interval; not a number for fewer than two values.
+        count: Number of values.
+    """
+
+    mean: float
+    half_width: float
+    count: int
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Mean and 95 % interval by Student's t, for the few seeds that a study can pay."""
+    count = len(values)
+    if count == 0:
+        return Estimate(float("nan"), float("nan"), 0)
+    if count == 1:
+        return Estimate(float(values[0]), float("nan"), 1)
+    error = float(np.std(values, ddof=1)) / count**0.5
+    return Estimate(float(np.mean(values)), float(stats.t.ppf(0.975, count - 1)) * error, count)
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A member of the validation front with what its seeds scored on the test.
+
+    Attributes:
+        trial: The trial of the search.
+        runs: Its complete trainings, one a seed.
+        baseline: The complete trainings of the same student without a teacher, with those seeds.
+    """
+
+    trial: TrialRecord
+    runs: tuple[TrialRecord, ...]
+    baseline: tuple[TrialRecord, ...]
+
+    @property
+    def test_accuracy(self) -> Estimate:
+        """Test accuracy over the seeds."""
+        return estimate([_test(run) for run in self.runs])
+
+    @property
+    def baseline_accuracy(self) -> Estimate:
+        """Test accuracy of the undistilled baseline over the seeds."""
+        return estimate([_test(run) for run in self.baseline])
+
+    @property
+    def gain(self) -> Estimate:
+        """Gain over the baseline, paired by seed: both start from the same weights and order."""
+        without = {run.task.seed: _test(run) for run in self.baseline}
+        return estimate(
+            [_test(run) - without[run.task.seed] for run in self.runs if run.task.seed in without]
+        )
+
+    @property
+    def shipped(self) -> TrialRecord | None:
+        """The training to ship: the best on validation, so that the test has no say in it."""
+        return max(self.runs, key=lambda run: run.accuracy or 0.0, default=None)
+
+
+def finalist_records(spec: StudySpec, members: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The trainings that judge the members: each with every seed, and each baseline once."""
+    records: dict[str, TrialRecord] = {}
+    for member in members:
+        size = Size(member.parameter_count, member.macs, member.bytes)
+        for task in _tasks(spec, member):
+            if task.key not in records:
+                records[task.key] = new_record(len(records), "finalists", task, size)
+    return list(records.values())
+
+
+def gather(
+    spec: StudySpec, members: Sequence[TrialRecord], ended: Mapping[int, TrialRecord]
+) -> list[Finalist]:
+    """The finalists with their ended trainings."""
+    complete = {record.task.key: record for record in ended.values() if record.test is not None}
+    finalists = []
+    for member in members:
+        tasks = _tasks(spec, member)
+        half = spec.finalists.seeds
+        runs = [complete[task.key] for task in tasks[:half] if task.key in complete]
+        baseline = [complete[task.key] for task in tasks[half:] if task.key in complete]
+        finalists.append(Finalist(member, tuple(runs), tuple(baseline)))
+    return finalists
+
+
+def weights_file(folder: Path, record: TrialRecord) -> Path:
+    """Where the weights of a finalist's training lie."""
+    return folder / f"{record.number}.safetensors"
+
+
+def _tasks(spec: StudySpec, member: TrialRecord) -> list:
+    """The member's trainings by seed, then those of its baseline."""
+    task = member.task
+    candidate = Candidate(task.model, task.method, task.training)
+    seeds = range(1, spec.finalists.seeds + 1)
+    return [
+        each.task(spec, seed) for each in (candidate, candidate.undistilled()) for seed in seeds
+    ]
+
+
+def _test(record: TrialRecord) -> float:
+    assert record.test is not None
+    return record.test["accuracy"]

@@ -1,0 +1,174 @@
+"""Proposals by Optuna, told of outcomes in a fixed order so that a study can be repeated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import optuna
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FixedTrial, TrialState
+
+from kdsearch.data import derive
+from kdsearch.errors import StudyError
+from kdsearch.models import Size, measure_config
+from kdsearch.search.jobs import Jobs, NoMoreJobs
+from kdsearch.search.record import TrialRecord, new_record
+from kdsearch.search.space import Candidate, Space
+from kdsearch.spec.sections import SearchSection
+
+REJECTIONS = 500
+"""Proposals outside the size limits in a row after which the space is taken to hold no other."""
+
+
+def make_sampler(name: str, seed: int) -> BaseSampler:
+    """An Optuna sampler by the name it has in the spec.
+
+    ``tpe`` is the multi-objective tree-structured Parzen estimator (Ozaki et al. 2022), with the
+    parameters of one method modelled jointly; ``nsga2`` is NSGA-II (Deb et al. 2002).
+    """
+    if name == "tpe":
+        return TPESampler(seed=seed, multivariate=True, group=True)
+    if name == "nsga2":
+        return NSGAIISampler(seed=seed, population_size=20)
+    return RandomSampler(seed=seed)
+
+
+def open_optuna_study(path: Path, name: str, size: str) -> optuna.Study:
+    """The Optuna study in a journal file, made if absent; optuna-dashboard reads it too."""
+    study = optuna.create_study(
+        storage=JournalStorage(JournalFileBackend(str(path))),
+        study_name=name,
+        directions=["maximize", "minimize"],
+        load_if_exists=True,
+    )
+    study.set_metric_names(["validation accuracy", f"log10 {size}"])
+    return study
+
+
+class ProposedJobs(Jobs):
+    """Trials proposed by an Optuna sampler.
+
+    Optuna hears of outcomes in the order of the proposals: when it proposes the k-th trial, it
+    knows exactly the outcomes of the trials up to k - ``lag``. Which trial happens to end first
+    then changes nothing, and the same spec and seed propose the same trials at any speed. The price
+    is that a trial may wait for one that was proposed ``lag`` places before it.
+
+    The sampler is seeded afresh for each proposal from the study's seed and the trial's number, so
+    that a study that was cut off goes on exactly as it would have.
+
+    Args:
+        space: What may be proposed.
+        study: The Optuna study; its storage keeps what was proposed.
+        image_shape: (channels, height, width) of the data, for the sizes.
+        classes: Number of classes.
+        finished: Outcomes from before, by trial number.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        study: optuna.Study,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        finished: Mapping[int, TrialRecord],
+    ) -> None:
+        self._space = space
+        self._spec = space.spec
+        self._study = study
+        self._shape, self._classes = image_shape, classes
+        self._outcomes = dict(finished)
+        self._order: list[int] = []
+        self._told = 0
+        self.lag = 2 * self._spec.resources.concurrent
+        self._again = self._take_up()
+
+    def _take_up(self) -> list[TrialRecord]:
+        """Read what was proposed before; trials without an outcome are handed out again."""
+        trials = self._study.get_trials(deepcopy=False)
+        if not trials:
+            for label in self._space.methods:
+                self._study.enqueue_trial(self._space.published(label))
+        again = []
+        for trial in trials:
+            if "proposed" not in trial.user_attrs:
+                if trial.state == TrialState.RUNNING:  # cut off in the middle of its proposal
+                    self._study.tell(trial.number, state=TrialState.FAIL)
+                continue
+            self._order.append(trial.number)
+            if trial.state != TrialState.RUNNING:
+                self._told = len(self._order)
+            elif trial.number not in self._outcomes:
+                candidate = self._space.suggest(FixedTrial(trial.params))
+                again.append(self._record(trial.number, candidate, trial.params))
+        return again
+
+    def next(self) -> TrialRecord | None:
+        if self._again:
+            return self._again.pop(0)
+        if len(self._order) >= self._spec.search.trials:
+            self._tell(len(self._order))
+            raise NoMoreJobs
+        if not self._tell(len(self._order) - self.lag + 1):
+            return None
+        return self._propose()
+
+    def ended(self, record: TrialRecord) -> None:
+        self._outcomes[record.number] = record
+
+    def tell_all(self) -> None:
+        """Tell Optuna every outcome that is there, in order."""
+        self._tell(len(self._order))
+
+    def _tell(self, count: int) -> bool:
+        """Tell the first ``count`` outcomes; whether all of them were there to be told."""
+        while self._told < count:
+            number = self._order[self._told]
+            outcome = self._outcomes.get(number)
+            if outcome is None:
+                return False
+            if outcome.accuracy is None:
+                self._study.tell(number, state=TrialState.FAIL)
+            else:
+                size = math.log10(outcome.size(self._spec.search.size))
+                self._study.tell(number, [outcome.accuracy, size])
+            self._told += 1
+        return True
+
+    def _propose(self) -> TrialRecord:
+        for _ in range(REJECTIONS):
+            number = len(self._study.get_trials(deepcopy=False, states=_ASKED))
+            seed = derive(self._spec.study.seed, "sampler", number)
+            self._study.sampler = make_sampler(self._spec.search.sampler, seed)
+            trial = self._study.ask()
+            candidate = self._space.suggest(trial)
+            record = self._record(trial.number, candidate, trial.params)
+            if within_limits(record, self._spec.search):
+                trial.set_user_attr("proposed", True)
+                self._order.append(trial.number)
+                return record
+            self._study.tell(trial.number, state=TrialState.FAIL)
+        raise StudyError(
+            f"{REJECTIONS} proposals in a row were outside the size limits; raise "
+            "search.max_parameters, max_macs or max_bytes, or search smaller widths"
+        )
+
+    def _record(self, number: int, candidate: Candidate, parameters: dict) -> TrialRecord:
+        size: Size = measure_config(candidate.model, self._shape, self._classes)
+        return new_record(number, "search", candidate.task(self._spec, 0), size, dict(parameters))
+
+
+_ASKED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)
+
+
+def within_limits(record: TrialRecord, search: SearchSection) -> bool:
+    """Whether a student keeps the size limits of the spec."""
+    limits = (
+        (record.parameter_count, search.max_parameters),
+        (record.macs, search.max_macs),
+        (record.bytes, search.max_bytes),
+    )
+    return all(limit is None or value <= limit for value, limit in limits)

@@ -1,0 +1,114 @@
+"""What is known of one training, and the append-only file that keeps it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from kdsearch.models import Size
+from kdsearch.spec.base import Section
+from kdsearch.training.task import Task
+
+Status = Literal["running", "complete", "failed"]
+
+
+class TrialRecord(Section):
+    """One trial of the search, or one training of a finalist or of its baseline."""
+
+    number: int
+    """Number in its phase; in the search, Optuna's trial number."""
+    phase: Literal["search", "finalists"]
+    """Which part of the study it belongs to."""
+    task: Task
+    """What was trained."""
+    parameters: dict[str, Any] = {}
+    """The searched parameters as Optuna names them; empty for finalists."""
+    parameter_count: int
+    """Parameters of the student as shipped."""
+    macs: int
+    """Multiply-accumulates of one picture."""
+    bytes: int
+    """Bytes of the stored weights."""
+    status: Status = "running"
+    """Whether it ran to its end."""
+    reason: str | None = None
+    """Why it failed, in one line."""
+    epochs: tuple[dict[str, float], ...] = ()
+    """A report for each finished epoch (see :class:`~kdsearch.training.trainer.EpochReport`)."""
+    test: dict[str, float] | None = None
+    """Accuracy and nll on the test split; for finalists alone."""
+
+    @property
+    def accuracy(self) -> float | None:
+        """Validation accuracy after the last epoch of a complete training, in [0, 1]."""
+        return self.epochs[-1]["accuracy"] if self.status == "complete" and self.epochs else None
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of its epochs."""
+        return sum(epoch["seconds"] for epoch in self.epochs)
+
+    def size(self, kind: str) -> int:
+        """The size that a study weighs accuracy against: parameters, macs or bytes."""
+        return {"parameters": self.parameter_count, "macs": self.macs, "bytes": self.bytes}[kind]
+
+
+def new_record(
+    number: int,
+    phase: Literal["search", "finalists"],
+    task: Task,
+    size: Size,
+    parameters: dict[str, Any] | None = None,
+) -> TrialRecord:
+    """The record of a training that is about to start."""
+    return TrialRecord(
+        number=number,
+        phase=phase,
+        task=task,
+        parameters=parameters or {},
+        parameter_count=size.parameters,
+        macs=size.macs,
+        bytes=size.bytes,
+    )
+
+
+class Journal:
+    """An append-only file of ended trainings, one JSON object a line.
+
+    A line counts once it is whole: what a crash tore off is left out when the file is read, and
+    overwritten by the next append.
+
+    Args:
+        path: The file; made with the first record.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, record: TrialRecord) -> None:
+        """Write a record so that it survives a crash of the process or the machine."""
+        line = record.model_dump_json() + "\n"
+        with self.path.open("a+b") as file:
+            file.truncate(self._whole_bytes())
+            file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read(self) -> dict[int, TrialRecord]:
+        """The records by number; of two with one number the first, which was told, counts."""
+        records: dict[int, TrialRecord] = {}
+        if self.path.exists():
+            for line in self.path.read_bytes()[: self._whole_bytes()].splitlines():
+                try:
+                    record = TrialRecord.model_validate(json.loads(line))
+                except (ValueError, ValidationError):
+                    continue
+                records.setdefault(record.number, record)
+        return records
+
+    def _whole_bytes(self) -> int:
+        return self.path.read_bytes().rfind(b"\n") + 1

@@ -1,0 +1,204 @@
+"""Run jobs as Ray Tune trials on reused actors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.search import Searcher
+
+from kdsearch.search.events import Observer
+from kdsearch.search.jobs import Jobs, NoMoreJobs
+from kdsearch.search.record import Journal, TrialRecord
+from kdsearch.search.trial import StudentTrial
+from kdsearch.spec.sections import ResourcesSection
+
+
+class Runner:
+    """Runs the trainings of a study, several at a time.
+
+    Args:
+        shared: What every actor holds: packed data and teacher (see :class:`StudentTrial`).
+        resources: Trials at a time, and what each may use.
+        storage: Folder for Ray Tune's own files.
+        observer: Told of every start, epoch and end.
+    """
+
+    def __init__(
+        self,
+        shared: dict[str, Any],
+        resources: ResourcesSection,
+        storage: Path,
+        observer: Observer,
+    ) -> None:
+        self._shared = shared
+        self._resources = resources
+        self._storage = storage
+        self._observer = observer
+
+    def run(self, jobs: Jobs, journal: Journal, name: str, save_folder: Path | None = None) -> None:
+        """Run jobs until there are no more.
+
+        Args:
+            jobs: Where trainings come from; told of each outcome.
+            journal: Takes the record of each training that ends.
+            name: Name of the run below the storage folder.
+            save_folder: Where the weights go; given for finalists, who are scored on the test.
+        """
+        desk = _Desk(jobs, journal, self._observer, save_folder)
+        trainable = tune.with_resources(
+            tune.with_parameters(StudentTrial, shared=self._shared), self._each()
+        )
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=_DeskSearcher(desk),
+                num_samples=-1,
+                max_concurrent_trials=self._resources.concurrent,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name=name,
+                storage_path=str(self._storage.resolve()),
+                verbose=0,
+                callbacks=[_DeskCallback(desk)],
+                failure_config=tune.FailureConfig(max_failures=0),
+            ),
+        )
+        tuner.fit()
+        if desk.fault is not None:
+            raise desk.fault
+
+    def _each(self) -> dict[str, float]:
+        gpus = self._resources.gpus_per_trial
+        return {"CPU": self._resources.cpus_per_trial} | ({"GPU": gpus} if gpus else {})
+
+
+class _Desk:
+    """Keeps the records of the running trainings and hands jobs out and in."""
+
+    def __init__(
+        self, jobs: Jobs, journal: Journal, observer: Observer, save_folder: Path | None
+    ) -> None:
+        self._jobs = jobs
+        self._journal = journal
+        self._observer = observer
+        self._save_folder = save_folder
+        self._records: dict[int, TrialRecord] = {}
+        self.fault: Exception | None = None
+
+    def hand_out(self) -> dict[str, Any] | str | None:
+        try:
+            record = self._jobs.next()
+        except NoMoreJobs:
+            return Searcher.FINISHED
+        except Exception as error:  # Tune would log it and go on without a searcher
+            self.fault = error
+            return Searcher.FINISHED
+        if record is None:
+            return None
+        self._records[record.number] = record
+        config: dict[str, Any] = {
+            "number": record.number,
+            "task": record.task.model_dump(mode="json"),
+        }
+        if self._save_folder is not None:
+            config["save_to"] = str((self._save_folder / f"{record.number}.safetensors").resolve())
+        return config
+
+    def started(self, number: int) -> None:
+        self._observer.trial_started(self._records[number])
+
+    def epoch(self, number: int, result: dict[str, Any]) -> None:
+        if "report" not in result:
+            return
+        record = self._records[number]
+        record = record.model_copy(
+            update={"epochs": (*record.epochs, result["report"]), "test": result.get("test")}
+        )
+        self._records[number] = record
+        self._observer.trial_epoch(record)
+
+    def ended(self, number: int, reason: str | None) -> None:
+        update = {"status": "failed" if reason else "complete", "reason": reason}
+        record = self._records.pop(number).model_copy(update=update)
+        self._journal.append(record)
+        self._jobs.ended(record)
+        self._observer.trial_ended(record)
+
+
+class _DeskSearcher(Searcher):
+    """Ray Tune's way to the desk: it asks here for configurations.
+
+    Ray Tune saves its searcher and callbacks for a restore that kdsearch never makes, since the
+    study's own files hold the state; so nothing of the desk is saved.
+    """
+
+    def __init__(self, desk: _Desk) -> None:
+        super().__init__()
+        self._desk: _Desk | None = desk
+
+    def suggest(self, trial_id: str) -> Any:
+        assert self._desk is not None
+        return self._desk.hand_out()
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict | None = None, error: bool = False
+    ) -> None:
+        """Outcomes come by the callback, which knows the reason of a failure."""
+
+    def save(self, checkpoint_path: str) -> None:
+        Path(checkpoint_path).write_text("the state is in the study's own files\n")
+
+    def restore(self, checkpoint_path: str) -> None:
+        raise NotImplementedError("a study goes on with `kdsearch run --resume`")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_desk": None}
+
+
+class _DeskCallback(tune.Callback):
+    """Ray Tune's way to the desk: it tells here what happens."""
+
+    def __init__(self, desk: _Desk) -> None:
+        self._desk = desk
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        self._desk.started(trial.config["number"])
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        self._desk.epoch(trial.config["number"], result)
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        self._desk.ended(trial.config["number"], None)
+
+    def on_trial_error(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        self._desk.ended(trial.config["number"], failure_reason(trial))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_desk": None}
+
+
+def failure_reason(trial: Trial) -> str:
+    """The innermost reason of a trial's failure, in one line."""
+    error = trial.get_error()
+    cause: BaseException | None = getattr(error, "cause", None) or error
+    text = str(cause).strip()
+    name = type(cause).__name__
+    last = text.splitlines()[-1] if text else name
+    return last if last.startswith(name) or ": " in last else f"{name}: {last}"

@@ -1,0 +1,171 @@
+"""The conditional search space: method first, then that method's own values, then the student."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kdsearch.data import derive
+from kdsearch.methods import UNDISTILLED, Hyperparameter, label_hyperparameters, method_config
+from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
+from kdsearch.spec.ranges import Choices, Range, Scalar, is_searched
+from kdsearch.spec.sections import StudentSection
+from kdsearch.spec.study import StudySpec
+from kdsearch.training.task import Task
+
+Searched = Scalar | Range | Choices
+
+
+class Suggester(Protocol):
+    """The part of ``optuna.Trial`` that a space uses; ``FixedTrial`` has it too."""
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float: ...
+
+    def suggest_int(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
+    ) -> int: ...
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One point of the space: a student, a method with its values, and its training.
+
+    Attributes:
+        model: The student.
+        method: The objective.
+        training: The schedule.
+    """
+
+    model: ModelConfig
+    method: MethodConfig
+    training: TrainingConfig
+
+    def undistilled(self) -> Candidate:
+        """The same student under the same budget, without a teacher."""
+        return Candidate(self.model, method_config(UNDISTILLED, {}), self.training)
+
+    def task(self, spec: StudySpec, replicate: int) -> Task:
+        """The training of this candidate.
+
+        Args:
+            spec: The study, whose seed decides views and initial weights.
+            replicate: 0 in the search, so that trials differ by their configuration alone;
+                1, 2, … for the seeds of a finalist.
+        """
+        seed = spec.study.seed
+        return Task(
+            model=self.model,
+            method=self.method,
+            training=self.training,
+            augment=spec.data.augment,
+            views_seed=derive(seed, "views"),
+            seed=derive(seed, "student", replicate),
+        )
+
+
+class Space:
+    """What a study may propose.
+
+    Every space holds the undistilled baseline, named in the spec or not, so that the study can say
+    whether distillation paid.
+
+    Args:
+        spec: The study; its names must have been checked.
+    """
+
+    def __init__(self, spec: StudySpec) -> None:
+        self.spec = spec
+        self.methods: dict[str, Mapping[str, Searched]] = dict(spec.methods)
+        self.methods.setdefault(UNDISTILLED, {})
+        self.students = _keyed(spec.students)
+
+    def suggest(self, trial: Suggester) -> Candidate:
+        """Draw one candidate."""
+        label = _choose(trial, "method", list(self.methods))
+        values = {
+            name: float(_draw(trial, f"{label}.{name}", dimension, declared.whole))
+            for name, (declared, dimension) in self.dimensions(label).items()
+        }
+        key = _choose(trial, "student", list(self.students))
+        section = self.students[key]
+        depth = section.depth
+        model = ModelConfig(
+            family=section.family,
+            width=float(_draw(trial, f"{key}.width", section.width)),
+            depth=None if depth is None else int(_draw(trial, f"{key}.depth", depth, whole=True)),
+        )
+        return Candidate(model, method_config(label, values), self._training(trial))
+
+    def _training(self, trial: Suggester) -> TrainingConfig:
+        section = self.spec.training
+        drawn = {
+            name: float(_draw(trial, name, getattr(section, name)))
+            for name in ("lr", "weight_decay")
+        }
+        return TrainingConfig(**(section.model_dump() | drawn))
+
+    def dimensions(self, label: str) -> dict[str, tuple[Hyperparameter, Searched]]:
+        """Each hyperparameter of a method with what it may be: by the spec, else by the method."""
+        given = self.methods[label]
+        found: dict[str, tuple[Hyperparameter, Searched]] = {}
+        for name, declared in label_hyperparameters(label).items():
+            own = declared.default if declared.search is None else declared.search
+            found[name] = (declared, given.get(name, own))
+        return found
+
+    def published(self, label: str) -> dict[str, Any]:
+        """The published values of a method as fixed parameters of a first trial."""
+        fixed: dict[str, Any] = {"method": label} if len(self.methods) > 1 else {}
+        for name, (declared, dimension) in self.dimensions(label).items():
+            if is_searched(dimension) and _holds(dimension, declared.default):
+                fixed[f"{label}.{name}"] = (
+                    int(declared.default) if declared.whole else declared.default
+                )
+        return fixed
+
+
+def _keyed(students: tuple[StudentSection, ...]) -> dict[str, StudentSection]:
+    """Students by a name for their parameters: the family, numbered when it stands twice."""
+    keyed: dict[str, StudentSection] = {}
+    for section in students:
+        key, count = section.family, 1
+        while key in keyed:
+            count += 1
+            key = f"{section.family}#{count}"
+        keyed[key] = section
+    return keyed
+
+
+def _choose(trial: Suggester, name: str, options: list[str]) -> str:
+    return options[0] if len(options) == 1 else trial.suggest_categorical(name, options)
+
+
+def _draw(trial: Suggester, name: str, dimension: Searched, whole: bool = False) -> Any:
+    if isinstance(dimension, Choices):
+        if len(dimension.choices) == 1:
+            return dimension.choices[0]
+        return trial.suggest_categorical(name, list(dimension.choices))
+    if not isinstance(dimension, Range):
+        return dimension
+    if dimension.low == dimension.high:
+        return dimension.low
+    if whole:
+        step = int(dimension.step or 1)
+        low, high = int(dimension.low), int(dimension.high)
+        return trial.suggest_int(name, low, high, step=step, log=dimension.log)
+    return trial.suggest_float(
+        name, dimension.low, dimension.high, step=dimension.step, log=dimension.log
+    )
+
+
+def _holds(dimension: Searched, value: float) -> bool:
+    if isinstance(dimension, Choices):
+        return value in dimension.choices
+    if isinstance(dimension, Range):
+        return dimension.low <= value <= dimension.high
+    return dimension == value

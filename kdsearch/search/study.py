@@ -1,0 +1,256 @@
+"""One study from teacher to finalists."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import ray
+
+from kdsearch.data import pack
+from kdsearch.errors import ClusterError, RunError, StudyError
+from kdsearch.search.directory import StudyDirectory
+from kdsearch.search.events import Observer
+from kdsearch.search.finalists import Finalist, finalist_records, gather
+from kdsearch.search.front import hypervolume, pareto_front, spread
+from kdsearch.search.jobs import ListedJobs
+from kdsearch.search.plan import Plan
+from kdsearch.search.proposals import ProposedJobs, open_optuna_study
+from kdsearch.search.record import TrialRecord
+from kdsearch.search.runner import Runner
+from kdsearch.search.tables import front_table, trials_table
+from kdsearch.search.trial import pack_teacher
+from kdsearch.spec.study import StudySpec
+from kdsearch.training.ray_train import train_on_workers
+from kdsearch.training.teacher import Teacher
+from kdsearch.training.teacher_store import (
+    StoredTeacher,
+    TeacherStore,
+    teacher_key,
+    teacher_task,
+)
+
+
+class Study:
+    """What is known of a study, read from its directory.
+
+    Args:
+        directory: The study's files.
+
+    Example:
+        >>> study = Study.open("studies/digits")  # doctest: +SKIP
+        >>> study.front[["method", "parameters", "test_accuracy", "gain"]]  # doctest: +SKIP
+    """
+
+    def __init__(self, directory: StudyDirectory) -> None:
+        self.directory = directory
+        self.spec: StudySpec = directory.spec()
+
+    @classmethod
+    def open(cls, path: str | Path) -> Study:
+        """The study in a folder.
+
+        Raises:
+            StudyError: There is no study.
+        """
+        directory = StudyDirectory(Path(path))
+        directory.state()
+        return cls(directory)
+
+    @property
+    def size(self) -> str:
+        """The size that accuracy is weighed against."""
+        return self.spec.search.size
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """State, phase, teacher, data and places of the records."""
+        return self.directory.state()
+
+    def records(self) -> list[TrialRecord]:
+        """The ended trials of the search, by number."""
+        return list(self.directory.trials.read().values())
+
+    def members(self) -> list[TrialRecord]:
+        """The Pareto front on validation, small to large."""
+        return pareto_front(self.records(), self.size)
+
+    def finalists(self) -> list[Finalist]:
+        """The members that were, or will be, judged on the test."""
+        chosen = spread(self.members(), self.spec.finalists.max, self.size)
+        return gather(self.spec, chosen, self.directory.finalists.read())
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """One row a trial of the search."""
+        return trials_table(self.records(), self.members())
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """One row a finalist, with test accuracy and gain over the undistilled baseline."""
+        return front_table(self.finalists())
+
+    def hypervolumes(self) -> list[float]:
+        """Hypervolume of the validation front after each ended trial, in the order they ended."""
+        records = self.records()
+        largest = self.state["teacher"]["size"][self.size]
+        return [
+            hypervolume(records[: count + 1], self.size, largest) for count in range(len(records))
+        ]
+
+
+class StudyRun:
+    """Carries a planned study through its phases.
+
+    Args:
+        plan: The checked study.
+        observer: Told of everything that happens.
+    """
+
+    def __init__(self, plan: Plan, observer: Observer) -> None:
+        self.plan = plan
+        self.spec = plan.spec
+        self.observer = observer
+        self.directory = StudyDirectory.of(plan.spec)
+
+    def run(self) -> Study:
+        """Teacher, search, finalists; what is done already is not done again.
+
+        Raises:
+            RunError: The teacher failed, or no trial of the search ended well.
+        """
+        teacher = self._teacher()
+        shared = {
+            "data": pack(self.plan.data),
+            "teacher": pack_teacher(teacher.model, Teacher(teacher.build(self.plan.data))),
+            "threads": self.spec.resources.cpus_per_trial,
+            "gpu": self.spec.resources.gpus_per_trial > 0,
+        }
+        runner = Runner(shared, self.spec.resources, self.directory.tune, self.observer)
+        self._search(runner)
+        self._finalists(runner)
+        return Study(self.directory)
+
+    def _teacher(self) -> StoredTeacher:
+        spec, data = self.spec, self.plan.data
+        self.directory.update(phase="teacher")
+        teacher, trained = self.plan.given_teacher, False
+        if teacher is None:
+            store = TeacherStore(StudyDirectory.teachers(spec))
+            task = teacher_task(spec)
+            key = teacher_key(task, data)
+            teacher = store.find(key)
+            if teacher is None:
+                self.observer.teacher_started(spec.teacher.training.epochs)
+                network, history = train_on_workers(
+                    task,
+                    data,
+                    spec.teacher.workers,
+                    spec.resources,
+                    store.folder,
+                    f"{key}.run",
+                    self.observer.teacher_epoch,
+                )
+                teacher = store.keep(key, network, task, {"history": history})
+                trained = True
+        size = asdict(self.plan.teacher_size)
+        told = {"key": teacher.key, "weights": str(teacher.weights), "size": size}
+        self.directory.update(teacher=told)
+        self.observer.teacher_ready(teacher, trained)
+        return teacher
+
+    def _search(self, runner: Runner) -> None:
+        spec, data = self.spec, self.plan.data
+        self.directory.update(phase="search")
+        finished = self.directory.trials.read()
+        study = open_optuna_study(self.directory.optuna, spec.study.name, spec.search.size)
+        jobs = ProposedJobs(self.plan.space, study, data.image_shape, len(data.classes), finished)
+        self.observer.phase_started("search", spec.search.trials, list(finished.values()))
+        runner.run(jobs, self.directory.trials, "search")
+        jobs.tell_all()
+
+    def _finalists(self, runner: Runner) -> None:
+        spec = self.spec
+        self.directory.update(phase="finalists")
+        records = list(self.directory.trials.read().values())
+        members = spread(
+            pareto_front(records, spec.search.size), spec.finalists.max, spec.search.size
+        )
+        if not members:
+            reasons = sorted({record.reason or "" for record in records})
+            raise RunError(
+                f"none of the {len(records)} trials ended well, so there is no front; the first "
+                f"reason was: {reasons[0] if reasons else 'no trial ran'}"
+            )
+        finished = self.directory.finalists.read()
+        planned = finalist_records(spec, members)
+        known = {record.number: record.task.key for record in planned}
+        finished = {
+            number: record
+            for number, record in finished.items()
+            if known.get(number) == record.task.key
+        }
+        self.observer.phase_started("finalists", len(planned), list(finished.values()))
+        runner.run(
+            ListedJobs(planned, finished),
+            self.directory.finalists,
+            "finalists",
+            self.directory.weights,
+        )
+
+
+@contextmanager
+def ray_session(spec: StudySpec, address: str | None) -> Iterator[None]:
+    """A connection to a Ray cluster, or a private Ray of this process that ends with it.
+
+    Args:
+        spec: The study, whose resources must fit.
+        address: Address of a cluster; absent: ``RAY_ADDRESS``, else a Ray of our own.
+
+    Raises:
+        ClusterError: The cluster cannot be reached.
+        StudyError: It has fewer cores or GPUs than one trial needs.
+    """
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    owned = not ray.is_initialized()
+    if owned:
+        _connect(address or os.environ.get("RAY_ADDRESS"))
+    try:
+        _check_resources(spec)
+        yield
+    finally:
+        if owned:
+            ray.shutdown()
+
+
+def _connect(address: str | None) -> None:
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+    try:
+        if address:
+            ray.init(address=address, **quiet)
+        else:
+            ray.init(include_dashboard=False, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = f"the Ray cluster at {address}" if address else "a Ray of this machine"
+        reason = str(error).strip().splitlines()[0]
+        raise ClusterError(
+            f"{where} cannot be reached ({reason}); check that it runs and its address"
+        ) from error
+
+
+def _check_resources(spec: StudySpec) -> None:
+    have = ray.cluster_resources()
+    need = spec.resources
+    for kind, each in (("CPU", need.cpus_per_trial), ("GPU", need.gpus_per_trial)):
+        if each > have.get(kind, 0):
+            raise StudyError(
+                f"a trial needs {each:g} {kind} and Ray has {have.get(kind, 0):g}; lower "
+                f"resources.{kind.lower()}s_per_trial"
+            )

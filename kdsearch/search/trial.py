@@ -1,0 +1,93 @@
+"""The actor that trains students, one after another, in its own warm process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from kdsearch.data import unpack
+from kdsearch.models import build_network
+from kdsearch.spec.concrete import ModelConfig
+from kdsearch.training.task import Task
+from kdsearch.training.teacher import Teacher
+from kdsearch.training.trainer import Trainer
+from kdsearch.training.weights import save_weights
+
+
+class StudentTrial(tune.Trainable):
+    """Trains the student of ``config["task"]``; one step is one epoch.
+
+    The actor lives on between trials: data and teacher are unpacked once a process, and
+    ``reset_config`` starts the next student in a hundredth of a second.
+    """
+
+    def setup(self, config: dict[str, Any], shared: dict[str, Any] | None = None) -> None:
+        """Take up data, teacher and the first task.
+
+        Args:
+            config: ``task`` (a dumped :class:`Task`), and for finalists ``save_to``, the file that
+                takes the weights after the last epoch.
+            shared: ``data`` and ``teacher`` as packed for Ray's object store, and ``threads``.
+        """
+        assert shared is not None
+        torch.set_num_threads(shared["threads"])
+        self._device = "cuda" if torch.cuda.is_available() and shared["gpu"] else "cpu"
+        self._data = unpack(shared["data"])
+        self._teacher = unpack_teacher(shared["teacher"], self._device)
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Begin another task in the same process."""
+        self._begin(new_config)
+        return True
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._save_to = config.get("save_to")
+        task = Task.model_validate(config["task"])
+        self._trainer = Trainer(task, self._data, self._teacher, self._device)
+
+    def step(self) -> dict[str, Any]:
+        """Train one epoch; a finalist is scored on the test split after its last."""
+        trainer = self._trainer
+        result: dict[str, Any] = {"report": trainer.train_epoch().as_dict()}
+        if trainer.finished and self._save_to is not None:
+            scores = trainer.score_test()
+            result["test"] = {"accuracy": scores.accuracy, "nll": scores.nll}
+            save_weights(trainer.student, Path(self._save_to))
+        return result | {"done": trainer.finished}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write all that resuming needs."""
+        torch.save(self._trainer.state_dict(), Path(checkpoint_dir) / "state.pt")
+
+    def load_checkpoint(self, checkpoint: str) -> None:  # type: ignore[override]
+        """Go on from :meth:`save_checkpoint`."""
+        state = torch.load(
+            Path(checkpoint) / "state.pt", map_location=self._device, weights_only=True
+        )
+        self._trainer.load_state_dict(state)
+
+
+def pack_teacher(model: ModelConfig, teacher: Teacher) -> dict[str, Any]:
+    """A teacher as plain values and NumPy arrays."""
+    network = teacher.network
+    return {
+        "model": model.model_dump(mode="json"),
+        "image_shape": network.image_shape,
+        "classes": network.classes,
+        "state": {name: value.cpu().numpy() for name, value in network.state_dict().items()},
+    }
+
+
+def unpack_teacher(packed: dict[str, Any], device: str) -> Teacher:
+    """The teacher of :func:`pack_teacher`, with weights of its own."""
+    network = build_network(
+        ModelConfig(**packed["model"]), tuple(packed["image_shape"]), packed["classes"]
+    )
+    network.load_state_dict(
+        {name: torch.as_tensor(value.copy()) for name, value in packed["state"].items()}
+    )
+    return Teacher(network, device)

@@ -1,0 +1,77 @@
+"""Configurations with every value decided: what one training is given."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from kdsearch.spec.base import Section
+
+
+class ModelConfig(Section):
+    """One network: a family with its width and depth."""
+
+    family: str
+    """A name that ``kdsearch models`` lists, ``torchvision/NAME``, or ``module:function``."""
+    width: float = Field(default=1.0, gt=0)
+    """Multiplier of the family's channel counts."""
+    depth: int | None = Field(default=None, ge=1)
+    """Number of layers or blocks as the family counts them; the family's default when absent."""
+
+
+class TermConfig(Section):
+    """One term of a distillation objective."""
+
+    name: str
+    """A method that ``kdsearch methods`` lists."""
+    hyperparameters: dict[str, float] = {}
+    """The method's own values, its ``weight`` among them; absent ones take published defaults."""
+
+
+class MethodConfig(Section):
+    """A distillation objective: weighted cross-entropy plus a sum of terms."""
+
+    label: str
+    """The name in the spec: terms joined by ``+``."""
+    ce_weight: float = Field(default=1.0, ge=0)
+    """Weight of the cross-entropy with the labels."""
+    terms: tuple[TermConfig, ...] = ()
+    """The distillation terms; none at all for the undistilled baseline."""
+
+
+class TrainingConfig(Section):
+    """How one network is trained."""
+
+    epochs: int = Field(default=10, ge=1)
+    """Passes over the training split."""
+    batch_size: int = Field(default=64, ge=2)
+    """Samples a step, over all workers together."""
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    """SGD with Nesterov momentum, or AdamW."""
+    lr: float = Field(default=0.05, gt=0)
+    """Peak learning rate."""
+    weight_decay: float = Field(default=5e-4, ge=0)
+    """L2 penalty (SGD) or decoupled decay (AdamW) on every weight."""
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """SGD's momentum; AdamW keeps its own betas."""
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    """How the learning rate falls: to zero along a cosine, by ``gamma`` at ``milestones``, not."""
+    milestones: tuple[float, ...] = (0.625, 0.75, 0.875)
+    """Fractions of the training at which ``step`` lowers the rate."""
+    gamma: float = Field(default=0.1, gt=0, le=1)
+    """Factor of each lowering under ``step``."""
+    warmup_epochs: float = Field(default=0.0, ge=0)
+    """Epochs of linear warm-up from zero."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the target spread evenly over the classes, in the cross-entropy alone."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> TrainingConfig:
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"warmup_epochs ({self.warmup_epochs:g}) must be below epochs ({self.epochs})"
+            )
+        if not all(0 < mark < 1 for mark in self.milestones):
+            raise ValueError("milestones are fractions of the training, each between 0 and 1")
+        return self

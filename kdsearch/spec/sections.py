@@ -1,0 +1,180 @@
+"""The sections of a search-space file, field by field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from kdsearch.spec.base import Section
+from kdsearch.spec.concrete import ModelConfig, TrainingConfig
+from kdsearch.spec.ranges import Choices, Dimension, Range, extremes
+
+
+def _positive(dimension: Any) -> Any:
+    for value in dimension.choices if isinstance(dimension, Choices) else extremes(dimension):
+        if isinstance(value, bool | str) or value <= 0:
+            raise ValueError(f"must be a number above 0, not {value!r}")
+    return dimension
+
+
+def _not_negative(dimension: Any) -> Any:
+    for value in dimension.choices if isinstance(dimension, Choices) else extremes(dimension):
+        if isinstance(value, bool | str) or value < 0:
+            raise ValueError(f"must be a number of at least 0, not {value!r}")
+    return dimension
+
+
+def _whole(dimension: Any) -> Any:
+    values = dimension.choices if isinstance(dimension, Choices) else extremes(dimension)
+    if isinstance(dimension, Range) and dimension.step is not None:
+        values = (*values, dimension.step)
+    for value in values:
+        if isinstance(value, bool | str) or value != int(value) or value < 1:
+            raise ValueError(f"must be a whole number of at least 1, not {value!r}")
+    return dimension
+
+
+PositiveDimension = Annotated[Dimension, AfterValidator(_positive)]
+NotNegativeDimension = Annotated[Dimension, AfterValidator(_not_negative)]
+WholeDimension = Annotated[Dimension, AfterValidator(_whole)]
+
+
+class Identity(Section):
+    """``study``: its name, its seed and where it is kept."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)
+    """Name of the study and of its directory: letters, digits, ``_``, ``.`` and ``-``."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """The one seed from which every random stream of the study derives by name."""
+    directory: Path = Path("studies")
+    """Folder that holds the studies and the trained teachers."""
+
+
+class Augmentation(Section):
+    """``data.augment``: random changes of a training picture."""
+
+    crop: int = Field(default=0, ge=0)
+    """Pixels of zero padding before a random crop back to the original size."""
+    flip: bool = False
+    """Mirror left to right with probability ½."""
+    cutout: int = Field(default=0, ge=0)
+    """Side in pixels of a square blanked at a random place (DeVries & Taylor 2017)."""
+    mixup: float = Field(default=0.0, ge=0)
+    """Parameter α of Beta(α, α) with which two pictures are blended (Zhang et al. 2018)."""
+
+
+class DataSection(Section):
+    """``data``: where the pictures come from and how they are split."""
+
+    source: str
+    """A name of kdsearch's sources, or ``module:function`` of your own."""
+    root: Path | None = None
+    """Folder of the data set, for sources that read files."""
+    download: bool = False
+    """Let torchvision fetch a data set that is not in ``root``."""
+    validation: float = Field(default=0.1, gt=0, lt=1)
+    """Share of the training data set aside for the search, drawn class by class."""
+    test: float = Field(default=0.2, gt=0, lt=1)
+    """Share set aside for the test, for sources that have no test split of their own."""
+    limit: int | None = Field(default=None, ge=2)
+    """Use only this many training and validation samples together, drawn class by class."""
+    image_size: int | None = Field(default=None, ge=4)
+    """Side in pixels to which ``image_folder`` resizes and crops its pictures."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Seed of the split, apart from the study's, so that studies can share a teacher."""
+    augment: Augmentation = Augmentation()
+    """Random changes of the training pictures."""
+    options: dict[str, Any] = {}
+    """Keyword arguments for a source of your own."""
+
+
+class TeacherSection(Section):
+    """``teacher``: the network that the students learn from."""
+
+    model: ModelConfig
+    """Its architecture."""
+    checkpoint: Path | None = None
+    """Weights to load (``.safetensors``, or a ``.pt`` state dict) in place of a training."""
+    training: TrainingConfig = TrainingConfig()
+    """How it is trained when no checkpoint is given."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Seed of its training, apart from the study's, so that studies can share a teacher."""
+    workers: int = Field(default=1, ge=1)
+    """Ray Train workers (distributed data parallel)."""
+
+    @model_validator(mode="after")
+    def _divisible(self) -> TeacherSection:
+        if self.training.batch_size % self.workers:
+            raise ValueError(
+                f"training.batch_size ({self.training.batch_size}) must be a multiple of "
+                f"workers ({self.workers})"
+            )
+        return self
+
+
+class StudentSection(Section):
+    """``students``: one family of students with the widths and depths to search."""
+
+    family: str
+    """A name that ``kdsearch models`` lists, ``torchvision/NAME``, or ``module:function``."""
+    width: PositiveDimension = 1.0
+    """Multiplier of the family's channel counts."""
+    depth: WholeDimension | None = None
+    """Layers or blocks as the family counts them; the family's default when absent."""
+
+
+class TrialTraining(TrainingConfig):
+    """``training``: how every trial is trained; rate and decay may be searched."""
+
+    lr: PositiveDimension = 0.05  # type: ignore[assignment]
+    """Peak learning rate, or a range of it."""
+    weight_decay: NotNegativeDimension = 5e-4  # type: ignore[assignment]
+    """Weight decay, or a range of it."""
+
+
+class SearchSection(Section):
+    """``search``: how many trials, proposed how, against which size."""
+
+    trials: int = Field(default=50, ge=1)
+    """Number of trials."""
+    sampler: Literal["tpe", "nsga2", "random"] = "tpe"
+    """Optuna's multi-objective TPE, NSGA-II, or random search."""
+    size: Literal["parameters", "macs", "bytes"] = "parameters"
+    """The size that accuracy is weighed against."""
+    max_parameters: int | None = Field(default=None, ge=1)
+    """Students with more parameters are never trained."""
+    max_macs: int | None = Field(default=None, ge=1)
+    """Students with more multiply-accumulates a picture are never trained."""
+    max_bytes: int | None = Field(default=None, ge=1)
+    """Students whose weights take more bytes are never trained."""
+
+
+class FinalistsSection(Section):
+    """``finalists``: how the members of the front are judged."""
+
+    seeds: int = Field(default=3, ge=2)
+    """Trainings of every finalist and of its undistilled baseline, each with its own seed."""
+    max: int = Field(default=8, ge=1)
+    """At most so many finalists, spread evenly along the front."""
+
+
+class ResourcesSection(Section):
+    """``resources``: what trainings may use of the machine or cluster."""
+
+    concurrent: int = Field(default=2, ge=1)
+    """Trials at a time."""
+    cpus_per_trial: int = Field(default=1, ge=1)
+    """Processor cores, and PyTorch threads, of a trial and of a teacher worker."""
+    gpus_per_trial: float = Field(default=0.0, ge=0)
+    """GPUs of a trial (a fraction shares one) and, rounded up, of a teacher worker."""
+
+
+class TrackingSection(Section):
+    """``tracking``: the MLflow store."""
+
+    uri: str | None = None
+    """MLflow tracking URI; absent: ``MLFLOW_TRACKING_URI``, else MLflow's own default."""
+    experiment: str = Field(default="kdsearch", min_length=1)
+    """MLflow experiment in which the study's runs are kept."""

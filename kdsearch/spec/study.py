@@ -1,0 +1,81 @@
+"""The whole of a search-space file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, PrivateAttr, field_validator
+
+from kdsearch.errors import SpecError
+from kdsearch.spec.base import Section
+from kdsearch.spec.origin import Origin, Path
+from kdsearch.spec.ranges import Dimension
+from kdsearch.spec.sections import (
+    DataSection,
+    FinalistsSection,
+    Identity,
+    ResourcesSection,
+    SearchSection,
+    StudentSection,
+    TeacherSection,
+    TrackingSection,
+    TrialTraining,
+)
+
+
+class StudySpec(Section):
+    """A study: one teacher, one data set, and the space of students and methods to search."""
+
+    study: Identity
+    """Name, seed and place."""
+    data: DataSection
+    """Source, splits and augmentation."""
+    teacher: TeacherSection
+    """Architecture and training of the teacher."""
+    students: tuple[StudentSection, ...] = Field(min_length=1)
+    """The student families to search."""
+    methods: dict[str, dict[str, Dimension]] = Field(min_length=1)
+    """The methods to search, sums of terms joined by ``+``; each with its own overrides."""
+    training: TrialTraining = TrialTraining()
+    """How every trial is trained."""
+    search: SearchSection = SearchSection()
+    """Number of trials, sampler, size limits."""
+    finalists: FinalistsSection = FinalistsSection()
+    """How the front's members are judged."""
+    resources: ResourcesSection = ResourcesSection()
+    """Cores, GPUs, trials at a time."""
+    tracking: TrackingSection = TrackingSection()
+    """Where MLflow keeps the records."""
+
+    _origin: Origin | None = PrivateAttr(default=None)
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _names_alone(cls, value: Any) -> Any:
+        """A plain list of names stands for methods without overrides."""
+        if isinstance(value, list) and all(isinstance(name, str) for name in value):
+            if len(set(value)) < len(value):
+                raise ValueError("a method is named twice; remove one")
+            return {name: {} for name in value}
+        if isinstance(value, dict):
+            return {name: {} if given is None else given for name, given in value.items()}
+        return value
+
+    @property
+    def text(self) -> str:
+        """The file as it was given, before overrides; empty for a spec made in Python."""
+        return self._origin.text if self._origin else ""
+
+    @property
+    def file(self) -> str | None:
+        """The file's name as it was given."""
+        return self._origin.file if self._origin else None
+
+    def refuse(self, path: Path, message: str) -> SpecError:
+        """An error about the value at ``path``, with file, line and column where known.
+
+        A path is a tuple of keys and list indices, such as ``("students", 0, "width")``.
+        """
+        if self._origin is None:
+            return SpecError(f"{'.'.join(str(part) for part in path)}: {message}")
+        return self._origin.error(path, message)

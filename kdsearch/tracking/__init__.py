@@ -1,0 +1,1 @@
+"""Records of a study: MLflow runs, and figures."""

@@ -1,0 +1,190 @@
+"""The front as figures: interactive for a browser, static for a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import pandas as pd
+import plotly.graph_objects as go
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from kdsearch.search.study import Study
+
+SIZE_NAMES = {
+    "parameters": "parameters",
+    "macs": "multiply-accumulates a picture",
+    "bytes": "bytes of weights",
+}
+COLOURS = (
+    "#4477aa",
+    "#ee6677",
+    "#228833",
+    "#ccbb44",
+    "#66ccee",
+    "#aa3377",
+    "#ee7733",
+    "#009988",
+    "#882255",
+    "#999933",
+    "#332288",
+    "#44aa99",
+)
+"""Colours that stay apart under the common forms of colour blindness; grey is the baseline's."""
+BASELINE_COLOUR = "#888888"
+
+
+def write_figures(study: Study) -> None:
+    """Write ``front.html`` and ``front.png`` into the study's directory."""
+    folder = study.directory.path
+    interactive_front(study).write_html(folder / "front.html", include_plotlyjs=True)
+    static_front(study, folder / "front.png")
+
+
+def interactive_front(study: Study) -> go.Figure:
+    """Trials, validation front, and finalists with their intervals on the test."""
+    trials, front, size = _complete(study), study.front, study.size
+    figure = go.Figure()
+    for method, rows, colour in _by_method(trials):
+        figure.add_scatter(
+            x=rows[size],
+            y=rows["validation_accuracy"],
+            mode="markers",
+            name=method,
+            marker={"size": 7, "opacity": 0.55, "color": colour},
+            text=[_hover(row) for row in rows.to_dict("records")],
+            hovertemplate="%{text}<br>validation %{y:.2%}<extra></extra>",
+        )
+    line = trials[trials["front"]].sort_values(size)
+    figure.add_scatter(
+        x=line[size],
+        y=line["validation_accuracy"],
+        mode="lines",
+        name="front (validation)",
+        line={"shape": "hv", "width": 1.5, "color": "#222222"},
+        hoverinfo="skip",
+    )
+    if len(front):
+        figure.add_scatter(
+            x=front[size],
+            y=front["baseline_accuracy"],
+            mode="markers",
+            name="undistilled baseline (test)",
+            marker={"symbol": "circle-open", "size": 11, "color": BASELINE_COLOUR},
+            error_y={"array": front["baseline_accuracy_ci"], "color": BASELINE_COLOUR, "width": 3},
+            hovertemplate="undistilled<br>test %{y:.2%}<extra></extra>",
+        )
+        figure.add_scatter(
+            x=front[size],
+            y=front["test_accuracy"],
+            mode="markers",
+            name="finalist (test)",
+            marker={"symbol": "diamond", "size": 11, "color": "#000000"},
+            error_y={"array": front["test_accuracy_ci"], "color": "#000000", "width": 3},
+            text=[_hover(row) for row in front.to_dict("records")],
+            hovertemplate="%{text}<br>test %{y:.2%}<extra></extra>",
+        )
+    low, high = _range(trials, front)
+    figure.update_layout(
+        title=f"{study.spec.study.name}: accuracy against size",
+        xaxis={"title": SIZE_NAMES[size], "type": "log"},
+        yaxis={"title": "accuracy", "tickformat": ".1%", "range": [low, high]},
+        template="plotly_white",
+        legend={"title": "method"},
+        hovermode="closest",
+    )
+    return figure
+
+
+def static_front(study: Study, path: Path) -> None:
+    """The same as a PNG."""
+    trials, front, size = _complete(study), study.front, study.size
+    figure = Figure(figsize=(9, 5.5), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    for method, rows, colour in _by_method(trials):
+        axes.scatter(
+            rows[size],
+            rows["validation_accuracy"],
+            s=18,
+            alpha=0.55,
+            color=colour,
+            label=method,
+            linewidths=0,
+        )
+    line = trials[trials["front"]].sort_values(size)
+    axes.step(
+        line[size],
+        line["validation_accuracy"],
+        where="post",
+        color="#222222",
+        linewidth=1.2,
+        label="front (validation)",
+    )
+    if len(front):
+        axes.errorbar(
+            front[size],
+            front["baseline_accuracy"],
+            yerr=front["baseline_accuracy_ci"],
+            fmt="o",
+            markerfacecolor="none",
+            color=BASELINE_COLOUR,
+            capsize=3,
+            linewidth=1,
+            label="undistilled baseline (test)",
+        )
+        axes.errorbar(
+            front[size],
+            front["test_accuracy"],
+            yerr=front["test_accuracy_ci"],
+            fmt="D",
+            color="#000000",
+            markersize=5,
+            capsize=3,
+            linewidth=1,
+            label="finalist (test)",
+        )
+    axes.set_xscale("log")
+    axes.set_ylim(*_range(trials, front))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
+    axes.set_xlabel(SIZE_NAMES[size])
+    axes.set_ylabel("accuracy")
+    axes.set_title(f"{study.spec.study.name}: accuracy against size", loc="left")
+    axes.grid(alpha=0.25, which="both")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
+    figure.savefig(path)
+
+
+def _complete(study: Study) -> pd.DataFrame:
+    trials = study.trials
+    return trials[trials["status"] == "complete"]
+
+
+def _by_method(trials: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, str]]:
+    """Each method with its rows and colour; the undistilled baseline is grey."""
+    colours = iter(COLOURS * (1 + trials["method"].nunique() // len(COLOURS)))
+    for method in sorted(trials["method"].unique()):
+        colour = BASELINE_COLOUR if method == "none" else next(colours)
+        yield method, trials[trials["method"] == method], colour
+
+
+def _range(trials: pd.DataFrame, front: pd.DataFrame) -> tuple[float, float]:
+    """An accuracy axis that shows the best nine tenths of the trials and every finalist."""
+    values = [float(trials["validation_accuracy"].quantile(0.1))]
+    if len(front):
+        values += [float(front[column].min()) for column in ("test_accuracy", "baseline_accuracy")]
+    low = min(value for value in values if value == value)
+    margin = max(0.01, (1 - low) * 0.08)
+    return max(0.0, low - margin), min(1.0, 1.0) + margin * 0.5
+
+
+def _hover(row: dict) -> str:
+    values = ", ".join(f"{name} {value:.3g}" for name, value in row["hyperparameters"].items())
+    depth = "" if pd.isna(row["depth"]) else f", depth {int(row['depth'])}"
+    return (
+        f"<b>trial {row['trial']}: {row['method']}</b> {values}<br>{row['family']}, width "
+        f"{row['width']:.3g}{depth}<br>{row['parameters']:,} parameters, {row['macs']:,} MACs"
+    )

@@ -1,0 +1,1 @@
+"""The one training loop, the teacher, checkpoints, and Ray Train workers."""

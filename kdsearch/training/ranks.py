@@ -1,0 +1,37 @@
+"""The place of a process among the workers of one training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.distributed as dist
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """One worker's rank among ``world_size`` workers that share each batch."""
+
+    rank: int = 0
+    world_size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this worker speaks for all."""
+        return self.rank == 0
+
+    def share(self, index: Tensor) -> Tensor:
+        """This worker's part of the sample indices of a batch."""
+        return index[self.rank :: self.world_size]
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum of ``values`` over the workers, in place."""
+        if self.world_size > 1:
+            dist.all_reduce(values)
+        return values
+
+    def decide(self, value: Tensor) -> bool:
+        """What the first worker's ``value`` says, on every worker."""
+        if self.world_size > 1:
+            dist.broadcast(value, src=0)
+        return bool(value)

@@ -1,0 +1,36 @@
+"""Everything that decides the outcome of one training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from kdsearch.spec.base import Section
+from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
+from kdsearch.spec.sections import Augmentation
+
+
+class Task(Section):
+    """One training: a network, its objective, its schedule and its seeds.
+
+    Two equal tasks on equal data and teacher give equal weights on one kind of machine.
+    """
+
+    model: ModelConfig
+    """The network that is trained."""
+    method: MethodConfig
+    """What it minimises."""
+    training: TrainingConfig
+    """How it is trained."""
+    augment: Augmentation = Augmentation()
+    """Random changes of its pictures."""
+    views_seed: int
+    """Seed of the augmentation, one for all trials of a study: they see the same views."""
+    seed: int
+    """Seed of the initial weights and of the order of samples."""
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of the task's content."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,126 @@
+"""Trained teachers on disk, found again by what they were made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kdsearch.data import Dataset, derive
+from kdsearch.files import checksum, write_atomically
+from kdsearch.models import Network, build_network
+from kdsearch.spec.concrete import MethodConfig, ModelConfig
+from kdsearch.spec.study import StudySpec
+from kdsearch.training.task import Task
+from kdsearch.training.weights import load_weights, save_weights
+
+FORMAT = 1
+"""Raised when a change of the training loop makes earlier teachers incomparable."""
+
+
+def teacher_task(spec: StudySpec) -> Task:
+    """The training that makes the teacher: the same loop, without distillation terms."""
+    teacher = spec.teacher
+    return Task(
+        model=teacher.model,
+        method=MethodConfig(label="none"),
+        training=teacher.training,
+        augment=spec.data.augment,
+        views_seed=derive(teacher.seed, "views"),
+        seed=derive(teacher.seed, "teacher"),
+    )
+
+
+def teacher_key(task: Task, data: Dataset) -> str:
+    """Content key of a teacher: its task, its data and the version of the format."""
+    return hashlib.sha256(f"{FORMAT}/{task.key}/{data.fingerprint}".encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class StoredTeacher:
+    """A teacher on disk.
+
+    Attributes:
+        key: Its content key.
+        model: Its architecture.
+        weights: Its safetensors file, or the checkpoint that the user gave.
+        facts: Validation accuracy and the history of its training, where known.
+    """
+
+    key: str
+    model: ModelConfig
+    weights: Path
+    facts: dict[str, Any]
+
+    def build(self, data: Dataset) -> Network:
+        """The network with its weights.
+
+        Raises:
+            CheckpointError: The file is missing, torn, or fits another architecture.
+        """
+        network = build_network(self.model, data.image_shape, len(data.classes))
+        load_weights(network, self.weights, f"the teacher ({describe(self.model)})")
+        return network
+
+
+def describe(model: ModelConfig) -> str:
+    """A model in a few words: family, depth where given, width."""
+    depth = f" depth {model.depth}" if model.depth is not None else ""
+    return f"{model.family}{depth} width {model.width:g}"
+
+
+class TeacherStore:
+    """A folder of trained teachers, each under its content key.
+
+    Args:
+        folder: The folder; made when the first teacher is kept.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def find(self, key: str) -> StoredTeacher | None:
+        """The teacher under ``key``, if its files are there and whole."""
+        weights, facts = self._files(key)
+        try:
+            told = json.loads(facts.read_text())
+            if checksum(weights) != told["sha256"]:
+                return None
+            return StoredTeacher(key, ModelConfig(**told["model"]), weights, told)
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def keep(self, key: str, network: Network, task: Task, facts: dict[str, Any]) -> StoredTeacher:
+        """Write a teacher; the facts, written last, make it count."""
+        weights, file = self._files(key)
+        save_weights(network, weights)
+        told = {
+            "key": key,
+            "model": task.model.model_dump(mode="json"),
+            "task": task.model_dump(mode="json"),
+            "sha256": checksum(weights),
+            **facts,
+        }
+        write_atomically(file, json.dumps(told, indent=1).encode())
+        return StoredTeacher(key, task.model, weights, told)
+
+    def _files(self, key: str) -> tuple[Path, Path]:
+        folder = self.folder / key
+        return folder / "teacher.safetensors", folder / "teacher.json"
+
+
+def given_teacher(spec: StudySpec, data: Dataset) -> StoredTeacher | None:
+    """The teacher of ``teacher.checkpoint``, checked against its architecture, if one is given.
+
+    Raises:
+        CheckpointError: The file is missing, torn, or fits another architecture.
+    """
+    path = spec.teacher.checkpoint
+    if path is None:
+        return None
+    key = checksum(path)[:16] if path.is_file() else ""
+    stored = StoredTeacher(key, spec.teacher.model, path, {})
+    stored.build(data)
+    return stored

@@ -1,0 +1,214 @@
+"""The one training loop: teacher, trial, finalist, one worker or many."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from kdsearch.data import Dataset, Split, Views, epoch_order
+from kdsearch.errors import DataError, DivergedError, ModelError
+from kdsearch.methods import Objective
+from kdsearch.methods.targets import Targets
+from kdsearch.models import Network, Signals, build_network
+from kdsearch.training.evaluation import Evaluation, evaluation_sums, summarise
+from kdsearch.training.optimizer import make_optimizer, make_schedule
+from kdsearch.training.ranks import Ranks
+from kdsearch.training.task import Task
+from kdsearch.training.teacher import Teacher
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What one finished epoch tells.
+
+    Attributes:
+        epoch: Number of finished epochs.
+        loss: Mean training loss of the epoch.
+        accuracy: Accuracy on the validation split, in [0, 1].
+        nll: Mean negative log-likelihood on the validation split, in nats.
+        lr: Learning rate of the epoch's last step.
+        seconds: Wall time of the epoch, evaluation included.
+    """
+
+    epoch: int
+    loss: float
+    accuracy: float
+    nll: float
+    lr: float
+    seconds: float
+
+    def as_dict(self) -> dict[str, float]:
+        """The report as plain numbers."""
+        return asdict(self)
+
+
+class Distiller(nn.Module):
+    """Student and objective as one module, so that distributed training wraps both."""
+
+    def __init__(self, student: Network, objective: Objective) -> None:
+        super().__init__()
+        self.student = student
+        self.objective = objective
+
+    def forward(
+        self, images: Tensor, targets: Targets, teacher: Signals | None, progress: float
+    ) -> dict[str, Tensor]:
+        """Named loss parts of a batch; ``"loss"`` is their sum."""
+        observed = self.student.observe(images, self.objective.signals)
+        return self.objective(observed, teacher, targets, progress)
+
+
+class Trainer:
+    """Trains one network, epoch by epoch.
+
+    The order of samples and their views are pure functions of the task's seeds and the epoch, so
+    that a training that is saved and resumed, or spread over workers, sees the same pictures.
+
+    Args:
+        task: What to train and how.
+        data: The data set.
+        teacher: The teacher, for a task whose method has distillation terms.
+        device: Where to train.
+        ranks: This process's place among the workers.
+
+    Raises:
+        DataError: Fewer training samples than one batch.
+        MethodError: The method cannot work on this pair of networks.
+        ModelError: The network cannot be built.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        data: Dataset,
+        teacher: Teacher | None = None,
+        device: torch.device | str = "cpu",
+        ranks: Ranks | None = None,
+    ) -> None:
+        self.task = task
+        self.device = torch.device(device)
+        self.ranks = ranks or Ranks()
+        self.steps_per_epoch = len(data.train) // task.training.batch_size
+        if self.steps_per_epoch == 0:
+            raise DataError(
+                f"{len(data.train)} training samples do not fill one batch of "
+                f"{task.training.batch_size}; lower training.batch_size"
+            )
+        self._data = data
+        self._train_views = self._views(data.train, task)
+        self._validation_views = self._views(data.validation, None)
+        torch.manual_seed(task.seed)
+        student = build_network(task.model, data.image_shape, len(data.classes))
+        objective = Objective(
+            task.method,
+            student.signal_shapes(),
+            teacher.shapes if teacher else None,
+            task.training.label_smoothing,
+        )
+        self.distiller = Distiller(student, objective).to(self.device)
+        self.teacher = teacher if objective.signals else None
+        self._module: nn.Module = self.distiller
+        if self.ranks.world_size > 1:
+            self._module = DistributedDataParallel(self.distiller)
+        self._optimizer = make_optimizer(self.distiller.parameters(), task.training)
+        self._schedule = make_schedule(self._optimizer, task.training, self.steps_per_epoch)
+        self.epoch = 0
+
+    def _views(self, split: Split, task: Task | None) -> Views:
+        augment, seed = (task.augment, task.views_seed) if task else (None, 0)
+        data = self._data
+        return Views(split.to(self.device), data.mean, data.std, augment, seed)
+
+    @property
+    def student(self) -> Network:
+        """The network that is trained, free of the objective's helpers."""
+        return self.distiller.student
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done."""
+        return self.epoch >= self.task.training.epochs
+
+    def train_epoch(self) -> EpochReport:
+        """Train for one epoch and evaluate on the validation split.
+
+        Raises:
+            DivergedError: The loss or a weight is not finite.
+        """
+        start = time.perf_counter()
+        self.distiller.train()
+        order = epoch_order(self.task.seed, self.epoch, len(self._data.train)).to(self.device)
+        total = torch.zeros((), device=self.device)
+        for step in range(self.steps_per_epoch):
+            lr = self._schedule.get_last_lr()[0]
+            total += self.train_step(order, step)
+        self.epoch += 1
+        loss = float(self.ranks.sum(total)) / self.ranks.world_size / self.steps_per_epoch
+        scores = self.evaluate_validation()
+        if not (math.isfinite(loss) and math.isfinite(scores.nll)):
+            raise DivergedError(
+                f"the loss became {loss} in epoch {self.epoch}; lower the learning rate or the "
+                "weights of the method"
+            )
+        return EpochReport(
+            self.epoch, loss, scores.accuracy, scores.nll, lr, time.perf_counter() - start
+        )
+
+    def train_step(self, order: Tensor, step: int) -> Tensor:
+        """One optimiser step on the ``step``-th batch of ``order`` [N]; the detached loss."""
+        size = self.task.training.batch_size
+        index = self.ranks.share(order[step * size : (step + 1) * size])
+        images, targets = self._train_views.batch(index, self.epoch)
+        answers = None
+        if self.teacher is not None:
+            answers = self.teacher.observe(images, self.distiller.objective.signals)
+        done = self.epoch * self.steps_per_epoch + step
+        progress = done / (self.task.training.epochs * self.steps_per_epoch)
+        loss = self._module(images, targets, answers, progress)["loss"]
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self._optimizer.step()
+        self._schedule.step()
+        return loss.detach()
+
+    def evaluate_validation(self) -> Evaluation:
+        """Scores on the validation split."""
+        return self._evaluate(self._validation_views)
+
+    def _evaluate(self, views: Views) -> Evaluation:
+        """Scores on a split, shared out over the workers."""
+        index = self.ranks.share(torch.arange(len(views), device=self.device))
+        return summarise(self.ranks.sum(evaluation_sums(self.student, views, index)))
+
+    def score_test(self) -> Evaluation:
+        """Scores on the test split; for finalists alone, once, after the last epoch."""
+        return self._evaluate(self._views(self._data.test, None))
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that resuming needs: weights, helpers, optimiser, schedule, epoch."""
+        return {
+            "task": self.task.key,
+            "epoch": self.epoch,
+            "distiller": self.distiller.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state_dict` of the same task.
+
+        Raises:
+            ModelError: The state belongs to another task.
+        """
+        if state["task"] != self.task.key:
+            raise ModelError("this checkpoint belongs to another training; remove it")
+        self.distiller.load_state_dict(state["distiller"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        self.epoch = state["epoch"]

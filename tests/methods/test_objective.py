@@ -1,0 +1,196 @@
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from kdsearch.errors import MethodError
+from kdsearch.methods import METHODS, Objective, Targets, method_config
+from kdsearch.methods.dkd import nckd_loss, tckd_loss
+from kdsearch.methods.kd import kd_loss
+from kdsearch.models.signals import Signal, Signals
+from kdsearch.spec.concrete import MethodConfig, TermConfig
+
+LABELS = torch.tensor([0, 1, 2, 3, 4, 5])
+
+
+@pytest.fixture
+def pair(student_shapes, teacher_shapes, random_signals):
+    return random_signals(student_shapes), random_signals(teacher_shapes, seed=1)
+
+
+def test_kd_is_weighted_beside_the_cross_entropy(student_shapes, teacher_shapes, pair):
+    config = method_config("kd", {"weight": 0.7, "ce_weight": 0.3, "temperature": 2.0})
+    found = Objective(config, student_shapes, teacher_shapes)(*pair, Targets(LABELS), 0.0)
+    assert list(found) == ["ce", "kd", "loss"]
+    z_s, z_t = pair[0].logits, pair[1].logits
+    ce = -z_s.log_softmax(dim=1)[torch.arange(6), LABELS].mean()
+    assert found["ce"].item() == pytest.approx(0.3 * ce.item(), rel=1e-12)
+    assert found["kd"].item() == pytest.approx(0.7 * kd_loss(z_s, z_t, 2.0).item(), rel=1e-12)
+    assert found["loss"].item() == pytest.approx((found["ce"] + found["kd"]).item(), rel=1e-12)
+
+
+def test_parts_of_a_method_are_named_after_it_and_weighted(student_shapes, teacher_shapes, pair):
+    config = method_config("dkd+rkd", {"dkd.weight": 3.0})
+    found = Objective(config, student_shapes, teacher_shapes)(*pair, Targets(LABELS), 1.0)
+    assert list(found) == ["ce", "dkd.tckd", "dkd.nckd", "rkd.distance", "rkd.angle", "loss"]
+    z = pair[0].logits, pair[1].logits
+    tckd, nckd = (loss(*z, LABELS, 4.0).mean().item() for loss in (tckd_loss, nckd_loss))
+    assert found["dkd.tckd"].item() == pytest.approx(3.0 * tckd)
+    assert found["dkd.nckd"].item() == pytest.approx(3.0 * 8.0 * nckd)
+
+
+@pytest.mark.parametrize("label", [*METHODS, "kd+at", "dist+fitnet+rkd"])
+def test_loss_is_the_sum_of_the_parts(label, student_shapes, teacher_shapes, pair):
+    objective = Objective(method_config(label, {}), student_shapes, teacher_shapes).double()
+    found = objective(*pair, Targets(LABELS), 0.5)
+    parts = [value.item() for name, value in found.items() if name != "loss"]
+    assert found["loss"].item() == pytest.approx(sum(parts), rel=1e-12)
+    assert all(value.shape == () for value in found.values())
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("none", set()),
+        ("kd", {Signal.LOGITS}),
+        ("at", {Signal.ATTENTION}),
+        ("kd+at", {Signal.LOGITS, Signal.ATTENTION}),
+        ("dkd+fitnet+rkd", {Signal.LOGITS, Signal.FEATURES, Signal.EMBEDDING}),
+    ],
+)
+def test_signals_are_the_union_of_what_the_terms_declare(
+    label, expected, student_shapes, teacher_shapes
+):
+    assert Objective(method_config(label, {}), student_shapes, teacher_shapes).signals == expected
+
+
+def test_undistilled_baseline_needs_no_teacher(student_shapes, pair):
+    objective = Objective(method_config("none", {}), student_shapes, None)
+    found = objective(pair[0], None, Targets(LABELS), 0.0)
+    assert list(found) == ["ce", "loss"]
+    expected = F.cross_entropy(pair[0].logits, LABELS).item()
+    assert found["loss"].item() == pytest.approx(expected, rel=1e-12)
+    assert list(objective.parameters()) == []
+
+
+def test_cross_entropy_of_weight_zero_is_not_computed(student_shapes, teacher_shapes, pair):
+    config = method_config("kd", {"ce_weight": 0.0})
+    # A label outside the classes would break the cross-entropy, were it computed.
+    found = Objective(config, student_shapes, teacher_shapes)(
+        *pair, Targets(torch.full((6,), 99)), 0.0
+    )
+    assert list(found) == ["kd", "loss"]
+
+
+def test_label_smoothing_touches_the_cross_entropy_alone(student_shapes, teacher_shapes, pair):
+    config = method_config("dkd", {})
+    plain = Objective(config, student_shapes, teacher_shapes)(*pair, Targets(LABELS), 1.0)
+    smooth = Objective(config, student_shapes, teacher_shapes, label_smoothing=0.2)(
+        *pair, Targets(LABELS), 1.0
+    )
+    log_p = pair[0].logits.log_softmax(dim=1)
+    truth = 0.8 * F.one_hot(LABELS, 7) + 0.2 / 7
+    assert smooth["ce"].item() == pytest.approx(-(truth * log_p).sum(dim=1).mean().item())
+    assert smooth["ce"].item() != pytest.approx(plain["ce"].item())
+    assert smooth["dkd.tckd"].item() == plain["dkd.tckd"].item()
+
+
+def test_mixup_blends_the_cross_entropy(student_shapes, pair):
+    partner, share = LABELS.flip(0), torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9, 1.0]).double()
+    objective = Objective(method_config("none", {}), student_shapes, None)
+    found = objective(pair[0], None, Targets(LABELS, partner, share), 0.0)
+    truth = share[:, None] * F.one_hot(LABELS, 7) + (1 - share[:, None]) * F.one_hot(partner, 7)
+    expected = -(truth * pair[0].logits.log_softmax(dim=1)).sum(dim=1).mean()
+    assert found["ce"].item() == pytest.approx(expected.item(), rel=1e-12)
+
+
+def test_regression_projector_is_trained_and_saved(student_shapes, teacher_shapes, random_signals):
+    objective = Objective(method_config("kd+fitnet", {}), student_shapes, teacher_shapes)
+    student = random_signals(student_shapes, dtype=torch.float32, requires_grad=True)
+    teacher = random_signals(teacher_shapes, seed=1, dtype=torch.float32)
+    names = {"terms.fitnet.projector.weight", "terms.fitnet.projector.bias"}
+    assert {name for name, _ in objective.named_parameters()} == names
+    before = {name: value.clone() for name, value in objective.state_dict().items()}
+    assert set(before) == names
+    optimizer = torch.optim.SGD(objective.parameters(), lr=1e-3)
+    first = objective(student, teacher, Targets(LABELS), 0.0)
+    first["loss"].backward()
+    optimizer.step()
+    second = objective(student, teacher, Targets(LABELS), 0.0)
+    assert second["fitnet"] < first["fitnet"]
+    fresh = Objective(method_config("kd+fitnet", {}), student_shapes, teacher_shapes)
+    fresh.load_state_dict(objective.state_dict())
+    again = fresh(student, teacher, Targets(LABELS), 0.0)
+    assert again["fitnet"].item() == second["fitnet"].item()
+
+
+@pytest.mark.parametrize("label", ["none", *METHODS])
+def test_autocast_does_not_lower_the_precision(
+    label, student_shapes, teacher_shapes, random_signals
+):
+    objective = Objective(method_config(label, {}), student_shapes, teacher_shapes)
+    student = random_signals(student_shapes, dtype=torch.float32)
+    teacher = random_signals(teacher_shapes, seed=1, dtype=torch.float32)
+    plain = objective(student, teacher, Targets(LABELS), 0.5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        lowered = objective(student, teacher, Targets(LABELS), 0.5)
+    assert {name: v.item() for name, v in lowered.items()} == {
+        name: v.item() for name, v in plain.items()
+    }
+
+
+def test_cross_entropy_of_half_precision_logits_is_in_float32(student_shapes, random_signals):
+    student = random_signals(student_shapes, dtype=torch.bfloat16)
+    objective = Objective(method_config("none", {}), student_shapes, None)
+    found = objective(student, None, Targets(LABELS), 0.0)["loss"]
+    assert found.dtype == torch.float32
+    exact = F.cross_entropy(student.logits.double(), LABELS).item()
+    assert found.item() == pytest.approx(exact, rel=1e-6)
+
+
+def test_terms_without_a_teacher_are_refused(student_shapes):
+    with pytest.raises(MethodError, match="'kd' needs a teacher"):
+        Objective(method_config("kd", {}), student_shapes, None)
+
+
+def test_missing_teacher_signals_are_named(student_shapes, teacher_shapes, pair):
+    objective = Objective(method_config("kd", {}), student_shapes, teacher_shapes)
+    with pytest.raises(AssertionError, match="kd needs the teacher's signals"):
+        objective(pair[0], None, Targets(LABELS), 0.0)
+    with pytest.raises(AssertionError, match="student's logits"):
+        objective(Signals(), pair[1], Targets(LABELS), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (MethodConfig(label="none", ce_weight=0.0), "leaves nothing to minimise"),
+        (MethodConfig(label="kdd", terms=(TermConfig(name="kdd"),)), "did you mean 'kd'"),
+        (MethodConfig(label="kd"), "does not name the terms"),
+        (MethodConfig(label="none", terms=(TermConfig(name="kd"),)), "does not name the terms"),
+        (
+            MethodConfig(
+                label="kd", terms=(TermConfig(name="kd", hyperparameters={"temperature": 0.0}),)
+            ),
+            "kd: 'temperature' must be above 0",
+        ),
+        (
+            MethodConfig(label="kd", terms=(TermConfig(name="kd", hyperparameters={"tau": 1.0}),)),
+            "kd has no hyperparameter 'tau'",
+        ),
+    ],
+)
+def test_impossible_configurations_are_refused(config, message, student_shapes, teacher_shapes):
+    with pytest.raises(MethodError, match=message):
+        Objective(config, student_shapes, teacher_shapes)
+
+
+def test_values_left_out_of_a_configuration_take_the_published_defaults(
+    student_shapes, teacher_shapes, pair
+):
+    bare = MethodConfig(label="kd", ce_weight=0.1, terms=(TermConfig(name="kd"),))
+    full = method_config("kd", {})
+    found = [
+        Objective(config, student_shapes, teacher_shapes)(*pair, Targets(LABELS), 0.0)["loss"]
+        for config in (bare, full)
+    ]
+    assert found[0].item() == found[1].item()
