@@ -82,5 +82,7 @@ def quieten() -> None:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    for name in ("alembic", "mlflow", "ray", "ray.tune", "ray.train"):
+    for name in ("alembic", "mlflow", "ray"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # failed trials are told with their reasons by kdsearch, without Ray's traces
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)

@@ -36,7 +36,7 @@ def write_students(study: Study, data: Dataset) -> None:
 
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows as plain values that JSON can hold; what is not a number becomes null."""
-    return [{key: _plain(value) for key, value in row.items()} for row in table.to_dict("records")]
+    return [{str(key): _plain(value) for key, value in row.items()} for row in table.to_dict("records")]
 
 
 def _plain(value: Any) -> Any:

@@ -60,11 +60,7 @@ class AttentionTransfer(Method):
         return None
 
     def forward(
-        self,
-        student: Signals,
-        teacher: Signals,
-        targets: Targets,  # noqa: ARG002
-        progress: float,  # noqa: ARG002
+        self, student: Signals, teacher: Signals, targets: Targets, progress: float
     ) -> dict[str, Tensor]:
         """``{"at": scalar}``."""
         losses = [

@@ -70,11 +70,7 @@ class DIST(Method):
     }
 
     def forward(
-        self,
-        student: Signals,
-        teacher: Signals,
-        targets: Targets,  # noqa: ARG002
-        progress: float,  # noqa: ARG002
+        self, student: Signals, teacher: Signals, targets: Targets, progress: float
     ) -> dict[str, Tensor]:
         """``{"inter": scalar, "intra": scalar}``, with β and γ."""
         z_s, z_t = inputs.logits(student, teacher)

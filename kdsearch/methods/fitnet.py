@@ -78,11 +78,7 @@ class FitNet(Method):
         return reason
 
     def forward(
-        self,
-        student: Signals,
-        teacher: Signals,
-        targets: Targets,  # noqa: ARG002
-        progress: float,  # noqa: ARG002
+        self, student: Signals, teacher: Signals, targets: Targets, progress: float
     ) -> dict[str, Tensor]:
         """``{"fitnet": scalar}``."""
         f_s, f_t = inputs.maps(

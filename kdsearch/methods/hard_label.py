@@ -40,11 +40,7 @@ class HardLabel(Method):
     ce_weight = 0.5
 
     def forward(
-        self,
-        student: Signals,
-        teacher: Signals,
-        targets: Targets,  # noqa: ARG002
-        progress: float,  # noqa: ARG002
+        self, student: Signals, teacher: Signals, targets: Targets, progress: float
     ) -> dict[str, Tensor]:
         """``{"hard_label": scalar}``."""
         return {"hard_label": hard_label_loss(*inputs.logits(student, teacher))}

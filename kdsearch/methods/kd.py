@@ -44,11 +44,7 @@ class KD(Method):
     ce_weight = 0.1
 
     def forward(
-        self,
-        student: Signals,
-        teacher: Signals,
-        targets: Targets,  # noqa: ARG002
-        progress: float,  # noqa: ARG002
+        self, student: Signals, teacher: Signals, targets: Targets, progress: float
     ) -> dict[str, Tensor]:
         """``{"kd": scalar}``."""
         z_s, z_t = inputs.logits(student, teacher)

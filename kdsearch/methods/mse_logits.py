@@ -36,11 +36,7 @@ class MSELogits(Method):
     }
 
     def forward(
-        self,
-        student: Signals,
-        teacher: Signals,
-        targets: Targets,  # noqa: ARG002
-        progress: float,  # noqa: ARG002
+        self, student: Signals, teacher: Signals, targets: Targets, progress: float
     ) -> dict[str, Tensor]:
         """``{"mse_logits": scalar}``."""
         return {"mse_logits": mse_logits_loss(*inputs.logits(student, teacher))}

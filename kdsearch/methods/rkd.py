@@ -89,11 +89,7 @@ class RKD(Method):
     }
 
     def forward(
-        self,
-        student: Signals,
-        teacher: Signals,
-        targets: Targets,  # noqa: ARG002
-        progress: float,  # noqa: ARG002
+        self, student: Signals, teacher: Signals, targets: Targets, progress: float
     ) -> dict[str, Tensor]:
         """``{"distance": scalar, "angle": scalar}``, with their weights 25 and 50."""
         e_s, e_t = inputs.embeddings(student, teacher)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from kdsearch.models.find_taps import find_taps
 from kdsearch.models.network import ImageShape, Network
-from kdsearch.models.taps import find_taps, main_logits, read
+from kdsearch.models.taps import main_logits, read
 
 
 class TappedNetwork(Network):
     """A module whose signals are read by forward hooks that live for one forward pass.
 
-    :func:`~kdsearch.models.taps.find_taps` says which outputs are the stage maps and what the
+    :func:`~kdsearch.models.find_taps.find_taps` says which outputs are the stage maps and what the
     embedding is. Nothing but the places' names is kept, so the network copies, pickles and trains
     in parallel as the module does. A module without four-dimensional outputs has no stage maps.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ray import tune
+from ray import cloudpickle, tune
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
@@ -112,18 +112,21 @@ class _Desk:
         self._observer.trial_started(self._records[number])
 
     def epoch(self, number: int, result: dict[str, Any]) -> None:
-        if "report" not in result:
-            return
         record = self._records[number]
+        if "failed" in result:
+            self._records[number] = record.model_copy(update={"reason": result["failed"]})
+            return
         record = record.model_copy(
             update={"epochs": (*record.epochs, result["report"]), "test": result.get("test")}
         )
         self._records[number] = record
         self._observer.trial_epoch(record)
 
-    def ended(self, number: int, reason: str | None) -> None:
+    def ended(self, number: int, crash: str | None) -> None:
+        record = self._records.pop(number)
+        reason = crash or record.reason
         update = {"status": "failed" if reason else "complete", "reason": reason}
-        record = self._records.pop(number).model_copy(update=update)
+        record = record.model_copy(update=update)
         self._journal.append(record)
         self._jobs.ended(record)
         self._observer.trial_ended(record)
@@ -195,10 +198,11 @@ class _DeskCallback(tune.Callback):
 
 
 def failure_reason(trial: Trial) -> str:
-    """The innermost reason of a trial's failure, in one line."""
-    error = trial.get_error()
-    cause: BaseException | None = getattr(error, "cause", None) or error
-    text = str(cause).strip()
-    name = type(cause).__name__
-    last = text.splitlines()[-1] if text else name
-    return last if last.startswith(name) or ": " in last else f"{name}: {last}"
+    """Why a trial's actor broke, in one line."""
+    path = trial.pickled_error_file
+    if path is None or not Path(path).is_file():
+        return "the trial's process broke without a word; see Ray's logs"
+    error = cloudpickle.loads(Path(path).read_bytes())
+    cause = getattr(error, "cause", None) or error
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    return f"{type(cause).__name__}: {lines[-1] if lines else 'no message'}"

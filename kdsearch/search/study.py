@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -157,6 +158,7 @@ class StudyRun:
                     self.observer.teacher_epoch,
                 )
                 teacher = store.keep(key, network, task, {"history": history})
+                shutil.rmtree(store.folder / f"{key}.run", ignore_errors=True)
                 trained = True
         size = asdict(self.plan.teacher_size)
         told = {"key": teacher.key, "weights": str(teacher.weights), "size": size}

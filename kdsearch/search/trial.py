@@ -9,6 +9,7 @@ import torch
 from ray import tune
 
 from kdsearch.data import unpack
+from kdsearch.errors import KdsearchError
 from kdsearch.models import build_network
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.task import Task
@@ -46,12 +47,22 @@ class StudentTrial(tune.Trainable):
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._save_to = config.get("save_to")
-        task = Task.model_validate(config["task"])
-        self._trainer = Trainer(task, self._data, self._teacher, self._device)
+        self._task = Task.model_validate(config["task"])
+        self._trainer: Trainer | None = None
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch; a finalist is scored on the test split after its last."""
-        trainer = self._trainer
+        """Train one epoch; a finalist is scored on the test split after its last.
+
+        A training that kdsearch itself gives up ends as a result with ``failed``, its reason: an
+        exception would cost the actor, and with it the seconds that a new one takes to start.
+        """
+        try:
+            return self._train_epoch()
+        except KdsearchError as error:
+            return {"failed": str(error), "done": True}
+
+    def _train_epoch(self) -> dict[str, Any]:
+        trainer = self._warm_trainer()
         result: dict[str, Any] = {"report": trainer.train_epoch().as_dict()}
         if trainer.finished and self._save_to is not None:
             scores = trainer.score_test()
@@ -61,14 +72,19 @@ class StudentTrial(tune.Trainable):
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write all that resuming needs."""
-        torch.save(self._trainer.state_dict(), Path(checkpoint_dir) / "state.pt")
+        torch.save(self._warm_trainer().state_dict(), Path(checkpoint_dir) / "state.pt")
 
-    def load_checkpoint(self, checkpoint: str) -> None:  # type: ignore[override]
+    def load_checkpoint(self, checkpoint: str) -> None:
         """Go on from :meth:`save_checkpoint`."""
         state = torch.load(
             Path(checkpoint) / "state.pt", map_location=self._device, weights_only=True
         )
-        self._trainer.load_state_dict(state)
+        self._warm_trainer().load_state_dict(state)
+
+    def _warm_trainer(self) -> Trainer:
+        if self._trainer is None:
+            self._trainer = Trainer(self._task, self._data, self._teacher, self._device)
+        return self._trainer
 
 
 def pack_teacher(model: ModelConfig, teacher: Teacher) -> dict[str, Any]:

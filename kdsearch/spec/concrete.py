@@ -63,6 +63,8 @@ class TrainingConfig(Section):
     """Factor of each lowering under ``step``."""
     warmup_epochs: float = Field(default=0.0, ge=0)
     """Epochs of linear warm-up from zero."""
+    clip_grad_norm: float | None = Field(default=None, gt=0)
+    """Largest norm of a step's gradient; larger ones are scaled down to it."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of the target spread evenly over the classes, in the cross-entropy alone."""
 

@@ -228,7 +228,7 @@ class Recorder(Observer):
         with self._lock:
             pending, self._pending = self._pending, {}
         for key, record in pending.items():
-            if not self._attempt(lambda record=record: self._write(record)):  # type: ignore[misc]
+            if not self._attempt(lambda record=record: self._write(record)):
                 with self._lock:
                     self._pending.setdefault(key, record)
         self._attempt(self._write_hypervolume)

@@ -146,7 +146,7 @@ class Trainer:
         order = epoch_order(self.task.seed, self.epoch, len(self._data.train)).to(self.device)
         total = torch.zeros((), device=self.device)
         for step in range(self.steps_per_epoch):
-            lr = self._schedule.get_last_lr()[0]
+            lr = float(self._schedule.get_last_lr()[0])
             total += self.train_step(order, step)
         self.epoch += 1
         loss = float(self.ranks.sum(total)) / self.ranks.world_size / self.steps_per_epoch
@@ -173,6 +173,8 @@ class Trainer:
         loss = self._module(images, targets, answers, progress)["loss"]
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if self.task.training.clip_grad_norm is not None:
+            nn.utils.clip_grad_norm_(self.distiller.parameters(), self.task.training.clip_grad_norm)
         self._optimizer.step()
         self._schedule.step()
         return loss.detach()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta, chisquare, ks_2samp
 
@@ -133,6 +133,7 @@ def test_blend_is_the_convex_combination() -> None:
     torch.testing.assert_close(mixed[1].double(), expected, atol=1e-6, rtol=0)
 
 
+@settings(deadline=None)
 @given(st.permutations(range(len(INDEX))), st.integers(1, len(INDEX)))
 def test_changes_do_not_depend_on_the_batch(order: list[int], size: int) -> None:
     images, chosen = pictures(), torch.tensor(order[:size])

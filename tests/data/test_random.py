@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest
 
@@ -23,6 +23,7 @@ def reference_splitmix64(x: int) -> int:
     return z ^ (z >> 31)
 
 
+@settings(deadline=None)
 @given(st.lists(INT64, min_size=1, max_size=20))
 def test_splitmix64_equals_integer_arithmetic(values: list[int]) -> None:
     hashed = splitmix64(torch.tensor(values)).tolist()
@@ -37,6 +38,7 @@ def test_splitmix64_gives_the_published_sequence_of_seed_zero() -> None:
     assert [value & WORD for value in splitmix64(torch.tensor(signed)).tolist()] == published
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**63 - 1), st.integers(0, 10**6), st.integers(-1, 10), INT64)
 def test_random_bits_equal_integer_arithmetic(seed: int, epoch: int, draw: int, index: int) -> None:
     key = (derive(seed, epoch, draw) * 0x9E3779B97F4A7C15) & WORD
@@ -44,6 +46,7 @@ def test_random_bits_equal_integer_arithmetic(seed: int, epoch: int, draw: int, 
     assert random_bits(seed, epoch, torch.tensor([index]), draw).item() == expected
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**63 - 1), st.text(), st.text())
 def test_derive_is_a_repeatable_31_bit_seed(seed: int, first: str, second: str) -> None:
     value = derive(seed, first)
@@ -75,6 +78,7 @@ def test_streams_are_independent(other: tuple[int, int, int]) -> None:
     assert chisquare(torch.bincount(pairs, minlength=64).numpy()).pvalue > 1e-3
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**62), st.integers(0, 1000), st.integers(1, 300))
 def test_epoch_order_visits_each_sample_once(seed: int, epoch: int, size: int) -> None:
     order = epoch_order(seed, epoch, size)

@@ -10,8 +10,9 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from kdsearch.data import SOURCES, Dataset, load_dataset
+from kdsearch.data import SOURCES, Dataset, load_dataset, sources
 from kdsearch.data.dataset import channel_statistics
+from kdsearch.data.split import draw_limit, draw_share
 from kdsearch.errors import DataError
 from kdsearch.spec.sections import Augmentation, DataSection
 
@@ -66,6 +67,21 @@ def test_limit_leaves_the_test_alone() -> None:
 
 def test_the_validation_share_leaves_the_test_alone() -> None:
     assert torch.equal(digits(validation=0.4).test.images, digits(validation=0.1).test.images)
+
+
+def test_every_draw_has_a_stream_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds = []
+
+    def note(labels: torch.Tensor, size: float, seed: int, *rest: Any, **more: Any) -> Any:
+        seeds.append(seed)
+        return (draw_limit if isinstance(size, int) else draw_share)(
+            labels, size, seed, *rest, **more
+        )
+
+    monkeypatch.setattr(sources, "draw_share", note)
+    monkeypatch.setattr(sources, "draw_limit", note)
+    digits(limit=100)
+    assert len(set(seeds)) == len(seeds) == 3
 
 
 def test_the_same_section_gives_the_same_data_and_another_seed_another_split() -> None:

@@ -88,7 +88,9 @@ def test_mixup_blends_two_samples_own_views(make_split: MakeSplit) -> None:
     assert torch.equal(targets.share, share)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40
+)
 @given(order=st.permutations(range(37)), cuts=st.sets(st.integers(1, 36), max_size=8))
 def test_any_partition_of_any_order_gives_the_same_bits(
     make_split: MakeSplit, order: list[int], cuts: set[int]

@@ -106,6 +106,7 @@ def test_maps_of_one_position_are_refused(student, teacher):
         AttentionTransfer(student, teacher)
 
 
-def test_one_pair_of_larger_maps_is_enough():
-    shapes = shapes_of((4, 1, 1), (8, 2, 1))
+@pytest.mark.parametrize("larger", [(8, 2, 1), (8, 1, 2)])
+def test_one_pair_of_larger_maps_is_enough(larger):
+    shapes = shapes_of((4, 1, 1), larger)
     assert AttentionTransfer.unfit(shapes, shapes) is None

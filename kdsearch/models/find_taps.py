@@ -1,0 +1,148 @@
+"""Where in an arbitrary module the stage maps and the embedding are to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
+
+from kdsearch.errors import ModelError
+from kdsearch.models.dry_run import blank_pictures, evaluating, first_line
+from kdsearch.models.network import ImageShape
+from kdsearch.models.taps import Tap, Taps, hooked, main_logits
+
+_MOST_STAGES = 4
+_PICTURES = 2
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A recorded call, without its tensors."""
+
+    tap: Tap
+    module: nn.Module
+    output: torch.Size
+
+
+def find_taps(module: nn.Module, label: str, image_shape: ImageShape, classes: int) -> Taps:
+    """Find the taps by one forward pass of two blank pictures in eval mode.
+
+    The classifier is the last call of an ``nn.Linear``, or of a 1×1 convolution, with one output
+    a class; failing that, the last childless module that returns [B, K]. The stage maps are, of
+    what ran before it, the last four-dimensional output of each spatial resolution above 1×1, at
+    most the four deepest. Outputs larger than an earlier one (the side branches of a block that
+    shrinks its map, or pooling to a fixed size) are no stage maps, and neither are dropout's,
+    pictures as they came in, or the patch embedding of a transformer over tokens.
+
+    Raises:
+        ModelError: The module does not take such pictures, does not answer with [B, K] logits,
+            or has no classifier that can be told.
+    """
+    calls = _record(module, label, image_shape, classes)
+    last = _classifier(calls, label, classes)
+    return Taps(_stages(calls[:last], image_shape), calls[last].tap)
+
+
+def _record(module: nn.Module, label: str, image_shape: ImageShape, classes: int) -> list[_Call]:
+    calls: list[_Call] = []
+
+    def record(name: str, call: int, part: nn.Module, _: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            calls.append(_Call(Tap(name, call), part, output.shape))
+
+    names = [name for name, _ in module.named_modules()]
+    pictures = blank_pictures(module, image_shape, _PICTURES)
+    try:
+        with evaluating(module), hooked(module, names, record):
+            logits = main_logits(module(pictures))
+    except Exception as error:
+        channels, height, width = image_shape
+        raise ModelError(
+            f"{label} cannot take pictures of {height}×{width} pixels with {channels} channel(s) "
+            f"({first_line(error)}); choose another model or picture size"
+        ) from error
+    if not isinstance(logits, Tensor) or logits.shape != (_PICTURES, classes):
+        shape = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ModelError(
+            f"{label} answers {_PICTURES} pictures with {shape}; "
+            f"it must give logits [{_PICTURES}, {classes}]"
+        )
+    return calls
+
+
+def _classifier(calls: Sequence[_Call], label: str, classes: int) -> int:
+    for fits in (_is_class_layer, _is_leaf_with_logits):
+        for position in reversed(range(len(calls))):
+            if fits(calls[position], classes):
+                return position
+    raise ModelError(
+        f"{label} has no layer that can be told to be its classifier; end it with an nn.Linear of "
+        f"{classes} outputs, or return a kdsearch.models.Network"
+    )
+
+
+def _is_class_layer(call: _Call, classes: int) -> bool:
+    layer = call.module
+    if isinstance(layer, nn.Linear):
+        return layer.out_features == classes
+    return (
+        isinstance(layer, nn.Conv2d)
+        and layer.kernel_size == (1, 1)
+        and layer.out_channels == classes
+    )
+
+
+def _is_leaf_with_logits(call: _Call, classes: int) -> bool:
+    childless = next(call.module.children(), None) is None
+    return bool(call.tap.module) and childless and call.output == (_PICTURES, classes)
+
+
+def _stages(calls: Sequence[_Call], image_shape: ImageShape) -> tuple[Tap, ...]:
+    latest: dict[tuple[int, int], Tap] = {}
+    for call in calls:
+        if not _may_be_a_stage(call, image_shape):
+            continue
+        for tap, height, width in _readings(call):
+            area = height * width
+            shrinks = all(area <= h * w for h, w in latest)
+            if area > 1 and shrinks and _keeps_aspect(height, width, image_shape):
+                latest[height, width] = tap
+                break
+    taps = tuple(latest.values())[-_MOST_STAGES:]
+    return () if _is_patch_embedding(taps, calls) else taps
+
+
+def _may_be_a_stage(call: _Call, image_shape: ImageShape) -> bool:
+    """Whether a call returned maps of the batch, and neither normalised pictures nor noisy maps."""
+    maps = len(call.output) == 4 and call.output[0] == _PICTURES
+    pictures = tuple(call.output[1:]) == tuple(image_shape)
+    return maps and not pictures and not isinstance(call.module, _DropoutNd)
+
+
+def _is_patch_embedding(taps: Sequence[Tap], calls: Sequence[_Call]) -> bool:
+    """Whether the one map is what a transformer cuts into tokens [B, N, D]: input, not a stage."""
+    if len(taps) != 1:
+        return False
+    places = [(call.tap.module, call.tap.call) for call in calls]
+    position = places.index((taps[0].module, taps[0].call))
+    return any(len(call.output) == 3 for call in calls[position:])
+
+
+def _readings(call: _Call) -> Iterator[tuple[Tap, int, int]]:
+    """A four-dimensional output read as [B, C, H, W], then as [B, H, W, C]."""
+    _, first, second, third = call.output
+    yield call.tap, second, third
+    yield Tap(call.tap.module, call.tap.call, channels_last=True), first, second
+
+
+def _keeps_aspect(height: int, width: int, image_shape: ImageShape) -> bool:
+    """Whether a map's sides are in the picture's proportion; tells maps from other layouts."""
+    _, full_height, full_width = image_shape
+    if full_height == full_width:
+        return height == width
+    ratio = (height * full_width) / (width * full_height)
+    return 0.75 <= ratio <= 4 / 3
