@@ -16,6 +16,12 @@ from rich.console import Console
 
 from kdsearch.errors import KdsearchError
 
+
+def _examples(*lines: str) -> str:
+    """The examples at the end of a command's help, one a line."""
+    return "\n".join(("Example:" if len(lines) == 1 else "Examples:", *lines))
+
+
 app = typer.Typer(
     name="kdsearch",
     no_args_is_help=True,
@@ -25,12 +31,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Search distillation methods and their hyperparameters: which distilled student should I "
     "ship?",
-    epilog="Examples:\n\n"
-    "kdsearch run search_spaces/digits.yaml\n\n"
-    "kdsearch run search_spaces/digits.yaml --dry-run --set search.trials=10\n\n"
-    "kdsearch front studies/digits\n\n"
-    "kdsearch ui studies/digits",
+    epilog=_examples(
+        "kdsearch run search_spaces/digits.yaml",
+        "kdsearch run search_spaces/digits.yaml --dry-run --set search.trials=10",
+        "kdsearch front studies/digits",
+        "kdsearch ui studies/digits",
+    ),
 )
+
+INTERRUPTED = 130
 
 Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="The search-space file (YAML).")]
 Sets = Annotated[
@@ -42,16 +51,18 @@ StudyFolder = Annotated[
 ]
 
 
-def _console(stderr: bool = False) -> Console:
-    console = Console(stderr=stderr)
+def _console() -> Console:
+    console = Console()
     # a pipe has no width: give tables the room they need instead of folding them to 80 columns
-    return console if console.is_terminal else Console(stderr=stderr, width=160)
+    return console if console.is_terminal else Console(width=160)
 
 
 @app.command(
-    epilog="Examples:\n\nkdsearch run search_spaces/digits.yaml\n\n"
-    "kdsearch run search_spaces/digits.yaml --set search.trials=20 --set study.name=quick\n\n"
-    "kdsearch run search_spaces/digits.yaml --resume"
+    epilog=_examples(
+        "kdsearch run search_spaces/digits.yaml",
+        "kdsearch run search_spaces/digits.yaml --set search.trials=20 --set study.name=quick",
+        "kdsearch run search_spaces/digits.yaml --resume",
+    )
 )
 def run(
     spec: Spec,
@@ -71,7 +82,7 @@ def run(
 
     loaded = load_spec(spec, overrides or [])
     if dry_run:
-        _dry_run(loaded)
+        _dry_run(loaded, resume)
         return
     from kdsearch.api import run_study
     from kdsearch.display import Display
@@ -81,16 +92,18 @@ def run(
     _print_front(console, study)
 
 
-def _dry_run(spec: Any) -> None:
+def _dry_run(spec: Any, resume: bool) -> None:
     from kdsearch.api import quieten
     from kdsearch.display import duration
     from kdsearch.render import samples_view
+    from kdsearch.search.directory import StudyDirectory
     from kdsearch.search.estimate import estimate_cost, sample_trials
     from kdsearch.search.plan import make_plan
     from kdsearch.spec.load import dump_spec
 
     quieten()
     console = _console()
+    StudyDirectory.of(spec).check(spec, resume)
     plan = make_plan(spec)
     console.print(dump_spec(spec), markup=False, highlight=False)
     samples = sample_trials(plan, 6)
@@ -104,7 +117,7 @@ def _dry_run(spec: Any) -> None:
     )
 
 
-@app.command(epilog="Example: kdsearch validate search_spaces/digits.yaml")
+@app.command(epilog=_examples("kdsearch validate search_spaces/digits.yaml"))
 def validate(spec: Spec, overrides: Sets = None) -> None:
     """Check a search-space file with its data and models; train nothing."""
     from kdsearch.search.plan import make_plan
@@ -121,7 +134,7 @@ def validate(spec: Spec, overrides: Sets = None) -> None:
     )
 
 
-@app.command(epilog="Example: kdsearch front studies/digits")
+@app.command(epilog=_examples("kdsearch front studies/digits"))
 def front(
     study: StudyFolder,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
@@ -152,22 +165,24 @@ def _print_front(console: Console, study: Any) -> None:
     console.print(f"report: {study.directory.path}", highlight=False)
 
 
-@app.command(epilog="Examples:\n\nkdsearch methods\n\nkdsearch methods dkd")
+@app.command(epilog=_examples("kdsearch methods", "kdsearch methods dkd", "kdsearch methods kd+at"))
 def methods(
     name: Annotated[str | None, typer.Argument(help="One method, in full.")] = None,
 ) -> None:
     """List the distillation methods."""
-    from kdsearch.methods import parse_label
+    from kdsearch.methods import UNDISTILLED, parse_label
     from kdsearch.render import method_view, methods_view
 
     if name is None:
         _console().print(methods_view())
         return
+    if name == UNDISTILLED:
+        print(f"{name}: the undistilled baseline, cross-entropy with the labels alone")
     for method in parse_label(name):
         _console().print(method_view(method), markup=False, highlight=False)
 
 
-@app.command(epilog="Example: kdsearch models")
+@app.command(epilog=_examples("kdsearch models"))
 def models() -> None:
     """List the model families."""
     from kdsearch.render import models_view
@@ -175,7 +190,7 @@ def models() -> None:
     _console().print(models_view())
 
 
-@app.command(epilog="Example: kdsearch ui studies/digits --port 5001")
+@app.command(epilog=_examples("kdsearch ui studies/digits --port 5001"))
 def ui(
     study: StudyFolder,
     port: Annotated[int, typer.Option(help="Port of the page.", min=1, max=65535)] = 5000,
@@ -189,8 +204,10 @@ def ui(
 
 
 @app.command(
-    epilog="Example: kdsearch submit search_spaces/cifar100.yaml --address http://127.0.0.1:8265 "
-    "--set study.directory=/shared/studies --set tracking.uri=http://mlflow:5000"
+    epilog=_examples(
+        "kdsearch submit search_spaces/cifar100.yaml --address http://127.0.0.1:8265 \\",
+        "  --set study.directory=/shared/studies --set tracking.uri=http://mlflow:5000",
+    )
 )
 def submit(
     spec: Spec,
@@ -199,11 +216,14 @@ def submit(
     follow: Annotated[
         bool, typer.Option("--follow/--no-follow", help="Print the job's log until it ends.")
     ] = True,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a study that was cut off or extended.")
+    ] = False,
 ) -> None:
     """Run a study as a job on a Ray cluster."""
     from kdsearch.cluster.submit import submit_study
 
-    sys.exit(submit_study(spec, overrides or [], address, follow))
+    sys.exit(submit_study(spec, overrides or [], address, follow, resume))
 
 
 def main() -> None:
@@ -212,13 +232,12 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except KdsearchError as error:
-        _console(stderr=True).print(
-            f"kdsearch: {error}", markup=False, highlight=False, soft_wrap=True
-        )
+        print("kdsearch:", " ".join(str(error).splitlines()), file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        _say_interrupted()
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:  # typer's word for a KeyboardInterrupt
+            _say_interrupted()
+        raise
 
 
 def _say_interrupted() -> None:

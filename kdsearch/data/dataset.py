@@ -72,8 +72,8 @@ class Dataset:
         digest = hashlib.sha256(json.dumps([self.name, self.classes]).encode())
         for split in (self.train, self.validation, self.test):
             digest.update(repr(tuple(split.images.shape)).encode())
-            digest.update(np.ascontiguousarray(split.images.numpy()).tobytes())
-            digest.update(np.ascontiguousarray(split.labels.numpy()).tobytes())
+            digest.update(np.ascontiguousarray(split.images.numpy()).data)
+            digest.update(np.ascontiguousarray(split.labels.numpy()).data)
         return digest.hexdigest()
 
 
@@ -82,7 +82,7 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
     values = torch.arange(256, dtype=torch.float64) / 255
     means, deviations = [], []
     for channel in range(images.shape[1]):
-        counts = torch.bincount(images[:, channel].flatten().int(), minlength=256).double()
+        counts = torch.bincount(images[:, channel].flatten(), minlength=256).double()
         share = counts / counts.sum()
         mean = (share * values).sum()
         means.append(float(mean))

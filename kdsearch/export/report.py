@@ -30,13 +30,15 @@ def write_students(study: Study, data: Dataset) -> None:
     for finalist in study.finalists():
         run = finalist.shipped
         if run is not None:
-            folder = study.directory.students / f"trial-{finalist.trial.number:04d}"
+            folder = study.directory.student(finalist.trial.number)
             save_student(finalist, data, weights_file(study.directory.weights, run), folder)
 
 
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows as plain values that JSON can hold; what is not a number becomes null."""
-    return [{str(key): _plain(value) for key, value in row.items()} for row in table.to_dict("records")]
+    return [
+        {str(key): _plain(value) for key, value in row.items()} for row in table.to_dict("records")
+    ]
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from kdsearch.models.network import ImageShape
+from kdsearch.models.signals import ImageShape
 
 
 @contextmanager

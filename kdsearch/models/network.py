@@ -5,13 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 
-import torch
 from torch import Tensor, nn
 
-from kdsearch.models.signals import Signal, Signals, SignalShapes
+from kdsearch.models.dry_run import blank_pictures, evaluating
+from kdsearch.models.signals import ImageShape, Signal, Signals, SignalShapes
 
-ImageShape = tuple[int, int, int]
-"""(channels, height, width) of one picture."""
+__all__ = ["ImageShape", "Network"]
 
 
 class Network(nn.Module, ABC):
@@ -48,15 +47,9 @@ class Network(nn.Module, ABC):
         )
 
     def signal_shapes(self) -> SignalShapes:
-        """Shapes of the signals, found by one forward pass of two pictures in eval mode."""
-        device = next(self.parameters()).device
-        was_training = self.training
-        self.eval()
-        with torch.no_grad():
-            logits, embedding, features = self.trace(
-                torch.zeros(2, *self.image_shape, device=device)
-            )
-        self.train(was_training)
+        """Shapes of the signals, found by one forward pass of two blank pictures in eval mode."""
+        with evaluating(self):
+            logits, embedding, features = self.trace(blank_pictures(self, self.image_shape, 2))
         return SignalShapes(
             classes=logits.shape[1],
             embedding=embedding.shape[1],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import torch
+
 from kdsearch.errors import ModelError
 from kdsearch.models import (
     convnet,
@@ -66,3 +68,17 @@ def _hint(wrong: str) -> str:
     if PREFIX + wrong in torchvision_names():
         return f"did you mean '{PREFIX}{wrong}'?"
     return suggest(wrong, FAMILIES)
+
+
+def blueprint(config: ModelConfig, image_shape: ImageShape, classes: int) -> Network:
+    """The network of a configuration without memory for its weights, for shapes and sizes.
+
+    A ``module:function`` network is built on the processor instead, since the user's code may
+    load weights or compute with them; torch's random generator is left as it was.
+
+    Raises:
+        ModelError: As :func:`build_network`.
+    """
+    device = "cpu" if is_own(config.family) else "meta"
+    with torch.random.fork_rng(devices=[]), torch.device(device):
+        return build_network(config, image_shape, classes)

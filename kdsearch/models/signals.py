@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from torch import Tensor
 
+ImageShape = tuple[int, int, int]
+"""(channels, height, width) of one picture."""
+
 
 class Signal(StrEnum):
     """One kind of answer that a distillation method may ask of a network."""

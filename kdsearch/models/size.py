@@ -11,8 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kdsearch.models.dry_run import blank_pictures, evaluating
 from kdsearch.models.network import ImageShape, Network
-from kdsearch.models.own import is_own
-from kdsearch.models.registry import build_network
+from kdsearch.models.registry import blueprint
 from kdsearch.spec.concrete import ModelConfig
 
 _FLOAT32_BYTES = 4
@@ -46,17 +45,12 @@ def measure(network: Network) -> Size:
 
 
 def measure_config(config: ModelConfig, image_shape: ImageShape, classes: int) -> Size:
-    """The size of the network that a configuration describes, without any weights in memory.
-
-    A ``module:function`` network is built on the processor instead, since the user's code may
-    load weights or compute with them; torch's random generator is left as it was.
+    """The size of the network that a configuration describes.
 
     Raises:
         ModelError: As :func:`~kdsearch.models.build_network`.
     """
-    device = "cpu" if is_own(config.family) else "meta"
-    with torch.random.fork_rng(devices=[]), torch.device(device):
-        return measure(build_network(config, image_shape, classes))
+    return measure(blueprint(config, image_shape, classes))
 
 
 def _macs(network: Network) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
 
-from kdsearch.errors import StudyError
+from kdsearch.errors import SpecError, StudyError
 from kdsearch.files import write_atomically
 from kdsearch.search.record import Journal
 from kdsearch.spec.load import dump_spec, load_spec
@@ -58,24 +59,36 @@ class StudyDirectory:
         """The folder of trained teachers that the studies of one directory share."""
         return spec.study.directory / ".teachers"
 
+    def student(self, trial: int) -> Path:
+        """The folder of the student that a finalist ships."""
+        return self.students / f"trial-{trial:04d}"
+
     def exists(self) -> bool:
         """Whether a study is there."""
         return self._state.exists()
 
     def check(self, spec: StudySpec, resume: bool) -> None:
-        """Refuse to mix two studies.
+        """Refuse to mix two studies, or a place where none can be kept.
 
         Raises:
-            StudyError: The name is taken; or, with ``resume``, there is nothing to go on with, or
-                the spec is another one.
+            StudyError: The name is taken, or its folder cannot be made; or, with ``resume``, there
+                is nothing to go on with, or the spec is another one.
         """
-        if not resume:
-            if self.path.exists():
-                raise StudyError(
-                    f"a study named '{spec.study.name}' exists in {self.path}; go on with it by "
-                    "--resume, or choose another name with --set study.name=NAME"
-                )
-            return
+        if resume:
+            self._check_resumed(spec)
+        elif self.exists():
+            raise StudyError(
+                f"a study named '{spec.study.name}' exists in {self.path}; go on with it by "
+                "--resume, or choose another name with --set study.name=NAME"
+            )
+        elif self.path.exists():
+            raise StudyError(
+                f"{self.path} exists and holds no study; remove it, or choose another name with "
+                "--set study.name=NAME"
+            )
+        _check_writable(self.path.parent)
+
+    def _check_resumed(self, spec: StudySpec) -> None:
         if not self.exists():
             raise StudyError(
                 f"there is no study in {self.path} to go on with; run it without --resume"
@@ -94,27 +107,55 @@ class StudyDirectory:
         write_atomically(self._resolved, dump_spec(spec).encode())
 
     def spec(self) -> StudySpec:
-        """The resolved spec that the study was made with."""
-        return load_spec(self._resolved)
+        """The resolved spec that the study was made with.
+
+        Raises:
+            StudyError: Its file is missing, damaged, or of another version of kdsearch.
+        """
+        try:
+            return load_spec(self._resolved)
+        except SpecError as error:
+            raise StudyError(
+                f"the study in {self.path} cannot be read ({error}); restore its "
+                f"{self._resolved.name}"
+            ) from error
 
     def state(self) -> dict[str, Any]:
         """What ``study.json`` says.
 
         Raises:
-            StudyError: There is no study here.
+            StudyError: There is no study here, or its file is damaged.
         """
+        if self.path.is_file():
+            raise StudyError(f"{self.path} is a file; give a study's folder")
         try:
-            return json.loads(self._state.read_text())
+            state = json.loads(self._state.read_text())
         except FileNotFoundError:
             raise StudyError(f"there is no study in {self.path}; check the path") from None
         except (OSError, ValueError) as error:
             raise StudyError(f"{self._state} cannot be read ({error}); restore it") from None
+        if not isinstance(state, dict):
+            raise StudyError(f"{self._state} is not what kdsearch wrote; restore it")
+        return state
 
     def update(self, **facts: Any) -> None:
         """Put facts into ``study.json``, beside those that are there."""
         known = self.state() if self.exists() else {"created": time.time()}
         content = known | facts | {"updated": time.time()}
         write_atomically(self._state, json.dumps(content, indent=1).encode())
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be made, or in which nothing can be made."""
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        fault = "write-protected" if place.is_dir() else "not a folder"
+        raise StudyError(
+            f"no study can be kept in {folder}, since {place} is {fault}; set study.directory to "
+            "another folder"
+        )
 
 
 def _changed(old: StudySpec, new: StudySpec) -> str | None:

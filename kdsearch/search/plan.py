@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import torch
 
 from kdsearch.data import Dataset, load_dataset
-from kdsearch.errors import MethodError, ModelError
-from kdsearch.methods import Objective, label_hyperparameters, method_config, parse_label
-from kdsearch.models import Network, SignalShapes, Size, build_network, measure_config
+from kdsearch.errors import CheckpointError, DataError, MethodError, ModelError
+from kdsearch.methods import Hyperparameter, Objective, label_hyperparameters, method_config
+from kdsearch.methods.registry import check_value
+from kdsearch.models import Network, SignalShapes, Size, blueprint, measure_config
 from kdsearch.search.space import Space
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.names import suggest
-from kdsearch.spec.origin import Path
-from kdsearch.spec.ranges import Choices, Range, extremes
-from kdsearch.spec.sections import StudentSection
+from kdsearch.spec.origin import Path, dotted
+from kdsearch.spec.ranges import Choices, Range, Scalar, every, extremes
+from kdsearch.spec.sections import DataSection, StudentSection
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.teacher_store import StoredTeacher, given_teacher
 
@@ -41,7 +44,7 @@ class Plan:
 
 
 def make_plan(spec: StudySpec) -> Plan:
-    """Check a study: names, ranges, data, architectures, pairs, the teacher's checkpoint.
+    """Check a study: names, ranges, data, architectures, pairs, sizes, the teacher's checkpoint.
 
     Raises:
         SpecError: A value of the file cannot work; the message gives its line.
@@ -49,105 +52,109 @@ def make_plan(spec: StudySpec) -> Plan:
         CheckpointError: The teacher's checkpoint does not fit.
     """
     _check_methods(spec)
-    data = load_dataset(spec.data)
-    _check_fit(spec, data)
+    data = _load_data(spec)
+    _check_batches(spec, data)
     teacher = _meta_network(spec, ("teacher", "model"), spec.teacher.model, data)
     teacher_shapes = teacher.signal_shapes()
     space = Space(spec)
     for number, section in enumerate(spec.students):
-        for path, model in _corners(section, number):
-            shapes = _meta_network(spec, path, model, data).signal_shapes()
+        for model in _corners(section):
+            shapes = _meta_network(spec, ("students", number), model, data).signal_shapes()
             _check_pairs(spec, space, model, shapes, teacher_shapes)
+    _check_limits(spec, data)
     size = measure_config(spec.teacher.model, data.image_shape, len(data.classes))
-    return Plan(spec, data, space, size, given_teacher(spec, data))
+    return Plan(spec, data, space, size, _given_teacher(spec, data))
 
 
 def _check_methods(spec: StudySpec) -> None:
     for label, given in spec.methods.items():
         try:
-            parse_label(label)
+            declared = label_hyperparameters(label)
         except MethodError as error:
             raise spec.refuse(("methods", label), str(error)) from None
-        declared = label_hyperparameters(label)
         for name, dimension in given.items():
             path = ("methods", label, name)
+            if not declared:
+                raise spec.refuse(path, f"{label} has no hyperparameters; remove '{name}'")
             if name not in declared:
                 raise spec.refuse(
                     path, f"{label} has no hyperparameter '{name}'; {suggest(name, declared)}"
                 )
-            _check_values(spec, path, dimension, declared[name].minimum)
+            _check_values(spec, path, dimension, declared[name])
 
 
 def _check_values(
-    spec: StudySpec, path: Path, dimension: bool | float | str | Range | Choices, minimum: float
+    spec: StudySpec, path: Path, dimension: Scalar | Range | Choices, declared: Hyperparameter
 ) -> None:
-    values = dimension.choices if isinstance(dimension, Choices) else extremes(dimension)
-    for value in values:
-        if isinstance(value, bool | str) or value < minimum:
-            raise spec.refuse(path, f"must be a number of at least {minimum:g}, not {value!r}")
-
-
-def _check_fit(spec: StudySpec, data: Dataset) -> None:
-    for section, batch in (
-        ("training", spec.training.batch_size),
-        ("teacher", spec.teacher.training.batch_size),
-    ):
-        if batch > len(data.train):
-            path: Path = (
-                ("training", "batch_size")
-                if section == "training"
-                else (
-                    "teacher",
-                    "training",
-                    "batch_size",
-                )
+    label, name = str(path[1]), str(path[2])
+    for value in every(dimension):
+        if value < declared.minimum:
+            raise spec.refuse(
+                path, f"{dotted(path)} must be at least {declared.minimum:g}, not {value:g}"
             )
+        try:
+            check_value(label, name, declared, value)
+        except MethodError as error:
+            raise spec.refuse(path, str(error)) from None
+    if declared.whole and isinstance(dimension, Range) and (dimension.step or 1) % 1:
+        raise spec.refuse(path, f"{name} is a whole number; its step ({dimension.step:g}) is not")
+
+
+def _load_data(spec: StudySpec) -> Dataset:
+    try:
+        return load_dataset(spec.data)
+    except DataError as error:
+        raise DataError(f"{spec.place(_data_setting(str(error)))}: {error}") from error
+
+
+def _data_setting(reason: str) -> Path:
+    """The setting that a reason names, as ``data.root`` does, else the source."""
+    for name in re.findall(r"\bdata\.(\w+(?:\.\w+)*)", reason):
+        path = name.split(".")
+        if path[0] in DataSection.model_fields:
+            return "data", *path
+    return "data", "source"
+
+
+def _check_batches(spec: StudySpec, data: Dataset) -> None:
+    paths: tuple[tuple[Path, int], ...] = (
+        (("training", "batch_size"), spec.training.batch_size),
+        (("teacher", "training", "batch_size"), spec.teacher.training.batch_size),
+    )
+    for path, batch in paths:
+        if batch > len(data.train):
             raise spec.refuse(
                 path,
                 f"a batch of {batch} is more than the {len(data.train)} training samples; lower it",
             )
-    side = min(data.image_shape[1:])
-    for name, value in (("crop", spec.data.augment.crop), ("cutout", spec.data.augment.cutout)):
-        if value >= side:
-            raise spec.refuse(
-                ("data", "augment", name),
-                f"{name} {value} does not fit pictures of {side} pixels; lower it",
-            )
 
 
-def _corners(section: StudentSection, number: int) -> list[tuple[Path, ModelConfig]]:
+def _corners(section: StudentSection) -> Iterator[ModelConfig]:
     """The students at the ends of a family's widths, at every depth that the space can reach."""
     widths = sorted({float(value) for value in extremes(section.width)})
-    corners: list[tuple[Path, ModelConfig]] = []
-    for width, depth in product(widths, _depths(section)):
-        path: Path = ("students", number, "width")
-        model = ModelConfig(family=section.family, width=width, depth=depth)
-        corners.append((path, model))
-    return corners
+    for depth, width in product(_depths(section), widths):
+        yield ModelConfig(family=section.family, width=width, depth=depth)
 
 
-def _depths(section: StudentSection) -> list[int | None]:
+def _depths(section: StudentSection) -> Sequence[int | None]:
     depth = section.depth
     if depth is None:
         return [None]
     if isinstance(depth, Choices):
         return [int(value) for value in depth.choices]
     if isinstance(depth, Range):
-        step = int(depth.step or 1)
-        return list(range(int(depth.low), int(depth.high) + 1, step))
+        return range(int(depth.low), int(depth.high) + 1, int(depth.step or 1))
     return [int(depth)]
 
 
 def _meta_network(spec: StudySpec, path: Path, model: ModelConfig, data: Dataset) -> Network:
     """The network without memory for its weights."""
     try:
-        with torch.device("meta"):
-            return build_network(model, data.image_shape, len(data.classes))
+        return blueprint(model, data.image_shape, len(data.classes))
     except ModelError as error:
         text = str(error)
-        leaf = next((name for name in ("depth", "family", "width") if name in text), path[-1])
-        place = (*path[:-1], leaf) if path[0] == "students" else (*path, leaf)
-        raise spec.refuse(place, text) from None
+        named = re.search(r"\b(depth|width)\b", text)
+        raise spec.refuse((*path, named[0] if named else "family"), text) from None
 
 
 def _check_pairs(
@@ -161,3 +168,32 @@ def _check_pairs(
             raise spec.refuse(
                 ("methods", label), f"{error} (student {model.family}); remove one of the two"
             ) from None
+
+
+def _check_limits(spec: StudySpec, data: Dataset) -> None:
+    """Refuse size limits that no student of the space can keep."""
+    limits = {
+        name: limit
+        for name in ("parameters", "macs", "bytes")
+        if (limit := getattr(spec.search, f"max_{name}")) is not None
+    }
+    if not limits:
+        return
+    corners = (model for section in spec.students for model in _corners(section))
+    sizes = [measure_config(model, data.image_shape, len(data.classes)) for model in corners]
+    for name, limit in limits.items():
+        smallest = min(getattr(size, name) for size in sizes)
+        if smallest > limit:
+            raise spec.refuse(
+                ("search", f"max_{name}"),
+                f"the smallest student of the space has {smallest} {name}, more than "
+                f"search.max_{name} ({limit}); raise it, or allow narrower students",
+            )
+
+
+def _given_teacher(spec: StudySpec, data: Dataset) -> StoredTeacher | None:
+    try:
+        return given_teacher(spec, data)
+    except CheckpointError as error:
+        place = spec.place(("teacher", "checkpoint"))
+        raise CheckpointError(f"{place}: {error}") from error

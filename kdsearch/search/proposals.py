@@ -49,6 +49,10 @@ def open_optuna_study(path: Path, name: str, size: str) -> optuna.Study:
     return study
 
 
+_PLACE = "place"
+"""Attribute of an Optuna trial that was handed out: its place in the order of proposals."""
+
+
 class ProposedJobs(Jobs):
     """Trials proposed by an Optuna sampler.
 
@@ -57,7 +61,7 @@ class ProposedJobs(Jobs):
     then changes nothing, and the same spec and seed propose the same trials at any speed. The price
     is that a trial may wait for one that was proposed ``lag`` places before it.
 
-    The sampler is seeded afresh for each proposal from the study's seed and the trial's number, so
+    The sampler is seeded afresh for each proposal from the study's seed and the trial's place, so
     that a study that was cut off goes on exactly as it would have.
 
     Args:
@@ -65,7 +69,7 @@ class ProposedJobs(Jobs):
         study: The Optuna study; its storage keeps what was proposed.
         image_shape: (channels, height, width) of the data, for the sizes.
         classes: Number of classes.
-        finished: Outcomes from before, by trial number.
+        finished: Outcomes from before, by place in the order.
     """
 
     def __init__(
@@ -87,23 +91,24 @@ class ProposedJobs(Jobs):
         self._again = self._take_up()
 
     def _take_up(self) -> list[TrialRecord]:
-        """Read what was proposed before; trials without an outcome are handed out again."""
-        trials = self._study.get_trials(deepcopy=False)
-        if not trials:
-            for label in self._space.methods:
-                self._study.enqueue_trial(self._space.published(label))
+        """Read what was proposed before; trials without an outcome are handed out again.
+
+        A trial that was cut off in the middle of its proposal is given up: the next one, seeded by
+        the same place in the order, is what it would have been.
+        """
         again = []
-        for trial in trials:
-            if "proposed" not in trial.user_attrs:
-                if trial.state == TrialState.RUNNING:  # cut off in the middle of its proposal
+        for trial in self._study.get_trials(deepcopy=False):
+            if _PLACE not in trial.user_attrs:
+                if trial.state == TrialState.RUNNING:
                     self._study.tell(trial.number, state=TrialState.FAIL)
                 continue
+            place = len(self._order)
             self._order.append(trial.number)
             if trial.state != TrialState.RUNNING:
                 self._told = len(self._order)
-            elif trial.number not in self._outcomes:
+            elif place not in self._outcomes:
                 candidate = self._space.suggest(FixedTrial(trial.params))
-                again.append(self._record(trial.number, candidate, trial.params))
+                again.append(self._record(place, candidate, trial.params))
         return again
 
     def next(self) -> TrialRecord | None:
@@ -126,10 +131,10 @@ class ProposedJobs(Jobs):
     def _tell(self, count: int) -> bool:
         """Tell the first ``count`` outcomes; whether all of them were there to be told."""
         while self._told < count:
-            number = self._order[self._told]
-            outcome = self._outcomes.get(number)
+            outcome = self._outcomes.get(self._told)
             if outcome is None:
                 return False
+            number = self._order[self._told]
             if outcome.accuracy is None:
                 self._study.tell(number, state=TrialState.FAIL)
             else:
@@ -139,15 +144,13 @@ class ProposedJobs(Jobs):
         return True
 
     def _propose(self) -> TrialRecord:
-        for _ in range(REJECTIONS):
-            number = len(self._study.get_trials(deepcopy=False, states=_ASKED))
-            seed = derive(self._spec.study.seed, "sampler", number)
-            self._study.sampler = make_sampler(self._spec.search.sampler, seed)
-            trial = self._study.ask()
+        place = len(self._order)
+        for attempt in range(REJECTIONS):
+            trial = self._ask(place, attempt)
             candidate = self._space.suggest(trial)
-            record = self._record(trial.number, candidate, trial.params)
+            record = self._record(place, candidate, trial.params)
             if within_limits(record, self._spec.search):
-                trial.set_user_attr("proposed", True)
+                trial.set_user_attr(_PLACE, place)
                 self._order.append(trial.number)
                 return record
             self._study.tell(trial.number, state=TrialState.FAIL)
@@ -156,12 +159,19 @@ class ProposedJobs(Jobs):
             "search.max_parameters, max_macs or max_bytes, or search smaller widths"
         )
 
+    def _ask(self, place: int, attempt: int) -> optuna.Trial:
+        """A new trial; the first of each method starts from its published values."""
+        labels = list(self._space.methods)
+        waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        if place < len(labels) and attempt == 0 and not waiting:
+            self._study.enqueue_trial(self._space.published(labels[place]))
+        seed = derive(self._spec.study.seed, "sampler", place, attempt)
+        self._study.sampler = make_sampler(self._spec.search.sampler, seed)
+        return self._study.ask()
+
     def _record(self, number: int, candidate: Candidate, parameters: dict) -> TrialRecord:
         size: Size = measure_config(candidate.model, self._shape, self._classes)
         return new_record(number, "search", candidate.task(self._spec, 0), size, dict(parameters))
-
-
-_ASKED = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)
 
 
 def within_limits(record: TrialRecord, search: SearchSection) -> bool:

@@ -20,7 +20,7 @@ class TrialRecord(Section):
     """One trial of the search, or one training of a finalist or of its baseline."""
 
     number: int
-    """Number in its phase; in the search, Optuna's trial number."""
+    """Number in its phase, in the order of the proposals."""
     phase: Literal["search", "finalists"]
     """Which part of the study it belongs to."""
     task: Task

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from kdsearch.spec.base import Section
+from kdsearch.spec.values import Number, Whole
 
 
 class ModelConfig(Section):
@@ -14,9 +15,9 @@ class ModelConfig(Section):
 
     family: str
     """A name that ``kdsearch models`` lists, ``torchvision/NAME``, or ``module:function``."""
-    width: float = Field(default=1.0, gt=0)
+    width: Number = Field(default=1.0, gt=0)
     """Multiplier of the family's channel counts."""
-    depth: int | None = Field(default=None, ge=1)
+    depth: Whole | None = Field(default=None, ge=1)
     """Number of layers or blocks as the family counts them; the family's default when absent."""
 
 
@@ -25,7 +26,7 @@ class TermConfig(Section):
 
     name: str
     """A method that ``kdsearch methods`` lists."""
-    hyperparameters: dict[str, float] = {}
+    hyperparameters: dict[str, Number] = {}
     """The method's own values, its ``weight`` among them; absent ones take published defaults."""
 
 
@@ -34,7 +35,7 @@ class MethodConfig(Section):
 
     label: str
     """The name in the spec: terms joined by ``+``."""
-    ce_weight: float = Field(default=1.0, ge=0)
+    ce_weight: Number = Field(default=1.0, ge=0)
     """Weight of the cross-entropy with the labels."""
     terms: tuple[TermConfig, ...] = ()
     """The distillation terms; none at all for the undistilled baseline."""
@@ -43,29 +44,29 @@ class MethodConfig(Section):
 class TrainingConfig(Section):
     """How one network is trained."""
 
-    epochs: int = Field(default=10, ge=1)
+    epochs: Whole = Field(default=10, ge=1)
     """Passes over the training split."""
-    batch_size: int = Field(default=64, ge=2)
+    batch_size: Whole = Field(default=64, ge=2)
     """Samples a step, over all workers together."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """SGD with Nesterov momentum, or AdamW."""
-    lr: float = Field(default=0.05, gt=0)
+    lr: Number = Field(default=0.05, gt=0)
     """Peak learning rate."""
-    weight_decay: float = Field(default=5e-4, ge=0)
+    weight_decay: Number = Field(default=5e-4, ge=0)
     """L2 penalty (SGD) or decoupled decay (AdamW) on every weight."""
-    momentum: float = Field(default=0.9, ge=0, lt=1)
+    momentum: Number = Field(default=0.9, ge=0, lt=1)
     """SGD's momentum; AdamW keeps its own betas."""
     schedule: Literal["cosine", "step", "constant"] = "cosine"
     """How the learning rate falls: to zero along a cosine, by ``gamma`` at ``milestones``, not."""
-    milestones: tuple[float, ...] = (0.625, 0.75, 0.875)
+    milestones: tuple[Number, ...] = (0.625, 0.75, 0.875)
     """Fractions of the training at which ``step`` lowers the rate."""
-    gamma: float = Field(default=0.1, gt=0, le=1)
+    gamma: Number = Field(default=0.1, gt=0, le=1)
     """Factor of each lowering under ``step``."""
-    warmup_epochs: float = Field(default=0.0, ge=0)
+    warmup_epochs: Number = Field(default=0.0, ge=0)
     """Epochs of linear warm-up from zero."""
-    clip_grad_norm: float | None = Field(default=None, gt=0)
+    clip_grad_norm: Number | None = Field(default=None, gt=0)
     """Largest norm of a step's gradient; larger ones are scaled down to it."""
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    label_smoothing: Number = Field(default=0.0, ge=0, lt=1)
     """Share of the target spread evenly over the classes, in the cross-entropy alone."""
 
     @model_validator(mode="after")

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
 from kdsearch.errors import SpecError
+from kdsearch.spec.yaml_form import SpecLoader
 
 Path = tuple[str | int, ...]
 """Keys and list indices that lead to a value."""
+
+_TEXT = "tag:yaml.org,2002:str"
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+def dotted(path: Path) -> str:
+    """A path as ``--set`` takes it: ``students.0.width``."""
+    return ".".join(str(part) for part in path)
 
 
 @dataclass
@@ -21,7 +31,8 @@ class Origin:
         file: The name of the file.
         text: Its content.
         data: The document as plain Python values, overrides applied.
-        places: 1-based (line, column) of every key and list item.
+        places: 1-based (line, column) of every key and list item. An item that is a plain word
+            is found by that word too: ``("methods", "kd")`` in ``methods: [none, kd]``.
         overridden: Paths set from the command line, with the text that set them.
     """
 
@@ -31,64 +42,140 @@ class Origin:
     places: dict[Path, tuple[int, int]] = field(default_factory=dict)
     overridden: dict[Path, str] = field(default_factory=dict)
 
+    def override(self, path: Path, text: str) -> None:
+        """Note that ``--set text`` decides all from ``path`` downwards."""
+        known: tuple[dict[Path, Any], ...] = (self.places, self.overridden)
+        for places in known:
+            for below in [other for other in places if other[: len(path)] == path]:
+                del places[below]
+        self.overridden[path] = text
+
     def error(self, path: Path, message: str) -> SpecError:
         """An error at the deepest known place along ``path``."""
+        head = self._known(path)
+        if head in self.overridden:
+            return SpecError(f"--set {self.overridden[head]}: {message}")
+        return SpecError(message, self.file, *self.places.get(head, (1, 1)))
+
+    def place(self, path: Path) -> str:
+        """The deepest known place along ``path``: ``file:line:column`` or ``--set text``."""
+        head = self._known(path)
+        if head in self.overridden:
+            return f"--set {self.overridden[head]}"
+        line, column = self.places.get(head, (1, 1))
+        return f"{self.file}:{line}:{column}"
+
+    def settings_below(self, path: Path) -> list[str]:
+        """The ``--set`` texts that changed something inside the value at ``path``."""
+        return [
+            text
+            for other, text in self.overridden.items()
+            if len(other) > len(path) and other[: len(path)] == path
+        ]
+
+    def _known(self, path: Path) -> Path:
         for length in range(len(path), 0, -1):
-            head = path[:length]
-            if head in self.overridden:
-                return SpecError(f"--set {self.overridden[head]}: {message}")
-            if head in self.places:
-                return SpecError(message, self.file, *self.places[head])
-        return SpecError(message, self.file, 1, 1)
+            if path[:length] in self.overridden or path[:length] in self.places:
+                return path[:length]
+        return ()
 
 
 def read_yaml(text: str, file: str) -> Origin:
     """Parse YAML and note where each value stands.
 
     Raises:
-        SpecError: The text is not YAML, holds a key twice, or is not a mapping.
+        SpecError: The text is not YAML, holds a key twice or one that is not a plain word, or is
+            not a mapping.
     """
     origin = Origin(file, text)
+    origin.data = parse_yaml(origin)
+    if not isinstance(origin.data, dict):
+        found = "is empty" if origin.data is None else "holds no keys"
+        raise SpecError(
+            f"the file {found}; write the sections study, data, teacher, students and methods, as "
+            "in search_spaces/digits.yaml",
+            file,
+            1,
+            1,
+        )
+    return origin
+
+
+def parse_yaml(origin: Origin) -> Any:
+    """The values of ``origin.text``; their places are noted in ``origin``.
+
+    Raises:
+        SpecError: As :func:`read_yaml`, but any value is taken.
+    """
+    file = origin.file
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        if not isinstance(node, yaml.MappingNode):
-            raise SpecError(
-                "the file must hold a mapping that starts with 'study:'; it is empty or a list",
-                file,
-                1,
-                1,
-            )
+        loader = SpecLoader(origin.text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
         _note(node, (), origin)
-        origin.data = yaml.load(text, Loader=yaml.SafeLoader)
+        return loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (None, None)
-        reason = error.problem or error.context
-        raise SpecError(f"not valid YAML ({reason}); mend this line", file, *place) from None
-    except yaml.YAMLError as error:
-        raise SpecError(f"not valid YAML ({error}); is it a text file?", file) from None
-    return origin
+        reason = ", ".join(part for part in (error.context, error.problem) if part)
+        raise SpecError(f"not valid YAML ({reason}); mend it", file, *place) from None
+    except yaml.reader.ReaderError as error:
+        before = origin.text[: error.position]
+        line, column = before.count("\n") + 1, error.position - before.rfind("\n")
+        raise SpecError(
+            f"the character U+{int(error.character):04X} cannot stand in YAML; remove it",
+            file,
+            line,
+            column,
+        ) from None
+    except RecursionError:
+        raise SpecError(
+            "the values are nested too deeply, or an anchor (&) holds itself; write them out", file
+        ) from None
 
 
 def _note(node: yaml.Node, path: Path, origin: Origin) -> None:
     if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            inner = (*path, key.value)
-            if inner in origin.places:
-                line, column = _place(key)
-                raise SpecError(
-                    f"the key '{key.value}' stands here a second time (first on line "
-                    f"{origin.places[inner][0]}); remove one",
-                    origin.file,
-                    line,
-                    column,
-                )
-            origin.places[inner] = _place(key)
-            _note(value, inner, origin)
+        _note_mapping(node, path, origin)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            origin.places[(*path, index)] = _place(value)
-            _note(value, (*path, index), origin)
+            inner = (*path, index)
+            origin.places[inner] = _place(value)
+            if isinstance(value, yaml.ScalarNode):
+                origin.places.setdefault((*path, value.value), _place(value))
+            _note(value, inner, origin)
+
+
+def _note_mapping(node: yaml.MappingNode, path: Path, origin: Origin) -> None:
+    merged = [value for key, value in node.value if key.tag == _MERGE]
+    for value in merged:
+        for part in value.value if isinstance(value, yaml.SequenceNode) else (value,):
+            _note(part, path, origin)
+    own = [(key, value) for key, value in node.value if key.tag != _MERGE]
+    _check_keys([key for key, _ in own], origin.file)
+    for key, value in own:
+        inner = (*path, key.value)
+        origin.places[inner] = _place(key)
+        _note(value, inner, origin)
+
+
+def _check_keys(keys: Iterable[yaml.Node], file: str) -> None:
+    first: dict[str, int] = {}
+    for key in keys:
+        line, column = _place(key)
+        if key.tag != _TEXT:
+            shown = f"'{key.value}'" if isinstance(key, yaml.ScalarNode) else "a list or a section"
+            raise SpecError(f"a key must be a name, not {shown}; mend it", file, line, column)
+        if key.value in first:
+            raise SpecError(
+                f"the key '{key.value}' stands here a second time (first on line "
+                f"{first[key.value]}); remove one",
+                file,
+                line,
+                column,
+            )
+        first[key.value] = line
 
 
 def _place(node: yaml.Node) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -9,30 +10,29 @@ from pydantic import AfterValidator, Field, model_validator
 
 from kdsearch.spec.base import Section
 from kdsearch.spec.concrete import ModelConfig, TrainingConfig
-from kdsearch.spec.ranges import Choices, Dimension, Range, extremes
+from kdsearch.spec.ranges import Dimension, Range, every
+from kdsearch.spec.values import Flag, Number, UserPath, Whole
 
 
 def _positive(dimension: Any) -> Any:
-    for value in dimension.choices if isinstance(dimension, Choices) else extremes(dimension):
-        if isinstance(value, bool | str) or value <= 0:
-            raise ValueError(f"must be a number above 0, not {value!r}")
+    for value in every(dimension):
+        if value <= 0:
+            raise ValueError(f"must be above 0, not {value:g}")
     return dimension
 
 
 def _not_negative(dimension: Any) -> Any:
-    for value in dimension.choices if isinstance(dimension, Choices) else extremes(dimension):
-        if isinstance(value, bool | str) or value < 0:
-            raise ValueError(f"must be a number of at least 0, not {value!r}")
+    for value in every(dimension):
+        if value < 0:
+            raise ValueError(f"must be at least 0, not {value:g}")
     return dimension
 
 
 def _whole(dimension: Any) -> Any:
-    values = dimension.choices if isinstance(dimension, Choices) else extremes(dimension)
-    if isinstance(dimension, Range) and dimension.step is not None:
-        values = (*values, dimension.step)
-    for value in values:
-        if isinstance(value, bool | str) or value != int(value) or value < 1:
-            raise ValueError(f"must be a whole number of at least 1, not {value!r}")
+    steps = (dimension.step,) if isinstance(dimension, Range) and dimension.step else ()
+    for value in (*every(dimension), *steps):
+        if value != int(value) or value < 1:
+            raise ValueError(f"must be a whole number of at least 1, not {value:g}")
     return dimension
 
 
@@ -41,27 +41,36 @@ NotNegativeDimension = Annotated[Dimension, AfterValidator(_not_negative)]
 WholeDimension = Annotated[Dimension, AfterValidator(_whole)]
 
 
+def _file_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise ValueError(
+            f"must be letters, digits, '_', '.' and '-' that start with a letter or digit, not "
+            f"{name!r}"
+        )
+    return name
+
+
 class Identity(Section):
     """``study``: its name, its seed and where it is kept."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)
+    name: Annotated[str, AfterValidator(_file_name)] = Field(max_length=80)
     """Name of the study and of its directory: letters, digits, ``_``, ``.`` and ``-``."""
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    seed: Whole = Field(default=0, ge=0, lt=2**63)
     """The one seed from which every random stream of the study derives by name."""
-    directory: Path = Path("studies")
+    directory: UserPath = Path("studies")
     """Folder that holds the studies and the trained teachers."""
 
 
 class Augmentation(Section):
     """``data.augment``: random changes of a training picture."""
 
-    crop: int = Field(default=0, ge=0)
+    crop: Whole = Field(default=0, ge=0)
     """Pixels of zero padding before a random crop back to the original size."""
-    flip: bool = False
+    flip: Flag = False
     """Mirror left to right with probability ½."""
-    cutout: int = Field(default=0, ge=0)
+    cutout: Whole = Field(default=0, ge=0)
     """Side in pixels of a square blanked at a random place (DeVries & Taylor 2017)."""
-    mixup: float = Field(default=0.0, ge=0)
+    mixup: Number = Field(default=0.0, ge=0)
     """Parameter α of Beta(α, α) with which two pictures are blended (Zhang et al. 2018)."""
 
 
@@ -70,19 +79,19 @@ class DataSection(Section):
 
     source: str
     """A name of kdsearch's sources, or ``module:function`` of your own."""
-    root: Path | None = None
+    root: UserPath | None = None
     """Folder of the data set, for sources that read files."""
-    download: bool = False
+    download: Flag = False
     """Let torchvision fetch a data set that is not in ``root``."""
-    validation: float = Field(default=0.1, gt=0, lt=1)
+    validation: Number = Field(default=0.1, gt=0, lt=1)
     """Share of the training data set aside for the search, drawn class by class."""
-    test: float = Field(default=0.2, gt=0, lt=1)
+    test: Number = Field(default=0.2, gt=0, lt=1)
     """Share set aside for the test, for sources that have no test split of their own."""
-    limit: int | None = Field(default=None, ge=2)
+    limit: Whole | None = Field(default=None, ge=2)
     """Use only this many training and validation samples together, drawn class by class."""
-    image_size: int | None = Field(default=None, ge=4)
+    image_size: Whole | None = Field(default=None, ge=4)
     """Side in pixels to which ``image_folder`` resizes and crops its pictures."""
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    seed: Whole = Field(default=0, ge=0, lt=2**63)
     """Seed of the split, apart from the study's, so that studies can share a teacher."""
     augment: Augmentation = Augmentation()
     """Random changes of the training pictures."""
@@ -95,13 +104,13 @@ class TeacherSection(Section):
 
     model: ModelConfig
     """Its architecture."""
-    checkpoint: Path | None = None
+    checkpoint: UserPath | None = None
     """Weights to load (``.safetensors``, or a ``.pt`` state dict) in place of a training."""
     training: TrainingConfig = TrainingConfig()
     """How it is trained when no checkpoint is given."""
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    seed: Whole = Field(default=0, ge=0, lt=2**63)
     """Seed of its training, apart from the study's, so that studies can share a teacher."""
-    workers: int = Field(default=1, ge=1)
+    workers: Whole = Field(default=1, ge=1)
     """Ray Train workers (distributed data parallel)."""
 
     @model_validator(mode="after")
@@ -137,37 +146,37 @@ class TrialTraining(TrainingConfig):
 class SearchSection(Section):
     """``search``: how many trials, proposed how, against which size."""
 
-    trials: int = Field(default=50, ge=1)
+    trials: Whole = Field(default=50, ge=1)
     """Number of trials."""
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
     """Optuna's multi-objective TPE, NSGA-II, or random search."""
     size: Literal["parameters", "macs", "bytes"] = "parameters"
     """The size that accuracy is weighed against."""
-    max_parameters: int | None = Field(default=None, ge=1)
+    max_parameters: Whole | None = Field(default=None, ge=1)
     """Students with more parameters are never trained."""
-    max_macs: int | None = Field(default=None, ge=1)
+    max_macs: Whole | None = Field(default=None, ge=1)
     """Students with more multiply-accumulates a picture are never trained."""
-    max_bytes: int | None = Field(default=None, ge=1)
+    max_bytes: Whole | None = Field(default=None, ge=1)
     """Students whose weights take more bytes are never trained."""
 
 
 class FinalistsSection(Section):
     """``finalists``: how the members of the front are judged."""
 
-    seeds: int = Field(default=3, ge=2)
+    seeds: Whole = Field(default=3, ge=2)
     """Trainings of every finalist and of its undistilled baseline, each with its own seed."""
-    max: int = Field(default=8, ge=1)
+    max: Whole = Field(default=8, ge=1)
     """At most so many finalists, spread evenly along the front."""
 
 
 class ResourcesSection(Section):
     """``resources``: what trainings may use of the machine or cluster."""
 
-    concurrent: int = Field(default=2, ge=1)
+    concurrent: Whole = Field(default=2, ge=1)
     """Trials at a time."""
-    cpus_per_trial: int = Field(default=1, ge=1)
+    cpus_per_trial: Whole = Field(default=1, ge=1)
     """Processor cores, and PyTorch threads, of a trial and of a teacher worker."""
-    gpus_per_trial: float = Field(default=0.0, ge=0)
+    gpus_per_trial: Number = Field(default=0.0, ge=0)
     """GPUs of a trial (a fraction shares one) and, rounded up, of a teacher worker."""
 
 

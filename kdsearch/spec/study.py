@@ -8,7 +8,7 @@ from pydantic import Field, PrivateAttr, field_validator
 
 from kdsearch.errors import SpecError
 from kdsearch.spec.base import Section
-from kdsearch.spec.origin import Origin, Path
+from kdsearch.spec.origin import Origin, Path, dotted
 from kdsearch.spec.ranges import Dimension
 from kdsearch.spec.sections import (
     DataSection,
@@ -21,6 +21,7 @@ from kdsearch.spec.sections import (
     TrackingSection,
     TrialTraining,
 )
+from kdsearch.spec.wording import instead
 
 
 class StudySpec(Section):
@@ -53,13 +54,13 @@ class StudySpec(Section):
     @classmethod
     def _names_alone(cls, value: Any) -> Any:
         """A plain list of names stands for methods without overrides."""
-        if isinstance(value, list) and all(isinstance(name, str) for name in value):
-            if len(set(value)) < len(value):
-                raise ValueError("a method is named twice; remove one")
-            return {name: {} for name in value}
+        if isinstance(value, list):
+            return {name: {} for name in _distinct_names(value)}
         if isinstance(value, dict):
             return {name: {} if given is None else given for name, given in value.items()}
-        return value
+        raise ValueError(
+            f"must be a list of names, or a section with a key for each method{instead(value)}"
+        )
 
     @property
     def text(self) -> str:
@@ -71,11 +72,27 @@ class StudySpec(Section):
         """The file's name as it was given."""
         return self._origin.file if self._origin else None
 
-    def refuse(self, path: Path, message: str) -> SpecError:
-        """An error about the value at ``path``, with file, line and column where known.
+    def place(self, path: Path) -> str:
+        """Where the value at ``path`` was given: ``file:line:column``, ``--set text``, or its name.
 
         A path is a tuple of keys and list indices, such as ``("students", 0, "width")``.
         """
+        return dotted(path) if self._origin is None else self._origin.place(path)
+
+    def refuse(self, path: Path, message: str) -> SpecError:
+        """An error about the value at ``path``, with file, line and column where known."""
         if self._origin is None:
-            return SpecError(f"{'.'.join(str(part) for part in path)}: {message}")
+            return SpecError(f"{dotted(path)}: {message}")
         return self._origin.error(path, message)
+
+
+def _distinct_names(names: list[Any]) -> list[str]:
+    for number, name in enumerate(names):
+        if not isinstance(name, str):
+            raise ValueError(
+                f"item {number} of the list must be a method's name{instead(name)}; a method with "
+                "values of its own is written as a key, such as 'kd: {temperature: 4}'"
+            )
+        if names.index(name) < number:
+            raise ValueError(f"the method '{name}' is named twice; remove one")
+    return names

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.store.db.db_types import DATABASE_ENGINES
+from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from kdsearch.errors import StoreError
+from kdsearch.errors import MissingExtraError, StoreError
 from kdsearch.spec.sections import TrackingSection
+
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+"""Makes MLflow's UI open on the runs, not on its pages for language models."""
 
 
 @dataclass(frozen=True)
@@ -37,26 +47,115 @@ def tracking_uri(tracking: TrackingSection) -> str:
 def open_store(tracking: TrackingSection) -> Store:
     """Reach the store and find, or make, the experiment.
 
+    A server that does not answer is given up after about 20 s.
+
     Raises:
         StoreError: The store cannot be reached, or refuses the experiment.
+        MissingExtraError: The driver of its database is not installed.
     """
+    uri = tracking_uri(tracking)
+    _check_kind(uri)
+    try:
+        with _environment(MLFLOW_HTTP_REQUEST_MAX_RETRIES="1", MLFLOW_HTTP_REQUEST_TIMEOUT="8"):
+            _check_database(uri)
+            store = _find_experiment(uri, tracking.experiment)
+    except ImportError as error:
+        raise MissingExtraError(
+            f"the MLflow store at {_shown(uri)} needs a package that is not installed ({error}); "
+            f"pip install {error.name}"
+        ) from error
+    except (MlflowException, SQLAlchemyError, OSError, ValueError) as error:
+        raise StoreError(
+            f"the MLflow store at {_shown(uri)} cannot be reached ({_reason(error)}); start its "
+            "server, or set tracking.uri or MLFLOW_TRACKING_URI to another"
+        ) from error
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    uri = tracking_uri(tracking)
-    try:
-        client = MlflowClient(uri)
-        experiment = client.get_experiment_by_name(tracking.experiment)
-        if experiment is None:
-            return Store(uri, client, client.create_experiment(tracking.experiment))
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
-        raise StoreError(
-            f"the MLflow store at {uri} cannot be reached ({reason}); start its server, or set "
-            "tracking.uri or MLFLOW_TRACKING_URI to another"
-        ) from error
+    return store
+
+
+def _find_experiment(uri: str, name: str) -> Store:
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        return Store(
+            uri, client, client.create_experiment(name, _beside_database(uri), EXPERIMENT_TAGS)
+        )
     if experiment.lifecycle_stage != "active":
         raise StoreError(
-            f"the MLflow experiment '{tracking.experiment}' at {uri} is deleted; restore it, or "
-            "set tracking.experiment to another name"
+            f"the MLflow experiment '{name}' at {_shown(uri)} is deleted; restore it, or set "
+            "tracking.experiment to another name"
         )
     return Store(uri, client, experiment.experiment_id)
+
+
+def _check_kind(uri: str) -> None:
+    """Refuse a folder of files: MLflow has stopped writing to those."""
+    if uri.startswith("file:") or ("://" not in uri and not uri.startswith("databricks")):
+        raise StoreError(
+            f"the MLflow store {uri} is a folder of files, which MLflow no longer writes to; set "
+            "tracking.uri or MLFLOW_TRACKING_URI to a database such as sqlite:///mlflow.db, or to "
+            "a server"
+        )
+
+
+def _check_database(uri: str) -> None:
+    """Find out at once what MLflow would try again for minutes, or make folders for."""
+    if urlsplit(uri).scheme.partition("+")[0] not in DATABASE_ENGINES:
+        return
+    url = make_url(uri)
+    if url.get_backend_name() != "sqlite":
+        engine = create_engine(url)
+        engine.connect().close()
+        engine.dispose()
+        return
+    file = Path(url.database or ":memory:")
+    if str(file) == ":memory:":
+        fault = "keeps nothing; name a file, as in sqlite:///mlflow.db"
+    elif file.is_dir():
+        fault = f"is a folder; name a file in it, as in {uri.rstrip('/')}/mlflow.db"
+    elif not file.absolute().parent.is_dir():
+        fault = f"lies in {file.parent}, which is no folder; make it first, or set another"
+    else:
+        return
+    raise StoreError(f"the MLflow store {uri} {fault}")
+
+
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    """Environment variables for a while; those that the user has set stay as they are."""
+    ours = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)
+
+
+def _reason(error: BaseException) -> str:
+    """The reason at the root of a failure in one line, such as ``Connection refused``."""
+    root: BaseException = error
+    deeper: BaseException | None = error
+    while deeper is not None:
+        if isinstance(deeper, OSError):
+            root = deeper
+        deeper = deeper.__cause__ or deeper.__context__
+    return next(iter(str(root).strip().splitlines()), type(root).__name__)[:200]
+
+
+def _shown(uri: str) -> str:
+    """The URI without the password in it."""
+    return re.sub(r"(//[^/:@]*):[^/@]*@", r"\1:***@", uri)
+
+
+def _beside_database(uri: str) -> str | None:
+    """Where the artifacts of a SQLite store go: into a folder ``mlruns`` beside the database.
+
+    MLflow itself would put them into the current directory, which a cluster's job loses.
+    """
+    parts = urlsplit(uri)
+    database = parts.path[1:]
+    if not parts.scheme.startswith("sqlite") or not database:
+        return None
+    return (Path(database).resolve().parent / "mlruns").as_uri()

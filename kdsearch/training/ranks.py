@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch.distributed as dist
@@ -29,6 +30,12 @@ class Ranks:
         if self.world_size > 1:
             dist.all_reduce(values)
         return values
+
+    def follow_first(self, tensors: Iterable[Tensor]) -> None:
+        """Give every worker's ``tensors`` the values that the first worker's have, in place."""
+        if self.world_size > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, src=0)
 
     def decide(self, value: Tensor) -> bool:
         """What the first worker's ``value`` says, on every worker."""

@@ -88,8 +88,8 @@ class TeacherStore:
             told = json.loads(facts.read_text())
             if checksum(weights) != told["sha256"]:
                 return None
-            return StoredTeacher(key, ModelConfig(**told["model"]), weights, told)
-        except (OSError, ValueError, KeyError):
+            return StoredTeacher(key, ModelConfig.model_validate(told["model"]), weights, told)
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def keep(self, key: str, network: Network, task: Task, facts: dict[str, Any]) -> StoredTeacher:

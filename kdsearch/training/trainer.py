@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from kdsearch.data import Dataset, Split, Views, epoch_order
+from kdsearch.data import Dataset, Split, Views, derive, epoch_order
 from kdsearch.errors import DataError, DivergedError, ModelError
 from kdsearch.methods import Objective
 from kdsearch.methods.targets import Targets
@@ -142,6 +142,9 @@ class Trainer:
             DivergedError: The loss or a weight is not finite.
         """
         start = time.perf_counter()
+        # Dropout draws from torch's one generator: seeded by epoch, it does not depend on what the
+        # process did before, on a resume, or on the method's own initial weights.
+        torch.manual_seed(derive(self.task.seed, "epoch", self.epoch, self.ranks.rank))
         self.distiller.train()
         order = epoch_order(self.task.seed, self.epoch, len(self._data.train)).to(self.device)
         total = torch.zeros((), device=self.device)
@@ -151,11 +154,12 @@ class Trainer:
         self.epoch += 1
         loss = float(self.ranks.sum(total)) / self.ranks.world_size / self.steps_per_epoch
         scores = self.evaluate_validation()
-        if not (math.isfinite(loss) and math.isfinite(scores.nll)):
-            raise DivergedError(
-                f"the loss became {loss} in epoch {self.epoch}; lower the learning rate or the "
-                "weights of the method"
-            )
+        for what, value in (("loss", loss), ("validation loss", scores.nll)):
+            if not math.isfinite(value):
+                raise DivergedError(
+                    f"the {what} became {value} in epoch {self.epoch}; lower the learning rate or "
+                    "the weights of the method"
+                )
         return EpochReport(
             self.epoch, loss, scores.accuracy, scores.nll, lr, time.perf_counter() - start
         )
@@ -185,6 +189,8 @@ class Trainer:
 
     def _evaluate(self, views: Views) -> Evaluation:
         """Scores on a split, shared out over the workers."""
+        # Each worker's batch statistics are of its own pictures; the first worker's are kept.
+        self.ranks.follow_first(self.student.buffers())
         index = self.ranks.share(torch.arange(len(views), device=self.device))
         return summarise(self.ranks.sum(evaluation_sums(self.student, views, index)))
 

@@ -6,7 +6,6 @@ import pickle
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -64,11 +63,10 @@ def _read(path: Path, what: str) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # torch.load raises whatever the bytes of the file lead it to
         raise CheckpointError(
-            f"{path} is not a whole file of weights ({reason}); save it again as safetensors or "
-            "as a PyTorch state dict"
+            f"{path} is not a whole file of weights ({_reason(error)}); save it again as "
+            "safetensors or as a PyTorch state dict"
         ) from None
     for wrapper in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
@@ -76,3 +74,9 @@ def _read(path: Path, what: str) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise CheckpointError(f"{path} holds no state dict; save model.state_dict() for {what}")
     return state
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, pickle.UnpicklingError):
+        return "it is damaged, or holds more than tensors"
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 
@@ -69,7 +71,7 @@ class TestOnPictures:
 
     def test_size_grows_with_width(self, family: str, shape: tuple[int, int, int]) -> None:
         sizes = [measure_config(self.config(family, w), shape, 10) for w in (0.3, 0.5, 1, 2)]
-        for smaller, larger in zip(sizes, sizes[1:], strict=False):
+        for smaller, larger in itertools.pairwise(sizes):
             assert smaller.parameters < larger.parameters
             assert smaller.macs < larger.macs
             assert smaller.bytes < larger.bytes

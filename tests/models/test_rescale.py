@@ -98,7 +98,7 @@ class RawParameter(nn.Module):
 
 
 class Unequal(nn.Module):
-    """Adds a concatenation of 12 + 12 to 24 channels, which round apart at width 0.6."""
+    """Adds a concatenation of 12 + 12 to 24 channels, which round apart at width 0.4."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -131,9 +131,9 @@ class Idle(nn.Module):
 )
 def test_models_without_a_knob_are_refused_with_alternatives(model: nn.Module, reason: str) -> None:
     with pytest.raises(
-        ModelError, match=f"mine has no width knob at width 0.6.*{reason}.*resnet18"
+        ModelError, match=f"mine has no width knob at width 0.4.*{reason}.*resnet18"
     ):
-        rescale(model.to("meta"), 0.6, (3, 4, 4), 5, "mine")
+        rescale(model.to("meta"), 0.4, (3, 4, 4), 5, "mine")
     assert not any(part._forward_pre_hooks for part in model.modules())
 
 

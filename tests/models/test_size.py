@@ -93,7 +93,7 @@ def test_a_proposed_network_has_no_weights_in_memory(monkeypatch: pytest.MonkeyP
         seen.extend(tensor.device for tensor in network.state_dict().values())
         return network
 
-    monkeypatch.setattr("kdsearch.models.size.build_network", spy)
+    monkeypatch.setattr("kdsearch.models.registry.build_network", spy)
     measure_config(ModelConfig(family="resnet", width=50), (3, 32, 32), 10)
     assert {device.type for device in seen} == {"meta"}
 

@@ -7,6 +7,7 @@ import gc
 import io
 import threading
 import weakref
+from pathlib import Path
 
 import pytest
 import torch
@@ -133,6 +134,37 @@ def test_threads_do_not_read_each_other() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+class Observer(nn.Module):
+    """What a training step puts under data parallelism: a forward that reads signals."""
+
+    def __init__(self, network: TappedNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        signals = self.network.observe(images, {Signal.FEATURES})
+        return signals.logits, signals.features[0]
+
+
+def test_signals_can_be_read_under_distributed_data_parallelism(tmp_path: Path) -> None:
+    network = TappedNetwork(Reference(), "test", SHAPE, 5).eval()
+    images = torch.randn(2, *SHAPE)
+    logits, features = Observer(network)(images)
+    (logits.sum() + features.sum()).backward()
+    alone = [parameter.grad.clone() for parameter in network.parameters()]
+    network.zero_grad()
+    store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        parallel = nn.parallel.DistributedDataParallel(Observer(network))
+        logits, features = parallel(images)
+        (logits.sum() + features.sum()).backward()
+    finally:
+        torch.distributed.destroy_process_group()
+    for parameter, expected in zip(network.parameters(), alone, strict=True):
+        assert torch.allclose(parameter.grad, expected)
 
 
 def test_finding_the_taps_leaves_modes_and_statistics_alone() -> None:

@@ -1,0 +1,83 @@
+"""What a job may not rely on: its working directory vanishes with it."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+from kdsearch.spec.study import StudySpec
+
+SERVERS = ("http", "https", "databricks")
+"""Schemes of tracking URIs whose artifacts are kept by a server."""
+
+
+def check_lasting(spec: StudySpec) -> None:
+    """Refuse folders and files that a job would look for, or leave, in its working directory.
+
+    Raises:
+        SpecError: ``study.directory``, ``data.root`` or ``teacher.checkpoint`` is a relative path.
+    """
+    if not _absolute(spec.study.directory):
+        raise spec.refuse(
+            ("study", "directory"),
+            f"study.directory is relative ({spec.study.directory}) and would vanish with the job; "
+            "give an absolute path on storage that all nodes share, such as "
+            "--set study.directory=/shared/studies",
+        )
+    read = (
+        (("data", "root"), spec.data.root),
+        (("teacher", "checkpoint"), spec.teacher.checkpoint),
+    )
+    for place, path in read:
+        if path is not None and not _absolute(path):
+            raise spec.refuse(
+                place,
+                f"{'.'.join(place)} is relative ({path}) and is not sent with the job; give its "
+                "absolute path on the cluster",
+            )
+
+
+def check_store(spec: StudySpec, inherited: str | None) -> dict[str, str]:
+    """Refuse an MLflow store that would vanish with the job.
+
+    Args:
+        spec: The study; its ``tracking.uri`` counts first.
+        inherited: ``MLFLOW_TRACKING_URI`` of the submitter, if set.
+
+    Returns:
+        Environment variables that hand the inherited URI on to the job.
+
+    Raises:
+        SpecError: No URI is given, it is relative, or it is a database whose artifacts MLflow
+            would keep in the working directory.
+    """
+    uri = spec.tracking.uri or inherited
+    if not uri:
+        raise spec.refuse(
+            ("tracking", "uri"),
+            "no MLflow store is named, and MLflow's default would vanish with the job; set "
+            "tracking.uri or MLFLOW_TRACKING_URI, such as --set tracking.uri=http://mlflow:5000",
+        )
+    source = "tracking.uri" if spec.tracking.uri else "MLFLOW_TRACKING_URI"
+    parts = urlsplit(uri)
+    kind = parts.scheme.partition("+")[0] or uri
+    if kind in SERVERS:
+        return {} if spec.tracking.uri else {"MLFLOW_TRACKING_URI": uri}
+    if kind != "sqlite":
+        raise spec.refuse(
+            ("tracking", "uri"),
+            f"{source} ({parts.scheme or uri}) leaves its artifacts in the working directory, "
+            "which vanishes with the job; give an MLflow server (http://HOST:PORT), or "
+            "sqlite:////PATH on storage that all nodes share",
+        )
+    if not PurePosixPath(parts.path[1:]).is_absolute():
+        raise spec.refuse(
+            ("tracking", "uri"),
+            f"{source} ({uri}) is a relative SQLite path and would vanish with the job; write it "
+            "with four slashes, such as sqlite:////shared/mlflow.db",
+        )
+    return {} if spec.tracking.uri else {"MLFLOW_TRACKING_URI": uri}
+
+
+def _absolute(path: Path) -> bool:
+    return PurePosixPath(path.as_posix()).is_absolute()

@@ -1,0 +1,78 @@
+"""pydantic's reasons in the words of this project."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from kdsearch.spec.names import suggest
+
+_REASONS: Mapping[str, str] = MappingProxyType(
+    {
+        "int_type": "must be a whole number",
+        "int_from_float": "must be a whole number",
+        "int_parsing_size": "must be a smaller number",
+        "float_type": "must be a number",
+        "finite_number": "must be a finite number",
+        "bool_type": "must be true or false",
+        "string_type": "must be text (in quotes where it looks like something else)",
+        "path_type": "must be a path",
+        "model_type": "must be a section of keys and values",
+        "dict_type": "must be a section of keys and values",
+        "tuple_type": "must be a list",
+        "greater_than": "must be above {gt:g}",
+        "greater_than_equal": "must be at least {ge:g}",
+        "less_than": "must be below {lt:g}",
+        "less_than_equal": "must be at most {le:g}",
+        "too_short": "must have at least {min_length} entry",
+        "string_too_short": "must have at least {min_length} character",
+        "string_too_long": "must have at most {max_length} characters",
+        "literal_error": "must be {expected}",
+    }
+)
+"""What a value must be, by pydantic's name for the fault."""
+
+_LENGTHS = frozenset({"too_short", "string_too_short", "string_too_long"})
+"""Faults of the length, where the value itself says no more."""
+
+
+def explain(kind: str, context: Mapping[str, Any], message: str, given: Any) -> str:
+    """Why a value is refused, and what to do.
+
+    Args:
+        kind: pydantic's name for the fault, such as ``"int_type"``.
+        context: The limits that pydantic reports with it.
+        message: pydantic's own message; a validator of ours holds the whole reason there.
+        given: The value.
+    """
+    if kind == "value_error":
+        return message.removeprefix("Value error, ")
+    if kind not in _REASONS:
+        return message[0].lower() + message[1:] + instead(given)
+    reason = _REASONS[kind].format_map(context)
+    if kind in _LENGTHS:
+        return reason
+    reason += instead(given)
+    if kind == "literal_error" and isinstance(given, str):
+        valid = re.findall(r"'([^']*)'", context["expected"])
+        return f"{reason}; {suggest(given, valid)}"
+    return reason
+
+
+def instead(given: Any) -> str:
+    """What stands in the file in place of what must: ``", not 'many'"``."""
+    if given is None:
+        return "; it is empty here"
+    if isinstance(given, bool):
+        return f", not {str(given).lower()}"
+    if isinstance(given, float):
+        return f", not {given:g}"
+    if isinstance(given, str | int):
+        return f", not {given!r}"
+    if isinstance(given, list | tuple):
+        return ", not a list"
+    if isinstance(given, Mapping):
+        return ", not a section of keys"
+    return f", not a {type(given).__name__}"

@@ -1,0 +1,53 @@
+"""What every part's tests share: one thread, a small real data set, and trainings on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from kdsearch.data import Dataset, load_dataset
+from kdsearch.methods import method_config
+from kdsearch.spec.concrete import ModelConfig, TrainingConfig
+from kdsearch.spec.sections import Augmentation, DataSection
+from kdsearch.training.task import Task
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread_for_small_networks() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    """240 training, 60 validation and 449 test scans of scikit-learn's digits, 8×8 grey."""
+    return load_dataset(DataSection(source="digits", validation=0.2, test=0.25, limit=300))
+
+
+@pytest.fixture(scope="session")
+def make_task() -> Callable[..., Task]:
+    """``make_task("kd+at", model={...}, seed=..., lr=...)``: 2 epochs of a small network."""
+
+    def make(
+        label: str = "none",
+        values: dict[str, float] | None = None,
+        model: dict[str, Any] | None = None,
+        augment: dict[str, Any] | None = None,
+        seed: int = 1,
+        views_seed: int = 7,
+        **training: Any,
+    ) -> Task:
+        small = {"family": "convnet", "width": 0.5, "depth": 2}
+        short = {"epochs": 2, "batch_size": 60, "clip_grad_norm": 5.0}
+        return Task(
+            model=ModelConfig(**(model or small)),
+            method=method_config(label, values or {}),
+            training=TrainingConfig(**(short | training)),
+            augment=Augmentation(**(augment or {})),
+            views_seed=views_seed,
+            seed=seed,
+        )
+
+    return make

@@ -1,0 +1,29 @@
+"""Records made by hand, for tests that train nothing."""
+
+from __future__ import annotations
+
+from kdsearch.search.record import TrialRecord
+from kdsearch.spec import MethodConfig, ModelConfig, TrainingConfig
+from kdsearch.training.task import Task
+
+TASK = Task(
+    model=ModelConfig(family="convnet"),
+    method=MethodConfig(label="none"),
+    training=TrainingConfig(),
+    views_seed=0,
+    seed=0,
+)
+
+
+def trial(number: int, accuracy: float | None, size: int) -> TrialRecord:
+    epochs = () if accuracy is None else ({"accuracy": accuracy, "epoch": 1, "seconds": 1.0},)
+    return TrialRecord(
+        number=number,
+        phase="search",
+        task=TASK,
+        parameter_count=size,
+        macs=2 * size,
+        bytes=4 * size,
+        status="failed" if accuracy is None else "complete",
+        epochs=epochs,
+    )

@@ -1,0 +1,57 @@
+"""The checks before a study: what passes, and where an error points."""
+
+from __future__ import annotations
+
+import pytest
+
+from kdsearch.errors import SpecError
+from kdsearch.search.plan import make_plan
+from kdsearch.spec import StudySpec, parse_spec
+
+
+def test_a_sound_study_passes(spec: StudySpec) -> None:
+    plan = make_plan(spec)
+    assert len(plan.data.classes) == 10
+    assert set(plan.space.methods) == {"none", "kd", "dist", "kd+fitnet"}
+    assert plan.given_teacher is None
+    # a convolution, batch norm and linear layer of each width, counted on paper in tests/models
+    assert plan.teacher_size.parameters > 1000
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("methods=[none, kdd]", "did you mean"),
+        ("methods={kd: {temperatur: 3}}", "did you mean 'temperature'"),
+        ("methods={kd: {temperature: 0}}", "at least"),
+        ("methods=[kd+dkd]", "logit"),
+        ("students.0.family=convnett", "did you mean 'convnet'"),
+        ("students.0.width=0.001", "width"),
+        ("students.1.depth=0", "at least 1"),
+        ("teacher.model.family=resnet", "resnet"),
+        ("training.batch_size=4000", "lower it"),
+        ("data.augment={crop: 9}", "crop"),
+        ("methods=[none, at]", "at cannot work"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_made(
+    spec_text: str, override: str, words: str
+) -> None:
+    overrides = [override]
+    if override.startswith("teacher.model.family"):
+        overrides.append("teacher.model.depth=9")
+    with pytest.raises(Exception, match=words) as caught:
+        make_plan(parse_spec(spec_text, overrides))
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+
+
+def test_an_error_points_at_its_line(spec_text: str) -> None:
+    text = spec_text.replace(
+        "methods: [none, kd, dist, kd+fitnet]", "methods:\n  kd: {}\n  kdd: {}"
+    )
+    with pytest.raises(SpecError) as caught:
+        make_plan(parse_spec(text, file="space.yaml"))
+    line = text.splitlines().index("  kdd: {}") + 1
+    assert (caught.value.line, caught.value.column) == (line, 3)
+    assert str(caught.value).startswith(f"space.yaml:{line}:3: ")

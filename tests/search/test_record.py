@@ -1,0 +1,35 @@
+"""The journal: what was appended is read back, torn lines and doubles are left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kdsearch.search.record import Journal
+from tests.search.records import trial
+
+
+def test_what_was_appended_is_read_back(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "trials.jsonl")
+    assert journal.read() == {}
+    records = [trial(2, 0.5, 10), trial(0, None, 20)]
+    for record in records:
+        journal.append(record)
+    assert list(journal.read().values()) == records
+
+
+def test_a_torn_line_is_left_out_and_overwritten(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "trials.jsonl")
+    journal.append(trial(0, 0.5, 10))
+    whole = journal.path.read_bytes()
+    journal.path.write_bytes(whole + whole[: len(whole) // 2])
+    assert list(journal.read()) == [0]
+    journal.append(trial(1, 0.6, 10))
+    assert list(journal.read()) == [0, 1]
+    assert journal.path.read_bytes().count(b"\n") == 2
+
+
+def test_of_two_records_with_one_number_the_first_counts(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "trials.jsonl")
+    journal.append(trial(0, 0.5, 10))
+    journal.append(trial(0, 0.9, 10))
+    assert journal.read()[0].accuracy == 0.5

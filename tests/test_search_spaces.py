@@ -1,0 +1,90 @@
+"""Every shipped search space: its head, and that all of its students and methods can be built."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kdsearch.search.plan import make_plan
+from kdsearch.spec import load_spec
+
+FOLDER = Path(__file__).parents[1] / "search_spaces"
+FILES = sorted(FOLDER.glob("*.yaml"))
+SHAPES = {
+    "fashion_mnist": ((28, 28), 10),
+    "cifar10": ((32, 32, 3), 10),
+    "cifar100": ((32, 32, 3), 100),
+    "image_folder": ((64, 64, 3), 5),
+}
+
+
+def pictures(shape: list[int], classes: int) -> tuple[np.ndarray, ...]:
+    """Noise in the shape of a data set that is not at hand: enough to plan a study."""
+    generator = np.random.default_rng(0)
+    count = max(4 * classes, 300)
+    images = generator.integers(0, 256, (count, *shape), dtype=np.uint8)
+    labels = np.arange(count) % classes
+    return images, labels, images[: 2 * classes], labels[: 2 * classes]
+
+
+def overrides(name: str) -> list[str]:
+    """Noise in place of the files, where the space reads files."""
+    if name not in SHAPES:
+        return []
+    shape, classes = SHAPES[name]
+    source = f"{__name__}:pictures"
+    options = f"{{shape: {list(shape)}, classes: {classes}}}"
+    return [
+        f"data.source={source}",
+        f"data.options={options}",
+        "data.root=null",
+        "data.image_size=null",
+        "data.validation=0.4",
+    ]
+
+
+def test_the_shipped_spaces_are_these() -> None:
+    assert {path.stem for path in FILES} == {"digits", *SHAPES}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_space_opens_with_what_it_searches_its_time_and_its_command(path: Path) -> None:
+    head = path.read_text().split("\n\n")[0]
+    assert head.startswith("# Searches: ")
+    assert "# Expected wall time: " in head
+    words = shlex.split(re.search(r"^# Command: (.*)$", head, re.MULTILINE)[1])
+    assert words[:3] == ["kdsearch", "run", f"search_spaces/{path.name}"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_student_and_method_of_a_space_can_be_built(path: Path) -> None:
+    spec = load_spec(path)
+    plan = make_plan(load_spec(path, overrides(path.stem)))
+    assert plan.teacher_size.parameters > 0
+    assert len(plan.space.methods) == len(spec.methods)
+
+
+def cifar100_pairs() -> list[list[str]]:
+    """The overrides for other published pairs, as the file's head gives them."""
+    pairs: list[list[str]] = []
+    for line in (FOLDER / "cifar100.yaml").read_text().split("\n\n")[0].splitlines():
+        text = line.lstrip("# ")
+        if not re.search(r"--set ", text) or text.startswith("Command"):
+            continue
+        if not text.startswith("--set"):
+            pairs.append([])
+            text = text[text.index("--set") :]
+        pairs[-1] += [word for word in shlex.split(text) if word != "--set"]
+    return pairs
+
+
+def test_the_pairs_in_the_head_of_cifar100_can_be_built() -> None:
+    pairs = cifar100_pairs()
+    assert len(pairs) == 3
+    for pair in pairs:
+        plan = make_plan(load_spec(FOLDER / "cifar100.yaml", [*overrides("cifar100"), *pair]))
+        assert plan.teacher_size.parameters > 500_000

@@ -1,0 +1,282 @@
+"""Whole studies through the command line and the Python API, on real Ray, Optuna and MLflow."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from mlflow import MlflowClient
+from PIL import Image
+from sklearn.metrics import accuracy_score
+
+import kdsearch
+from kdsearch.data import load_dataset
+from kdsearch.search.events import Observer
+
+pytestmark = pytest.mark.slow
+
+SPEC = """
+study: {name: tiny, seed: 3, directory: studies}
+data: {source: digits, validation: 0.2, test: 0.25, augment: {crop: 1}}
+teacher:
+  model: {family: convnet, width: 1, depth: 2}
+  training: {epochs: 4}
+students:
+  - {family: convnet, width: {low: 0.2, high: 1.0, log: true}, depth: {choices: [1, 2]}}
+  - {family: "own_students:bottleneck", width: {low: 0.1, high: 0.5, log: true}}
+methods: [none, kd, dist, kd+fitnet]
+training: {epochs: 2, lr: {low: 0.02, high: 0.2, log: true}, clip_grad_norm: 5}
+search: {trials: 14}
+finalists: {seeds: 2, max: 3}
+"""
+
+OWN = """
+from torch import nn
+
+def bottleneck(image_shape, classes, width):
+    hidden = max(1, round(64 * width))
+    return nn.Sequential(
+        nn.Conv2d(image_shape[0], hidden, 3, padding=1), nn.ReLU(),
+        nn.MaxPool2d(2), nn.Conv2d(hidden, hidden, 3, padding=1), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(hidden, classes),
+    )
+"""
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "kdsearch.cli", *words]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder: a spec, and a module with a student family of their own."""
+    path = tmp_path_factory.mktemp("user")
+    (path / "space.yaml").write_text(SPEC)
+    (path / "own_students.py").write_text(OWN)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(folder: Path) -> subprocess.CompletedProcess[str]:
+    """The study run from the command line, its output piped."""
+    return subprocess.run(
+        command("run", "space.yaml"), cwd=folder, capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.fixture
+def study(
+    folder: Path, finished: subprocess.CompletedProcess[str], monkeypatch: pytest.MonkeyPatch
+) -> kdsearch.Study:
+    assert finished.returncode == 0, finished.stderr
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    return kdsearch.Study.open("studies/tiny")
+
+
+def test_the_command_prints_progress_and_the_front(
+    finished: subprocess.CompletedProcess[str],
+) -> None:
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stderr == ""
+    lines = finished.stdout.splitlines()
+    assert "search: 14 trainings" in lines
+    assert any("of 14 complete" in line and "failed" in line for line in lines)
+    assert any(line.startswith("front of tiny") for line in lines)
+    assert "\x1b[" not in finished.stdout
+
+
+def test_the_front_is_written_in_four_forms(study: kdsearch.Study) -> None:
+    folder = study.directory.path
+    table = pd.read_csv(folder / "front.csv")
+    rows = json.loads((folder / "front.json").read_text())["front"]
+    assert len(table) == len(rows) == len(study.front) >= 1
+    assert table["test_accuracy"].tolist() == pytest.approx([r["test_accuracy"] for r in rows])
+    assert table["parameters"].is_monotonic_increasing
+    with Image.open(folder / "front.png") as picture:
+        assert np.asarray(picture.convert("L")).std() > 5
+    page = (folder / "front.html").read_text()
+    assert "Plotly.newPlot" in page
+    assert 'src="http' not in page
+
+
+def test_the_front_is_not_beaten_by_any_trial(study: kdsearch.Study) -> None:
+    trials = study.trials
+    assert len(trials) == 14
+    members = trials[trials["front"]]
+    for member in members.itertuples():
+        better = trials[
+            (trials["validation_accuracy"] >= member.validation_accuracy)
+            & (trials["parameters"] <= member.parameters)
+            & (trials["trial"] != member.trial)
+            & (
+                (trials["validation_accuracy"] > member.validation_accuracy)
+                | (trials["parameters"] < member.parameters)
+            )
+        ]
+        assert better.empty
+
+
+def test_a_shipped_student_scores_on_the_test_what_its_file_says(study: kdsearch.Study) -> None:
+    data = load_dataset(study.spec.data)
+    folders = sorted(study.directory.students.iterdir())
+    assert len(folders) == len(study.front)
+    for path in folders:
+        student = kdsearch.load_student(path)
+        predicted = student.predict(data.test.images)
+        truth = [data.classes[label] for label in data.test.labels.tolist()]
+        assert student.facts["test_accuracy"] == pytest.approx(accuracy_score(truth, predicted))
+        assert sum(p.numel() for p in student.parameters()) == student.facts["parameters"]
+        floats = student(data.test.images[:5].float() / 255)
+        assert torch.allclose(floats, student(data.test.images[:5]), atol=1e-5)
+
+
+def test_mlflow_holds_the_study_its_trials_and_its_report(study: kdsearch.Study) -> None:
+    client = MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
+    known = study.state["mlflow"]
+    parent = client.get_run(known["run_id"])
+    assert parent.info.status == "FINISHED"
+    assert parent.data.tags["data_fingerprint"] == load_dataset(study.spec.data).fingerprint
+    assert parent.data.tags["version.torch"] == torch.__version__.split("+")[0]
+    names = {item.path for item in client.list_artifacts(parent.info.run_id)}
+    assert names >= {
+        "spec.yaml",
+        "resolved.yaml",
+        "front.csv",
+        "front.json",
+        "front.html",
+        "front.png",
+        "trials.csv",
+        "front_table.json",
+    }
+    volumes = client.get_metric_history(parent.info.run_id, "hypervolume")
+    by_step = [point.value for point in sorted(volumes, key=lambda point: point.step)]
+    assert [point.step for point in sorted(volumes, key=lambda p: p.step)] == list(range(1, 15))
+    assert by_step == sorted(by_step)
+    assert by_step == pytest.approx(study.hypervolumes())
+
+    nested = client.search_runs(
+        [known["experiment_id"]],
+        f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and tags.phase = 'search'",
+    )
+    assert len(nested) == 14
+    table = study.trials.set_index("trial")
+    for run in nested:
+        row = table.loc[int(run.data.tags["number"])]
+        assert run.data.params["method"] == row["method"]
+        assert run.data.metrics["parameters"] == row["parameters"]
+        if row["status"] == "complete":
+            history = client.get_metric_history(run.info.run_id, "validation_accuracy")
+            assert [point.step for point in history] == [1, 2]
+            assert history[-1].value == row["validation_accuracy"]
+        else:
+            assert run.info.status == "FAILED"
+            assert run.data.tags["reason"] == row["reason"]
+    tagged = client.search_runs([known["experiment_id"]], "tags.front = 'true'")
+    assert {int(run.data.tags["number"]) for run in tagged} == set(table.index[table["front"]])
+    finalists = client.search_runs([known["experiment_id"]], "tags.finalist = 'true'")
+    front = study.front.set_index("trial")
+    assert {int(run.data.tags["number"]) for run in finalists} == set(front.index)
+    for run in finalists:
+        expected = front.loc[int(run.data.tags["number"]), "test_accuracy"]
+        assert run.data.metrics["test_accuracy"] == pytest.approx(expected)
+        assert client.list_artifacts(run.info.run_id, "student")
+
+
+class Watch(Observer):
+    """Notes whether the teacher was trained."""
+
+    trained: bool | None = None
+
+    def teacher_ready(self, teacher: object, trained: bool) -> None:
+        self.trained = trained
+
+
+def test_the_same_spec_and_seed_give_the_same_trials_and_metrics(study: kdsearch.Study) -> None:
+    """Whatever ended first on the way; and the teacher is not trained a second time."""
+    spec = kdsearch.load_spec("space.yaml", ["study.name=again"])
+    watch = Watch()
+    again = kdsearch.run_study(spec, observers=[watch])
+    assert watch.trained is False
+    columns = [
+        "trial",
+        "method",
+        "hyperparameters",
+        "width",
+        "depth",
+        "lr",
+        "parameters",
+        "validation_accuracy",
+        "status",
+    ]
+    pd.testing.assert_frame_equal(again.trials[columns], study.trials[columns])
+    pd.testing.assert_frame_equal(again.front, study.front)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_study_that_is_cut_off_goes_on_to_the_same_end(
+    folder: Path, study: kdsearch.Study, how: signal.Signals
+) -> None:
+    name = f"cut-{how.name.lower()}"
+    words = ["run", "space.yaml", "--set", f"study.name={name}"]
+    path = folder / "studies" / name
+    with subprocess.Popen(
+        command(*words),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        deadline = time.monotonic() + 120
+        journal = path / "trials.jsonl"
+        while not (journal.exists() and journal.read_bytes().count(b"\n") >= 4):
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        os.kill(process.pid, how)
+        _, errors = process.communicate(timeout=60)
+    resumed = command(*words, "--resume")
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert errors.strip().endswith(
+            f"go on with: kdsearch run space.yaml --set study.name={name} --resume"
+        )
+        assert json.loads((path / "study.json").read_text())["state"] == "interrupted"
+    before = journal.read_bytes()
+    done = subprocess.run(resumed, cwd=folder, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert journal.read_bytes().startswith(before)
+    cut = kdsearch.Study.open(path)
+    columns = ["trial", "method", "width", "lr", "validation_accuracy"]
+    pd.testing.assert_frame_equal(cut.trials[columns], study.trials[columns])
+    assert cut.front["test_accuracy"].tolist() == study.front["test_accuracy"].tolist()
+    client = MlflowClient(cut.state["mlflow"]["uri"])
+    runs = client.search_runs(
+        [cut.state["mlflow"]["experiment_id"]],
+        f"tags.`mlflow.parentRunId` = '{cut.state['mlflow']['run_id']}' and tags.phase = 'search'",
+    )
+    assert sorted(int(run.data.tags["number"]) for run in runs) == list(range(14))
+    assert all(run.info.status in ("FINISHED", "FAILED") for run in runs)
+    assert not math.isnan(cut.front["gain"].iloc[-1])
+
+
+def test_a_second_run_under_the_same_name_is_refused(folder: Path, study: kdsearch.Study) -> None:
+    before = {path: path.stat().st_mtime_ns for path in study.directory.path.rglob("*")}
+    done = subprocess.run(
+        command("run", "space.yaml"), cwd=folder, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert "--resume" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert {p: p.stat().st_mtime_ns for p in study.directory.path.rglob("*")} == before

@@ -1,0 +1,74 @@
+"""A study made by hand: its files are real, its trainings made up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kdsearch.search.directory import StudyDirectory
+from kdsearch.search.finalists import finalist_records
+from kdsearch.search.record import TrialRecord
+from kdsearch.search.study import Study
+from kdsearch.spec import MethodConfig, TermConfig, parse_spec
+from tests.search.conftest import TEXT
+from tests.search.records import trial
+
+POINTS = [(0.50, 100), (0.80, 1_000), (0.70, 2_000), (0.95, 9_000), (None, 500), (0.93, 12_000)]
+
+
+def with_kd(record: TrialRecord) -> TrialRecord:
+    term = TermConfig(name="kd", hyperparameters={"temperature": 4.0, "weight": 0.9})
+    method = MethodConfig(label="kd", ce_weight=0.1, terms=(term,))
+    return record.model_copy(update={"task": record.task.model_copy(update={"method": method})})
+
+
+def history(record: TrialRecord, epochs: int) -> TrialRecord:
+    reports = tuple(
+        {
+            "epoch": float(epoch),
+            "loss": 1.0 / epoch,
+            "accuracy": (record.accuracy or 0.1) if epoch == epochs else 0.05 * epoch,
+            "nll": 0.5,
+            "lr": 0.1,
+            "seconds": 1.0,
+        }
+        for epoch in range(1, epochs + 1)
+    )
+    return record.model_copy(update={"epochs": reports})
+
+
+@pytest.fixture
+def records() -> list[TrialRecord]:
+    """Six trials: four complete with kd, one without a teacher, one failed."""
+    made = [
+        history(trial(number, accuracy, size), 3) for number, (accuracy, size) in enumerate(POINTS)
+    ]
+    made = [record if record.number == 2 else with_kd(record) for record in made]
+    failed = made[4].model_copy(update={"reason": "the loss became nan in epoch 3"})
+    return [*made[:4], failed, made[5]]
+
+
+@pytest.fixture
+def study(tmp_path: Path, records: list[TrialRecord]) -> Study:
+    """The study on disk, with its finalists ended."""
+    spec = parse_spec(TEXT.format(directory=tmp_path))
+    directory = StudyDirectory.of(spec)
+    directory.create(spec)
+    directory.update(
+        state="running",
+        data={"name": "digits", "fingerprint": "f" * 64},
+        teacher={"size": {"parameters": 100_000, "macs": 200_000, "bytes": 400_000}},
+    )
+    for record in records:
+        directory.trials.append(record)
+    study = Study(directory)
+    members = [finalist.trial for finalist in study.finalists()]
+    for record in finalist_records(spec, members):
+        lift = 0.1 if record.task.method.label == "kd" else 0.0
+        score = 0.5 + 0.01 * record.number + lift
+        ended = history(record.model_copy(update={"status": "complete"}), 2)
+        directory.finalists.append(
+            ended.model_copy(update={"test": {"accuracy": score, "nll": 1.0}})
+        )
+    return study

@@ -1,0 +1,44 @@
+"""The figures hold the numbers of the tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kdsearch.search.study import Study
+from kdsearch.tracking.figures import interactive_front, static_front
+
+
+def test_the_interactive_figure_holds_trials_front_and_finalists(study: Study) -> None:
+    figure = interactive_front(study)
+    traces = {trace.name: trace for trace in figure.data}
+    assert set(traces) == {
+        "kd",
+        "none",
+        "front (validation)",
+        "undistilled baseline (test)",
+        "finalist (test)",
+    }
+    assert sorted(traces["kd"].x) == [100, 1_000, 9_000, 12_000]
+    assert list(traces["none"].y) == [0.70]
+    assert list(traces["front (validation)"].x) == [100, 1_000, 9_000]
+    front = study.front
+    assert list(traces["finalist (test)"].y) == pytest.approx(front["test_accuracy"].tolist())
+    assert list(traces["finalist (test)"].error_y.array) == pytest.approx(
+        front["test_accuracy_ci"].tolist()
+    )
+    low, high = figure.layout.yaxis.range
+    for name in ("finalist (test)", "undistilled baseline (test)"):
+        assert all(low < value < high for value in traces[name].y)
+
+
+def test_the_static_figure_is_a_picture_with_something_on_it(study: Study, tmp_path: Path) -> None:
+    path = tmp_path / "front.png"
+    static_front(study, path)
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    assert len(pixels) > 500_000
+    assert len(np.unique(pixels, axis=0)) > 50

@@ -1,0 +1,47 @@
+"""Networks as a user writes them, for the family ``tests.training.own_networks:NAME``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from kdsearch.training import ray_train
+
+MARKER = "KDSEARCH_TEST_MARKER"
+"""Environment variable with the file that says that the process has been killed once."""
+
+
+def with_dropout(image_shape: tuple[int, int, int], classes: int, width: float) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(image_shape[0], 16, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Dropout(0.3),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(64, classes),
+    )
+
+
+class KilledOnce(nn.Sequential):
+    """Ends its process, the first time, at a given step of a training."""
+
+    def __init__(self, step: int, *layers: nn.Module) -> None:
+        super().__init__(*layers)
+        self.step = step
+        self.steps = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.steps += self.training
+        marker = Path(os.environ[MARKER])
+        if self.steps == self.step and not marker.exists():
+            marker.touch()
+            os._exit(1)
+        return super().forward(images)
+
+
+def killed_once(image_shape: tuple[int, int, int], classes: int, width: float) -> nn.Module:
+    """A network that dies at step ``width``, and lets its worker keep every epoch."""
+    ray_train.REPORT_SECONDS = 0.0
+    return KilledOnce(int(width), *with_dropout(image_shape, classes, 1.0))

@@ -1,0 +1,136 @@
+"""Ray Train workers: the same loop as in process, cut off or not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+import torch
+
+from kdsearch.data import Dataset
+from kdsearch.errors import TeacherError
+from kdsearch.models import Network
+from kdsearch.spec.sections import ResourcesSection
+from kdsearch.training import ray_train
+from kdsearch.training.ray_train import train_on_workers
+from kdsearch.training.task import Task
+from kdsearch.training.trainer import Trainer
+from tests.training.own_networks import MARKER
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _private_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(MARKER, str(tmp_path_factory.mktemp("marker") / "killed"))
+        patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+        patch.setenv("RAY_TRAIN_ENABLE_CONTROLLER_LOGGING", "0")
+        ray.init(
+            address="local",
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="error",
+        )
+        yield
+        ray.shutdown()
+
+
+class Run:
+    """One call of ``train_on_workers`` with what it gave back and told on the way."""
+
+    def __init__(self, task: Task, data: Dataset, workers: int, storage: Path) -> None:
+        self.told: list[dict[str, float]] = []
+        self.network: Network
+        self.network, self.history = train_on_workers(
+            task, data, workers, ResourcesSection(), storage, "teacher", self.told.append
+        )
+
+
+def in_process(task: Task, data: Dataset) -> tuple[Trainer, list[dict[str, float]]]:
+    trainer = Trainer(task, data)
+    history = []
+    while not trainer.finished:
+        history.append(trainer.train_epoch().as_dict())
+    return trainer, history
+
+
+def without_times(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{name: v for name, v in report.items() if name != "seconds"} for report in history]
+
+
+def assert_same_weights(one: Network, other: Network, tolerance: float) -> None:
+    first, second = one.state_dict(), other.state_dict()
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        torch.testing.assert_close(value, second[name], rtol=tolerance, atol=tolerance)
+
+
+def test_one_worker_is_the_loop_in_process_and_a_finished_run_is_not_repeated(
+    digits: Dataset, make_task: Callable[..., Task], tmp_path: Path
+) -> None:
+    task = make_task(augment={"crop": 1, "mixup": 0.2}, epochs=3)
+    run = Run(task, digits, 1, tmp_path)
+    trainer, history = in_process(task, digits)
+    assert_same_weights(run.network, trainer.student, 0)
+    assert without_times(run.history) == without_times(history)
+    assert run.told == run.history
+
+    again = Run(task, digits, 1, tmp_path)
+    assert_same_weights(again.network, trainer.student, 0)
+    assert again.history == run.history
+    assert again.told == []
+
+
+def test_two_workers_share_each_batch(
+    digits: Dataset, make_task: Callable[..., Task], tmp_path: Path
+) -> None:
+    task = make_task(model={"family": "mlp", "width": 0.5}, augment={"crop": 1}, lr=0.1)
+    run = Run(task, digits, 2, tmp_path)
+    trainer, history = in_process(task, digits)
+    assert_same_weights(run.network, trainer.student, 1e-5)
+    assert [report["epoch"] for report in run.told] == [1, 2]
+    assert run.told == run.history
+    for found, expected in zip(run.history, history, strict=True):
+        assert found["loss"] == pytest.approx(expected["loss"], rel=1e-4)
+        assert found["nll"] == pytest.approx(expected["nll"], rel=1e-4)
+
+
+def test_a_diverging_training_is_a_teacher_error_in_one_line(
+    digits: Dataset, make_task: Callable[..., Task], tmp_path: Path
+) -> None:
+    task = make_task(model={"family": "mlp"}, lr=1e30, epochs=3)
+    with pytest.raises(TeacherError) as caught:
+        Run(task, digits, 1, tmp_path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "the teacher's training failed: the loss became" in message
+    assert message.endswith("lower the learning rate or the weights of the method")
+
+
+def test_a_killed_worker_goes_on_from_its_last_checkpoint(
+    digits: Dataset,
+    make_task: Callable[..., Task],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ray_train, "REPORT_SECONDS", ray_train.REPORT_SECONDS)
+    # four steps an epoch: the process ends in the third epoch
+    family: dict[str, Any] = {
+        "family": "tests.training.own_networks:killed_once",
+        "width": 10,
+    }
+    task = make_task(model=family, epochs=4, augment={"crop": 1})
+    run = Run(task, digits, 1, tmp_path)
+    assert Path(os.environ[MARKER]).exists()
+    trainer, history = in_process(task, digits)
+    assert_same_weights(run.network, trainer.student, 0)
+    assert without_times(run.history) == without_times(history)
+    assert [report["epoch"] for report in run.told] == [1, 2, 3, 4]

@@ -1,0 +1,38 @@
+"""The key of a task: its content and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from kdsearch.training.task import Task
+
+
+def test_the_key_survives_a_dump_and_is_a_sha256(make_task: Callable[..., Task]) -> None:
+    task = make_task("kd+fitnet", {"kd.temperature": 3}, augment={"crop": 1})
+    again = Task.model_validate_json(task.model_dump_json())
+    assert again == task
+    assert again.key == task.key
+    assert len(bytes.fromhex(task.key)) == 32
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"label": "dkd"},
+        {"values": {"temperature": 2.0}},
+        {"model": {"family": "convnet", "width": 0.6, "depth": 2}},
+        {"augment": {"flip": True}},
+        {"seed": 2},
+        {"views_seed": 8},
+        {"lr": 0.01},
+        {"epochs": 3},
+        {"label_smoothing": 0.1},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_the_key_changes_with_every_part(
+    make_task: Callable[..., Task], change: dict[str, object]
+) -> None:
+    assert make_task(**{"label": "kd"} | change).key != make_task("kd").key
