@@ -11,7 +11,8 @@ from kdsearch.export.report import write_students, write_tables
 from kdsearch.search.directory import StudyDirectory
 from kdsearch.search.events import Observer, Observers
 from kdsearch.search.plan import make_plan
-from kdsearch.search.study import Study, StudyRun, ray_session
+from kdsearch.search.session import check_address, ray_session
+from kdsearch.search.study import Study, StudyRun
 from kdsearch.spec.study import StudySpec
 from kdsearch.tracking.figures import write_figures
 from kdsearch.tracking.recorder import Recorder
@@ -50,6 +51,7 @@ def run_study(
     directory = StudyDirectory.of(spec)
     directory.check(spec, resume)
     plan = make_plan(spec)
+    check_address(address)
     recorder = Recorder(open_store(spec.tracking))
     watching = Observers([recorder, *observers])
     with ray_session(spec, address):

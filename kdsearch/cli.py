@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 usage or spec, 130 interrupted.
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import sys
@@ -120,10 +121,12 @@ def _dry_run(spec: Any, resume: bool) -> None:
 @app.command(epilog=_examples("kdsearch validate search_spaces/digits.yaml"))
 def validate(spec: Spec, overrides: Sets = None) -> None:
     """Check a search-space file with its data and models; train nothing."""
-    from kdsearch.search.plan import make_plan
     from kdsearch.spec.load import load_spec
 
-    plan = make_plan(load_spec(spec, overrides or []))
+    loaded = load_spec(spec, overrides or [])
+    from kdsearch.search.plan import make_plan
+
+    plan = make_plan(loaded)
     data = plan.data
     _console().print(
         f"{spec}: sound; {data.name}: {len(data.train)} training, {len(data.validation)} "
@@ -229,8 +232,9 @@ def submit(
 def main() -> None:
     """Run the command line; the program's entry point."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.path.insert(0, os.getcwd())  # modules of the user's own lie beside the spec
     try:
-        app(standalone_mode=True)
+        app(prog_name="kdsearch")
     except KdsearchError as error:
         print("kdsearch:", " ".join(str(error).splitlines()), file=sys.stderr)
         sys.exit(error.exit_code)

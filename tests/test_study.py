@@ -54,7 +54,7 @@ def bottleneck(image_shape, classes, width):
 
 
 def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "kdsearch.cli", *words]
+    return [str(Path(sys.executable).with_name("kdsearch")), *words]
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, ValidationError, field_validator, model_validator
 from torch import Tensor, nn
 
 from kdsearch.data import Dataset
@@ -19,6 +20,32 @@ from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.weights import load_weights
 
 FORMAT = 1
+"""Raised when a student.json of an earlier version can no longer be read."""
+
+
+class _Description(BaseModel):
+    """The part of ``student.json`` from which the network is rebuilt."""
+
+    format: int
+    model: ModelConfig
+    image_shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    sha256: str
+
+    @field_validator("format")
+    @classmethod
+    def _known(cls, value: int) -> int:
+        if value != FORMAT:
+            raise ValueError(f"this version of kdsearch reads format {FORMAT}, not format {value}")
+        return value
+
+    @model_validator(mode="after")
+    def _one_value_a_channel(self) -> _Description:
+        if not len(self.mean) == len(self.std) == self.image_shape[0]:
+            raise ValueError("mean and std must have one value a channel")
+        return self
 
 
 class Student(nn.Module):
@@ -114,23 +141,31 @@ def load_student(path: str | Path) -> Student:
     """
     given = Path(path)
     file = given / "student.json" if given.is_dir() else given
+    weights = file.with_name("student.safetensors")
     try:
         facts = json.loads(file.read_text())
-        model = ModelConfig(**facts["model"])
-        weights = file.with_name("student.safetensors")
-        sound = checksum(weights) == facts["sha256"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        told = _Description.model_validate(facts)
+        sound = checksum(weights) == told.sha256
+    except (OSError, ValueError) as error:
         raise CheckpointError(
-            f"no student can be read from {path} ({error}); give a folder that holds student.json "
-            "and student.safetensors"
+            f"no student can be read from {path} ({_reason(error)}); give a folder that holds "
+            "student.json and student.safetensors"
         ) from None
     if not sound:
         raise CheckpointError(
             f"{weights} is not the file that {file} describes; copy both again from the study"
         )
-    network = build_network(model, tuple(facts["image_shape"]), len(facts["classes"]))
+    network = build_network(told.model, told.image_shape, len(told.classes))
     load_weights(network, weights, "the student")
     return Student(network.eval(), facts).eval()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        place = "".join(f"{part}: " for part in first["loc"])
+        return place + first["msg"].removeprefix("Value error, ")
+    return str(error)
 
 
 def _number(value: float) -> float | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import torch
 
@@ -132,8 +131,9 @@ def _check_batches(spec: StudySpec, data: Dataset) -> None:
 def _corners(section: StudentSection) -> Iterator[ModelConfig]:
     """The students at the ends of a family's widths, at every depth that the space can reach."""
     widths = sorted({float(value) for value in extremes(section.width)})
-    for depth, width in product(_depths(section), widths):
-        yield ModelConfig(family=section.family, width=width, depth=depth)
+    for depth in _depths(section):
+        for width in widths:
+            yield ModelConfig(family=section.family, width=width, depth=depth)
 
 
 def _depths(section: StudentSection) -> Sequence[int | None]:

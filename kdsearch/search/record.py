@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from kdsearch.errors import StudyError
 from kdsearch.models import Size
 from kdsearch.spec.base import Section
 from kdsearch.training.task import Task
@@ -99,14 +99,22 @@ class Journal:
             os.fsync(file.fileno())
 
     def read(self) -> dict[int, TrialRecord]:
-        """The records by number; of two with one number the first, which was told, counts."""
+        """The records by number; of two with one number the first, which was told, counts.
+
+        Raises:
+            StudyError: A whole line holds no record.
+        """
         records: dict[int, TrialRecord] = {}
         if self.path.exists():
-            for line in self.path.read_bytes()[: self._whole_bytes()].splitlines():
+            lines = self.path.read_bytes()[: self._whole_bytes()].splitlines()
+            for place, line in enumerate(lines, start=1):
                 try:
-                    record = TrialRecord.model_validate(json.loads(line))
-                except (ValueError, ValidationError):
-                    continue
+                    record = TrialRecord.model_validate_json(line)
+                except ValidationError:
+                    raise StudyError(
+                        f"line {place} of {self.path} is damaged; remove it, and --resume trains "
+                        "that trial again"
+                    ) from None
                 records.setdefault(record.number, record)
         return records
 

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import ray
-from ray.exceptions import RayError
 
 from kdsearch.data import pack
-from kdsearch.errors import ClusterError, RunError, StudyError
+from kdsearch.errors import RunError
 from kdsearch.search.directory import StudyDirectory
 from kdsearch.search.events import Observer
 from kdsearch.search.finalists import Finalist, finalist_records, gather
@@ -208,70 +200,3 @@ class StudyRun:
             "finalists",
             self.directory.weights,
         )
-
-
-@contextmanager
-def ray_session(spec: StudySpec, address: str | None) -> Iterator[None]:
-    """A connection to a Ray cluster, or a private Ray of this process that ends with it.
-
-    Args:
-        spec: The study, whose resources must fit.
-        address: Address of a cluster; absent: ``RAY_ADDRESS``, else a Ray of our own.
-
-    A cluster that has too little for a trial may be one that grows on demand, so it is waited for.
-
-    Raises:
-        ClusterError: The cluster cannot be reached.
-        StudyError: This machine has fewer cores or GPUs than one trial needs.
-    """
-    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
-    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-    owned = not ray.is_initialized()
-    address = address or os.environ.get("RAY_ADDRESS")
-    if owned:
-        _connect(address)
-    try:
-        _check_resources(spec, may_grow=bool(address))
-        yield
-    finally:
-        if owned:
-            ray.shutdown()
-
-
-def _connect(address: str | None) -> None:
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    try:
-        if address:
-            ray.init(address=address, **quiet)
-        else:
-            # without "local", a Ray that somebody else started on this machine would be joined
-            ray.init(address="local", include_dashboard=False, **quiet)
-    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
-        where = f"the Ray cluster at {address}" if address else "a Ray of this machine"
-        reason = str(error).strip().splitlines()[0]
-        raise ClusterError(
-            f"{where} cannot be reached ({reason}); check that it runs and its address"
-        ) from error
-    if threading.current_thread() is threading.main_thread():
-        # Ray's own handler leaves as if the study had failed, not as interrupted
-        signal.signal(signal.SIGTERM, on_sigterm)
-
-
-def _check_resources(spec: StudySpec, may_grow: bool) -> None:
-    have = ray.cluster_resources()
-    need = spec.resources
-    for kind, each in (("CPU", need.cpus_per_trial), ("GPU", need.gpus_per_trial)):
-        if each > have.get(kind, 0) and may_grow:
-            print(
-                f"kdsearch: a trial needs {each:g} {kind} and the cluster has "
-                f"{have.get(kind, 0):g}; waiting until a node with more joins",
-                file=sys.stderr,
-                flush=True,
-            )
-        elif each > have.get(kind, 0):
-            raise StudyError(
-                f"a trial needs {each:g} {kind} and Ray has {have.get(kind, 0):g}; lower "
-                f"resources.{kind.lower()}s_per_trial"
-            )

@@ -26,9 +26,9 @@ _REASONS: Mapping[str, str] = MappingProxyType(
         "greater_than_equal": "must be at least {ge:g}",
         "less_than": "must be below {lt:g}",
         "less_than_equal": "must be at most {le:g}",
-        "too_short": "must have at least {min_length} entry",
-        "string_too_short": "must have at least {min_length} character",
-        "string_too_long": "must have at most {max_length} characters",
+        "too_short": "must have at least {min_length} {entries}",
+        "string_too_short": "must have at least {min_length} {characters}",
+        "string_too_long": "must have at most {max_length} {characters}",
         "literal_error": "must be {expected}",
     }
 )
@@ -51,7 +51,7 @@ def explain(kind: str, context: Mapping[str, Any], message: str, given: Any) -> 
         return message.removeprefix("Value error, ")
     if kind not in _REASONS:
         return message[0].lower() + message[1:] + instead(given)
-    reason = _REASONS[kind].format_map(context)
+    reason = _REASONS[kind].format_map({**context, **_units(context)})
     if kind in _LENGTHS:
         return reason
     reason += instead(given)
@@ -59,6 +59,14 @@ def explain(kind: str, context: Mapping[str, Any], message: str, given: Any) -> 
         valid = re.findall(r"'([^']*)'", context["expected"])
         return f"{reason}; {suggest(given, valid)}"
     return reason
+
+
+def _units(context: Mapping[str, Any]) -> dict[str, str]:
+    one = context.get("min_length", context.get("max_length")) == 1
+    return {
+        "entries": "entry" if one else "entries",
+        "characters": "character" if one else "characters",
+    }
 
 
 def instead(given: Any) -> str:

@@ -12,6 +12,7 @@ import yaml
 
 _EXPONENT = re.compile(r"^[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$")
 _FLOAT = "tag:yaml.org,2002:float"
+_TEXT = "tag:yaml.org,2002:str"
 _DATE = "tag:yaml.org,2002:timestamp"
 
 
@@ -36,6 +37,13 @@ class SpecLoader(yaml.SafeLoader):
 class SpecDumper(yaml.SafeDumper):
     """Writes what :class:`SpecLoader` reads back as the same values."""
 
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # double quotes alone keep every kind of line break apart
+    return dumper.represent_scalar(_TEXT, text, style=None if text.isprintable() else '"')
+
+
+SpecDumper.add_representer(str, _text)
 
 for _form in (SpecLoader, SpecDumper):
     _form.add_implicit_resolver(_FLOAT, _EXPONENT, list("-+0123456789"))

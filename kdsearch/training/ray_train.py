@@ -99,9 +99,13 @@ def _fit(
     ended = Event()
 
     def pass_on() -> None:
+        passed = 0.0
         while not (ended.is_set() and reports.empty()):
             for report in reports.get_nowait_batch(reports.size()):
-                on_epoch(report)
+                # a worker that was started again repeats the epochs since its checkpoint
+                if report["epoch"] > passed:
+                    passed = report["epoch"]
+                    on_epoch(report)
             ended.wait(0.2)
 
     thread = Thread(target=pass_on, name="teacher-reports", daemon=True)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from kdsearch.errors import StudyError
 from kdsearch.search.record import Journal
 from tests.search.records import trial
 
@@ -26,6 +29,14 @@ def test_a_torn_line_is_left_out_and_overwritten(tmp_path: Path) -> None:
     journal.append(trial(1, 0.6, 10))
     assert list(journal.read()) == [0, 1]
     assert journal.path.read_bytes().count(b"\n") == 2
+
+
+def test_a_damaged_line_is_told_not_skipped(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "trials.jsonl")
+    journal.append(trial(0, 0.5, 10))
+    journal.path.write_bytes(journal.path.read_bytes() + b'{"number": 1}\n')
+    with pytest.raises(StudyError, match=r"line 2 of .*trials.jsonl is damaged"):
+        journal.read()
 
 
 def test_of_two_records_with_one_number_the_first_counts(tmp_path: Path) -> None:

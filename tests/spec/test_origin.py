@@ -82,7 +82,7 @@ def position(text: str, offset: int) -> tuple[int, int]:
     return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.dictionaries(_keys, _trees, min_size=1, max_size=4), st.data())
 def test_every_place_is_where_the_writer_put_it(tree: dict[str, Any], data: st.DataObject) -> None:
     writer = Writer(lambda: data.draw(st.booleans()))
@@ -131,7 +131,7 @@ def test_an_override_hides_the_places_below_it() -> None:
     ("text", "place", "words"),
     [
         ("a: 1\nb: 2\na: 3", (3, 1), "the key 'a' stands here a second time .first on line 1."),
-        ("a:\n  b: {c: 1, c: 2}", (2, 12), "the key 'c' stands here a second time"),
+        ("a:\n  b: {c: 1, c: 2}", (2, 13), "the key 'c' stands here a second time"),
         ("a: [1, {x: 1,\n  x: 2}]", (2, 3), "the key 'x' stands here a second time"),
         ("a: 1\n3: 2", (2, 1), "a key must be a name, not '3'"),
         ("a: 1\n~: 2", (2, 1), "a key must be a name, not '~'"),
@@ -151,7 +151,7 @@ def test_an_override_hides_the_places_below_it() -> None:
         ("word", (1, 1), "the file holds no keys"),
         ("a: &x {b: *x}", (None, None), "an anchor .&. holds itself"),
         ("a: &x\n  <<: *x", (None, None), "an anchor .&. holds itself"),
-        ("a: " + "[" * 5000 + "]" * 5000, (None, None), "nested too deeply"),
+        ("a: " + "[" * 2000 + "]" * 2000, (None, None), "nested too deeply"),
     ],
 )
 def test_what_is_no_sound_file_is_refused_at_its_place(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ def rates(schedule: LRScheduler, steps: int) -> list[float]:
     """The learning rate of each of the first steps."""
     found = []
     for _ in range(steps):
-        found.append(schedule.get_last_lr()[0])
+        found.append(float(schedule.get_last_lr()[0]))
         schedule.optimizer.step()
         schedule.step()
     return found
@@ -62,7 +63,7 @@ def test_constant_stays() -> None:
 def test_warm_up_rises_by_equal_amounts_to_the_peak(schedule: str) -> None:
     config = TrainingConfig(epochs=4, warmup_epochs=2, schedule=schedule, lr=1.0)
     found = ours(config)
-    rise = [after - before for before, after in zip(found[:16], found[1:17], strict=True)]
+    rise = [after - before for before, after in pairwise(found[:17])]
     assert found[0] == pytest.approx(1 / 17)
     assert rise == pytest.approx([1 / 17] * 16)
     assert found[16] == max(found) == 1.0

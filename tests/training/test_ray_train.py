@@ -31,7 +31,7 @@ def _private_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(MARKER, str(tmp_path_factory.mktemp("marker") / "killed"))
         patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
-        patch.setenv("RAY_TRAIN_ENABLE_CONTROLLER_LOGGING", "0")
+        patch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
         ray.init(
             address="local",
             num_cpus=2,
@@ -73,22 +73,6 @@ def assert_same_weights(one: Network, other: Network, tolerance: float) -> None:
         torch.testing.assert_close(value, second[name], rtol=tolerance, atol=tolerance)
 
 
-def test_one_worker_is_the_loop_in_process_and_a_finished_run_is_not_repeated(
-    digits: Dataset, make_task: Callable[..., Task], tmp_path: Path
-) -> None:
-    task = make_task(augment={"crop": 1, "mixup": 0.2}, epochs=3)
-    run = Run(task, digits, 1, tmp_path)
-    trainer, history = in_process(task, digits)
-    assert_same_weights(run.network, trainer.student, 0)
-    assert without_times(run.history) == without_times(history)
-    assert run.told == run.history
-
-    again = Run(task, digits, 1, tmp_path)
-    assert_same_weights(again.network, trainer.student, 0)
-    assert again.history == run.history
-    assert again.told == []
-
-
 def test_two_workers_share_each_batch(
     digits: Dataset, make_task: Callable[..., Task], tmp_path: Path
 ) -> None:
@@ -115,22 +99,28 @@ def test_a_diverging_training_is_a_teacher_error_in_one_line(
     assert message.endswith("lower the learning rate or the weights of the method")
 
 
-def test_a_killed_worker_goes_on_from_its_last_checkpoint(
+def test_a_killed_worker_goes_on_as_if_never_killed_and_a_finished_run_is_not_repeated(
     digits: Dataset,
     make_task: Callable[..., Task],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(ray_train, "REPORT_SECONDS", ray_train.REPORT_SECONDS)
-    # four steps an epoch: the process ends in the third epoch
+    # four steps an epoch: the first process ends in the third of four epochs
     family: dict[str, Any] = {
         "family": "tests.training.own_networks:killed_once",
         "width": 10,
     }
-    task = make_task(model=family, epochs=4, augment={"crop": 1})
+    task = make_task(model=family, epochs=4, augment={"crop": 1, "mixup": 0.2})
     run = Run(task, digits, 1, tmp_path)
-    assert Path(os.environ[MARKER]).exists()
+    # Ray Train takes the second epoch's report only after the first one's checkpoint is known
+    assert 8 <= int(Path(os.environ[MARKER]).read_text()) <= 12
     trainer, history = in_process(task, digits)
     assert_same_weights(run.network, trainer.student, 0)
     assert without_times(run.history) == without_times(history)
-    assert [report["epoch"] for report in run.told] == [1, 2, 3, 4]
+    assert without_times(run.told) == without_times(history)
+
+    again = Run(task, digits, 1, tmp_path)
+    assert_same_weights(again.network, trainer.student, 0)
+    assert again.history == run.history
+    assert again.told == []

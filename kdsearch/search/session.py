@@ -1,0 +1,113 @@
+"""The connection to Ray: a cluster's, or a private Ray of this process."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from kdsearch.errors import ClusterError, StudyError
+from kdsearch.spec.study import StudySpec
+
+
+@contextmanager
+def ray_session(spec: StudySpec, address: str | None) -> Iterator[None]:
+    """A connection to a Ray cluster, or a private Ray of this process that ends with it.
+
+    Args:
+        spec: The study, whose resources must fit.
+        address: Address of a cluster; absent: ``RAY_ADDRESS``, else a Ray of our own.
+
+    A cluster that has too little for a trial may be one that grows on demand, so it is waited for.
+
+    Raises:
+        ClusterError: The cluster cannot be reached.
+        StudyError: This machine has fewer cores or GPUs than one trial needs.
+    """
+    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    owned = not ray.is_initialized()
+    address = address or os.environ.get("RAY_ADDRESS")
+    if owned:
+        check_address(address)
+        _connect(address)
+    try:
+        _check_resources(spec, may_grow=bool(address))
+        yield
+    finally:
+        if owned:
+            ray.shutdown()
+
+
+def check_address(address: str | None) -> None:
+    """Refuse a HOST:PORT where nothing listens: Ray itself would try for many minutes.
+
+    Args:
+        address: Address of a cluster; absent: ``RAY_ADDRESS``, if that is set.
+
+    Raises:
+        ClusterError: Nothing answers within a few seconds.
+    """
+    address = address or os.environ.get("RAY_ADDRESS") or ""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+        except OSError as error:
+            raise _unreachable(address, error) from error
+
+
+def _connect(address: str | None) -> None:
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    try:
+        if address:
+            ray.init(address=address, **quiet)
+        else:
+            # without "local", a Ray that somebody else started on this machine would be joined
+            ray.init(address="local", include_dashboard=False, **quiet)
+    except (OSError, RuntimeError, ValueError, RayError) as error:
+        raise _unreachable(address, error) from error
+    if threading.current_thread() is threading.main_thread():
+        # Ray's own handler leaves as if the study had failed, not as interrupted
+        signal.signal(signal.SIGTERM, on_sigterm)
+
+
+def _unreachable(address: str | None, error: Exception) -> ClusterError:
+    where = f"the Ray cluster at {address}" if address else "a Ray of this machine"
+    reason = str(error).strip().splitlines()[0]
+    return ClusterError(f"{where} cannot be reached ({reason}); check that it runs and its address")
+
+
+def _check_resources(spec: StudySpec, may_grow: bool) -> None:
+    have = ray.cluster_resources()
+    each = spec.resources
+    gpus = math.ceil(each.gpus_per_trial)
+    needs = (
+        ("CPU", each.cpus_per_trial, "a trial", "resources.cpus_per_trial"),
+        ("GPU", each.gpus_per_trial, "a trial", "resources.gpus_per_trial"),
+        ("CPU", each.cpus_per_trial * spec.teacher.workers, "the teacher", "teacher.workers"),
+        ("GPU", gpus * spec.teacher.workers, "the teacher", "teacher.workers"),
+    )
+    for kind, need, who, key in needs:
+        there = have.get(kind, 0)
+        if need <= there:
+            continue
+        if not may_grow:
+            raise StudyError(f"{who} needs {need:g} {kind} and Ray has {there:g}; lower {key}")
+        print(
+            f"kdsearch: {who} needs {need:g} {kind} and the cluster has {there:g}; waiting until "
+            "nodes with more join",
+            file=sys.stderr,
+            flush=True,
+        )

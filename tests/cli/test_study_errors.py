@@ -1,0 +1,142 @@
+"""A study that exists, does not, or is another one; an unknown method; a wrong call."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from kdsearch import cli
+from kdsearch.search.directory import StudyDirectory
+from kdsearch.spec import load_spec
+
+from .command import Command
+
+
+@pytest.fixture
+def study(folder: Path) -> StudyDirectory:
+    """A study that has run under the spec."""
+    directory = StudyDirectory(folder / "studies" / "small")
+    directory.create(load_spec(folder / "spec.yaml"))
+    directory.update(state="finished")
+    return directory
+
+
+@pytest.mark.usefixtures("study")
+@pytest.mark.parametrize("option", [(), ("--dry-run",)])
+def test_a_name_that_is_taken_is_refused(kdsearch: Command, option: tuple[str, ...]) -> None:
+    told = kdsearch("run", "spec.yaml", *option)
+    assert told.code == 2
+    assert told.sentence == (
+        "a study named 'small' exists in studies/small; go on with it by --resume, or choose "
+        "another name with --set study.name=NAME"
+    )
+
+
+@pytest.mark.usefixtures("study")
+def test_a_study_is_not_resumed_under_another_spec(kdsearch: Command) -> None:
+    told = kdsearch("run", "spec.yaml", "--resume", "--set", "students.0.width.high=2")
+    assert told.code == 2
+    assert "was made with another students.0.width.high (1.0, now 2.0)" in told.sentence
+    assert "restore that value, or start a study of another name" in told.sentence
+
+
+@pytest.mark.parametrize("option", [(), ("--dry-run",)])
+def test_there_is_nothing_to_resume(kdsearch: Command, option: tuple[str, ...]) -> None:
+    told = kdsearch("run", "spec.yaml", "--resume", *option)
+    assert told.code == 2
+    assert told.sentence == (
+        "there is no study in studies/small to go on with; run it without --resume"
+    )
+
+
+def test_a_folder_that_is_no_study_is_not_written_into(kdsearch: Command, folder: Path) -> None:
+    (folder / "studies" / "small").mkdir(parents=True)
+    told = kdsearch("run", "spec.yaml")
+    assert told.code == 2
+    assert told.sentence.startswith("studies/small exists and holds no study; remove it, or")
+
+
+def test_a_file_in_the_place_of_the_studies_is_told(kdsearch: Command, folder: Path) -> None:
+    (folder / "studies").write_text("in the way")
+    told = kdsearch("run", "spec.yaml")
+    assert told.code == 2
+    assert "studies is not a folder; set study.directory to another folder" in told.sentence
+
+
+@pytest.mark.parametrize("command", ["front", "ui"])
+def test_a_study_that_is_not_there_is_told(
+    kdsearch: Command, folder: Path, study: StudyDirectory, command: str
+) -> None:
+    assert kdsearch(command, "studies/absent")[:2] == (
+        2,
+        "there is no study in studies/absent; check the path",
+    )
+    assert kdsearch(command, "spec.yaml")[:2] == (2, "spec.yaml is a file; give a study's folder")
+    state = study.path / "study.json"
+    for broken in ("{", json.dumps([1])):
+        state.write_text(broken)
+        told = kdsearch(command, "studies/small")
+        assert told.code == 2
+        assert told.sentence.startswith("studies/small/study.json ")
+        assert told.sentence.endswith("; restore it")
+    state.write_text("{}")
+    (study.path / "resolved.yaml").unlink()
+    told = kdsearch(command, "studies/small")
+    assert told.code == 2
+    assert told.sentence.endswith("; restore its resolved.yaml")
+
+
+def test_a_study_without_a_record_has_no_page(kdsearch: Command, study: StudyDirectory) -> None:
+    told = kdsearch("ui", "studies/small")
+    assert told.code == 2
+    assert "has no record in MLflow; run it with --resume" in told.sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("dkdd", "unknown method 'dkdd'; did you mean 'dkd'?"),
+        ("zzz", "unknown method 'zzz'; valid: at, dist, dkd,"),
+        ("kd+dkd", "more than one logit term"),
+        ("", "the method's name is empty; valid: at,"),
+    ],
+)
+def test_an_unknown_method_comes_with_the_valid_ones(
+    kdsearch: Command, name: str, words: str
+) -> None:
+    told = kdsearch("methods", name)
+    assert told.code == 2
+    assert words in told.sentence
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["rnu", "spec.yaml"], "No such command 'rnu'"),
+        (["run"], "Missing argument 'SPEC'"),
+        (["run", "spec.yaml", "--dryrun"], "No such option"),
+        (["run", "spec.yaml", "--set"], "requires an argument"),
+        (["front"], "Missing argument 'STUDY'"),
+        (["ui", "studies/small", "--port", "0"], "Invalid value for '--port'"),
+        (["models", "resnet"], "unexpected extra argument"),
+    ],
+)
+def test_a_wrong_call_is_told_with_the_usage(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    told: str,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["kdsearch", *words])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    out, err = capsys.readouterr()
+    assert left.value.code == 2
+    assert out == ""
+    assert told in err
+    assert "Traceback" not in err
+    assert [path.name for path in folder.iterdir()] == ["spec.yaml"]

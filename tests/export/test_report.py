@@ -1,0 +1,157 @@
+"""The report's files, read back by readers that know nothing of kdsearch."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kdsearch.data import Dataset
+from kdsearch.export import load_student
+from kdsearch.export.report import rows, write_students, write_tables
+from kdsearch.search.directory import StudyDirectory
+from kdsearch.search.finalists import finalist_records, weights_file
+from kdsearch.search.record import TrialRecord
+from kdsearch.search.study import Study
+from kdsearch.spec.study import StudySpec
+from kdsearch.training.weights import save_weights
+from tests.export.conftest import Trained
+
+
+def strict_json(text: str) -> Any:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.nan, None])
+def test_what_is_no_number_becomes_null(value: Any) -> None:
+    found = rows(pd.DataFrame([{"gain": value, "seeds": 1}, {"gain": 0.25, "seeds": 2}]))
+    expected = [{"gain": None, "seeds": 1}, {"gain": 0.25, "seeds": 2}]
+    assert strict_json(json.dumps(found, allow_nan=False)) == expected
+
+
+def test_other_values_stay_as_they_are() -> None:
+    row = {"method": "kd", "weights": {"ce": 0.1}, "front": True, "depth": 3, "reason": None}
+    assert rows(pd.DataFrame([row])) == [row]
+
+
+def test_a_table_without_rows_has_none() -> None:
+    assert rows(pd.DataFrame([])) == []
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> StudySpec:
+    return StudySpec.model_validate(
+        {
+            "study": {"name": "small", "directory": str(tmp_path)},
+            "data": {"source": "digits", "validation": 0.2, "test": 0.25, "limit": 300},
+            "teacher": {"model": {"family": "convnet", "depth": 2}},
+            "students": [{"family": "convnet"}],
+            "methods": ["kd+fitnet"],
+            "finalists": {"seeds": 2},
+        }
+    )
+
+
+@pytest.fixture
+def study(spec: StudySpec, trained: Trained) -> Study:
+    """Two trials of the search, one of which failed, and all finalists' trainings but one."""
+    directory = StudyDirectory.of(spec)
+    directory.create(spec)
+    directory.update(state="finished")
+    good = trained.finalist.trial
+    directory.trials.append(good)
+    directory.trials.append(
+        good.model_copy(
+            update={"number": 8, "status": "failed", "reason": 'a "reason", told', "epochs": ()}
+        )
+    )
+    for record, score in zip(finalist_records(spec, [good]), (0.5, 0.7, 0.4), strict=False):
+        directory.finalists.append(_ended(record, score))
+        save_weights(trained.network, weights_file(directory.weights, record))
+    return Study.open(directory.path)
+
+
+def _ended(record: TrialRecord, score: float) -> TrialRecord:
+    epoch = {"epoch": 1.0, "accuracy": score - 0.1, "seconds": 2.0}
+    test = {"accuracy": score, "nll": 1.0}
+    return record.model_copy(update={"status": "complete", "epochs": (epoch,), "test": test})
+
+
+def test_the_front_is_strict_json_and_csv_of_the_same_rows(study: Study) -> None:
+    write_tables(study)
+    content = strict_json((study.directory.path / "front.json").read_text())
+    assert content["study"] == "small"
+    (row,) = content["front"]
+    assert row["trial"] == 7
+    assert row["method"] == "kd+fitnet"
+    assert row["temperature"] == 3
+    assert row["weights"] == {"ce": 0.1, "kd.weight": 0.9, "fitnet.weight": 100}
+    assert row["test_accuracy"] == pytest.approx((0.5 + 0.7) / 2)
+    # Student's t at 97.5 % with one degree of freedom is tan(0.475 π)
+    assert row["test_accuracy_ci"] == pytest.approx(math.tan(0.475 * math.pi) * 0.1)
+    assert row["baseline_accuracy"] == pytest.approx(0.4)
+    assert row["baseline_accuracy_ci"] is None
+    assert row["gain"] == pytest.approx(0.5 - 0.4)
+    assert row["gain_ci"] is None
+
+    with (study.directory.path / "front.csv").open(newline="") as file:
+        (line,) = csv.DictReader(file)
+    assert set(line) == set(row)
+    assert float(line["test_accuracy"]) == row["test_accuracy"]
+    assert strict_json(line["weights"]) == row["weights"]
+    assert strict_json(line["hyperparameters"]) == row["hyperparameters"]
+    assert line["gain_ci"] == ""
+
+
+def test_every_trial_is_in_the_csv_with_its_reason(study: Study) -> None:
+    write_tables(study)
+    with (study.directory.path / "trials.csv").open(newline="") as file:
+        good, failed = csv.DictReader(file)
+    assert (good["trial"], good["status"], good["front"]) == ("7", "complete", "True")
+    assert (failed["trial"], failed["status"], failed["front"]) == ("8", "failed", "False")
+    assert failed["reason"] == 'a "reason", told'
+    assert failed["validation_accuracy"] == ""
+
+
+def test_tables_of_a_study_without_a_finalist_are_empty(spec: StudySpec) -> None:
+    directory = StudyDirectory.of(spec)
+    directory.create(spec)
+    directory.update(state="failed")
+    write_tables(Study(directory))
+    assert strict_json((directory.path / "front.json").read_text())["front"] == []
+    assert (directory.path / "front.csv").exists()
+    assert (directory.path / "trials.csv").exists()
+
+
+def test_the_shipped_training_is_the_best_on_validation(
+    study: Study, digits: Dataset, trained: Trained
+) -> None:
+    write_students(study, digits)
+    (folder,) = study.directory.students.iterdir()
+    assert folder.name == "trial-0007"
+    facts = load_student(folder).facts
+    second = finalist_records(study.spec, [trained.finalist.trial])[1]
+    assert facts["seed"] == second.task.seed
+    assert facts["validation_accuracy"] == pytest.approx(0.6)
+    assert facts["test_accuracy"] == 0.7
+    assert facts["test_accuracy_over_seeds"]["seeds"] == 2
+
+
+def test_a_finalist_without_a_complete_training_ships_nothing(
+    spec: StudySpec, trained: Trained, digits: Dataset
+) -> None:
+    directory = StudyDirectory.of(spec)
+    directory.create(spec)
+    directory.update(state="finished")
+    directory.trials.append(trained.finalist.trial)
+    write_students(Study(directory), digits)
+    assert not directory.students.exists()

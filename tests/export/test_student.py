@@ -1,0 +1,224 @@
+"""A shipped student answers as the network that was trained, and says what it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from kdsearch.data import Dataset, Views
+from kdsearch.errors import CheckpointError, ModelError
+from kdsearch.export import Student, load_student, save_student
+from kdsearch.files import checksum
+from kdsearch.models import measure
+from kdsearch.search.finalists import Finalist
+from tests.export.conftest import Trained
+
+
+@pytest.fixture
+def folder(trained: Trained, digits: Dataset, tmp_path: Path) -> Path:
+    """The folder of a shipped student."""
+    target = tmp_path / "students" / "trial-0007"
+    save_student(trained.finalist, digits, trained.weights, target)
+    return target
+
+
+def strict_json(text: str) -> Any:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_a_loaded_student_answers_as_the_trained_network(
+    trained: Trained, folder: Path, digits: Dataset
+) -> None:
+    index = torch.arange(len(digits.test))
+    normalised, _ = Views(digits.test, digits.mean, digits.std, None, 0).batch(index, 0)
+    with torch.no_grad():
+        expected = trained.network(normalised)
+        found = load_student(folder)(digits.test.images)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_whole_numbers_and_shares_are_the_same_pictures(folder: Path, digits: Dataset) -> None:
+    student = load_student(folder)
+    pictures = digits.test.images[:50]
+    with torch.no_grad():
+        assert torch.equal(student(pictures), student(pictures.float() / 255))
+
+
+def test_the_names_of_the_likeliest_classes(
+    folder: Path, digits: Dataset, trained: Trained
+) -> None:
+    student = load_student(folder)
+    names = student.predict(digits.test.images)
+    assert set(names) <= set(digits.classes)
+    expected = [digits.classes[label] for label in digits.test.labels.tolist()]
+    right = [name == true for name, true in zip(names, expected, strict=True)]
+    run = trained.finalist.shipped
+    assert run is not None
+    assert run.test is not None
+    assert sum(right) / len(right) == pytest.approx(run.test["accuracy"])
+
+
+def test_a_picture_has_one_answer_in_any_batch(folder: Path, digits: Dataset) -> None:
+    student = load_student(folder)
+    assert not any(part.training for part in student.modules())
+    pictures = digits.test.images[:20]
+    alone = [student.predict(picture[None])[0] for picture in pictures]
+    assert student.predict(pictures) == alone
+
+
+@pytest.mark.parametrize("place", ["folder", "text", "json"])
+def test_a_student_is_found_by_its_folder_or_its_json(folder: Path, place: str) -> None:
+    given: str | Path = {"text": str(folder), "json": folder / "student.json"}.get(place, folder)
+    assert isinstance(load_student(given), Student)
+
+
+def test_the_weights_are_the_students_alone(folder: Path, trained: Trained) -> None:
+    student = load_student(folder)
+    own = {f"network.{name}" for name in trained.network.state_dict()}
+    assert set(student.state_dict()) == own
+    assert {file.name for file in folder.iterdir()} == {"student.json", "student.safetensors"}
+
+
+def test_the_json_says_all_that_is_known(folder: Path, trained: Trained, digits: Dataset) -> None:
+    facts = strict_json((folder / "student.json").read_text())
+    run = trained.finalist.shipped
+    assert run is not None
+    assert run.test is not None
+    size = measure(trained.network)
+    assert facts == {
+        "format": 1,
+        "model": {"family": "convnet", "width": 0.5, "depth": 2},
+        "image_shape": [1, 8, 8],
+        "classes": [str(digit) for digit in range(10)],
+        "mean": list(digits.mean),
+        "std": list(digits.std),
+        "sha256": checksum(trained.weights),
+        "trial": 7,
+        "method": run.task.method.model_dump(mode="json"),
+        "training": run.task.training.model_dump(mode="json"),
+        "seed": run.task.seed,
+        "parameters": sum(value.numel() for value in trained.network.parameters()),
+        "macs": size.macs,
+        "bytes": size.bytes,
+        "validation_accuracy": run.epochs[-1]["accuracy"],
+        "test_accuracy": run.test["accuracy"],
+        "test_accuracy_over_seeds": {"mean": run.test["accuracy"], "ci95": None, "seeds": 1},
+        "gain_over_undistilled": {
+            "mean": pytest.approx(run.test["accuracy"] - 0.2),
+            "ci95": None,
+        },
+        "data": {"name": "digits", "fingerprint": digits.fingerprint},
+    }
+    assert load_student(folder).facts == facts
+
+
+def test_a_finalist_without_a_baseline_has_no_gain(
+    trained: Trained, digits: Dataset, tmp_path: Path
+) -> None:
+    alone = Finalist(trained.finalist.trial, trained.finalist.runs, ())
+    path = save_student(alone, digits, trained.weights, tmp_path)
+    facts = strict_json(path.read_text())
+    assert facts["gain_over_undistilled"] == {"mean": None, "ci95": None}
+
+
+def test_classes_keep_their_names(trained: Trained, digits: Dataset, tmp_path: Path) -> None:
+    names = tuple(f"Zahl „{digit}“" for digit in range(10))
+    save_student(trained.finalist, replace(digits, classes=names), trained.weights, tmp_path)
+    assert set(load_student(tmp_path).predict(digits.test.images)) <= set(names)
+
+
+def test_a_student_can_be_shipped_again(folder: Path, trained: Trained, digits: Dataset) -> None:
+    (folder / "student.safetensors").write_bytes(b"torn")
+    save_student(trained.finalist, digits, trained.weights, folder)
+    assert load_student(folder).classes == digits.classes
+
+
+def refusal(path: Path) -> str:
+    """What is said of files that cannot be used, which must be one sentence."""
+    with pytest.raises(CheckpointError) as caught:
+        load_student(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(path) in message
+    return message
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    assert "no student can be read from" in refusal(tmp_path / "absent")
+
+
+def test_a_folder_without_a_student(tmp_path: Path) -> None:
+    assert "give a folder that holds student.json and student.safetensors" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["student.json", "student.safetensors"])
+def test_half_of_a_student(folder: Path, file: str) -> None:
+    (folder / file).unlink()
+    assert file in refusal(folder)
+
+
+@pytest.mark.parametrize("kept", [0, 20, 300])
+def test_a_torn_json(folder: Path, kept: int) -> None:
+    path = folder / "student.json"
+    path.write_bytes(path.read_bytes()[:kept])
+    assert "no student can be read from" in refusal(folder)
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.999])
+def test_torn_weights(folder: Path, kept: float) -> None:
+    path = folder / "student.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    assert "is not the file that" in refusal(folder)
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    path = folder / "student.json"
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+
+
+@pytest.mark.parametrize("content", [[], None, 3, "text", {}])
+def test_a_json_of_something_else(folder: Path, content: Any) -> None:
+    edit(folder, lambda _: content)
+    assert "no student can be read from" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    "key", ["format", "model", "image_shape", "classes", "mean", "std", "sha256"]
+)
+@pytest.mark.parametrize("fault", ["absent", "wrong"])
+def test_a_json_that_lacks_or_spoils_what_rebuilds_the_network(
+    folder: Path, key: str, fault: str
+) -> None:
+    def spoil(facts: dict[str, Any]) -> dict[str, Any]:
+        del facts[key]
+        return facts if fault == "absent" else facts | {key: {"a": "b"}}
+
+    edit(folder, spoil)
+    refusal(folder)
+
+
+def test_a_student_of_a_later_kdsearch(folder: Path) -> None:
+    edit(folder, lambda facts: facts | {"format": 2})
+    assert "format 2" in refusal(folder)
+
+
+def test_weights_of_another_width(folder: Path) -> None:
+    edit(folder, lambda facts: facts | {"model": {"family": "convnet", "width": 1.0, "depth": 2}})
+    with pytest.raises(CheckpointError, match="another architecture than the student"):
+        load_student(folder)
+
+
+def test_a_family_that_is_not_installed_here(folder: Path) -> None:
+    edit(folder, lambda facts: facts | {"model": {"family": "convnett"}})
+    with pytest.raises(ModelError, match="convnett"):
+        load_student(folder)

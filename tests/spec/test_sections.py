@@ -1,0 +1,130 @@
+"""Each section: its limits, and the types that a value of the file may have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from kdsearch.errors import SpecError
+from kdsearch.spec import TrainingConfig, parse_spec
+from kdsearch.spec.sections import (
+    DataSection,
+    Identity,
+    StudentSection,
+    TeacherSection,
+    TrialTraining,
+)
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("study.name=a/b", "study.name must be letters, digits"),
+        ("study.name=..", "study.name must be letters, digits"),
+        ("study.name='a\nb'", "study.name must be letters, digits"),
+        ("study.name=''", "study.name must be letters, digits"),
+        ("study.name=" + "a" * 81, "study.name must have at most 80 characters"),
+        ("study.name=12", "study.name must be text"),
+        ("study.seed=-1", "study.seed must be at least 0, not -1"),
+        ("study.seed=9223372036854775808", "study.seed must be below"),
+        ("data.validation=0", "data.validation must be above 0, not 0"),
+        ("data.validation=1", "data.validation must be below 1, not 1"),
+        ("data.limit=1", "data.limit must be at least 2, not 1"),
+        ("data.download=1", "data.download must be true or false, not 1"),
+        ("data.augment.flip='yes'", "data.augment.flip must be true or false, not 'yes'"),
+        ("data.root=3", "data.root must be a path, not 3"),
+        ("data.options=[1]", "data.options must be a section of keys and values, not a list"),
+        ("teacher.model.width=0", "teacher.model.width must be above 0, not 0"),
+        ("teacher.model.width=true", "teacher.model.width must be a number, not true"),
+        ("teacher.model.depth='3'", "teacher.model.depth must be a whole number, not '3'"),
+        ("teacher.workers=3", "training.batch_size (64) must be a multiple of workers (3)"),
+        ("students.0.width=-1", "students.0.width must be above 0, not -1"),
+        ("students.0.width={choices: [1, 0]}", "students.0.width must be above 0, not 0"),
+        ("students.1.depth=1.5", "students.1.depth must be a whole number of at least 1, not 1.5"),
+        ("students.1.depth={low: 0, high: 3}", "must be a whole number of at least 1, not 0"),
+        ("students.1.depth={low: 1, high: 2, step: 0.5}", "of at least 1, not 0.5"),
+        ("students=[]", "students must have at least 1 entry"),
+        ("students=convnet", "students must be a list, not 'convnet'"),
+        ("methods=[]", "methods must have at least 1 entry"),
+        ("methods=kd", "methods must be a list of names, or a section"),
+        ("methods=", "methods must be a list of names, or a section"),
+        ("methods=[kd, {dkd: {}}]", "item 1 of the list must be a method's name, not a section"),
+        ("methods=[kd, none, kd]", "the method 'kd' is named twice; remove one"),
+        ("methods={kd: 4}", "methods.kd must be a section of keys and values, not 4"),
+        ("training.lr=0", "training.lr must be above 0, not 0"),
+        ("training.lr={low: 0, high: 1}", "training.lr must be above 0, not 0"),
+        ("training.weight_decay=-1", "training.weight_decay must be at least 0, not -1"),
+        ("training.epochs=2.5", "training.epochs must be a whole number, not 2.5"),
+        ("training.epochs=.inf", "training.epochs must be a finite number, not inf"),
+        ("training.momentum=1", "training.momentum must be below 1, not 1"),
+        ("training.gamma=1.1", "training.gamma must be at most 1, not 1.1"),
+        ("training.warmup_epochs=2", "warmup_epochs (2) must be below epochs (2)"),
+        ("training.milestones=[0.5, 1]", "milestones are fractions of the training"),
+        ("training.optimizer=sdg", "must be 'sgd' or 'adamw', not 'sdg'; did you mean 'sgd'?"),
+        ("search.sampler=7", "search.sampler must be 'tpe', 'nsga2' or 'random', not 7"),
+        ("search.trials=0", "search.trials must be at least 1, not 0"),
+        ("finalists.seeds=1", "finalists.seeds must be at least 2, not 1"),
+        ("resources.gpus_per_trial=-1", "resources.gpus_per_trial must be at least 0, not -1"),
+        ("tracking.experiment=''", "tracking.experiment must have at least 1 character"),
+    ],
+)
+def test_a_value_out_of_its_limits_is_refused(text: str, override: str, told: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        parse_spec(text, [override])
+    assert f"--set {override}" in str(caught.value)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "value"),
+    [
+        ("search.max_parameters=1e5", ("search", "max_parameters"), 100_000),
+        ("training.lr=1e-3", ("training", "lr"), 0.001),
+        ("training.weight_decay=0", ("training", "weight_decay"), 0),
+        ("study.name=2024-01-01", ("study", "name"), "2024-01-01"),
+        ("study.name='12'", ("study", "name"), "12"),
+        ("data.augment.flip=yes", ("data", "augment", "flip"), True),
+        ("data.root=null", ("data", "root"), None),
+        ("resources.gpus_per_trial=1", ("resources", "gpus_per_trial"), 1.0),
+    ],
+)
+def test_a_sound_value_is_taken_as_it_is_meant(
+    text: str, override: str, path: tuple[str, ...], value: Any
+) -> None:
+    found: Any = parse_spec(text, [override])
+    for part in path:
+        found = getattr(found, part)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_home_is_resolved_in_every_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/of-someone")
+    home = Path("/home/of-someone")
+    model = {"family": "mlp"}
+    assert Identity(name="a", directory="~/studies").directory == home / "studies"
+    assert DataSection(source="mnist", root="~/data").root == home / "data"
+    assert TeacherSection(model=model, checkpoint="~/t.pt").checkpoint == home / "t.pt"
+
+
+def test_an_unknown_home_is_refused() -> None:
+    with pytest.raises(ValidationError, match="there is no home folder ~no-such-person"):
+        Identity(name="a", directory="~no-such-person/studies")
+
+
+def test_a_section_cannot_be_changed_once_made() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Identity(name="a").name = "b"  # type: ignore[misc]
+
+
+def test_trials_are_trained_like_any_network_but_for_what_is_searched() -> None:
+    assert set(TrialTraining.model_fields) == set(TrainingConfig.model_fields)
+    fixed = TrialTraining().model_dump()
+    assert TrainingConfig(**fixed).model_dump() == fixed
+
+
+def test_a_student_needs_no_width_or_depth() -> None:
+    assert (StudentSection(family="mlp").width, StudentSection(family="mlp").depth) == (1.0, None)
