@@ -10,6 +10,7 @@ import torch
 
 from kdsearch.data import derive
 from kdsearch.models import build_network, measure_config
+from kdsearch.search.judging import baseline_rates
 from kdsearch.search.plan import Plan
 from kdsearch.search.proposals import within_limits
 from kdsearch.search.record import TrialRecord, new_record
@@ -77,7 +78,7 @@ def estimate_cost(plan: Plan, samples: list[TrialRecord]) -> Cost:
     finally:
         torch.set_num_threads(threads)
     mean = sum(each) / len(each) / spec.resources.concurrent
-    last = 2 * spec.finalists.seeds * spec.finalists.max
+    last = spec.finalists.max * (2 * spec.finalists.seeds + len(baseline_rates(spec)) + 1)
     return Cost(first / spec.teacher.workers, mean * spec.search.trials, mean * last)
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
-from kdsearch.models import Size
-from kdsearch.search.record import TrialRecord, new_record
-from kdsearch.search.space import Candidate
-from kdsearch.spec.study import StudySpec
+from kdsearch.search.record import TrialRecord
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,8 @@ class Finalist:
     Attributes:
         trial: The trial of the search.
         runs: Its complete trainings, one a seed.
-        baseline: The complete trainings of the same student without a teacher, with those seeds.
+        baseline: The complete trainings of the same student without a teacher, with those seeds and
+            a learning rate of its own.
     """
 
     trial: TrialRecord
@@ -79,45 +77,9 @@ class Finalist:
         return max(self.runs, key=lambda run: run.accuracy or 0.0, default=None)
 
 
-def finalist_records(spec: StudySpec, members: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The trainings that judge the members: each with every seed, and each baseline once."""
-    records: dict[str, TrialRecord] = {}
-    for member in members:
-        size = Size(member.parameter_count, member.macs, member.bytes)
-        for task in _tasks(spec, member):
-            if task.key not in records:
-                records[task.key] = new_record(len(records), "finalists", task, size)
-    return list(records.values())
-
-
-def gather(
-    spec: StudySpec, members: Sequence[TrialRecord], ended: Mapping[int, TrialRecord]
-) -> list[Finalist]:
-    """The finalists with their ended trainings."""
-    complete = {record.task.key: record for record in ended.values() if record.test is not None}
-    finalists = []
-    for member in members:
-        tasks = _tasks(spec, member)
-        half = spec.finalists.seeds
-        runs = [complete[task.key] for task in tasks[:half] if task.key in complete]
-        baseline = [complete[task.key] for task in tasks[half:] if task.key in complete]
-        finalists.append(Finalist(member, tuple(runs), tuple(baseline)))
-    return finalists
-
-
 def weights_file(folder: Path, record: TrialRecord) -> Path:
     """Where the weights of a finalist's training lie."""
-    return folder / f"{record.number}.safetensors"
-
-
-def _tasks(spec: StudySpec, member: TrialRecord) -> list:
-    """The member's trainings by seed, then those of its baseline."""
-    task = member.task
-    candidate = Candidate(task.model, task.method, task.training)
-    seeds = range(1, spec.finalists.seeds + 1)
-    return [
-        each.task(spec, seed) for each in (candidate, candidate.undistilled()) for seed in seeds
-    ]
+    return folder / f"{record.task.key[:16]}.safetensors"
 
 
 def _test(record: TrialRecord) -> float:

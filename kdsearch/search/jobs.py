@@ -1,9 +1,8 @@
-"""Work for the trial actors: jobs proposed by Optuna, or listed beforehand."""
+"""Work for the trial actors: where it comes from and where its outcomes go."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
 
 from kdsearch.search.record import TrialRecord
 
@@ -26,23 +25,3 @@ class Jobs(ABC):
     @abstractmethod
     def ended(self, record: TrialRecord) -> None:
         """Take in the outcome of a training."""
-
-
-class ListedJobs(Jobs):
-    """Trainings known beforehand.
-
-    Args:
-        records: All of them.
-        finished: Those that have ended before, by number; they are not handed out.
-    """
-
-    def __init__(self, records: Sequence[TrialRecord], finished: Mapping[int, TrialRecord]) -> None:
-        self._waiting = [record for record in records if record.number not in finished]
-
-    def next(self) -> TrialRecord | None:
-        if not self._waiting:
-            raise NoMoreJobs
-        return self._waiting.pop(0)
-
-    def ended(self, record: TrialRecord) -> None:
-        """Nothing follows from the outcome of a listed training."""

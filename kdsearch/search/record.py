@@ -14,6 +14,7 @@ from kdsearch.spec.base import Section
 from kdsearch.training.task import Task
 
 Status = Literal["running", "complete", "failed"]
+Phase = Literal["search", "baselines", "finalists"]
 
 
 class TrialRecord(Section):
@@ -21,8 +22,8 @@ class TrialRecord(Section):
 
     number: int
     """Number in its phase, in the order of the proposals."""
-    phase: Literal["search", "finalists"]
-    """Which part of the study it belongs to."""
+    phase: Phase
+    """Which part of the study it belongs to; ``baselines`` are sweeps for a learning rate."""
     task: Task
     """What was trained."""
     parameters: dict[str, Any] = {}
@@ -59,7 +60,7 @@ class TrialRecord(Section):
 
 def new_record(
     number: int,
-    phase: Literal["search", "finalists"],
+    phase: Phase,
     task: Task,
     size: Size,
     parameters: dict[str, Any] | None = None,

@@ -10,6 +10,7 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from kdsearch.search.events import Observer
+from kdsearch.search.finalists import weights_file
 from kdsearch.search.jobs import Jobs, NoMoreJobs
 from kdsearch.search.record import Journal, TrialRecord
 from kdsearch.search.trial import StudentTrial
@@ -104,8 +105,8 @@ class _Desk:
             "number": record.number,
             "task": record.task.model_dump(mode="json"),
         }
-        if self._save_folder is not None:
-            config["save_to"] = str((self._save_folder / f"{record.number}.safetensors").resolve())
+        if self._save_folder is not None and record.phase == "finalists":
+            config["save_to"] = str(weights_file(self._save_folder, record).resolve())
         return config
 
     def started(self, number: int) -> None:

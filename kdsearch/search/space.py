@@ -49,6 +49,10 @@ class Candidate:
         """The same student under the same budget, without a teacher."""
         return Candidate(self.model, method_config(UNDISTILLED, {}), self.training)
 
+    def at_rate(self, lr: float) -> Candidate:
+        """The same at another learning rate."""
+        return Candidate(self.model, self.method, self.training.model_copy(update={"lr": lr}))
+
     def task(self, spec: StudySpec, replicate: int) -> Task:
         """The training of this candidate.
 

@@ -13,12 +13,12 @@ from kdsearch.data import pack
 from kdsearch.errors import RunError
 from kdsearch.search.directory import StudyDirectory
 from kdsearch.search.events import Observer
-from kdsearch.search.finalists import Finalist, finalist_records, gather
+from kdsearch.search.finalists import Finalist
 from kdsearch.search.front import hypervolume, pareto_front, spread
-from kdsearch.search.jobs import ListedJobs
+from kdsearch.search.judging import Judging, JudgingJobs
 from kdsearch.search.plan import Plan
 from kdsearch.search.proposals import ProposedJobs, open_optuna_study
-from kdsearch.search.record import TrialRecord
+from kdsearch.search.record import Journal, TrialRecord
 from kdsearch.search.runner import Runner
 from kdsearch.search.tables import front_table, trials_table
 from kdsearch.search.trial import pack_teacher
@@ -80,7 +80,8 @@ class Study:
     def finalists(self) -> list[Finalist]:
         """The members that were, or will be, judged on the test."""
         chosen = spread(self.members(), self.spec.finalists.max, self.size)
-        return gather(self.spec, chosen, self.directory.finalists.read())
+        ended = _by_task(self.directory.finalists)
+        return Judging(self.spec, chosen, ended).finalists(ended)
 
     @property
     def trials(self) -> pd.DataFrame:
@@ -185,18 +186,17 @@ class StudyRun:
                 f"none of the {len(records)} trials ended well, so there is no front; the first "
                 f"reason was: {reasons[0] if reasons else 'no trial ran'}"
             )
-        finished = self.directory.finalists.read()
-        planned = finalist_records(spec, members)
-        known = {record.number: record.task.key for record in planned}
-        finished = {
-            number: record
-            for number, record in finished.items()
-            if known.get(number) == record.task.key
-        }
-        self.observer.phase_started("finalists", len(planned), list(finished.values()))
+        ended = _by_task(self.directory.finalists)
+        judging = Judging(spec, members, ended)
+        self.observer.phase_started("finalists", judging.total, judging.done(ended))
         runner.run(
-            ListedJobs(planned, finished),
+            JudgingJobs(judging, ended),
             self.directory.finalists,
             "finalists",
             self.directory.weights,
         )
+
+
+def _by_task(journal: Journal) -> dict[str, TrialRecord]:
+    """Ended trainings by the key of their task."""
+    return {record.task.key: record for record in journal.read().values()}

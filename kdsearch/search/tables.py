@@ -69,6 +69,7 @@ def front_table(finalists: Sequence[Finalist]) -> pd.DataFrame:
                 "test_accuracy_ci": test.half_width,
                 "baseline_accuracy": baseline.mean,
                 "baseline_accuracy_ci": baseline.half_width,
+                "baseline_lr": finalist.baseline[0].task.training.lr if finalist.baseline else None,
                 "gain": gain.mean,
                 "gain_ci": gain.half_width,
                 "seeds": test.count,

@@ -66,7 +66,7 @@ def create_nested(store: Store, parent: str, record: TrialRecord) -> str:
     name = f"{label}-{record.number:04d}"
     tags = {
         MLFLOW_PARENT_RUN_ID: parent,
-        MLFLOW_RUN_NAME: name if record.phase == "search" else f"finalist-{name}",
+        MLFLOW_RUN_NAME: name if record.phase == "search" else f"{record.phase}-{name}",
         "kind": "trial",
         "phase": record.phase,
         "number": str(record.number),

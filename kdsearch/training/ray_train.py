@@ -18,7 +18,7 @@ from ray.train.torch import TorchTrainer, get_device
 from ray.util.queue import Queue
 
 from kdsearch.data import Dataset, pack, unpack
-from kdsearch.errors import TeacherError
+from kdsearch.errors import KdsearchError, TeacherError
 from kdsearch.models import Network, build_network
 from kdsearch.spec.sections import ResourcesSection
 from kdsearch.training.ranks import Ranks
@@ -71,7 +71,7 @@ def train_on_workers(
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
     )
-    result = _fit(trainer, reports, on_epoch)
+    result = _fit(trainer, _Reports(reports, on_epoch))
     network = build_network(task.model, data.image_shape, len(data.classes))
     with result.checkpoint.as_directory() as folder:
         state = torch.load(Path(folder) / "state.pt", map_location="cpu", weights_only=True)
@@ -92,32 +92,57 @@ def _scaling(workers: int, resources: ResourcesSection) -> ScalingConfig:
     return ScalingConfig(num_workers=workers, use_gpu=gpus > 0, resources_per_worker=each)
 
 
-def _fit(
-    trainer: TorchTrainer, reports: Queue, on_epoch: Callable[[dict[str, float]], None]
-) -> Any:
-    """Run the trainer while its epochs are passed on from another thread."""
-    ended = Event()
+class _Reports:
+    """Passes on, from a thread of this process, what the workers put into a queue.
 
-    def pass_on() -> None:
-        passed = 0.0
-        while not (ended.is_set() and reports.empty()):
-            for report in reports.get_nowait_batch(reports.size()):
-                # a worker that was started again repeats the epochs since its checkpoint
-                if report["epoch"] > passed:
-                    passed = report["epoch"]
-                    on_epoch(report)
-            ended.wait(0.2)
+    Args:
+        queue: The workers' queue.
+        on_epoch: Takes each epoch's report, once.
 
-    thread = Thread(target=pass_on, name="teacher-reports", daemon=True)
-    thread.start()
+    Attributes:
+        failure: Why the workers gave up, if they did.
+    """
+
+    def __init__(self, queue: Queue, on_epoch: Callable[[dict[str, float]], None]) -> None:
+        self._queue = queue
+        self._on_epoch = on_epoch
+        self._ended = Event()
+        self._passed = 0.0
+        self.failure: str | None = None
+        self._thread = Thread(target=self._pass_on, name="teacher-reports", daemon=True)
+
+    def __enter__(self) -> _Reports:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join(timeout=10)
+        self._queue.shutdown()
+
+    def _pass_on(self) -> None:
+        while not (self._ended.is_set() and self._queue.empty()):
+            for report in self._queue.get_nowait_batch(self._queue.size()):
+                self._take(report)
+            self._ended.wait(0.2)
+
+    def _take(self, report: dict[str, Any]) -> None:
+        if "failed" in report:
+            self.failure = report["failed"]
+        elif report["epoch"] > self._passed:  # a worker started again repeats some epochs
+            self._passed = report["epoch"]
+            self._on_epoch(report)
+
+
+def _fit(trainer: TorchTrainer, reports: _Reports) -> Any:
     try:
-        return trainer.fit()
+        with reports:
+            result = trainer.fit()
     except ray.train.TrainingFailedError as error:
         raise TeacherError(f"the teacher's training failed: {_reason(error)}") from error
-    finally:
-        ended.set()
-        thread.join(timeout=10)
-        reports.shutdown()
+    if reports.failure is not None:
+        raise TeacherError(f"the teacher's training failed: {reports.failure}")
+    return result
 
 
 def _reason(error: Exception) -> str:
@@ -129,7 +154,14 @@ def _reason(error: Exception) -> str:
 
 
 def _work(config: dict[str, Any]) -> None:
-    """One worker's training."""
+    """One worker's training; what kdsearch gives up is told: a retry would change nothing."""
+    try:
+        _train(config)
+    except KdsearchError as error:
+        config["reports"].put({"failed": str(error)})
+
+
+def _train(config: dict[str, Any]) -> None:
     torch.set_num_threads(config["threads"])
     context = ray.train.get_context()
     ranks = Ranks(context.get_world_rank(), context.get_world_size())

@@ -16,7 +16,8 @@ from kdsearch.data import Dataset
 from kdsearch.export import load_student
 from kdsearch.export.report import rows, write_students, write_tables
 from kdsearch.search.directory import StudyDirectory
-from kdsearch.search.finalists import finalist_records, weights_file
+from kdsearch.search.finalists import weights_file
+from kdsearch.search.judging import Judging
 from kdsearch.search.record import TrialRecord
 from kdsearch.search.study import Study
 from kdsearch.spec.study import StudySpec
@@ -74,15 +75,19 @@ def study(spec: StudySpec, trained: Trained) -> Study:
             update={"number": 8, "status": "failed", "reason": 'a "reason", told', "epochs": ()}
         )
     )
-    for record, score in zip(finalist_records(spec, [good]), (0.5, 0.7, 0.4), strict=False):
-        directory.finalists.append(_ended(record, score))
+    judging = Judging(spec, [good], {})
+    swept = [_ended(record, 0.3) for record in judging.sweep]
+    baselines = judging.baselines({record.task.key: record for record in swept})
+    judged = [_ended(*pair) for pair in zip(judging.runs, (0.5, 0.7), strict=True)]
+    for record in [*swept, *judged, _ended(baselines[0], 0.4)]:
+        directory.finalists.append(record)
         save_weights(trained.network, weights_file(directory.weights, record))
     return Study.open(directory.path)
 
 
 def _ended(record: TrialRecord, score: float) -> TrialRecord:
     epoch = {"epoch": 1.0, "accuracy": score - 0.1, "seconds": 2.0}
-    test = {"accuracy": score, "nll": 1.0}
+    test = {"accuracy": score, "nll": 1.0} if record.phase == "finalists" else None
     return record.model_copy(update={"status": "complete", "epochs": (epoch,), "test": test})
 
 
@@ -139,7 +144,7 @@ def test_the_shipped_training_is_the_best_on_validation(
     (folder,) = study.directory.students.iterdir()
     assert folder.name == "trial-0007"
     facts = load_student(folder).facts
-    second = finalist_records(study.spec, [trained.finalist.trial])[1]
+    second = Judging(study.spec, [trained.finalist.trial], {}).runs[1]
     assert facts["seed"] == second.task.seed
     assert facts["validation_accuracy"] == pytest.approx(0.6)
     assert facts["test_accuracy"] == 0.7

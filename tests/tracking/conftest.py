@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from kdsearch.search.directory import StudyDirectory
-from kdsearch.search.finalists import finalist_records
+from kdsearch.search.jobs import NoMoreJobs
+from kdsearch.search.judging import Judging, JudgingJobs
 from kdsearch.search.record import TrialRecord
 from kdsearch.search.study import Study
 from kdsearch.spec import MethodConfig, TermConfig, parse_spec
@@ -38,6 +40,14 @@ def history(record: TrialRecord, epochs: int) -> TrialRecord:
     return record.model_copy(update={"epochs": reports})
 
 
+def take(jobs: JudgingJobs) -> TrialRecord | None:
+    """The next training, if there is one."""
+    try:
+        return jobs.next()
+    except NoMoreJobs:
+        return None
+
+
 @pytest.fixture
 def records() -> list[TrialRecord]:
     """Six trials: four complete with kd, one without a teacher, one failed."""
@@ -64,11 +74,12 @@ def study(tmp_path: Path, records: list[TrialRecord]) -> Study:
         directory.trials.append(record)
     study = Study(directory)
     members = [finalist.trial for finalist in study.finalists()]
-    for record in finalist_records(spec, members):
+    jobs = JudgingJobs(Judging(spec, members, {}), {})
+    for record in iter(partial(take, jobs), None):
         lift = 0.1 if record.task.method.label == "kd" else 0.0
-        score = 0.5 + 0.01 * record.number + lift
-        ended = history(record.model_copy(update={"status": "complete"}), 2)
-        directory.finalists.append(
-            ended.model_copy(update={"test": {"accuracy": score, "nll": 1.0}})
-        )
+        score = {"accuracy": 0.5 + 0.01 * record.number + lift, "nll": 1.0}
+        update = {"status": "complete", "test": score if record.phase == "finalists" else None}
+        ended = history(record.model_copy(update=update), 2)
+        directory.finalists.append(ended)
+        jobs.ended(ended)
     return study

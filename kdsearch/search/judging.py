@@ -1,0 +1,194 @@
+"""Which trainings judge the front's members: their own, and those of a baseline tuned as well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import count
+
+import numpy as np
+
+from kdsearch.methods import UNDISTILLED
+from kdsearch.models import Size
+from kdsearch.search.finalists import Finalist
+from kdsearch.search.jobs import Jobs, NoMoreJobs
+from kdsearch.search.record import Phase, TrialRecord, new_record
+from kdsearch.search.space import Candidate
+from kdsearch.spec.ranges import Choices, Range
+from kdsearch.spec.study import StudySpec
+from kdsearch.training.task import Task
+
+RATES = 4
+"""Rates over the searched range that each baseline is tried with, beside the finalist's."""
+
+
+def baseline_rates(spec: StudySpec) -> list[float]:
+    """The rates of a baseline's sweep: over the range that the search had, both ends included."""
+    searched = spec.training.lr
+    if isinstance(searched, Choices):
+        return [float(rate) for rate in searched.choices]
+    if not isinstance(searched, Range):
+        return [float(searched)]
+    space = np.geomspace if searched.log else np.linspace
+    return [float(rate) for rate in space(searched.low, searched.high, RATES)]
+
+
+class Judging:
+    """The trainings that judge the members of a front.
+
+    The learning rate of a trial was searched together with its method's weights, which scale the
+    gradient. The same rate without a teacher would be a straw man, so a baseline, which is the same
+    student under the same number of epochs, first sweeps the rates of the search with one seed and
+    keeps the best on validation. Members that share a student share the baseline; a member that is
+    undistilled itself is its own baseline.
+
+    Args:
+        spec: The study.
+        members: Members of the validation front.
+        ended: Trainings that have ended, by the key of their task; they keep their numbers.
+
+    Attributes:
+        sweep: The baselines' trainings at each rate; they never see the test.
+        runs: The members' trainings, one a seed.
+    """
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        members: Sequence[TrialRecord],
+        ended: Mapping[str, TrialRecord],
+    ) -> None:
+        self._spec = spec
+        self._known = {key: record.number for key, record in ended.items()}
+        taken = set(self._known.values())
+        self._free = (number for number in count() if number not in taken)
+        self._members = list(members)
+        self.sweep: list[TrialRecord] = []
+        self.runs: list[TrialRecord] = []
+        self._numbers: dict[str, int] = {}
+        for member in self._distilled():
+            for task in self._sweep_tasks(member):
+                self._add(self.sweep, "baselines", task, member)
+        for member in members:
+            for task in self._seeded(_candidate(member)):
+                self._add(self.runs, "finalists", task, member)
+
+    @property
+    def total(self) -> int:
+        """Trainings in all."""
+        groups = {self._sweep_key(member) for member in self._distilled()}
+        return len(self.sweep) + len(self.runs) + len(groups) * self._spec.finalists.seeds
+
+    def baselines(self, ended: Mapping[str, TrialRecord]) -> list[TrialRecord]:
+        """The baselines' trainings, one a seed, once their sweeps have ended.
+
+        Args:
+            ended: Every training that has ended, by the key of its task.
+        """
+        records: list[TrialRecord] = []
+        for member in self._distilled():
+            for task in self._baseline_tasks(member, ended):
+                self._add(records, "finalists", task, member)
+        return records
+
+    def done(self, ended: Mapping[str, TrialRecord]) -> list[TrialRecord]:
+        """Those of the ended trainings that count here; a study that was extended has others."""
+        wanted = [*self.sweep, *self.runs, *self.baselines(ended)]
+        return [ended[record.task.key] for record in wanted if record.task.key in ended]
+
+    def finalists(self, ended: Mapping[str, TrialRecord]) -> list[Finalist]:
+        """The members with those of their trainings, and of their baselines', that are complete."""
+        found = []
+        for member in self._members:
+            own = self._seeded(_candidate(member))
+            if member.task.method.label == UNDISTILLED:
+                baseline = own
+            else:
+                baseline = self._baseline_tasks(member, ended)
+            found.append(Finalist(member, _complete(own, ended), _complete(baseline, ended)))
+        return found
+
+    def _distilled(self) -> list[TrialRecord]:
+        return [m for m in self._members if m.task.method.label != UNDISTILLED]
+
+    def _sweep_tasks(self, member: TrialRecord) -> list[Task]:
+        candidate = _candidate(member).undistilled()
+        rates = sorted({*baseline_rates(self._spec), member.task.training.lr})
+        return [candidate.at_rate(rate).task(self._spec, 0) for rate in rates]
+
+    def _sweep_key(self, member: TrialRecord) -> str:
+        """Equal for members with one baseline."""
+        return _candidate(member).undistilled().at_rate(1.0).task(self._spec, 0).key
+
+    def _baseline_tasks(self, member: TrialRecord, ended: Mapping[str, TrialRecord]) -> list[Task]:
+        """Trainings of the member's baseline at its best rate; none before its sweep has ended."""
+        key = self._sweep_key(member)
+        tasks = [
+            task
+            for other in self._distilled()
+            if self._sweep_key(other) == key
+            for task in self._sweep_tasks(other)
+        ]
+        outcomes = [ended[task.key] for task in tasks if task.key in ended]
+        scored = [outcome for outcome in outcomes if outcome.accuracy is not None]
+        if len(outcomes) < len(tasks) or not scored:
+            return []
+        best = max(scored, key=lambda outcome: outcome.accuracy or 0.0)
+        return self._seeded(_candidate(best))
+
+    def _seeded(self, candidate: Candidate) -> list[Task]:
+        seeds = range(1, self._spec.finalists.seeds + 1)
+        return [candidate.task(self._spec, seed) for seed in seeds]
+
+    def _add(
+        self, records: list[TrialRecord], phase: Phase, task: Task, member: TrialRecord
+    ) -> None:
+        """Note a training, unless another member needs the same."""
+        if any(task.key == other.task.key for other in (*self.sweep, *self.runs, *records)):
+            return
+        if task.key not in self._numbers:
+            known = self._known.get(task.key)
+            self._numbers[task.key] = next(self._free) if known is None else known
+        size = Size(member.parameter_count, member.macs, member.bytes)
+        records.append(new_record(self._numbers[task.key], phase, task, size))
+
+
+class JudgingJobs(Jobs):
+    """Hands out the sweep and the members' trainings, then the baselines' at their best rates.
+
+    Args:
+        judging: What is to be trained.
+        ended: Trainings that ended before, by the key of their task; not handed out again.
+    """
+
+    def __init__(self, judging: Judging, ended: Mapping[str, TrialRecord]) -> None:
+        self._judging = judging
+        self._ended = dict(ended)
+        first = [*judging.sweep, *judging.runs]
+        self._waiting = [record for record in first if record.task.key not in ended]
+        self._sweeping = {r.task.key for r in judging.sweep if r.task.key not in ended}
+        self._with_baselines = False
+
+    def next(self) -> TrialRecord | None:
+        if not self._waiting and not self._with_baselines:
+            if self._sweeping:
+                return None
+            self._with_baselines = True
+            records = self._judging.baselines(self._ended)
+            self._waiting = [record for record in records if record.task.key not in self._ended]
+        if not self._waiting:
+            raise NoMoreJobs
+        return self._waiting.pop(0)
+
+    def ended(self, record: TrialRecord) -> None:
+        self._ended[record.task.key] = record
+        self._sweeping.discard(record.task.key)
+
+
+def _candidate(record: TrialRecord) -> Candidate:
+    task = record.task
+    return Candidate(task.model, task.method, task.training)
+
+
+def _complete(tasks: Sequence[Task], ended: Mapping[str, TrialRecord]) -> tuple[TrialRecord, ...]:
+    found = (ended[task.key] for task in tasks if task.key in ended)
+    return tuple(record for record in found if record.test is not None)
