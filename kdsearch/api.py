@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Sequence
 
+from kdsearch.data import Dataset
 from kdsearch.errors import KdsearchError
 from kdsearch.export.report import write_students, write_tables
 from kdsearch.search.directory import StudyDirectory
@@ -54,19 +56,16 @@ def run_study(
     check_address(address)
     recorder = Recorder(open_store(spec.tracking))
     watching = Observers([recorder, *observers])
-    with ray_session(spec, address):
+    with ray_session(spec, address), directory.locked():
         directory.create(spec)
-        directory.update(
-            state="running", data={"name": plan.data.name, "fingerprint": plan.data.fingerprint}
-        )
+        facts = {"name": plan.data.name, "fingerprint": plan.data.fingerprint}
+        directory.update(state="running", reason=None, data=facts)
         study = Study(directory)
-        watching.study_started(study)
         try:
-            study = StudyRun(plan, watching).run()
-            directory.update(phase="report")
-            write_tables(study)
-            write_figures(study)
-            write_students(study, plan.data)
+            watching.study_started(study)
+            StudyRun(plan, watching).run()
+            _report(study, plan.data)
+            watching.study_finished(study)
         except BaseException as error:
             state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             reason = str(error) if isinstance(error, KdsearchError) else repr(error)
@@ -74,12 +73,19 @@ def run_study(
             watching.study_stopped(study, state, reason)
             raise
         directory.update(state="finished", phase="done")
-        watching.study_finished(study)
     return study
+
+
+def _report(study: Study, data: Dataset) -> None:
+    study.directory.update(phase="report")
+    write_tables(study)
+    write_figures(study)
+    write_students(study, data)
 
 
 def quieten() -> None:
     """Keep other libraries' chatter off the user's terminal; warnings and errors still show."""
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

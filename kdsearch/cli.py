@@ -89,7 +89,12 @@ def run(
     from kdsearch.display import Display
 
     console = _console()
-    study = run_study(loaded, resume=resume, address=address, observers=[Display(console)])
+    try:
+        study = run_study(loaded, resume=resume, address=address, observers=[Display(console)])
+    except KeyboardInterrupt:
+        folder = loaded.study.directory / loaded.study.name
+        print(f"kdsearch: interrupted; go on with: {_go_on(folder)}", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
     _print_front(console, study)
 
 
@@ -238,18 +243,14 @@ def main() -> None:
     except KdsearchError as error:
         print("kdsearch:", " ".join(str(error).splitlines()), file=sys.stderr)
         sys.exit(error.exit_code)
-    except SystemExit as ended:
-        if ended.code == INTERRUPTED:  # typer's word for a KeyboardInterrupt
-            _say_interrupted()
-        raise
 
 
-def _say_interrupted() -> None:
+def _go_on(folder: Path) -> str:
+    """The command that goes on with an interrupted run."""
     words = [word for word in sys.argv[1:] if word != "--resume"]
-    line = "kdsearch: interrupted"
-    if words[:1] == ["run"]:
-        line += f"; go on with: kdsearch {shlex.join([*words, '--resume'])}"
-    print(line, file=sys.stderr)
+    if (folder / "study.json").exists():
+        words.append("--resume")
+    return f"kdsearch {shlex.join(words)}"
 
 
 if __name__ == "__main__":

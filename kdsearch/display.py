@@ -26,13 +26,12 @@ class Progress:
         phase: ``search`` or ``finalists``.
         total: Trainings in all.
         done: Trainings ended before this run.
-        at_a_time: Trainings at a time.
     """
 
-    def __init__(self, phase: str, total: int, done: int, at_a_time: int) -> None:
-        self.phase, self.total, self.at_a_time = phase, total, at_a_time
-        self.complete = done
-        self.failed = 0
+    def __init__(self, phase: str, total: int, done: Sequence[TrialRecord]) -> None:
+        self.phase, self.total = phase, total
+        self.complete = sum(record.status == "complete" for record in done)
+        self.failed = len(done) - self.complete
         self.running: dict[int, TrialRecord] = {}
         self._seconds: list[float] = []
         self._start = time.monotonic()
@@ -73,15 +72,14 @@ class Display(Observer):
         self._console = console
         self._live: Live | None = None
         self._size = "parameters"
-        self._at_a_time = 1
         self._records: list[TrialRecord] = []
         self._progress: Progress | None = None
         self._teacher: tuple[int, float] | None = None
+        self._teacher_epochs = 0
         self._start = time.monotonic()
 
     def study_started(self, study: Study) -> None:
         self._size = study.size
-        self._at_a_time = study.spec.resources.concurrent
         self._say(f"study {study.spec.study.name} in {study.directory.path}")
 
     def teacher_started(self, epochs: int) -> None:
@@ -93,8 +91,9 @@ class Display(Observer):
         if self._teacher is None:
             return
         epochs, start = self._teacher
+        self._teacher_epochs += 1  # a training that goes on does not start at epoch 1
         spent = time.monotonic() - start
-        left = spent / report["epoch"] * (epochs - report["epoch"])
+        left = spent / self._teacher_epochs * (epochs - report["epoch"])
         line = (
             f"teacher: epoch {report['epoch']:.0f} of {epochs}, validation accuracy "
             f"{report['accuracy']:.2%}, about {duration(left)} left"
@@ -113,7 +112,7 @@ class Display(Observer):
 
     def phase_started(self, phase: str, total: int, finished: Sequence[TrialRecord]) -> None:
         self._hide()
-        self._progress = Progress(phase, total, len(finished), self._at_a_time)
+        self._progress = Progress(phase, total, finished)
         if phase == "search":
             self._records = list(finished)
         self._say(f"{phase}: {total} trainings" + (f", {len(finished)} done" if finished else ""))
@@ -195,6 +194,9 @@ class Display(Observer):
         for name, justify in ((self._size, "right"), ("accuracy", "right"), ("method", "left")):
             table.add_column(name, justify=justify)  # type: ignore[arg-type]
         members = pareto_front(self._records, self._size)
+        hidden = len(members) - FRONT_ROWS
+        if hidden > 0:
+            table.title = f"front so far (validation), {hidden} smaller ones not shown"
         for record in members[-FRONT_ROWS:]:
             table.add_row(
                 f"{record.size(self._size):,}", f"{record.accuracy:.2%}", record.task.method.label

@@ -108,3 +108,11 @@ class StoreError(RunError):
 
 class ClusterError(RunError):
     """The Ray cluster, or its job server, cannot be reached."""
+
+
+def one_line(error: BaseException | str) -> str:
+    """The first line of what an exception says, or its kind if it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return lines[0][:300]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from rich.table import Table
@@ -22,6 +23,7 @@ def front_view(front: pd.DataFrame, title: str) -> Table:
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     table.add_column("test accuracy", justify="right", no_wrap=True)
     table.add_column("gain", justify="right", no_wrap=True)
+    seeds = front["seeds"].max()
     for row in front.to_dict("records"):
         temperature = row["temperature"]
         table.add_row(
@@ -35,10 +37,10 @@ def front_view(front: pd.DataFrame, title: str) -> Table:
             _student(row["family"], row["width"], row["depth"]),
             f"{row['parameters']:,}",
             f"{row['macs']:,}",
-            _interval(row["test_accuracy"], row["test_accuracy_ci"], ""),
+            _interval(row, "test_accuracy", "seeds", seeds),
             "baseline"
             if row["method"] == UNDISTILLED
-            else _interval(row["gain"], row["gain_ci"], "+"),
+            else _interval(row, "gain", "gain_seeds", seeds),
         )
     return table
 
@@ -48,8 +50,8 @@ def front_note(front: pd.DataFrame) -> str:
     seeds = int(front["seeds"].max()) if len(front) else 0
     return (
         f"test accuracy in %; gain in points over the same student undistilled, at its own best "
-        f"learning rate; mean ± 95 % interval (Student's t) over {seeds} seeds; front chosen on "
-        f"validation"
+        f"learning rate; mean ± 95 % interval (Student's t) over {seeds} seeds unless n says "
+        f"otherwise; front chosen on validation"
     )
 
 
@@ -136,8 +138,12 @@ def _student(family: str, width: float, depth: float | None) -> str:
     return f"{family}{'' if depth is None or pd.isna(depth) else f'-{int(depth)}'} ×{width:.3g}"
 
 
-def _interval(mean: float, half_width: float, sign: str) -> str:
-    if pd.isna(mean):
-        return "failed"
+def _interval(row: dict[Any, Any], name: str, counted: str, usual: int) -> str:
+    """Mean ± interval in percent or points; the number of seeds where it is not the usual one."""
+    mean, half_width, count = row[name], row[f"{name}_ci"], int(row[counted])
+    if count == 0:
+        return "not yet"
+    sign = "+" if name == "gain" else ""
     spread = "" if pd.isna(half_width) else f" ± {100 * half_width:.2f}"
-    return f"{100 * mean:{sign}.2f}{spread}"
+    fewer = "" if count == usual else f" (n={count})"
+    return f"{100 * mean:{sign}.2f}{spread}{fewer}"

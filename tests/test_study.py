@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-import os
-import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -22,48 +17,14 @@ from sklearn.metrics import accuracy_score
 import kdsearch
 from kdsearch.data import load_dataset
 from kdsearch.search.events import Observer
+from tests.user_study import command, make_folder
 
 pytestmark = pytest.mark.slow
-
-SPEC = """
-study: {name: tiny, seed: 3, directory: studies}
-data: {source: digits, validation: 0.2, test: 0.25, augment: {crop: 1}}
-teacher:
-  model: {family: convnet, width: 1, depth: 2}
-  training: {epochs: 4}
-students:
-  - {family: convnet, width: {low: 0.2, high: 1.0, log: true}, depth: {choices: [1, 2]}}
-  - {family: "own_students:bottleneck", width: {low: 0.1, high: 0.5, log: true}}
-methods: [none, kd, dist, kd+fitnet]
-training: {epochs: 2, lr: {low: 0.02, high: 0.2, log: true}, clip_grad_norm: 5}
-search: {trials: 14}
-finalists: {seeds: 2, max: 3}
-"""
-
-OWN = """
-from torch import nn
-
-def bottleneck(image_shape, classes, width):
-    hidden = max(1, round(64 * width))
-    return nn.Sequential(
-        nn.Conv2d(image_shape[0], hidden, 3, padding=1), nn.ReLU(),
-        nn.MaxPool2d(2), nn.Conv2d(hidden, hidden, 3, padding=1), nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(hidden, classes),
-    )
-"""
-
-
-def command(*words: str) -> list[str]:
-    return [str(Path(sys.executable).with_name("kdsearch")), *words]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A user's folder: a spec, and a module with a student family of their own."""
-    path = tmp_path_factory.mktemp("user")
-    (path / "space.yaml").write_text(SPEC)
-    (path / "own_students.py").write_text(OWN)
-    return path
+    return make_folder(tmp_path_factory.mktemp("user"))
 
 
 @pytest.fixture(scope="module")
@@ -221,54 +182,6 @@ def test_the_same_spec_and_seed_give_the_same_trials_and_metrics(study: kdsearch
     ]
     pd.testing.assert_frame_equal(again.trials[columns], study.trials[columns])
     pd.testing.assert_frame_equal(again.front, study.front)
-
-
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_a_study_that_is_cut_off_goes_on_to_the_same_end(
-    folder: Path, study: kdsearch.Study, how: signal.Signals
-) -> None:
-    name = f"cut-{how.name.lower()}"
-    words = ["run", "space.yaml", "--set", f"study.name={name}"]
-    path = folder / "studies" / name
-    with subprocess.Popen(
-        command(*words),
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        deadline = time.monotonic() + 120
-        journal = path / "trials.jsonl"
-        while not (journal.exists() and journal.read_bytes().count(b"\n") >= 4):
-            assert process.poll() is None, process.stderr.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        os.kill(process.pid, how)
-        _, errors = process.communicate(timeout=60)
-    resumed = command(*words, "--resume")
-    if how == signal.SIGINT:
-        assert process.returncode == 130
-        assert errors.strip().endswith(
-            f"go on with: kdsearch run space.yaml --set study.name={name} --resume"
-        )
-        assert json.loads((path / "study.json").read_text())["state"] == "interrupted"
-    before = journal.read_bytes()
-    done = subprocess.run(resumed, cwd=folder, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr
-    assert journal.read_bytes().startswith(before)
-    cut = kdsearch.Study.open(path)
-    columns = ["trial", "method", "width", "lr", "validation_accuracy"]
-    pd.testing.assert_frame_equal(cut.trials[columns], study.trials[columns])
-    assert cut.front["test_accuracy"].tolist() == study.front["test_accuracy"].tolist()
-    client = MlflowClient(cut.state["mlflow"]["uri"])
-    runs = client.search_runs(
-        [cut.state["mlflow"]["experiment_id"]],
-        f"tags.`mlflow.parentRunId` = '{cut.state['mlflow']['run_id']}' and tags.phase = 'search'",
-    )
-    assert sorted(int(run.data.tags["number"]) for run in runs) == list(range(14))
-    assert all(run.info.status in ("FINISHED", "FAILED") for run in runs)
-    assert not math.isnan(cut.front["gain"].iloc[-1])
 
 
 def test_a_second_run_under_the_same_name_is_refused(folder: Path, study: kdsearch.Study) -> None:

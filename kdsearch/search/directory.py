@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from kdsearch.errors import SpecError, StudyError
 from kdsearch.files import write_atomically
@@ -81,12 +85,17 @@ class StudyDirectory:
                 f"a study named '{spec.study.name}' exists in {self.path}; go on with it by "
                 "--resume, or choose another name with --set study.name=NAME"
             )
-        elif self.path.exists():
+        elif self.path.exists() and not self._barely_begun():
             raise StudyError(
                 f"{self.path} exists and holds no study; remove it, or choose another name with "
                 "--set study.name=NAME"
             )
         _check_writable(self.path.parent)
+
+    def _barely_begun(self) -> bool:
+        """Whether the folder holds only what a study that was cut off at once leaves."""
+        first = {".lock", "spec.yaml", self._resolved.name}
+        return self.path.is_dir() and {path.name for path in self.path.iterdir()} <= first
 
     def _check_resumed(self, spec: StudySpec) -> None:
         if not self.exists():
@@ -100,9 +109,28 @@ class StudyDirectory:
                 "start a study of another name"
             )
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep the study to this process; the lock goes with the process, however that ends.
+
+        Raises:
+            StudyError: Another process is running the study.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise StudyError(
+                f"another process is running the study in {self.path}; wait for it, or end it"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
     def create(self, spec: StudySpec) -> None:
         """Make the folder with the spec in it; a study that exists keeps its files."""
-        self.path.mkdir(parents=True, exist_ok=True)
         write_atomically(self.path / "spec.yaml", (spec.text or dump_spec(spec)).encode())
         write_atomically(self._resolved, dump_spec(spec).encode())
 

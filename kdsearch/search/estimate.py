@@ -9,6 +9,7 @@ import optuna
 import torch
 
 from kdsearch.data import derive
+from kdsearch.errors import StudyError
 from kdsearch.models import build_network, measure_config
 from kdsearch.search.judging import baseline_rates
 from kdsearch.search.plan import Plan
@@ -44,7 +45,11 @@ class Cost:
 
 
 def sample_trials(plan: Plan, count: int) -> list[TrialRecord]:
-    """Random trials of the space within its size limits, with their sizes."""
+    """Random trials of the space within its size limits, with their sizes.
+
+    Raises:
+        StudyError: No random student keeps the limits.
+    """
     sampler = optuna.samplers.RandomSampler(seed=derive(plan.spec.study.seed, "samples"))
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
     records: list[TrialRecord] = []
@@ -57,6 +62,11 @@ def sample_trials(plan: Plan, count: int) -> list[TrialRecord]:
             records.append(record)
         if len(records) == count:
             break
+    if not records:
+        raise StudyError(
+            f"none of {20 * count} random students keeps the size limits; raise "
+            "search.max_parameters, max_macs or max_bytes, or search smaller widths"
+        )
     return records
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from kdsearch.methods import UNDISTILLED
 from kdsearch.search.record import TrialRecord
 
 
@@ -65,7 +66,12 @@ class Finalist:
 
     @property
     def gain(self) -> Estimate:
-        """Gain over the baseline, paired by seed: both start from the same weights and order."""
+        """Gain over the baseline, paired by seed: both start from the same weights and order.
+
+        Not a number for a member that is undistilled itself.
+        """
+        if self.trial.task.method.label == UNDISTILLED:
+            return estimate([])
         without = {run.task.seed: _test(run) for run in self.baseline}
         return estimate(
             [_test(run) - without[run.task.seed] for run in self.runs if run.task.seed in without]

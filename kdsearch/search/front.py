@@ -13,13 +13,14 @@ from kdsearch.search.record import TrialRecord
 def pareto_front(records: Sequence[TrialRecord], size: str) -> list[TrialRecord]:
     """The complete trials that no other beats in both accuracy and size, small to large.
 
-    Of trials equal in both, the first counts.
+    Of trials equal in both, the first proposed counts.
 
     Args:
         records: Trials; those without an accuracy are left out.
         size: ``"parameters"``, ``"macs"`` or ``"bytes"``.
     """
-    scored = [record for record in records if record.accuracy is not None]
+    ordered = sorted(records, key=lambda record: record.number)
+    scored = [record for record in ordered if record.accuracy is not None]
     if not scored:
         return []
     mask = moocore.is_nondominated(_points(scored, size), keep_weakly=False)

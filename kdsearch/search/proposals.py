@@ -38,9 +38,13 @@ def make_sampler(name: str, seed: int) -> BaseSampler:
 
 
 def open_optuna_study(path: Path, name: str, size: str) -> optuna.Study:
-    """The Optuna study in a journal file, made if absent; optuna-dashboard reads it too."""
+    """The Optuna study in a journal file, made if absent; optuna-dashboard reads it too.
+
+    The path is made absolute: Optuna's lock is a link to it, and a link that leads nowhere is never
+    recognised as the leftover of a process that was killed.
+    """
     study = optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(path))),
+        storage=JournalStorage(JournalFileBackend(str(path.resolve()))),
         study_name=name,
         directions=["maximize", "minimize"],
         load_if_exists=True,
@@ -163,7 +167,7 @@ class ProposedJobs(Jobs):
         """A new trial; the first of each method starts from its published values."""
         labels = list(self._space.methods)
         waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        if place < len(labels) and attempt == 0 and not waiting:
+        if place < len(labels) and not waiting:
             self._study.enqueue_trial(self._space.published(labels[place]))
         seed = derive(self._spec.study.seed, "sampler", place, attempt)
         self._study.sampler = make_sampler(self._spec.search.sampler, seed)

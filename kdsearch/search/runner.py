@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,16 @@ from ray import cloudpickle, tune
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
+from kdsearch.errors import one_line
 from kdsearch.search.events import Observer
 from kdsearch.search.finalists import weights_file
 from kdsearch.search.jobs import Jobs, NoMoreJobs
 from kdsearch.search.record import Journal, TrialRecord
 from kdsearch.search.trial import StudentTrial
 from kdsearch.spec.sections import ResourcesSection
+
+LOST_TRIES = 1
+"""How often a training whose process was lost is begun again before it counts as failed."""
 
 
 class Runner:
@@ -65,7 +70,8 @@ class Runner:
                 storage_path=str(self._storage.resolve()),
                 verbose=0,
                 callbacks=[_DeskCallback(desk)],
-                failure_config=tune.FailureConfig(max_failures=0),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                failure_config=tune.FailureConfig(max_failures=LOST_TRIES),
             ),
         )
         tuner.fit()
@@ -90,7 +96,17 @@ class _Desk:
         self._records: dict[int, TrialRecord] = {}
         self.fault: Exception | None = None
 
+    def take(self, event: Callable[..., None], *details: Any) -> None:
+        """Take in an event; after a fault of our own, such as a full disk, no other counts."""
+        if self.fault is None:
+            try:
+                event(*details)
+            except Exception as error:  # Tune would take it for a failure of the trial
+                self.fault = error
+
     def hand_out(self) -> dict[str, Any] | str | None:
+        if self.fault is not None:
+            return Searcher.FINISHED
         try:
             record = self._jobs.next()
         except NoMoreJobs:
@@ -117,20 +133,33 @@ class _Desk:
         if "failed" in result:
             self._records[number] = record.model_copy(update={"reason": result["failed"]})
             return
-        record = record.model_copy(
-            update={"epochs": (*record.epochs, result["report"]), "test": result.get("test")}
-        )
-        self._records[number] = record
-        self._observer.trial_epoch(record)
+        report = result["report"]
+        # a training that was lost and begun again starts over
+        before = tuple(epoch for epoch in record.epochs if epoch["epoch"] < report["epoch"])
+        update = {"epochs": (*before, report), "test": result.get("test")}
+        self._records[number] = record.model_copy(update=update)
+        self._observer.trial_epoch(self._records[number])
 
     def ended(self, number: int, crash: str | None) -> None:
         record = self._records.pop(number)
-        reason = crash or record.reason
+        reason = crash or record.reason or self._missing_weights(record)
         update = {"status": "failed" if reason else "complete", "reason": reason}
+        if reason:
+            update["test"] = None
         record = record.model_copy(update=update)
         self._journal.append(record)
         self._jobs.ended(record)
         self._observer.trial_ended(record)
+
+    def _missing_weights(self, record: TrialRecord) -> str | None:
+        if self._save_folder is None or record.phase != "finalists":
+            return None
+        if weights_file(self._save_folder, record).is_file():
+            return None
+        return (
+            f"its weights are not in {self._save_folder}; give a study.directory that all nodes of "
+            "the cluster share"
+        )
 
 
 class _DeskSearcher(Searcher):
@@ -172,7 +201,7 @@ class _DeskCallback(tune.Callback):
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        self._desk.started(trial.config["number"])
+        self._desk.take(self._desk.started, trial.config["number"])
 
     def on_trial_result(
         self,
@@ -182,17 +211,17 @@ class _DeskCallback(tune.Callback):
         result: dict[str, Any],
         **info: Any,
     ) -> None:
-        self._desk.epoch(trial.config["number"], result)
+        self._desk.take(self._desk.epoch, trial.config["number"], result)
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        self._desk.ended(trial.config["number"], None)
+        self._desk.take(self._desk.ended, trial.config["number"], None)
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        self._desk.ended(trial.config["number"], failure_reason(trial))
+        self._desk.take(self._desk.ended, trial.config["number"], failure_reason(trial))
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_desk": None}
@@ -205,5 +234,4 @@ def failure_reason(trial: Trial) -> str:
         return "the trial's process broke without a word; see Ray's logs"
     error = cloudpickle.loads(Path(path).read_bytes())
     cause = getattr(error, "cause", None) or error
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    return f"{type(cause).__name__}: {lines[-1] if lines else 'no message'}"
+    return f"{type(cause).__name__}: {one_line(cause)}"

@@ -36,6 +36,8 @@ def ray_session(spec: StudySpec, address: str | None) -> Iterator[None]:
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    # out of memory, the kernel's kill costs one trial; Ray's own monitor would end the study
+    os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")
     owned = not ray.is_initialized()
     address = address or os.environ.get("RAY_ADDRESS")
     if owned:
@@ -57,9 +59,15 @@ def check_address(address: str | None) -> None:
 
     Raises:
         ClusterError: Nothing answers within a few seconds.
+        StudyError: The address is one of Ray Client, through which a search cannot be steered.
     """
     address = address or os.environ.get("RAY_ADDRESS") or ""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if address.startswith("ray://"):
+        raise StudyError(
+            f"{address} is an address of Ray Client, through which a search cannot be steered; "
+            "submit the study as a job (kdsearch submit), or give HOST:PORT of the head"
+        )
+    host, colon, port = address.rpartition(":")
     if colon and port.isdigit():
         try:
             socket.create_connection((host, int(port)), timeout=5).close()

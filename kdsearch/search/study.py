@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import ray
+from filelock import FileLock
 
 from kdsearch.data import pack
 from kdsearch.errors import RunError
@@ -77,9 +79,13 @@ class Study:
         """The Pareto front on validation, small to large."""
         return pareto_front(self.records(), self.size)
 
+    def chosen(self) -> list[TrialRecord]:
+        """The members of the front that are judged: all, or some spread evenly along it."""
+        return spread(self.members(), self.spec.finalists.max, self.size)
+
     def finalists(self) -> list[Finalist]:
         """The members that were, or will be, judged on the test."""
-        chosen = spread(self.members(), self.spec.finalists.max, self.size)
+        chosen = self.chosen()
         ended = _by_task(self.directory.finalists)
         return Judging(self.spec, chosen, ended).finalists(ended)
 
@@ -124,7 +130,7 @@ class StudyRun:
         """
         teacher = self._teacher()
         shared = {
-            "data": pack(self.plan.data),
+            "data": ray.put(pack(self.plan.data)),
             "teacher": pack_teacher(teacher.model, Teacher(teacher.build(self.plan.data))),
             "threads": self.spec.resources.cpus_per_trial,
             "gpu": self.spec.resources.gpus_per_trial > 0,
@@ -135,33 +141,42 @@ class StudyRun:
         return Study(self.directory)
 
     def _teacher(self) -> StoredTeacher:
-        spec, data = self.spec, self.plan.data
         self.directory.update(phase="teacher")
         teacher, trained = self.plan.given_teacher, False
         if teacher is None:
-            store = TeacherStore(StudyDirectory.teachers(spec))
-            task = teacher_task(spec)
-            key = teacher_key(task, data)
-            teacher = store.find(key)
-            if teacher is None:
-                self.observer.teacher_started(spec.teacher.training.epochs)
-                network, history = train_on_workers(
-                    task,
-                    data,
-                    spec.teacher.workers,
-                    spec.resources,
-                    store.folder,
-                    f"{key}.run",
-                    self.observer.teacher_epoch,
-                )
-                teacher = store.keep(key, network, task, {"history": history})
-                shutil.rmtree(store.folder / f"{key}.run", ignore_errors=True)
-                trained = True
+            teacher, trained = self._stored_teacher()
         size = asdict(self.plan.teacher_size)
         told = {"key": teacher.key, "weights": str(teacher.weights), "size": size}
         self.directory.update(teacher=told)
         self.observer.teacher_ready(teacher, trained)
         return teacher
+
+    def _stored_teacher(self) -> tuple[StoredTeacher, bool]:
+        """The teacher of this content, and whether it had to be trained.
+
+        Of several studies that need it at once, one trains it and the others wait.
+        """
+        spec, data = self.spec, self.plan.data
+        store = TeacherStore(StudyDirectory.teachers(spec))
+        task = teacher_task(spec)
+        key = teacher_key(task, data)
+        store.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(store.folder / f"{key}.lock"):
+            found = store.find(key)
+            if found is not None:
+                return found, False
+            self.observer.teacher_started(spec.teacher.training.epochs)
+            network, history = train_on_workers(
+                task,
+                data,
+                spec.teacher.workers,
+                spec.resources,
+                store.folder,
+                f"{key}.run",
+                self.observer.teacher_epoch,
+            )
+            shutil.rmtree(store.folder / f"{key}.run", ignore_errors=True)
+            return store.keep(key, network, task, {"history": history}), True
 
     def _search(self, runner: Runner) -> None:
         spec, data = self.spec, self.plan.data
@@ -177,9 +192,7 @@ class StudyRun:
         spec = self.spec
         self.directory.update(phase="finalists")
         records = list(self.directory.trials.read().values())
-        members = spread(
-            pareto_front(records, spec.search.size), spec.finalists.max, spec.search.size
-        )
+        members = Study(self.directory).chosen()
         if not members:
             reasons = sorted({record.reason or "" for record in records})
             raise RunError(

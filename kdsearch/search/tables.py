@@ -73,6 +73,7 @@ def front_table(finalists: Sequence[Finalist]) -> pd.DataFrame:
                 "gain": gain.mean,
                 "gain_ci": gain.half_width,
                 "seeds": test.count,
+                "gain_seeds": gain.count,
             }
         )
     return pd.DataFrame(rows)

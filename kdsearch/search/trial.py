@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import ray
 import torch
 from ray import tune
 
@@ -31,12 +32,13 @@ class StudentTrial(tune.Trainable):
         Args:
             config: ``task`` (a dumped :class:`Task`), and for finalists ``save_to``, the file that
                 takes the weights after the last epoch.
-            shared: ``data`` and ``teacher`` as packed for Ray's object store, and ``threads``.
+            shared: ``data``, a reference to the packed data in Ray's object store; ``teacher``,
+                packed; ``threads`` of a trial; and ``gpu``, whether to use one.
         """
         assert shared is not None
         torch.set_num_threads(shared["threads"])
         self._device = "cuda" if torch.cuda.is_available() and shared["gpu"] else "cpu"
-        self._data = unpack(shared["data"])
+        self._data = unpack(ray.get(shared["data"]))
         self._teacher = unpack_teacher(shared["teacher"], self._device)
         self._begin(config)
 
@@ -69,17 +71,6 @@ class StudentTrial(tune.Trainable):
             result["test"] = {"accuracy": scores.accuracy, "nll": scores.nll}
             save_weights(trainer.student, Path(self._save_to))
         return result | {"done": trainer.finished}
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Write all that resuming needs."""
-        torch.save(self._warm_trainer().state_dict(), Path(checkpoint_dir) / "state.pt")
-
-    def load_checkpoint(self, checkpoint: str) -> None:
-        """Go on from :meth:`save_checkpoint`."""
-        state = torch.load(
-            Path(checkpoint) / "state.pt", map_location=self._device, weights_only=True
-        )
-        self._warm_trainer().load_state_dict(state)
 
     def _warm_trainer(self) -> Trainer:
         if self._trainer is None:

@@ -6,6 +6,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -18,7 +19,7 @@ from ray.train.torch import TorchTrainer, get_device
 from ray.util.queue import Queue
 
 from kdsearch.data import Dataset, pack, unpack
-from kdsearch.errors import KdsearchError, TeacherError
+from kdsearch.errors import KdsearchError, TeacherError, one_line
 from kdsearch.models import Network, build_network
 from kdsearch.spec.sections import ResourcesSection
 from kdsearch.training.ranks import Ranks
@@ -118,7 +119,8 @@ class _Reports:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join(timeout=10)
-        self._queue.shutdown()
+        if ray.is_initialized():
+            self._queue.shutdown()
 
     def _pass_on(self) -> None:
         while not (self._ended.is_set() and self._queue.empty()):
@@ -135,11 +137,25 @@ class _Reports:
 
 
 def _fit(trainer: TorchTrainer, reports: _Reports) -> Any:
-    try:
-        with reports:
-            result = trainer.fit()
-    except ray.train.TrainingFailedError as error:
-        raise TeacherError(f"the teacher's training failed: {_reason(error)}") from error
+    """Run the trainer beside this thread.
+
+    In the main thread Ray would take the interrupt for itself, never give it back, and leave as if
+    all had gone well.
+    """
+    outcome: Future[Any] = Future()
+
+    def fit() -> None:
+        try:
+            outcome.set_result(trainer.fit())
+        except BaseException as error:  # handed to the thread that waits
+            outcome.set_exception(error)
+
+    with reports:
+        Thread(target=fit, name="teacher", daemon=True).start()
+        try:
+            result = outcome.result()
+        except ray.train.TrainingFailedError as error:
+            raise TeacherError(f"the teacher's training failed: {_reason(error)}") from error
     if reports.failure is not None:
         raise TeacherError(f"the teacher's training failed: {reports.failure}")
     return result
@@ -148,9 +164,8 @@ def _fit(trainer: TorchTrainer, reports: _Reports) -> Any:
 def _reason(error: Exception) -> str:
     failures = getattr(error, "worker_failures", {}) or {}
     for failure in failures.values():
-        cause = getattr(failure, "_base_exc", failure)
-        return str(cause).strip().splitlines()[-1]
-    return str(error).strip().splitlines()[-1]
+        return one_line(getattr(failure, "_base_exc", failure))
+    return one_line(error)
 
 
 def _work(config: dict[str, Any]) -> None:

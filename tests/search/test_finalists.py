@@ -10,6 +10,7 @@ from scipy import stats
 
 from kdsearch.search.finalists import Finalist, estimate
 from kdsearch.search.record import TrialRecord
+from kdsearch.spec import MethodConfig, TermConfig
 from tests.search.records import TASK, trial
 
 
@@ -18,6 +19,12 @@ def run(seed: int, test: float, validation: float = 0.5) -> TrialRecord:
     return record.model_copy(
         update={"task": TASK.model_copy(update={"seed": seed}), "test": {"accuracy": test}}
     )
+
+
+def distilled() -> TrialRecord:
+    record = trial(0, 0.5, 1)
+    method = MethodConfig(label="kd", terms=(TermConfig(name="kd"),))
+    return record.model_copy(update={"task": record.task.model_copy(update={"method": method})})
 
 
 def test_estimate_is_the_t_interval_of_scipy() -> None:
@@ -40,7 +47,7 @@ def test_one_value_has_no_interval_and_none_has_no_mean() -> None:
 def test_gain_is_paired_by_seed() -> None:
     runs = (run(1, 0.9), run(2, 0.8))
     baseline = (run(2, 0.7), run(1, 0.85), run(3, 0.1))
-    gain = Finalist(trial(0, 0.5, 1), runs, baseline).gain
+    gain = Finalist(distilled(), runs, baseline).gain
     assert gain.mean == pytest.approx(np.mean([0.9 - 0.85, 0.8 - 0.7]))
     assert gain.count == 2
 

@@ -68,8 +68,11 @@ def test_a_cluster_may_grow_to_fit_a_trial(
     assert "CPU" not in told
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
-def test_an_address_where_nothing_listens_is_one_sentence(address: str) -> None:
-    with pytest.raises(ClusterError, match="cannot be reached") as caught:
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [("127.0.0.1:1", "cannot be reached"), ("ray://127.0.0.1:1", "kdsearch submit")],
+)
+def test_an_address_that_cannot_serve_is_one_sentence(address: str, words: str) -> None:
+    with pytest.raises((ClusterError, StudyError), match=words) as caught:
         check_address(address)
     assert "\n" not in str(caught.value)

@@ -1,0 +1,68 @@
+"""The README's promises: its commands exist, its files exist, and its example runs as it stands."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kdsearch.cli import app
+from kdsearch.search.plan import make_plan
+from kdsearch.spec import parse_spec
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text()
+
+
+def block(language: str) -> str:
+    return re.search(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)[1]
+
+
+def test_the_commands_are_those_of_the_command_line() -> None:
+    listed = set(re.findall(r"^kdsearch (\w+)", block("text"), re.MULTILINE))
+    known = {command.name or command.callback.__name__ for command in app.registered_commands}
+    assert listed == known
+
+
+def test_every_link_leads_to_a_file() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", TEXT)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_search_space_of_the_readme_is_sound() -> None:
+    plan = make_plan(parse_spec(block("yaml")))
+    assert set(plan.space.methods) == {"none", "kd", "kd+fitnet"}
+
+
+def test_the_lines_for_setting_up_use_the_constraints() -> None:
+    lines = [line for line in TEXT.splitlines() if line.startswith("python3 -m venv")]
+    assert len(lines) == 2
+    assert all("-c constraints.txt" in line for line in lines)
+    versions = (ROOT / "constraints.txt").read_text().splitlines()
+    assert all(re.fullmatch(r"#.*|[\w.\-]+==[\w.+\-]+", line) for line in versions)
+
+
+def test_the_start_of_the_readme_holds_for_the_digits_space() -> None:
+    space = yaml.safe_load((ROOT / "search_spaces" / "digits.yaml").read_text())
+    assert space["study"]["name"] == "digits"
+    assert space["search"]["trials"] >= 40
+
+
+@pytest.mark.slow
+def test_the_python_example_runs(tmp_path: Path) -> None:
+    """As it stands, but for the length of the search."""
+    (tmp_path / "search_spaces").symlink_to(ROOT / "search_spaces")
+    shorter = '"search.trials=6", "training.epochs=2", "finalists.seeds=2", "finalists.max=2"'
+    code = block("python").replace('"study.name=from-python"', f'"study.name=short", {shorter}')
+    assert shorter in code
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "test_accuracy" in done.stdout
+    assert re.search(r"\['\d'(, '\d'){9}\]", done.stdout)

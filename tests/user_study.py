@@ -1,0 +1,94 @@
+"""A user's folder with a small study in it, and ways to run it from the command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+SPEC = """
+study: {name: tiny, seed: 3, directory: studies}
+data: {source: digits, validation: 0.2, test: 0.25, augment: {crop: 1}}
+teacher:
+  model: {family: convnet, width: 1, depth: 2}
+  training: {epochs: 4}
+students:
+  - {family: convnet, width: {low: 0.2, high: 1.0, log: true}, depth: {choices: [1, 2]}}
+  - {family: "own_students:bottleneck", width: {low: 0.1, high: 0.5, log: true}}
+methods: [none, kd, dist, kd+fitnet]
+training: {epochs: 2, lr: {low: 0.02, high: 0.2, log: true}, clip_grad_norm: 5}
+search: {trials: 14}
+finalists: {seeds: 2, max: 3}
+"""
+
+OWN = """
+import os, pathlib, signal, sys
+from torch import nn
+
+def bottleneck(image_shape, classes, width):
+    hidden = max(1, round(64 * width))
+    return nn.Sequential(
+        nn.Conv2d(image_shape[0], hidden, 3, padding=1), nn.ReLU(),
+        nn.MaxPool2d(2), nn.Conv2d(hidden, hidden, 3, padding=1), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(hidden, classes),
+    )
+
+def in_a_trial():
+    return "default_worker" in sys.argv[0]
+
+def lost_once(image_shape, classes, width):
+    marker = pathlib.Path(__file__).with_name("lost")
+    if in_a_trial() and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return bottleneck(image_shape, classes, width)
+
+def always_lost(image_shape, classes, width):
+    if in_a_trial():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return bottleneck(image_shape, classes, width)
+
+def broken(image_shape, classes, width):
+    if in_a_trial():
+        raise RuntimeError("the user's own mistake")
+    return bottleneck(image_shape, classes, width)
+"""
+
+
+def command(*words: str) -> list[str]:
+    return [str(Path(sys.executable).with_name("kdsearch")), *words]
+
+
+def make_folder(path: Path) -> Path:
+    """Put the spec, and a module with student families of the user's own, into a folder."""
+    (path / "space.yaml").write_text(SPEC)
+    (path / "own_students.py").write_text(OWN)
+    return path
+
+
+def start(folder: Path, words: list[str]) -> subprocess.Popen[str]:
+    """Start the command in a session of its own, so that a signal reaches it alone."""
+    return subprocess.Popen(
+        command(*words),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait for something that the running command brings about."""
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def lines(file: Path) -> int:
+    """Whole lines of a file that may not be there yet."""
+    return file.read_bytes().count(b"\n") if file.exists() else 0
