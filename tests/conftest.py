@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from kdsearch.methods import method_config
 from kdsearch.spec.concrete import ModelConfig, TrainingConfig
 from kdsearch.spec.sections import Augmentation, DataSection
 from kdsearch.training.task import Task
+from tests.user_study import command, make_folder
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -51,3 +54,17 @@ def make_task() -> Callable[..., Task]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def user_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's folder with a small study's spec and a module of the user's own."""
+    return make_folder(tmp_path_factory.mktemp("user"))
+
+
+@pytest.fixture(scope="session")
+def finished(user_folder: Path) -> subprocess.CompletedProcess[str]:
+    """That study, ``tiny``, run from the command line with its output piped."""
+    return subprocess.run(
+        command("run", "space.yaml"), cwd=user_folder, capture_output=True, text=True, timeout=300
+    )

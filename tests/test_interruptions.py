@@ -14,24 +14,23 @@ from mlflow import MlflowClient
 
 import kdsearch
 from kdsearch.search.directory import StudyDirectory
-from tests.user_study import command, lines, make_folder, start, wait_until
+from tests.user_study import command, lines, start, wait_until
 
 pytestmark = pytest.mark.slow
 
 COLUMNS = ["trial", "method", "width", "lr", "validation_accuracy"]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_folder(tmp_path_factory.mktemp("user"))
+@pytest.fixture
+def folder(user_folder: Path) -> Path:
+    return user_folder
 
 
-@pytest.fixture(scope="module")
-def whole(folder: Path) -> kdsearch.Study:
+@pytest.fixture
+def whole(user_folder: Path, finished: subprocess.CompletedProcess[str]) -> kdsearch.Study:
     """The study that nothing disturbed."""
-    done = run(folder, "run", "space.yaml", "--set", "study.name=whole")
-    assert done.returncode == 0, done.stderr
-    return kdsearch.Study.open(folder / "studies" / "whole")
+    assert finished.returncode == 0, finished.stderr
+    return kdsearch.Study.open(user_folder / "studies" / "tiny")
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -109,7 +108,7 @@ def test_an_interrupted_study_says_how_to_go_on_and_does(
 
 
 def test_one_process_at_a_time_runs_a_study(folder: Path, whole: kdsearch.Study) -> None:
-    words = ["run", "space.yaml", "--set", "study.name=whole", "--resume"]
+    words = ["run", "space.yaml", "--set", "study.name=tiny", "--resume"]
     with StudyDirectory(whole.directory.path).locked():
         refused = run(folder, *words)
     assert refused.returncode == 2
@@ -118,20 +117,20 @@ def test_one_process_at_a_time_runs_a_study(folder: Path, whole: kdsearch.Study)
     done = run(folder, *words)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert "front of whole" in done.stdout
+    assert "front of tiny" in done.stdout
 
 
 def test_lost_processes_cost_their_trials_alone(folder: Path) -> None:
     """One process is lost once and begun again, others every time, and some break."""
     students = ", ".join(
         f"{{family: 'own_students:{name}', width: {{low: 0.1, high: 0.5}}}}"
-        for name in ("lost_once", "always_lost", "broken")
+        for name in ("broken", "always_lost", "lost_once")
     )
     changes = [
         "study.name=lost",
         f"students=[{students}]",
         "methods=[none]",
-        "search.trials=8",
+        "search.trials=9",
         "search.sampler=random",
         "finalists.max=1",
     ]
@@ -142,7 +141,7 @@ def test_lost_processes_cost_their_trials_alone(folder: Path) -> None:
     trials = kdsearch.Study.open(folder / "studies" / "lost").trials
     families = trials.groupby("family")
     assert set(families.groups) == {
-        f"own_students:{name}" for name in ("lost_once", "always_lost", "broken")
+        f"own_students:{name}" for name in ("broken", "always_lost", "lost_once")
     }
     for family, rows in families:
         good = family.endswith("lost_once")

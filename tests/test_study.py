@@ -17,31 +17,18 @@ from sklearn.metrics import accuracy_score
 import kdsearch
 from kdsearch.data import load_dataset
 from kdsearch.search.events import Observer
-from tests.user_study import command, make_folder
+from tests.user_study import command
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_folder(tmp_path_factory.mktemp("user"))
-
-
-@pytest.fixture(scope="module")
-def finished(folder: Path) -> subprocess.CompletedProcess[str]:
-    """The study run from the command line, its output piped."""
-    return subprocess.run(
-        command("run", "space.yaml"), cwd=folder, capture_output=True, text=True, timeout=300
-    )
-
-
 @pytest.fixture
 def study(
-    folder: Path, finished: subprocess.CompletedProcess[str], monkeypatch: pytest.MonkeyPatch
+    user_folder: Path, finished: subprocess.CompletedProcess[str], monkeypatch: pytest.MonkeyPatch
 ) -> kdsearch.Study:
     assert finished.returncode == 0, finished.stderr
-    monkeypatch.chdir(folder)
-    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.chdir(user_folder)
+    monkeypatch.syspath_prepend(str(user_folder))
     return kdsearch.Study.open("studies/tiny")
 
 
@@ -184,10 +171,12 @@ def test_the_same_spec_and_seed_give_the_same_trials_and_metrics(study: kdsearch
     pd.testing.assert_frame_equal(again.front, study.front)
 
 
-def test_a_second_run_under_the_same_name_is_refused(folder: Path, study: kdsearch.Study) -> None:
+def test_a_second_run_under_the_same_name_is_refused(
+    user_folder: Path, study: kdsearch.Study
+) -> None:
     before = {path: path.stat().st_mtime_ns for path in study.directory.path.rglob("*")}
     done = subprocess.run(
-        command("run", "space.yaml"), cwd=folder, capture_output=True, text=True, timeout=60
+        command("run", "space.yaml"), cwd=user_folder, capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 2
     assert "--resume" in done.stderr
