@@ -105,7 +105,6 @@ def test_mlflow_holds_the_study_its_trials_and_its_report(study: kdsearch.Study)
         "front.html",
         "front.png",
         "trials.csv",
-        "front_table.json",
     }
     volumes = client.get_metric_history(parent.info.run_id, "hypervolume")
     by_step = [point.value for point in sorted(volumes, key=lambda point: point.step)]

@@ -1,11 +1,11 @@
-"""The report of a finished study in MLflow: front members tagged, table, figures, students."""
+"""The report of a finished study in MLflow: front members tagged, tables, figures, students."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from kdsearch.search.study import Study
-from kdsearch.tracking.runs import metrics
+from kdsearch.tracking.runs import metrics, search_nested
 from kdsearch.tracking.store import Store
 
 FILES = ("front.csv", "front.json", "trials.csv", "front.html", "front.png")
@@ -22,16 +22,23 @@ def write_report(store: Store, study: Study, parent: str, trials: Mapping[int, s
         trials: Id of each search trial's run, by trial number.
     """
     client, front = store.client, study.front
-    for member in study.members():
-        client.set_tag(trials[member.number], "front", "true")
-    for row in front.to_dict("records"):
-        run = trials[int(row["trial"])]
-        client.set_tag(run, "finalist", "true")
-        client.log_batch(run, metrics=metrics({name: row[name] for name in SCORES}))
-        student = study.directory.student(int(row["trial"]))
+    finalists = {int(row["trial"]): row for row in front.to_dict("records")}
+    _mark(store, parent, "front", {trials[member.number] for member in study.members()})
+    _mark(store, parent, "finalist", {trials[number] for number in finalists})
+    for number, row in finalists.items():
+        client.log_batch(trials[number], metrics=metrics({name: row[name] for name in SCORES}))
+        student = study.directory.student(number)
         if student.exists():
-            client.log_artifacts(run, str(student), "student")
-    table = front.drop(columns=["weights", "hyperparameters"])
-    client.log_table(parent, table, "front_table.json")
+            client.log_artifacts(trials[number], str(student), "student")
     for name in FILES:
         client.log_artifact(parent, str(study.directory.path / name))
+
+
+def _mark(store: Store, parent: str, tag: str, runs: set[str]) -> None:
+    """Give the tag to these runs alone: a study that was extended may have another front."""
+    found = search_nested(store, parent, f"tags.{tag} = 'true'")
+    marked = {run.info.run_id for run in found}
+    for run in marked - runs:
+        store.client.delete_tag(run, tag)
+    for run in runs - marked:
+        store.client.set_tag(run, tag, "true")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlflow.entities import Metric, Param
+from mlflow.entities import LifecycleStage, Metric, Param, Run
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from kdsearch.search.record import TrialRecord
@@ -30,8 +33,12 @@ EPOCH_METRICS = {
 """Keys of an epoch's report, and what MLflow calls them."""
 
 
+Key = tuple[str, int]
+"""Phase and number of a training."""
+
+
 def create_parent(store: Store, study: Study) -> str:
-    """Make the run of a study, with spec, versions, commit and data fingerprint; its id."""
+    """Make the run of a study, still without parameters and files; its id."""
     tags = {
         MLFLOW_RUN_NAME: study.spec.study.name,
         "kind": "study",
@@ -41,7 +48,13 @@ def create_parent(store: Store, study: Study) -> str:
     commit = git_commit()
     if commit:
         tags[MLFLOW_GIT_COMMIT] = commit
-    run = store.client.create_run(store.experiment_id, tags=tags).info.run_id
+    return store.client.create_run(store.experiment_id, tags=tags).info.run_id
+
+
+def describe_parent(store: Store, run: str, study: Study) -> None:
+    """Write the spec, as files and as parameters; those come last, so they tell that all is in."""
+    for name in ("spec.yaml", "resolved.yaml"):
+        store.client.log_artifact(run, str(study.directory.path / name))
     spec = study.spec
     parameters = {
         "seed": spec.study.seed,
@@ -54,14 +67,43 @@ def create_parent(store: Store, study: Study) -> str:
         "epochs": spec.training.epochs,
     }
     store.client.log_batch(run, params=params(parameters))
-    for name in ("spec.yaml", "resolved.yaml"):
-        store.client.log_artifact(run, str(study.directory.path / name))
-    return run
+
+
+def find_parent(store: Store, run: str) -> Run | None:
+    """The run of a study, unless it is gone or was deleted."""
+    try:
+        found = store.client.get_run(run)
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            raise
+        return None
+    return found if found.info.lifecycle_stage == LifecycleStage.ACTIVE else None
+
+
+@dataclass
+class Nested:
+    """What the store knows of a training.
+
+    Attributes:
+        run: Id of its run.
+        described: Whether its parameters and sizes were written.
+        epochs: Epochs that were written.
+        status: MLflow's word for its state.
+    """
+
+    run: str
+    described: bool = False
+    epochs: int = 0
+    status: str = "RUNNING"
+
+    @property
+    def ended(self) -> bool:
+        """Whether its end was written too."""
+        return self.status in ("FINISHED", "FAILED")
 
 
 def create_nested(store: Store, parent: str, record: TrialRecord) -> str:
-    """Make the run of a training, with its parameters and sizes; its id."""
-    facts = describe_trial(record)
+    """Make the run of a training, still without parameters and sizes; its id."""
     label = record.task.method.label
     name = f"{label}-{record.number:04d}"
     tags = {
@@ -72,74 +114,90 @@ def create_nested(store: Store, parent: str, record: TrialRecord) -> str:
         "number": str(record.number),
         "method": label,
     }
-    run = store.client.create_run(store.experiment_id, tags=tags).info.run_id
+    return store.client.create_run(store.experiment_id, tags=tags).info.run_id
+
+
+def describe_nested(store: Store, run: str, record: TrialRecord) -> None:
+    """Write a training's parameters and sizes."""
+    facts = describe_trial(record)
     chosen = ("method", "family", "width", "depth", "lr", "weight_decay")
     parameters = {key: facts[key] for key in chosen} | facts["hyperparameters"]
     parameters |= {"ce_weight": record.task.method.ce_weight, "seed": record.task.seed}
     sizes = {key: facts[key] for key in ("parameters", "macs", "bytes")}
     store.client.log_batch(run, metrics=metrics(sizes), params=params(parameters))
-    return run
 
 
-def log_epochs(store: Store, run: str, reports: list[dict[str, float]], prefix: str = "") -> None:
-    """Write the reports of finished epochs, each at its step."""
-    found = [
-        metric
-        for report in reports
-        for metric in metrics(
-            {prefix + name: report[key] for key, name in EPOCH_METRICS.items()},
-            int(report["epoch"]),
-        )
-    ]
-    for start in range(0, len(found), BATCH):
-        store.client.log_batch(run, metrics=found[start : start + BATCH])
+def log_epochs(
+    store: Store, run: str, reports: Sequence[dict[str, float]], prefix: str = ""
+) -> Iterator[int]:
+    """Write the reports of finished epochs, each at its step.
+
+    Yields:
+        After each batch, the last epoch that is in.
+    """
+    step = BATCH // len(EPOCH_METRICS)
+    for start in range(0, len(reports), step):
+        batch = reports[start : start + step]
+        found = [
+            metric
+            for report in batch
+            for metric in metrics(
+                {prefix + name: report[key] for key, name in EPOCH_METRICS.items()},
+                int(report["epoch"]),
+            )
+        ]
+        store.client.log_batch(run, metrics=found)
+        yield int(batch[-1]["epoch"])
 
 
-def end_nested(store: Store, run: str, record: TrialRecord) -> None:
-    """Write what a training ended with: its test scores, or the reason of its failure."""
+def last_step(store: Store, run: str, metric: str) -> int:
+    """The last step at which a metric was written; 0 if it never was."""
+    history = store.client.get_metric_history(run, metric)
+    return max((point.step for point in history), default=0)
+
+
+def end_nested(store: Store, run: str, record: TrialRecord) -> str:
+    """Write what a training ended with: its test scores, or the reason of its failure.
+
+    Returns:
+        The state of its run.
+    """
     if record.test:
         scores = {f"test_{name}": value for name, value in record.test.items()}
         store.client.log_batch(run, metrics=metrics(scores))
     if record.reason:
         store.client.set_tag(run, "reason", record.reason)
-    store.client.set_terminated(run, "FAILED" if record.reason else "FINISHED")
+    status = "FAILED" if record.reason else "FINISHED"
+    store.client.set_terminated(run, status)
+    return status
 
 
-@dataclass(frozen=True)
-class Nested:
-    """What the store knows of a training.
-
-    Attributes:
-        run: Id of its run.
-        epochs: Epochs that were written.
-        closed: Whether its end was written too.
-    """
-
-    run: str
-    epochs: int
-    closed: bool
-
-
-def find_nested(store: Store, parent: str) -> dict[tuple[str, int], Nested]:
+def find_nested(store: Store, parent: str) -> dict[Key, Nested]:
     """The nested runs of a study, by phase and number."""
-    found: dict[tuple[str, int], Nested] = {}
+    return {
+        (run.data.tags["phase"], int(run.data.tags["number"])): Nested(
+            run.info.run_id,
+            bool(run.data.params),
+            int(run.data.metrics.get("epoch", 0)),
+            run.info.status,
+        )
+        for run in search_nested(store, parent, "tags.kind = 'trial'")
+    }
+
+
+def search_nested(store: Store, parent: str, condition: str) -> Iterator[Run]:
+    """The nested runs of a study that meet a condition in MLflow's language."""
     token = None
     while True:
         page = store.client.search_runs(
             [store.experiment_id],
-            f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}'",
+            f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}' and {condition}",
             page_token=token,
         )
-        for run in page:
-            key = (run.data.tags["phase"], int(run.data.tags["number"]))
-            found[key] = Nested(
-                run.info.run_id,
-                int(run.data.metrics.get("epoch", 0)),
-                run.info.status in ("FINISHED", "FAILED"),
-            )
+        yield from page
         token = page.token
         if not token:
-            return found
+            return
 
 
 def metrics(values: dict[str, Any], step: int = 0) -> list[Metric]:

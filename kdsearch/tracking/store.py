@@ -17,11 +17,14 @@ from mlflow.store.db.db_types import DATABASE_ENGINES
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from kdsearch.errors import MissingExtraError, StoreError
+from kdsearch.errors import MissingExtraError, StoreError, one_line
 from kdsearch.spec.sections import TrackingSection
 
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """Makes MLflow's UI open on the runs, not on its pages for language models."""
+
+MASK = "***"
+"""Stands where a password was."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,12 @@ def open_store(tracking: TrackingSection) -> Store:
             store = _find_experiment(uri, tracking.experiment)
     except ImportError as error:
         raise MissingExtraError(
-            f"the MLflow store at {_shown(uri)} needs a package that is not installed ({error}); "
-            f"pip install {error.name}"
+            f"the MLflow store at {shown_uri(uri)} needs a package that is not installed "
+            f"({error}); pip install {error.name}"
         ) from error
     except (MlflowException, SQLAlchemyError, OSError, ValueError) as error:
         raise StoreError(
-            f"the MLflow store at {_shown(uri)} cannot be reached ({_reason(error)}); start its "
+            f"the MLflow store at {shown_uri(uri)} cannot be reached ({_reason(error)}); start its "
             "server, or set tracking.uri or MLFLOW_TRACKING_URI to another"
         ) from error
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -83,7 +86,7 @@ def _find_experiment(uri: str, name: str) -> Store:
         )
     if experiment.lifecycle_stage != "active":
         raise StoreError(
-            f"the MLflow experiment '{name}' at {_shown(uri)} is deleted; restore it, or set "
+            f"the MLflow experiment '{name}' at {shown_uri(uri)} is deleted; restore it, or set "
             "tracking.experiment to another name"
         )
     return Store(uri, client, experiment.experiment_id)
@@ -141,12 +144,13 @@ def _reason(error: BaseException) -> str:
         if isinstance(deeper, OSError):
             root = deeper
         deeper = deeper.__cause__ or deeper.__context__
-    return next(iter(str(root).strip().splitlines()), type(root).__name__)[:200]
+    return shown_uri(one_line(root))
 
 
-def _shown(uri: str) -> str:
-    """The URI without the password in it."""
-    return re.sub(r"(//[^/:@]*):[^/@]*@", r"\1:***@", uri)
+def shown_uri(text: str) -> str:
+    """A URI, or a sentence with URIs in it, without the passwords."""
+    text = re.sub(r"(//[^/:@\s]*):(?!\d+/)\S*?@(?=[^@/\s]*(?:[/\s]|$))", rf"\1:{MASK}@", text)
+    return re.sub(r"([?&]password=)[^&\s]*", rf"\1{MASK}", text)
 
 
 def _beside_database(uri: str) -> str | None:

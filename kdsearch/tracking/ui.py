@@ -8,6 +8,7 @@ import webbrowser
 
 from kdsearch.errors import StudyError
 from kdsearch.search.study import Study
+from kdsearch.tracking.store import MASK, shown_uri, tracking_uri
 
 
 def serve_ui(study: Study, host: str, port: int) -> int:
@@ -17,19 +18,32 @@ def serve_ui(study: Study, host: str, port: int) -> int:
         The exit code of the server.
 
     Raises:
-        StudyError: The study has no record in MLflow.
+        StudyError: The study has no record in MLflow, or the password of its store is not known.
     """
     known = study.state.get("mlflow")
     if known is None:
         raise StudyError(
             f"the study in {study.directory.path} has no record in MLflow; run it with --resume"
         )
-    uri = known["uri"]
+    uri = _uri(study, known["uri"])
     page = f"#/experiments/{known['experiment_id']}/runs/{known['run_id']}"
     if uri.startswith("http"):
-        print(f"{uri.rstrip('/')}/{page}")
+        print(f"{shown_uri(uri).rstrip('/')}/{page}")
         webbrowser.open(f"{uri.rstrip('/')}/{page}")
         return 0
     print(f"http://{host}:{port}/{page}", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
     return subprocess.run([*command, "--host", host, "--port", str(port)], check=False).returncode
+
+
+def _uri(study: Study, shown: str) -> str:
+    """The URI of the study's store, with the password that the study does not keep."""
+    current = tracking_uri(study.spec.tracking)
+    if shown_uri(current) == shown:
+        return current
+    if MASK in shown:
+        raise StudyError(
+            f"the password of the MLflow store at {shown} is not kept with the study; set "
+            "MLFLOW_TRACKING_URI to the URI with the password in it"
+        )
+    return shown

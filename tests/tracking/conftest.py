@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import partial
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from kdsearch.search.directory import StudyDirectory
 from kdsearch.search.jobs import NoMoreJobs
@@ -13,6 +15,7 @@ from kdsearch.search.judging import Judging, JudgingJobs
 from kdsearch.search.record import TrialRecord
 from kdsearch.search.study import Study
 from kdsearch.spec import MethodConfig, TermConfig, parse_spec
+from kdsearch.tracking.store import Store, open_store, tracking_uri
 from tests.search.conftest import TEXT
 from tests.search.records import trial
 
@@ -83,3 +86,19 @@ def study(tmp_path: Path, records: list[TrialRecord]) -> Study:
         directory.finalists.append(ended)
         jobs.ended(ended)
     return study
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with MLflow's tables, which take it seconds to make."""
+    file = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
+
+
+@pytest.fixture
+def store(study: Study, empty_database: Path) -> Store:
+    """The study's own store: a SQLite file without experiments."""
+    tracking = study.spec.tracking
+    shutil.copy(empty_database, tracking_uri(tracking).removeprefix("sqlite:///"))
+    return open_store(tracking)

@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from kdsearch.export.report import write_tables
+from kdsearch.errors import StoreError
 from kdsearch.search.record import TrialRecord
 from kdsearch.search.study import Study
-from kdsearch.tracking.figures import write_figures
+from kdsearch.spec import ModelConfig
+from kdsearch.tracking import recorder as module
 from kdsearch.tracking.recorder import Recorder
-from kdsearch.tracking.store import Store, open_store
-
-
-@pytest.fixture
-def store(study: Study) -> Store:
-    return open_store(study.spec.tracking)
-
-
-def play(recorder: Recorder, records: list[TrialRecord]) -> None:
-    recorder.phase_started("search", len(records), [])
-    for record in records:
-        running = record.model_copy(update={"status": "running", "reason": None})
-        recorder.trial_started(running.model_copy(update={"epochs": ()}))
-        recorder.trial_epoch(running.model_copy(update={"epochs": record.epochs[:1]}))
-        recorder.trial_ended(record)
-
-
-def nested(client: MlflowClient, study: Study) -> dict[int, object]:
-    known = study.state["mlflow"]
-    runs = client.search_runs(
-        [known["experiment_id"]], f"tags.`mlflow.parentRunId` = '{known['run_id']}'"
-    )
-    return {int(run.data.tags["number"]): run for run in runs}
+from kdsearch.tracking.store import Store
+from kdsearch.training.teacher_store import StoredTeacher
+from tests.tracking.playing import begin, finish, flaky, nested, play, wait_until
 
 
 def test_every_trial_becomes_a_nested_run(
@@ -44,18 +26,15 @@ def test_every_trial_becomes_a_nested_run(
     recorder = Recorder(store)
     recorder.study_started(study)
     play(recorder, records)
-    write_tables(study)
-    write_figures(study)
-    recorder.study_finished(study)
+    finish(recorder, study)
     assert recorder.failure is None
-    client = MlflowClient(store.uri)
-    runs = nested(client, study)
+    runs = nested(store.client, study)
     assert set(runs) == set(range(6))
     assert runs[4].info.status == "FAILED"
     assert runs[4].data.tags["reason"] == "the loss became nan in epoch 3"
     assert runs[0].data.params["temperature"] == "4.0"
     assert runs[0].data.metrics["parameters"] == 100
-    points = client.get_metric_history(runs[3].info.run_id, "validation_accuracy")
+    points = store.client.get_metric_history(runs[3].info.run_id, "validation_accuracy")
     assert [(point.step, point.value) for point in points] == [
         (epoch["epoch"], epoch["accuracy"]) for epoch in records[3].epochs
     ]
@@ -63,81 +42,191 @@ def test_every_trial_becomes_a_nested_run(
     assert front == {0, 1, 3}
 
 
-def test_a_resumed_study_writes_nothing_twice(
-    study: Study, store: Store, records: list[TrialRecord]
-) -> None:
-    first = Recorder(store)
-    first.study_started(study)
-    play(first, records[:3])
-    first.trial_started(records[3].model_copy(update={"status": "running", "epochs": ()}))
-    first.trial_epoch(
-        records[3].model_copy(update={"status": "running", "epochs": records[3].epochs[:2]})
-    )
-    first.study_stopped(study, "interrupted", "KeyboardInterrupt()")
-    client = MlflowClient(store.uri)
-    parent = study.state["mlflow"]["run_id"]
-    assert client.get_run(parent).info.status == "KILLED"
-
-    second = Recorder(store)
-    second.study_started(study)
-    second.phase_started("search", 6, records[:3])
-    for record in records[3:]:
-        second.trial_ended(record)
-    write_tables(study)
-    write_figures(study)
-    second.study_finished(study)
-    assert second.failure is None
-    assert client.get_run(parent).info.status == "FINISHED"
-    assert "reason" not in client.get_run(parent).data.tags
-    runs = nested(client, study)
-    assert set(runs) == set(range(6))
-    for number, run in runs.items():
-        steps = [p.step for p in client.get_metric_history(run.info.run_id, "train_loss")]
-        assert steps == [1, 2, 3], number
-    volumes = client.get_metric_history(parent, "hypervolume")
-    assert {point.step for point in volumes} == set(range(1, 7))
-
-
 def test_a_store_that_fails_for_a_while_loses_nothing(
     study: Study, store: Store, records: list[TrialRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "FLUSH_SECONDS", 0.01)
+    store, client = flaky(store)
     recorder = Recorder(store)
     recorder.study_started(study)
-    with monkeypatch.context() as patch:
-
-        def refuse(*arguments: object, **options: object) -> None:
-            raise MlflowException("the store is away")
-
-        patch.setattr(store.client, "log_batch", refuse)
-        play(recorder, records)
-        recorder._flush()
-        assert recorder.failure == "the store is away"
-    write_tables(study)
-    write_figures(study)
-    recorder.study_finished(study)
+    client.go_away()
+    play(recorder, records)
+    wait_until(lambda: recorder.failure is not None)
+    assert recorder.failure == "the store is away"
+    client.come_back()
+    finish(recorder, study)
     assert recorder.failure is None
-    assert set(nested(MlflowClient(store.uri), study)) == set(range(6))
+    runs = nested(client, study)
+    assert {number: run.info.status for number, run in runs.items()} == {
+        number: "FAILED" if number == 4 else "FINISHED" for number in range(6)
+    }
 
 
-def test_a_store_that_stays_away_is_told_and_raises_nothing(
+@pytest.mark.parametrize("end", ["finished", "stopped"])
+def test_a_store_that_stays_away_is_asked_once_at_the_end(
     study: Study,
     store: Store,
     records: list[TrialRecord],
-    monkeypatch: pytest.MonkeyPatch,
+    end: str,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "FLUSH_SECONDS", 60)
+    store, client = flaky(store)
+    recorder = Recorder(store)
+    recorder.study_started(study)
+    client.go_away()
+    client.calls.clear()
+    play(recorder, records)
+    if end == "finished":
+        recorder.study_finished(study)
+        told = capsys.readouterr().err
+        assert "the store is away" in told
+        assert "--resume" in told
+    else:
+        recorder.study_stopped(study, "failed", "made up")
+    assert recorder.failure == "the store is away"
+    assert len(client.calls) == 1
+
+
+def test_a_flush_ends_at_its_first_failure_and_the_halt_with_it(
+    study: Study, store: Store, records: list[TrialRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The study stops while the thread waits for a dead server: that try is the last."""
+    monkeypatch.setattr(module, "FLUSH_SECONDS", 0.01)
+    store, client = flaky(store)
+    recorder = Recorder(store)
+    recorder.study_started(study)
+    trying, stopped = threading.Event(), threading.Event()
+
+    def hang(name: str, *arguments: object, **options: object) -> bool:
+        trying.set()
+        return stopped.wait(20)
+
+    client.calls.clear()
+    client.refuses = hang
+    play(recorder, records)
+    assert trying.wait(20)
+    threading.Timer(0.2, stopped.set).start()
+    recorder.study_stopped(study, "interrupted", "KeyboardInterrupt()")
+    assert len(client.calls) == 1
+    assert recorder.failure == "the store is away"
+
+
+def test_a_trial_that_the_store_never_takes_keeps_back_no_other(
+    study: Study, store: Store, records: list[TrialRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FLUSH_SECONDS", 0.01)
+    store, client = flaky(store)
+
+    def refuses_the_first(name: str, *arguments: object, **options: object) -> bool:
+        tags = options.get("tags")
+        return name == "create_run" and isinstance(tags, dict) and tags.get("number") == "0"
+
+    recorder = Recorder(store)
+    recorder.study_started(study)
+    client.refuses = refuses_the_first
+    play(recorder, records)
+    wait_until(lambda: {1, 2, 3, 4, 5} == set(nested(client, study)))
+    recorder.study_stopped(study, "failed", "made up")
+    assert recorder.failure == "the store is away"
+
+
+def test_a_run_that_was_made_but_not_described_is_not_made_twice(
+    study: Study, store: Store, records: list[TrialRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FLUSH_SECONDS", 0.01)
+    store, client = flaky(store)
+    recorder = Recorder(store)
+    recorder.study_started(study)
+    client.refuses = lambda name, *arguments, **options: name == "log_batch"
+    play(recorder, records[:1])
+    wait_until(lambda: client.calls.count("log_batch") >= 3)
+    client.come_back()
+    recorder.study_stopped(study, "failed", "made up")
+    assert recorder.failure is None
+    runs = nested(client, study)
+    assert set(runs) == {0}
+    assert runs[0].data.params["temperature"] == "4.0"
+    assert runs[0].info.status == "FINISHED"
+
+
+def test_the_search_never_waits_for_the_store(
+    study: Study, store: Store, records: list[TrialRecord]
+) -> None:
+    store, client = flaky(store)
+    callers = set()
+
+    def note(name: str, *arguments: object, **options: object) -> bool:
+        callers.add(threading.current_thread().name)
+        return False
+
+    recorder = Recorder(store)
+    recorder.study_started(study)
+    client.refuses = note
+    teacher = StoredTeacher("key", ModelConfig(family="convnet"), Path("teacher.safetensors"), {})
+    recorder.teacher_ready(teacher, trained=True)
+    play(recorder, records)
+    recorder._halt()
+    assert callers == {"mlflow-recorder"}
+    parent = store.client.get_run(study.state["mlflow"]["run_id"])
+    assert parent.data.tags["teacher.key"] == "key"
+    assert parent.data.tags["teacher.trained"] == "true"
+
+
+def test_a_study_that_stops_closes_the_runs_of_its_open_trainings(
+    study: Study, store: Store, records: list[TrialRecord]
 ) -> None:
     recorder = Recorder(store)
     recorder.study_started(study)
+    play(recorder, records[:1])
+    begin(recorder, records[3], 2)
+    recorder.study_stopped(study, "interrupted", "KeyboardInterrupt()")
+    status = {number: run.info.status for number, run in nested(store.client, study).items()}
+    assert status == {0: "FINISHED", 3: "KILLED"}
+    parent = store.client.get_run(study.state["mlflow"]["run_id"])
+    assert parent.info.status == "KILLED"
+    assert parent.data.tags["reason"] == "KeyboardInterrupt()"
 
-    def refuse(*arguments: object, **options: object) -> None:
-        raise MlflowException("the store is away")
 
-    monkeypatch.setattr(store.client, "log_batch", refuse)
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(MlflowException("no room\nat all"), "(no room)"), (TimeoutError(), "(TimeoutError)")],
+)
+def test_a_store_that_refuses_the_study_is_told_in_one_sentence(
+    study: Study, store: Store, error: Exception, told: str
+) -> None:
+    store, client = flaky(store)
+    client.error = error
+    client.go_away()
+    recorder = Recorder(store)
+    with pytest.raises(StoreError) as caught:
+        recorder.study_started(study)
+    assert told in str(caught.value)
+    assert "tracking.uri" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    client.calls.clear()
+    recorder.study_stopped(study, "failed", str(caught.value))
+    assert client.calls == []
+
+
+def test_no_password_is_kept_or_told(
+    study: Study,
+    store: Store,
+    records: list[TrialRecord],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store, client = flaky(replace(store, uri="http://me:secret@mlflow:5000"))
+    client.error = MlflowException("API request to http://me:secret@mlflow:5000/api failed")
+    recorder = Recorder(store)
+    recorder.study_started(study)
+    assert study.state["mlflow"]["uri"] == "http://me:***@mlflow:5000"
+    client.go_away()
     play(recorder, records)
     recorder.study_finished(study)
     told = capsys.readouterr().err
-    assert "the store is away" in told
-    assert "--resume" in told
+    assert "written to http://me:***@mlflow:5000 (API request to http://me:***@mlflow" in told
+    assert "secret" not in told + (study.directory.path / "study.json").read_text()
 
 
 def test_artifacts_lie_beside_the_database(study: Study, store: Store, tmp_path: Path) -> None:

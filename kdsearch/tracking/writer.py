@@ -1,0 +1,154 @@
+"""Brings the MLflow runs of a study to what is known of it, by steps that may be repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mlflow.entities import Run, RunTag
+
+from kdsearch.search.front import hypervolume
+from kdsearch.search.record import TrialRecord
+from kdsearch.search.study import Study
+from kdsearch.tracking.report import write_report
+from kdsearch.tracking.runs import (
+    BATCH,
+    Key,
+    Nested,
+    create_nested,
+    create_parent,
+    describe_nested,
+    describe_parent,
+    end_nested,
+    find_nested,
+    find_parent,
+    last_step,
+    log_epochs,
+    metrics,
+)
+from kdsearch.tracking.store import Store, shown_uri
+from kdsearch.training.teacher_store import StoredTeacher
+
+
+class Writer:
+    """The runs of one study: its parent run, and a nested run for each training.
+
+    Each method raises what the store raises, and then does only the rest when it is called again.
+
+    Args:
+        store: The reachable store.
+        study: The study.
+
+    Attributes:
+        parent: Id of the study's run, once :meth:`begin` has made or found it.
+    """
+
+    parent: str
+
+    def __init__(self, store: Store, study: Study) -> None:
+        self._store = store
+        self._study = study
+        self._nested: dict[Key, Nested] = {}
+        self._teacher: str | None = None
+        self._teacher_epochs = 0
+        self._volumes = 0
+
+    def begin(self) -> None:
+        """Make the study's run, or go on with the one that an earlier process made here."""
+        place = {
+            "uri": shown_uri(self._store.uri),
+            "experiment_id": self._store.experiment_id,
+        }
+        known = self._study.state.get("mlflow") or {}
+        here = all(known.get(key) == value for key, value in place.items())
+        run = find_parent(self._store, known["run_id"]) if here else None
+        if run is None:
+            self.parent = create_parent(self._store, self._study)
+            self._study.directory.update(mlflow=place | {"run_id": self.parent})
+        else:
+            self.parent = run.info.run_id
+            self._take_up(run)
+        if run is None or not run.data.params:
+            describe_parent(self._store, self.parent, self._study)
+
+    def _take_up(self, run: Run) -> None:
+        """Learn what the store has of a study that was cut off."""
+        client = self._store.client
+        client.update_run(self.parent, status="RUNNING")
+        if "reason" in run.data.tags:
+            client.delete_tag(self.parent, "reason")
+        self._nested = find_nested(self._store, self.parent)
+        self._teacher = run.data.tags.get("teacher.key")
+        self._teacher_epochs = last_step(self._store, self.parent, "teacher_epoch")
+        self._volumes = last_step(self._store, self.parent, "hypervolume")
+
+    def write_teacher(self, teacher: StoredTeacher, trained: bool) -> None:
+        """Write the teacher's key and the history of its training, where known."""
+        history = teacher.facts.get("history", [])[self._teacher_epochs :]
+        for epoch in log_epochs(self._store, self.parent, history, "teacher_"):
+            self._teacher_epochs = epoch
+        if self._teacher != teacher.key:
+            tags = [
+                RunTag("teacher.key", teacher.key),
+                RunTag("teacher.trained", str(trained).lower()),
+            ]
+            self._store.client.log_batch(self.parent, tags=tags)
+            self._teacher = teacher.key
+
+    def write_trial(self, record: TrialRecord) -> None:
+        """Bring a training's run to its record."""
+        key = (record.phase, record.number)
+        if key not in self._nested:
+            self._nested[key] = Nested(create_nested(self._store, self.parent, record))
+        nested = self._nested[key]
+        if nested.ended:
+            return
+        if nested.status != "RUNNING":
+            self._store.client.update_run(nested.run, status="RUNNING")
+            nested.status = "RUNNING"
+        if not nested.described:
+            describe_nested(self._store, nested.run, record)
+            nested.described = True
+        for epoch in log_epochs(self._store, nested.run, record.epochs[nested.epochs :]):
+            nested.epochs = epoch
+        if record.status != "running":
+            nested.status = end_nested(self._store, nested.run, record)
+
+    def write_hypervolume(self, ended: Sequence[TrialRecord]) -> None:
+        """Write the hypervolume after each of the search's trials, in the order they ended."""
+        size = self._study.size
+        while self._volumes < len(ended):
+            largest = self._study.state["teacher"]["size"][size]
+            last = min(len(ended), self._volumes + BATCH)
+            found = [
+                metric
+                for count in range(self._volumes + 1, last + 1)
+                for metric in metrics(
+                    {"hypervolume": hypervolume(ended[:count], size, largest)}, count
+                )
+            ]
+            self._store.client.log_batch(self.parent, metrics=found)
+            self._volumes = last
+
+    def finish(self) -> None:
+        """Write the report and close the study's run."""
+        self._kill_open()
+        trials = {
+            number: nested.run
+            for (phase, number), nested in self._nested.items()
+            if phase == "search"
+        }
+        write_report(self._store, self._study, self.parent, trials)
+        self._store.client.set_terminated(self.parent, "FINISHED")
+
+    def stop(self, status: str, reason: str) -> None:
+        """Close the runs of a study that ends early; ``status`` is ``KILLED`` or ``FAILED``."""
+        self._store.client.set_tag(self.parent, "reason", reason)
+        self._kill_open()
+        self._store.client.set_terminated(self.parent, status)
+
+    def _kill_open(self) -> None:
+        """Close the runs of trainings that nobody goes on with."""
+        for nested in self._nested.values():
+            if nested.status == "RUNNING":
+                self._store.client.set_terminated(nested.run, "KILLED")
+                nested.status = "KILLED"
