@@ -23,7 +23,7 @@ def block(language: str) -> str:
 
 
 def test_the_commands_are_those_of_the_command_line() -> None:
-    listed = set(re.findall(r"^kdsearch (\w+)", block("text"), re.MULTILINE))
+    listed = set(re.findall(r"^kdsearch (\w+)", TEXT, re.MULTILINE))
     known = {command.name or command.callback.__name__ for command in app.registered_commands}
     assert listed == known
 
