@@ -129,9 +129,10 @@ def test_mlflow_holds_the_study_its_trials_and_its_report(study: kdsearch.Study)
         else:
             assert run.info.status == "FAILED"
             assert run.data.tags["reason"] == row["reason"]
-    tagged = client.search_runs([known["experiment_id"]], "tags.front = 'true'")
+    inside = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    tagged = client.search_runs([known["experiment_id"]], f"{inside} and tags.front = 'true'")
     assert {int(run.data.tags["number"]) for run in tagged} == set(table.index[table["front"]])
-    finalists = client.search_runs([known["experiment_id"]], "tags.finalist = 'true'")
+    finalists = client.search_runs([known["experiment_id"]], f"{inside} and tags.finalist = 'true'")
     front = study.front.set_index("trial")
     assert {int(run.data.tags["number"]) for run in finalists} == set(front.index)
     for run in finalists:

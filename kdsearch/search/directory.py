@@ -94,8 +94,10 @@ class StudyDirectory:
 
     def _barely_begun(self) -> bool:
         """Whether the folder holds only what a study that was cut off at once leaves."""
-        first = {".lock", "spec.yaml", self._resolved.name}
-        return self.path.is_dir() and {path.name for path in self.path.iterdir()} <= first
+        if not self.path.is_dir():
+            return False
+        names = {path.name for path in self.path.iterdir()}
+        return ".lock" in names and names <= {".lock", "spec.yaml", self._resolved.name}
 
     def _check_resumed(self, spec: StudySpec) -> None:
         if not self.exists():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kdsearch import cli
+from kdsearch.errors import StudyError
 from kdsearch.search.directory import StudyDirectory
 from kdsearch.spec import load_spec
 
@@ -57,6 +58,17 @@ def test_a_folder_that_is_no_study_is_not_written_into(kdsearch: Command, folder
     told = kdsearch("run", "spec.yaml")
     assert told.code == 2
     assert told.sentence.startswith("studies/small exists and holds no study; remove it, or")
+
+
+def test_what_a_study_leaves_that_was_cut_off_at_once_is_in_nobodys_way(folder: Path) -> None:
+    directory = StudyDirectory(folder / "studies" / "small")
+    with directory.locked():
+        pass
+    directory.check(load_spec(folder / "spec.yaml"), resume=False)
+    assert not directory.exists()
+    (directory.path / "notes.txt").write_text("somebody's")
+    with pytest.raises(StudyError, match="holds no study"):
+        directory.check(load_spec(folder / "spec.yaml"), resume=False)
 
 
 def test_a_file_in_the_place_of_the_studies_is_told(kdsearch: Command, folder: Path) -> None:
