@@ -110,6 +110,12 @@ class ClusterError(RunError):
     """The Ray cluster, or its job server, cannot be reached."""
 
 
+def described(error: BaseException) -> str:
+    """An exception in a message: its kind and the first line of what it says."""
+    kind, said = type(error).__name__, one_line(error).rstrip(".")
+    return kind if said == kind else f"{kind}: {said}"
+
+
 def one_line(error: BaseException | str) -> str:
     """The first line of what an exception says, or its kind if it says nothing."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from kdsearch.data.augment import check_augmentation
-from kdsearch.data.custom import load_custom
+from kdsearch.data.custom import GROUP, is_custom, load_custom
 from kdsearch.data.dataset import Dataset, Split, channel_statistics, check_split
 from kdsearch.data.image_folder import load_image_folder
 from kdsearch.data.random import derive
@@ -18,6 +18,7 @@ from kdsearch.data.raw import RawData, as_splits
 from kdsearch.data.split import draw_limit, draw_share
 from kdsearch.data.torchvision_files import load_torchvision
 from kdsearch.errors import DataError
+from kdsearch.plugins import installed
 from kdsearch.spec.names import suggest
 from kdsearch.spec.sections import DataSection
 
@@ -79,16 +80,16 @@ def find_source(name: str) -> Source:
     """The source that the spec calls ``name``.
 
     Raises:
-        DataError: No source has the name and it is not ``module:function``.
+        DataError: No source has the name and it is not ``module:function`` either.
     """
-    if ":" in name:
+    if name in SOURCES:
+        return SOURCES[name]
+    if is_custom(name):
         return _CUSTOM
-    if name not in SOURCES:
-        raise DataError(
-            f"unknown source '{name}'; {suggest(name, SOURCES)} "
-            "(a source of your own is written module:function)"
-        )
-    return SOURCES[name]
+    raise DataError(
+        f"unknown source '{name}'; {suggest(name, [*SOURCES, *installed(GROUP)])} "
+        "(a source of your own is written module:function)"
+    )
 
 
 def load_dataset(section: DataSection) -> Dataset:

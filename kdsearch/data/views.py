@@ -72,11 +72,11 @@ class Views:
         index = index.to(self.split.labels.device)
         images, labels = self._view(index, epoch), self.split.labels[index]
         if not self.augment.mixup:
-            return images, Targets(labels)
+            return images, Targets(labels, index=index)
         partner = mixup_partner(len(self.split), self.seed, epoch, index)
         share = mixup_share(self.augment.mixup, self.seed, epoch, index)
         images = blend(images, self._view(partner, epoch), share)
-        return images, Targets(labels, self.split.labels[partner], share)
+        return images, Targets(labels, self.split.labels[partner], share, index)
 
     def _view(self, index: Tensor, epoch: int) -> Tensor:
         """The samples' own views, without any partner."""

@@ -5,16 +5,11 @@
 training minimises.
 """
 
-from kdsearch.methods.base import Hyperparameter, Kind, Method
+from kdsearch.methods.base import Kind, Method
+from kdsearch.methods.hyperparameter import Hyperparameter
+from kdsearch.methods.labels import label_hyperparameters, method_config, parse_label
 from kdsearch.methods.objective import Objective
-from kdsearch.methods.registry import (
-    METHODS,
-    UNDISTILLED,
-    label_hyperparameters,
-    method_config,
-    method_names,
-    parse_label,
-)
+from kdsearch.methods.registry import METHODS, UNDISTILLED, find_method, method_names
 from kdsearch.methods.targets import Targets
 
 __all__ = [
@@ -25,6 +20,7 @@ __all__ = [
     "Method",
     "Objective",
     "Targets",
+    "find_method",
     "label_hyperparameters",
     "method_config",
     "method_names",

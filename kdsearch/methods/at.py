@@ -6,7 +6,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from kdsearch.methods import inputs
-from kdsearch.methods.base import Hyperparameter, Method
+from kdsearch.methods.base import Method
+from kdsearch.methods.hyperparameter import Hyperparameter
 from kdsearch.methods.stages import match_deepest, pool_to_common
 from kdsearch.methods.targets import Targets
 from kdsearch.models.signals import Signal, Signals, SignalShapes

@@ -3,59 +3,43 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor, nn
 
 from kdsearch.errors import MethodError
+from kdsearch.methods.hyperparameter import SCHEDULE, Hyperparameter, schedule_factor
 from kdsearch.methods.targets import Targets
+from kdsearch.models.network import Network
 from kdsearch.models.signals import Signal, Signals, SignalShapes
 from kdsearch.spec.names import suggest
-from kdsearch.spec.ranges import Choices, Range
 
-Kind = Literal["logit", "feature", "relation"]
+Kind = Literal["logit", "feature", "relation", "adversarial", "parameter"]
+KINDS: tuple[str, ...] = get_args(Kind)
 
-
-@dataclass(frozen=True)
-class Hyperparameter:
-    """One value of a method, with its published default beside its search range.
-
-    Attributes:
-        default: The value of the paper or of its reference implementation.
-        search: Range or choices that a search draws from; ``None`` keeps the default.
-        about: What the value does, in a few words.
-        whole: Whether only whole numbers make sense.
-        minimum: Smallest value that makes sense.
-    """
-
-    default: float
-    search: Range | Choices | None
-    about: str
-    whole: bool = False
-    minimum: float = 0.0
-
-
-WEIGHT_RANGE = Range(low=0.1, high=20.0, log=True)
-"""Range of the weight of every logit term: the same for all, since gains of some published
-methods are partly gains of weight."""
-
-TEMPERATURE = Hyperparameter(
-    4.0, Range(low=1.0, high=16.0, log=True), "softmax temperature", minimum=0.05
-)
+_MAPS = frozenset({Signal.FEATURES, Signal.ATTENTION, Signal.PREACTIVATION})
 
 
 class Method(nn.Module, ABC):
     """One term of a distillation objective.
 
     A subclass states its facts as class attributes, makes its learnable helpers (projectors,
-    log-variances) in ``__init__``, and returns its named loss parts, unweighted, from ``forward``.
-    The objective multiplies their sum by the hyperparameter ``weight``.
+    log-variances, discriminators) in ``__init__``, and returns its named loss parts, unweighted,
+    from ``forward``. The objective multiplies their sum by the hyperparameter ``weight`` and by
+    the term's schedule; what :attr:`helper_parts` names is taken as it is.
+
+    Every method but those of the kind ``parameter`` has the hyperparameters of
+    :data:`~kdsearch.methods.hyperparameter.SCHEDULE` beside its own; a subclass that lists one of
+    them gives it another published default.
 
     Args:
-        student: Shapes of the student's signals.
-        teacher: Shapes of the teacher's signals.
+        student: What is known of the student.
+        teacher: What is known of the teacher.
         hyperparameters: Values by name; absent ones take the published defaults.
+
+    Attributes:
+        values: Every hyperparameter with its value.
 
     Raises:
         MethodError: A hyperparameter the method does not have, or a pair of networks on which the
@@ -68,12 +52,27 @@ class Method(nn.Module, ABC):
     """A sum holds at most one logit term and any number of others."""
     paper: ClassVar[str]
     """Authors, year and title."""
-    signals: ClassVar[frozenset[Signal]]
-    """Exactly what the method reads of both networks."""
-    hyperparameters: ClassVar[dict[str, Hyperparameter]]
-    """Values by name; ``weight`` is always among them."""
+    signals: frozenset[Signal]
+    """Exactly what the method reads of both networks; an instance may read less than its class."""
+    hyperparameters: ClassVar[Mapping[str, Hyperparameter]]
+    """Values by name; ``weight`` is among them for every kind but ``parameter``."""
     ce_weight: ClassVar[float] = 1.0
     """Published weight of the cross-entropy beside this term."""
+    helper_parts: ClassVar[frozenset[str]] = frozenset()
+    """Loss parts that train the method's helpers alone: neither weighted nor scheduled."""
+    batchwise: ClassVar[bool] = False
+    """Whether samples of a batch are compared with each other; data-parallel workers then compare
+    those of their own share only."""
+    by_sample: ClassVar[bool] = False
+    """Whether answers are remembered by sample (``targets.index``); impossible under mixup."""
+    adopts_classifier: ClassVar[bool] = False
+    """Whether the student ships with a projector and the teacher's classifier."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = cls.__dict__.get("hyperparameters")
+        if own is not None and getattr(cls, "kind", None) != "parameter":
+            cls.hyperparameters = {**own, **{k: v for k, v in SCHEDULE.items() if k not in own}}
 
     def __init__(
         self, student: SignalShapes, teacher: SignalShapes, **hyperparameters: float
@@ -95,10 +94,43 @@ class Method(nn.Module, ABC):
 
     @classmethod
     def unfit(cls, student: SignalShapes, teacher: SignalShapes) -> str | None:
-        """Why the method cannot work on a pair of networks, or ``None`` if it can."""
+        """Why the method cannot work on a pair of networks, or ``None`` if it can.
+
+        A subclass asks its ``super()`` first: that the classes agree and that both networks have
+        the declared signals.
+        """
         if student.classes != teacher.classes:
             return f"the student has {student.classes} classes, the teacher {teacher.classes}"
+        for who, shapes in (("student", student), ("teacher", teacher)):
+            if cls.signals & _MAPS and not shapes.features:
+                return f"it compares stage maps, and the {who} has none"
+            if Signal.EMBEDDING in cls.signals and not shapes.embedding:
+                return f"it compares embeddings, and the {who} has none"
         return None
+
+    def prepare(self, student: Network, teacher: Network, samples: int) -> None:
+        """Called once, before the first step of a training; does nothing unless overridden.
+
+        Args:
+            student: The student, whose weights the method may set.
+            teacher: The trained teacher, not to be changed.
+            samples: Number of training samples; every ``targets.index`` is below it.
+        """
+
+    def initialises(self, progress: float) -> bool:
+        """Whether the term is now trained alone, as an initialisation of the student.
+
+        The objective then leaves out the cross-entropy and every other term. The time counts as
+        part of the training, so that all methods have one budget.
+
+        Args:
+            progress: Share of the training that is done, in [0, 1].
+        """
+        return False
+
+    def factor(self, progress: float) -> float:
+        """What the term is multiplied by at this time: its weight and its schedule."""
+        return self.values["weight"] * schedule_factor(self.values, progress)
 
     @abstractmethod
     def forward(

@@ -6,7 +6,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from kdsearch.methods import inputs
-from kdsearch.methods.base import TEMPERATURE, WEIGHT_RANGE, Hyperparameter, Method
+from kdsearch.methods.base import Method
+from kdsearch.methods.hyperparameter import TEMPERATURE, WEIGHT_RANGE, Hyperparameter
 from kdsearch.methods.targets import Targets
 from kdsearch.models.signals import Signal, Signals
 
@@ -62,6 +63,7 @@ class DIST(Method):
     kind = "logit"
     paper = "Huang, You, Wang, Qian & Xu 2022, Knowledge Distillation from a Stronger Teacher"
     signals = frozenset({Signal.LOGITS})
+    batchwise = True
     hyperparameters = {
         "weight": Hyperparameter(2.0, WEIGHT_RANGE, "weight of both parts together"),
         "temperature": TEMPERATURE,

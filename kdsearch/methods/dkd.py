@@ -7,7 +7,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from kdsearch.methods import inputs
-from kdsearch.methods.base import TEMPERATURE, WEIGHT_RANGE, Hyperparameter, Method
+from kdsearch.methods.base import Method
+from kdsearch.methods.hyperparameter import RAMP, TEMPERATURE, WEIGHT_RANGE, Hyperparameter, share
 from kdsearch.methods.targets import Targets
 from kdsearch.models.signals import Signal, Signals, SignalShapes
 from kdsearch.spec.ranges import Range
@@ -62,10 +63,10 @@ def _others(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 class DKD(Method):
-    """α · TCKD + β · NCKD, ramped up linearly; parts ``tckd`` and ``nckd``.
+    """α · TCKD + β · NCKD; parts ``tckd`` and ``nckd``.
 
-    Under mixup both are taken in expectation over the two labels. The published warm-up takes 20
-    of 240 epochs.
+    Under mixup both are taken in expectation over the two labels. The published ramp takes 20 of
+    240 epochs.
     """
 
     name = "dkd"
@@ -79,7 +80,7 @@ class DKD(Method):
         "beta": Hyperparameter(
             8.0, Range(low=0.5, high=16.0, log=True), "weight of the other classes"
         ),
-        "warmup": Hyperparameter(20 / 240, None, "share of the training that ramps the loss up"),
+        "ramp": share(RAMP, 20 / 240),
     }
 
     @classmethod
@@ -93,17 +94,12 @@ class DKD(Method):
     def forward(
         self, student: Signals, teacher: Signals, targets: Targets, progress: float
     ) -> dict[str, Tensor]:
-        """``{"tckd": scalar, "nckd": scalar}``, with α, β and the ramp."""
+        """``{"tckd": scalar, "nckd": scalar}``, with α and β."""
         z_s, z_t = inputs.logits(student, teacher)
         temperature = self.values["temperature"]
-        ramp = self._ramp(progress)
         tckd = targets.expect(lambda labels: tckd_loss(z_s, z_t, labels, temperature))
         nckd = targets.expect(lambda labels: nckd_loss(z_s, z_t, labels, temperature))
         return {
-            "tckd": ramp * self.values["alpha"] * tckd,
-            "nckd": ramp * self.values["beta"] * nckd,
+            "tckd": self.values["alpha"] * tckd,
+            "nckd": self.values["beta"] * nckd,
         }
-
-    def _ramp(self, progress: float) -> float:
-        warmup = self.values["warmup"]
-        return min(progress / warmup, 1.0) if warmup > 0 else 1.0

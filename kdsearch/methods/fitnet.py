@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from kdsearch.errors import MethodError
 from kdsearch.methods import inputs
-from kdsearch.methods.base import Hyperparameter, Method
+from kdsearch.methods.base import Method
+from kdsearch.methods.hyperparameter import Hyperparameter
 from kdsearch.methods.stages import match_relative, pool_to_common
 from kdsearch.methods.targets import Targets
 from kdsearch.models.signals import Signal, Signals, SignalShapes
@@ -68,14 +69,6 @@ class FitNet(Method):
             teacher.features[self.teacher_stage - 1][0],
             kernel_size=1,
         )
-
-    @classmethod
-    def unfit(cls, student: SignalShapes, teacher: SignalShapes) -> str | None:
-        """Beside the general reasons: a network without stage maps."""
-        reason = super().unfit(student, teacher)
-        if reason is None and not (student.features and teacher.features):
-            return "it compares stage maps, and one of the networks has none"
-        return reason
 
     def forward(
         self, student: Signals, teacher: Signals, targets: Targets, progress: float

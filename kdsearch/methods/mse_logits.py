@@ -6,7 +6,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from kdsearch.methods import inputs
-from kdsearch.methods.base import WEIGHT_RANGE, Hyperparameter, Method
+from kdsearch.methods.base import Method
+from kdsearch.methods.hyperparameter import WEIGHT_RANGE, Hyperparameter
 from kdsearch.methods.targets import Targets
 from kdsearch.models.signals import Signal, Signals
 

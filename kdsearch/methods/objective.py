@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from kdsearch.errors import MethodError
 from kdsearch.methods.base import Method
 from kdsearch.methods.inputs import full_precision
-from kdsearch.methods.registry import CE_WEIGHT, check_value, parse_label
+from kdsearch.methods.labels import CE_WEIGHT, check_value, parse_label
 from kdsearch.methods.targets import Targets
+from kdsearch.models.network import Network
 from kdsearch.models.signals import Signal, Signals, SignalShapes
 from kdsearch.spec.concrete import MethodConfig
 
@@ -51,20 +52,35 @@ class Objective(nn.Module):
         for method, term in zip(methods, config.terms, strict=True):
             if teacher is None:
                 raise MethodError(f"the method '{config.label}' needs a teacher; give one")
-            self.terms[term.name] = method(student, teacher, **term.hyperparameters)
+            self.terms[method.name] = method(student, teacher, **term.hyperparameters)
+
+    def prepare(self, student: Network, teacher: Network, samples: int) -> None:
+        """Let every term set up what it needs, once, before the first step.
+
+        Args:
+            student: The student.
+            teacher: The trained teacher.
+            samples: Number of training samples.
+        """
+        for term in self.methods:
+            term.prepare(student, teacher, samples)
+
+    @property
+    def methods(self) -> list[Method]:
+        """The terms as methods."""
+        return [cast(Method, term) for term in self.terms.values()]
 
     @property
     def signals(self) -> frozenset[Signal]:
         """Exactly what the terms read of both networks; empty for the undistilled baseline."""
-        return frozenset(
-            signal for term in self.terms.values() for signal in cast(Method, term).signals
-        )
+        return frozenset(signal for term in self.methods for signal in term.signals)
 
     def forward(
         self, student: Signals, teacher: Signals | None, targets: Targets, progress: float
     ) -> dict[str, Tensor]:
         """Scalars by name: the weighted parts, and ``"loss"``, their sum.
 
+        While a term initialises the student, every other one and the cross-entropy have weight 0.
         The cross-entropy is ``"ce"``, absent where its weight is 0. A method's part is
         ``"method.part"`` (``"dkd.tckd"``), or the method's name alone where the part bears it
         (``"kd"``). Everything is computed in full precision, also under autocast.
@@ -77,15 +93,18 @@ class Objective(nn.Module):
         """
         assert student.logits is not None, "the student's logits were not observed"
         with torch.autocast(student.logits.device.type, enabled=False):
+            alone = [term for term in self.methods if term.initialises(progress)]
             parts: dict[str, Tensor] = {}
-            if self.config.ce_weight > 0:
+            if self.config.ce_weight > 0 or alone:
                 ce = targets.cross_entropy(full_precision(student.logits), self.label_smoothing)
-                parts["ce"] = self.config.ce_weight * ce
-            for name, term in self.terms.items():
-                assert teacher is not None, f"{name} needs the teacher's signals"
-                weight = cast(Method, term).values["weight"]
+                parts["ce"] = (0.0 if alone else self.config.ce_weight) * ce
+            for term in self.methods:
+                assert teacher is not None, f"{term.name} needs the teacher's signals"
+                factor = term.factor(progress) if not alone or term in alone else 0.0
                 for part, value in term(student, teacher, targets, progress).items():
-                    parts[name if part == name else f"{name}.{part}"] = weight * value
+                    weight = 1.0 if part in term.helper_parts else factor
+                    name = term.name if part == term.name else f"{term.name}.{part}"
+                    parts[name] = weight * value
             return {**parts, "loss": torch.stack(list(parts.values())).sum()}
 
 
@@ -93,7 +112,7 @@ def _checked(config: MethodConfig) -> tuple[type[Method], ...]:
     """The methods of a configuration that can be trained with."""
     methods = parse_label(config.label)
     given = [term.name for term in config.terms]
-    if given != [method.name for method in methods]:
+    if given != ([] if not methods else config.label.split("+")):
         raise MethodError(
             f"the label '{config.label}' does not name the terms {given}; "
             "build the configuration with method_config"

@@ -1,14 +1,16 @@
-"""The methods by name, sums of them, and the values that a sum can be given."""
+"""The methods by name: kdsearch's own, installed plug-ins, and the user's classes."""
 
 from __future__ import annotations
 
-import math
+import inspect
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from kdsearch.errors import MethodError
 from kdsearch.methods.at import AttentionTransfer
-from kdsearch.methods.base import Hyperparameter, Method
+from kdsearch.methods.base import KINDS, Method
 from kdsearch.methods.dist import DIST
 from kdsearch.methods.dkd import DKD
 from kdsearch.methods.fitnet import FitNet
@@ -16,7 +18,7 @@ from kdsearch.methods.hard_label import HardLabel
 from kdsearch.methods.kd import KD
 from kdsearch.methods.mse_logits import MSELogits
 from kdsearch.methods.rkd import RKD
-from kdsearch.spec.concrete import MethodConfig, TermConfig
+from kdsearch.plugins import installed, is_reference, load, resolve
 from kdsearch.spec.names import suggest
 
 _CLASSES: tuple[type[Method], ...] = (
@@ -31,143 +33,50 @@ _CLASSES: tuple[type[Method], ...] = (
 )
 
 METHODS: Mapping[str, type[Method]] = MappingProxyType({cls.name: cls for cls in _CLASSES})
-"""Every method by its name in the spec; it cannot be changed."""
+"""Every method of kdsearch by its name in the spec; it cannot be changed."""
 
 UNDISTILLED = "none"
 """Label of the baseline: the cross-entropy alone, without any term."""
 
-CE_WEIGHT = "ce_weight"
-"""Name of the cross-entropy's weight beside the terms' own hyperparameters."""
+GROUP = "kdsearch.methods"
+"""Entry-point group of installed methods, each a subclass of :class:`Method`."""
 
 
 def method_names() -> tuple[str, ...]:
-    """Every name that a label may hold, the undistilled baseline first."""
-    return UNDISTILLED, *METHODS
+    """Every name that a label may hold, the undistilled baseline first, plug-ins last."""
+    return UNDISTILLED, *METHODS, *(name for name in installed(GROUP) if name not in METHODS)
 
 
-def parse_label(label: str) -> tuple[type[Method], ...]:
-    """The terms of a label such as ``"kd+at"``, in its order; ``()`` for ``"none"``.
-
-    Raises:
-        MethodError: An unknown name (with the nearest valid one), an empty name, a term twice,
-            more than one logit term, or ``none`` inside a sum.
-    """
-    if label == UNDISTILLED:
-        return ()
-    names = label.split("+")
-    for name in names:
-        _check_name(label, name)
-    for name in names:
-        if names.count(name) > 1:
-            raise MethodError(f"the method '{label}' holds '{name}' twice; remove one")
-    logit = [name for name in names if METHODS[name].kind == "logit"]
-    if len(logit) > 1:
-        raise MethodError(
-            f"the method '{label}' holds more than one logit term ({', '.join(logit)}); keep one "
-            "and add feature or relation terms to it"
-        )
-    return tuple(METHODS[name] for name in names)
-
-
-def label_hyperparameters(label: str) -> dict[str, Hyperparameter]:
-    """Every value that a label can be given, by name.
-
-    A single term's values have its own names (``"temperature"``), a sum's are preceded by the
-    term (``"kd.temperature"``). ``"ce_weight"`` comes last; its default is the published one of
-    the first term whose paper lowers it. The undistilled baseline has no values.
+def find_method(name: str) -> type[Method]:
+    """A method by its name, by that of an installed plug-in, or by ``module:Class``.
 
     Raises:
-        MethodError: As :func:`parse_label`.
+        MethodError: There is none of that name, or what is there is no complete method.
     """
-    terms = parse_label(label)
-    if not terms:
-        return {}
-    found = {
-        _full_name(terms, term, name): declared
-        for term in terms
-        for name, declared in term.hyperparameters.items()
-    }
-    published = next((term.ce_weight for term in terms if term.ce_weight != 1.0), 1.0)
-    found[CE_WEIGHT] = Hyperparameter(published, None, "weight of the cross-entropy")
-    return found
-
-
-def method_config(label: str, values: Mapping[str, float]) -> MethodConfig:
-    """The objective of a label with ``values`` in place and published defaults elsewhere.
-
-    Args:
-        label: As in the spec.
-        values: By the names of :func:`label_hyperparameters`.
-
-    Raises:
-        MethodError: As :func:`parse_label`; a name the label does not have; a value that is not
-            possible.
-    """
-    terms = parse_label(label)
-    declared = label_hyperparameters(label)
-    for name, value in values.items():
-        if not declared:
-            raise MethodError(f"'{label}' has no hyperparameters; remove '{name}'")
-        if name not in declared:
-            raise MethodError(
-                f"'{label}' has no hyperparameter '{name}'; {suggest(name, declared)}"
-            )
-        check_value(label, name, declared[name], value)
-    full = {name: float(values.get(name, given.default)) for name, given in declared.items()}
-    return MethodConfig(
-        label=label,
-        ce_weight=full.get(CE_WEIGHT, 1.0),
-        terms=tuple(
-            TermConfig(
-                name=term.name,
-                hyperparameters={
-                    name: full[_full_name(terms, term, name)] for name in term.hyperparameters
-                },
-            )
-            for term in terms
-        ),
-    )
-
-
-def check_value(label: str, name: str, declared: Hyperparameter, value: object) -> None:
-    """Refuse a value that no loss can work with.
-
-    Args:
-        label: The method, for the message.
-        name: The hyperparameter, preceded by its term or not.
-        declared: What the method says of it.
-        value: The value given.
-
-    Raises:
-        MethodError: Not a finite number of at least 0; a temperature of 0; not a whole number of
-            at least 1 where only those make sense.
-    """
-    where = f"{label}: '{name}'"
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise MethodError(f"{where} must be a finite number, not {value!r}")
-    if declared.whole and (value != int(value) or value < 1):
-        raise MethodError(f"{where} must be a whole number of at least 1, not {value:g}")
-    if name.rpartition(".")[2] == "temperature" and value <= 0:
-        raise MethodError(f"{where} must be above 0, not {value:g}")
-    if value < 0:
-        raise MethodError(f"{where} must be at least 0, not {value:g}")
-
-
-def _check_name(label: str, name: str) -> None:
-    if not name:
-        raise MethodError(
-            f"'{label}' names no method on one side of '+'; write it as kd or kd+at"
-            if label
-            else f"the method's name is empty; {suggest(name, method_names())}"
-        )
-    if name == UNDISTILLED:
-        raise MethodError(
-            f"'{UNDISTILLED}' is the undistilled baseline and cannot be part of the sum '{label}'; "
-            "list it by itself"
-        )
-    if name not in METHODS:
+    if name in METHODS:
+        return METHODS[name]
+    if is_reference(name):
+        return _checked(resolve(name, "class", MethodError), name)
+    point = installed(GROUP).get(name)
+    if point is None:
         raise MethodError(f"unknown method '{name}'; {suggest(name, method_names())}")
+    return _checked(load(point, MethodError), name)
 
 
-def _full_name(terms: tuple[type[Method], ...], term: type[Method], name: str) -> str:
-    return name if len(terms) == 1 else f"{term.name}.{name}"
+def _checked(found: Any, reference: str) -> type[Method]:
+    """What a plug-in gives, if it states all that a method must."""
+    if not (isinstance(found, type) and issubclass(found, Method)):
+        raise MethodError(f"{reference} is no kdsearch.methods.Method; derive the class from it")
+    for fact in ("name", "kind", "paper", "signals", "hyperparameters"):
+        if not hasattr(found, fact):
+            raise MethodError(f"{reference} does not state its '{fact}'; add the class attribute")
+    if found.kind not in KINDS:
+        raise MethodError(f"{reference} has the kind '{found.kind}'; {suggest(found.kind, KINDS)}")
+    if not re.fullmatch(r"[A-Za-z_]\w*", found.name):
+        raise MethodError(f"{reference} has the name '{found.name}'; use letters, digits and '_'")
+    if found.kind != "parameter" and "weight" not in found.hyperparameters:
+        raise MethodError(f"{reference} has no hyperparameter 'weight'; add it")
+    if inspect.isabstract(found):
+        missing = ", ".join(sorted(found.__abstractmethods__))
+        raise MethodError(f"{reference} does not define {missing}; write it")
+    return found

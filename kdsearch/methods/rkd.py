@@ -7,7 +7,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from kdsearch.methods import inputs
-from kdsearch.methods.base import Hyperparameter, Method
+from kdsearch.methods.base import Method
+from kdsearch.methods.hyperparameter import Hyperparameter
 from kdsearch.methods.targets import Targets
 from kdsearch.models.signals import Signal, Signals
 from kdsearch.spec.ranges import Range
@@ -80,6 +81,7 @@ class RKD(Method):
     kind = "relation"
     paper = "Park, Kim, Lu & Cho 2019, Relational Knowledge Distillation"
     signals = frozenset({Signal.EMBEDDING})
+    batchwise = True
     hyperparameters = {
         "weight": Hyperparameter(
             1.0, Range(low=0.05, high=5.0, log=True), "weight of both parts together"

@@ -18,11 +18,14 @@ class Targets:
         labels: [B] class indices.
         partner: [B] class indices of the pictures blended in, or ``None``.
         share: [B] share of the first picture in [0, 1], or ``None``.
+        index: [B] places of the (first) pictures in the training split, for methods that remember
+            answers by sample; ``None`` where nobody knows them.
     """
 
     labels: Tensor
     partner: Tensor | None = None
     share: Tensor | None = None
+    index: Tensor | None = None
 
     def expect(self, loss: Callable[[Tensor], Tensor]) -> Tensor:
         """Batch mean of ``loss(labels)`` [B], in expectation over the two blended labels."""

@@ -4,7 +4,7 @@ distillation reads of them, and their sizes."""
 from kdsearch.models.family import Family
 from kdsearch.models.network import Network
 from kdsearch.models.registry import FAMILIES, blueprint, build_network
-from kdsearch.models.signals import Signal, Signals, SignalShapes
+from kdsearch.models.signals import Signal, Signals, SignalShapes, Trace
 from kdsearch.models.size import Size, measure, measure_config
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "SignalShapes",
     "Signals",
     "Size",
+    "Trace",
     "blueprint",
     "build_network",
     "measure",

@@ -28,9 +28,3 @@ def blank_pictures(module: nn.Module, image_shape: ImageShape, count: int) -> Te
     """Zeros [count, C, H, W] on the device, and of the floating type, of ``module``."""
     weight = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
     return torch.zeros(count, *image_shape, device=weight.device, dtype=weight.dtype)
-
-
-def first_line(error: BaseException) -> str:
-    """The kind of an exception and the first line of what it says, for one-sentence messages."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from kdsearch.errors import ModelError
-from kdsearch.models.dry_run import blank_pictures, evaluating, first_line
+from kdsearch.errors import ModelError, described
+from kdsearch.models.dry_run import blank_pictures, evaluating
 from kdsearch.models.network import ImageShape
 from kdsearch.models.taps import Tap, Taps, hooked, main_logits
 
@@ -63,7 +63,7 @@ def _record(module: nn.Module, label: str, image_shape: ImageShape, classes: int
         channels, height, width = image_shape
         raise ModelError(
             f"{label} cannot take pictures of {height}×{width} pixels with {channels} channel(s) "
-            f"({first_line(error)}); choose another model or picture size"
+            f"({described(error)}); choose another model or picture size"
         ) from error
     if not isinstance(logits, Tensor) or logits.shape != (_PICTURES, classes):
         shape = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__

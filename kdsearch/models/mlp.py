@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from kdsearch.models.family import Family, scaled
-from kdsearch.models.network import ImageShape, Network
+from kdsearch.models.network import ImageShape, Network, Trace
 from kdsearch.spec.concrete import ModelConfig
 
 _DEFAULT_DEPTH = 2
@@ -27,6 +27,8 @@ class Perceptron(Network):
         hidden: Units of the hidden layers.
     """
 
+    pools_last_map = True
+
     def __init__(self, image_shape: ImageShape, classes: int, hidden: Sequence[int]) -> None:
         super().__init__(image_shape, classes)
         channels, height, width = image_shape
@@ -38,14 +40,16 @@ class Perceptron(Network):
         self.stages = nn.ModuleList(stages)
         self.classifier = nn.Linear(sizes[-1], classes)
 
-    def trace(self, images: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        """Logits [B, K], embedding [B, D] and stage maps [B, D, 1, 1] of pictures [B, C, H, W]."""
-        features = []
+    def trace(self, images: Tensor) -> Trace:
+        """Everything that a forward pass of pictures [B, C, H, W] shows."""
+        features, preactivation = [], []
         units = images.flatten(1)
         for stage in self.stages:
-            units = F.relu(stage(units))
+            before = stage(units)
+            units = F.relu(before)
             features.append(units[:, :, None, None])
-        return self.classifier(units), units, tuple(features)
+            preactivation.append(before[:, :, None, None])
+        return Trace(self.classifier(units), units, tuple(features), tuple(preactivation))
 
 
 def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> Perceptron:

@@ -78,7 +78,7 @@ def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> StagedN
             stages[stage].append(InvertedResidual(inputs, outputs, stride, expansion))
             inputs = outputs
     stages[-1] += conv_bn_relu6(inputs, head, 1)
-    return StagedNetwork(image_shape, classes, [nn.Sequential(*stage) for stage in stages], head)
+    return StagedNetwork(image_shape, classes, stages, head)
 
 
 FAMILY = Family(

@@ -8,9 +8,9 @@ from collections.abc import Collection
 from torch import Tensor, nn
 
 from kdsearch.models.dry_run import blank_pictures, evaluating
-from kdsearch.models.signals import ImageShape, Signal, Signals, SignalShapes
+from kdsearch.models.signals import ImageShape, Signal, Signals, SignalShapes, Trace
 
-__all__ = ["ImageShape", "Network"]
+__all__ = ["ImageShape", "Network", "Trace"]
 
 
 class Network(nn.Module, ABC):
@@ -19,7 +19,15 @@ class Network(nn.Module, ABC):
     Args:
         image_shape: (channels, height, width) of the pictures.
         classes: Number of classes.
+
+    Attributes:
+        family: The family in the spec that it was built from; empty for one made by hand.
     """
+
+    pools_last_map = False
+    """Whether the embedding is the last stage map averaged over its pixels."""
+
+    family: str = ""
 
     def __init__(self, image_shape: ImageShape, classes: int) -> None:
         super().__init__()
@@ -27,16 +35,22 @@ class Network(nn.Module, ABC):
         self.classes = classes
 
     @abstractmethod
-    def trace(self, images: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        """Logits [B, K], embedding [B, D] and stage maps [B, C, H, W] of pictures [B, C, H, W]."""
+    def trace(self, images: Tensor) -> Trace:
+        """Everything that a forward pass of pictures [B, C, H, W] shows."""
+
+    @property
+    def head(self) -> nn.Linear | None:
+        """The linear layer from the embedding to the logits; ``None`` where there is no such."""
+        layer = getattr(self, "classifier", None)
+        return layer if isinstance(layer, nn.Linear) else None
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [B, K] of normalised pictures [B, C, H, W]."""
-        return self.trace(images)[0]
+        return self.trace(images).logits
 
     def observe(self, images: Tensor, wanted: Collection[Signal]) -> Signals:
         """The logits and exactly the other signals that are wanted."""
-        logits, embedding, features = self.trace(images)
+        logits, embedding, features, preactivation = self.trace(images)
         return Signals(
             logits=logits,
             embedding=embedding if Signal.EMBEDDING in wanted else None,
@@ -44,14 +58,19 @@ class Network(nn.Module, ABC):
             attention=tuple(stage.pow(2).mean(dim=1) for stage in features)
             if Signal.ATTENTION in wanted
             else (),
+            preactivation=(preactivation or features) if Signal.PREACTIVATION in wanted else (),
         )
 
     def signal_shapes(self) -> SignalShapes:
         """Shapes of the signals, found by one forward pass of two blank pictures in eval mode."""
         with evaluating(self):
-            logits, embedding, features = self.trace(blank_pictures(self, self.image_shape, 2))
+            logits, embedding, features, _ = self.trace(blank_pictures(self, self.image_shape, 2))
         return SignalShapes(
             classes=logits.shape[1],
             embedding=embedding.shape[1],
             features=tuple((f.shape[1], f.shape[2], f.shape[3]) for f in features),
+            pooled=self.pools_last_map,
+            linear_head=self.head is not None,
+            family=self.family,
+            weights={name: tuple(value.shape) for name, value in self.state_dict().items()},
         )

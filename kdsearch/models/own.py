@@ -1,24 +1,25 @@
-"""The user's own networks: ``module:function`` in the spec."""
+"""The user's own networks: ``module:function`` in the spec, or an installed plug-in."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
-from kdsearch.errors import ModelError
-from kdsearch.models.dry_run import first_line
+from kdsearch.errors import ModelError, described
 from kdsearch.models.network import ImageShape, Network
 from kdsearch.models.tapped import TappedNetwork
+from kdsearch.plugins import installed, is_reference, load, resolve
 from kdsearch.spec.concrete import ModelConfig
-from kdsearch.spec.names import suggest
+
+GROUP = "kdsearch.models"
+"""Entry-point group of installed networks, each a function such as :func:`build_own` calls."""
 
 
 def is_own(family: str) -> bool:
-    """Whether a family in the spec names a function of the user's."""
-    return ":" in family
+    """Whether a family in the spec is the user's: ``module:function`` or an entry point's name."""
+    return is_reference(family) or family in installed(GROUP)
 
 
 def build_own(config: ModelConfig, image_shape: ImageShape, classes: int) -> Network:
@@ -44,29 +45,15 @@ def build_own(config: ModelConfig, image_shape: ImageShape, classes: int) -> Net
     except Exception as error:
         raise ModelError(
             f"{config.family} failed on {', '.join(f'{k}={v}' for k, v in arguments.items())} "
-            f"({first_line(error)}); mend the function"
+            f"({described(error)}); mend the function"
         ) from error
     return _as_network(made, config.family, image_shape, classes)
 
 
 def _find(family: str) -> Callable[..., Any]:
-    module_name, _, function_name = family.partition(":")
-    if not module_name or not function_name:
-        raise ModelError(f"'{family}' is not a model; write it as module:function")
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
-        raise ModelError(
-            f"cannot import '{module_name}' of {family} ({first_line(error)}); "
-            "put its folder on PYTHONPATH, or mend it"
-        ) from error
-    function = getattr(module, function_name, None)
-    if callable(function):
-        return function
-    public = [name for name, value in vars(module).items() if callable(value) and name[0] != "_"]
-    raise ModelError(
-        f"'{module_name}' has no function '{function_name}'; {suggest(function_name, public)}"
-    )
+    if is_reference(family):
+        return resolve(family, "function", ModelError)
+    return load(installed(GROUP)[family], ModelError)
 
 
 def _as_network(made: Any, family: str, image_shape: ImageShape, classes: int) -> Network:

@@ -19,9 +19,10 @@ from kdsearch.models import (
 )
 from kdsearch.models.family import Family
 from kdsearch.models.network import ImageShape, Network
-from kdsearch.models.own import build_own, is_own
+from kdsearch.models.own import GROUP, build_own, is_own
 from kdsearch.models.torchvision_models import PREFIX, build_torchvision
 from kdsearch.models.torchvision_models import names as torchvision_names
+from kdsearch.plugins import installed
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.names import suggest
 
@@ -48,16 +49,22 @@ def build_network(config: ModelConfig, image_shape: ImageShape, classes: int) ->
         ModelError: Unknown family, a depth or width that it cannot have, or pictures that it
             does not take.
     """
+    network = _build(config, image_shape, classes)
+    network.family = config.family
+    return network
+
+
+def _build(config: ModelConfig, image_shape: ImageShape, classes: int) -> Network:
     if len(image_shape) != 3 or min(image_shape) < 1 or classes < 2:
         raise ModelError(
             f"no network for pictures {image_shape} and {classes} classes; give (channels, "
             "height, width) of at least 1 each, and at least 2 classes"
         )
-    if is_own(config.family):
-        return build_own(config, image_shape, classes)
-    if config.family.startswith(PREFIX):
-        return build_torchvision(config, image_shape, classes)
     family = FAMILIES.get(config.family)
+    if family is None and is_own(config.family):
+        return build_own(config, image_shape, classes)
+    if family is None and config.family.startswith(PREFIX):
+        return build_torchvision(config, image_shape, classes)
     if family is None:
         raise ModelError(f"unknown model family '{config.family}'; {_hint(config.family)}")
     family.check(config, image_shape)
@@ -67,7 +74,7 @@ def build_network(config: ModelConfig, image_shape: ImageShape, classes: int) ->
 def _hint(wrong: str) -> str:
     if PREFIX + wrong in torchvision_names():
         return f"did you mean '{PREFIX}{wrong}'?"
-    return suggest(wrong, FAMILIES)
+    return suggest(wrong, [*FAMILIES, *installed(GROUP)])
 
 
 def blueprint(config: ModelConfig, image_shape: ImageShape, classes: int) -> Network:
@@ -79,6 +86,7 @@ def blueprint(config: ModelConfig, image_shape: ImageShape, classes: int) -> Net
     Raises:
         ModelError: As :func:`build_network`.
     """
-    device = "cpu" if is_own(config.family) else "meta"
+    own = config.family not in FAMILIES and is_own(config.family)
+    device = "cpu" if own else "meta"
     with torch.random.fork_rng(devices=[]), torch.device(device):
         return build_network(config, image_shape, classes)

@@ -15,8 +15,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from kdsearch.errors import ModelError
-from kdsearch.models.dry_run import blank_pictures, evaluating, first_line
+from kdsearch.errors import ModelError, described
+from kdsearch.models.dry_run import blank_pictures, evaluating
 from kdsearch.models.find_taps import find_taps
 from kdsearch.models.network import ImageShape
 from kdsearch.models.staged import initialise_convolutions
@@ -64,7 +64,7 @@ def rescale(
         with evaluating(model):
             model(blank_pictures(model, image_shape, count=2))
     except Exception as error:
-        reason = f"its layers do not fit together ({first_line(error)})"
+        reason = f"its layers do not fit together ({described(error)})"
         raise _no_width(label, width, reason) from error
     finally:
         for handle in handles:

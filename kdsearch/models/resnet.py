@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
@@ -41,11 +43,16 @@ class BasicBlock(nn.Module):
             if same
             else nn.Sequential(conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
         )
+        self.activation = nn.ReLU()
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps [B, C', H', W'] from maps [B, C, H, W]."""
+        return self.activation(self.preactivation(maps))
+
+    def preactivation(self, maps: Tensor) -> Tensor:
+        """The same before the closing activation."""
         residual = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(maps)))))
-        return F.relu(residual + self.shortcut(maps))
+        return residual + self.shortcut(maps)
 
 
 def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> StagedNetwork:
@@ -57,15 +64,15 @@ def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> StagedN
     blocks = ((config.depth or _DEFAULT_DEPTH) - 2) // 6
     channels = scaled(config, (16, 32, 64))
     inputs = min(channels[0], _WIDEST_STEM)
-    stages = [conv_bn_relu(image_shape[0], inputs, 3)]
+    stages: list[Iterable[nn.Module]] = [conv_bn_relu(image_shape[0], inputs, 3)]
     for index, outputs in enumerate(channels):
         stride = usable_strides(image_shape, (1, 2, 2))[index]
         layers: list[nn.Module] = [BasicBlock(inputs, outputs, stride)]
         layers += [BasicBlock(outputs, outputs, 1) for _ in range(blocks - 1)]
-        stages.append(nn.Sequential(*layers))
+        stages.append(layers)
         inputs = outputs
     stem, first, *rest = stages
-    return StagedNetwork(image_shape, classes, [nn.Sequential(*stem, *first), *rest], inputs)
+    return StagedNetwork(image_shape, classes, [[*stem, *first], *rest], inputs)
 
 
 FAMILY = Family(

@@ -93,7 +93,7 @@ def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> StagedN
         stage += [BasicUnit(branch) for _ in range(blocks - 1)]
         inputs = 2 * branch
     stages[-1] += conv_bn_relu(inputs, head, 1)
-    return StagedNetwork(image_shape, classes, [nn.Sequential(*stage) for stage in stages], head)
+    return StagedNetwork(image_shape, classes, stages, head)
 
 
 FAMILY = Family(

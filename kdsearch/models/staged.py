@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
-from kdsearch.models.network import ImageShape, Network
+from kdsearch.models.network import ImageShape, Network, Trace
 
 SMALLEST_SIDE = 4
 """Shortest side, in pixels, on which a convolutional family can shrink its maps at least once."""
+
+
+class Stage(nn.Sequential):
+    """Layers in a row that answer with their output before and after the closing activation.
+
+    The closing activation is a last layer that is one, or that of a last block which tells its
+    ``preactivation`` and has an ``activation``.
+    """
+
+    def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """The stage map [B, C', H', W'], and the same before its activation."""
+        layers: list[Any] = list(self)
+        last = layers.pop()
+        for layer in layers:
+            maps = layer(maps)
+        if isinstance(last, nn.ReLU | nn.ReLU6):
+            return last(maps), maps
+        if hasattr(last, "preactivation"):
+            before = last.preactivation(maps)
+            return last.activation(before), before
+        maps = last(maps)
+        return maps, maps
 
 
 class StagedNetwork(Network):
@@ -21,27 +44,34 @@ class StagedNetwork(Network):
     Args:
         image_shape: (channels, height, width) of the pictures.
         classes: Number of classes.
-        stages: Modules from map to map, the stem being part of the first.
+        stages: The layers of each stage, from map to map, the stem being part of the first.
         embedding: Channels of the last stage.
     """
 
+    pools_last_map = True
+
     def __init__(
-        self, image_shape: ImageShape, classes: int, stages: Sequence[nn.Module], embedding: int
+        self,
+        image_shape: ImageShape,
+        classes: int,
+        stages: Sequence[Iterable[nn.Module]],
+        embedding: int,
     ) -> None:
         super().__init__(image_shape, classes)
-        self.stages = nn.ModuleList(stages)
+        self.stages = nn.ModuleList(Stage(*layers) for layers in stages)
         self.classifier = nn.Linear(embedding, classes)
         initialise_convolutions(self)
 
-    def trace(self, images: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        """Logits [B, K], embedding [B, D] and stage maps [B, C, H, W] of pictures [B, C, H, W]."""
-        features = []
+    def trace(self, images: Tensor) -> Trace:
+        """Everything that a forward pass of pictures [B, C, H, W] shows."""
+        features, preactivation = [], []
         maps = images
         for stage in self.stages:
-            maps = stage(maps)
+            maps, before = stage(maps)
             features.append(maps)
+            preactivation.append(before)
         embedding = maps.mean(dim=(2, 3))
-        return self.classifier(embedding), embedding, tuple(features)
+        return Trace(self.classifier(embedding), embedding, tuple(features), tuple(preactivation))
 
 
 def initialise_convolutions(module: nn.Module) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from kdsearch.models.find_taps import find_taps
-from kdsearch.models.network import ImageShape, Network
+from kdsearch.models.network import ImageShape, Network, Trace
 from kdsearch.models.taps import main_logits, read
 
 
@@ -32,9 +32,15 @@ class TappedNetwork(Network):
         self.taps = find_taps(model, label, image_shape, classes)
         self.model = model
 
-    def trace(self, images: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        """Logits [B, K], embedding [B, D] and stage maps [B, C, H, W] of pictures [B, C, H, W]."""
-        return read(self.model, self.taps, images)
+    def trace(self, images: Tensor) -> Trace:
+        """Everything that a forward pass of pictures [B, C, H, W] shows."""
+        return Trace(*read(self.model, self.taps, images))
+
+    @property
+    def head(self) -> nn.Linear | None:
+        """The classifier that was found, where it is a linear layer."""
+        layer = self.model.get_submodule(self.taps.classifier.module)
+        return layer if isinstance(layer, nn.Linear) else None
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [B, K] of pictures [B, C, H, W], without hooks, as export and serving want it."""

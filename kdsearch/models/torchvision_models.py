@@ -10,8 +10,7 @@ import torch
 import torchvision.models
 from torch import nn
 
-from kdsearch.errors import ModelError
-from kdsearch.models.dry_run import first_line
+from kdsearch.errors import ModelError, described
 from kdsearch.models.network import ImageShape
 from kdsearch.models.rescale import initialise, rescale, set_picture_channels
 from kdsearch.models.tapped import TappedNetwork
@@ -74,7 +73,7 @@ def _construct(family: str, image_shape: ImageShape, classes: int) -> nn.Module:
         _, height, width = image_shape
         raise ModelError(
             f"{family} cannot be built for pictures of {height}×{width} pixels "
-            f"({first_line(error)}); choose another model or picture size"
+            f"({described(error)}); choose another model or picture size"
         ) from error
     set_picture_channels(model, image_shape[0])
     return model.to(device)

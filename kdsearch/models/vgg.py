@@ -36,7 +36,7 @@ def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> StagedN
         for _ in range(counts[block]):
             layers += conv_bn_relu(inputs, outputs, 3)
             inputs = outputs
-    return StagedNetwork(image_shape, classes, [nn.Sequential(*stage) for stage in stages], inputs)
+    return StagedNetwork(image_shape, classes, stages, inputs)
 
 
 FAMILY = Family(

@@ -53,9 +53,9 @@ def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> StagedN
         stride = usable_strides(image_shape, (1, 2, 2))[index]
         layers.append(PreActivationBlock(inputs, outputs, stride))
         layers += [PreActivationBlock(outputs, outputs, 1) for _ in range(blocks - 1)]
-        stages.append(nn.Sequential(*layers))
+        stages.append(layers)
         inputs = outputs
-    stages[-1].extend([nn.BatchNorm2d(inputs), nn.ReLU()])
+    stages[-1] += [nn.BatchNorm2d(inputs), nn.ReLU()]
     return StagedNetwork(image_shape, classes, stages, inputs)
 
 

@@ -11,7 +11,7 @@ import torch
 from kdsearch.data import Dataset, load_dataset
 from kdsearch.errors import CheckpointError, DataError, MethodError, ModelError
 from kdsearch.methods import Hyperparameter, Objective, label_hyperparameters, method_config
-from kdsearch.methods.registry import check_value
+from kdsearch.methods.labels import check_value
 from kdsearch.models import Network, SignalShapes, Size, blueprint, measure_config
 from kdsearch.search.space import Space
 from kdsearch.spec.concrete import ModelConfig

@@ -19,13 +19,15 @@ class ModelConfig(Section):
     """Multiplier of the family's channel counts."""
     depth: Whole | None = Field(default=None, ge=1)
     """Number of layers or blocks as the family counts them; the family's default when absent."""
+    adopts: ModelConfig | None = None
+    """The teacher whose classifier the network takes over, behind a projector (simkd)."""
 
 
 class TermConfig(Section):
     """One term of a distillation objective."""
 
     name: str
-    """A method that ``kdsearch methods`` lists."""
+    """A method that ``kdsearch methods`` lists, or ``module:Class``."""
     hyperparameters: dict[str, Number] = {}
     """The method's own values, its ``weight`` among them; absent ones take published defaults."""
 

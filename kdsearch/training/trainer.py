@@ -112,10 +112,15 @@ class Trainer:
             task.training.label_smoothing,
         )
         self.distiller = Distiller(student, objective).to(self.device)
+        if teacher is not None and objective.terms:
+            objective.prepare(student, teacher.network, len(data.train))
         self.teacher = teacher if objective.signals else None
         self._module: nn.Module = self.distiller
         if self.ranks.world_size > 1:
-            self._module = DistributedDataParallel(self.distiller)
+            # a term that initialises the student, or whose helpers freeze, leaves some unused
+            self._module = DistributedDataParallel(
+                self.distiller, find_unused_parameters=bool(objective.terms)
+            )
         self._optimizer = make_optimizer(self.distiller.parameters(), task.training)
         self._schedule = make_schedule(self._optimizer, task.training, self.steps_per_epoch)
         self.epoch = 0

@@ -38,7 +38,12 @@ from .command import SPEC, Command, place
         ("{family: convnet, ", "{family: resnet, depth: 21, ", "depth", "are 20 and 26"),
         ("width: {", "depth: {low: 1, high: 9e9}, width: {", "depth", "convnet has no depth 7"),
         ("convnet, width: {", "torchvision/resnet81, width: {", "family: tor", "did you mean 'to"),
-        ("convnet, width: {", "'absent:make', width: {", "family: 'absent", "import 'absent'"),
+        (
+            "convnet, width: {",
+            "'absent:make', width: {",
+            "family: 'absent",
+            "the module 'absent'",
+        ),
         ("convnet, width: {", "'math:make', width: {", "family: 'math", "no function 'make'"),
         ("convnet, width: {", "'math:sqrt', width: {", "width: {", "math:sqrt failed on"),
         ("source: digits", "source: digit", "source", "unknown source 'digit'; did you mean 'dig"),

@@ -98,7 +98,6 @@ def test_dead_maps_are_finite(gradient):
     [
         (shapes_of((4, 1, 1), (8, 1, 1)), shapes_of((4, 8, 8), (8, 4, 4))),
         (shapes_of((4, 8, 8)), shapes_of((4, 8, 8), (8, 1, 1))),
-        (shapes_of(), shapes_of((4, 8, 8))),
     ],
 )
 def test_maps_of_one_position_are_refused(student, teacher):

@@ -8,7 +8,7 @@ import torch
 
 from kdsearch.errors import MethodError
 from kdsearch.methods import METHODS, Targets
-from kdsearch.methods.base import WEIGHT_RANGE
+from kdsearch.methods.hyperparameter import WEIGHT_RANGE
 from kdsearch.models.signals import Signal, Signals
 from kdsearch.spec.ranges import Range
 

@@ -76,7 +76,7 @@ def test_a_stage_nobody_has_is_refused(stage, student_shapes, teacher_shapes):
 
 
 def test_a_network_without_maps_is_refused(student_shapes):
-    with pytest.raises(MethodError, match="one of the networks has none"):
+    with pytest.raises(MethodError, match="stage maps, and the teacher has none"):
         FitNet(student_shapes, shapes_of())
 
 

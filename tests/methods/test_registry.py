@@ -10,9 +10,9 @@ from kdsearch.methods import (
     parse_label,
 )
 from kdsearch.methods.at import AttentionTransfer
-from kdsearch.methods.base import Hyperparameter
+from kdsearch.methods.hyperparameter import SCHEDULE, Hyperparameter
 from kdsearch.methods.kd import KD
-from kdsearch.methods.registry import check_value
+from kdsearch.methods.labels import check_value
 from kdsearch.methods.rkd import RKD
 
 PUBLISHED = {
@@ -92,14 +92,15 @@ def test_wrong_labels_are_refused_with_what_to_do(label, message):
 
 def test_a_single_term_keeps_its_own_names():
     found = label_hyperparameters("kd")
-    assert list(found) == ["weight", "temperature", "ce_weight"]
+    assert list(found) == ["weight", "temperature", *SCHEDULE, "ce_weight"]
     assert found["temperature"] is KD.hyperparameters["temperature"]
     assert found["ce_weight"].search is None
 
 
 def test_a_sum_has_the_terms_names_in_front():
     found = label_hyperparameters("kd+at")
-    assert list(found) == ["kd.weight", "kd.temperature", "at.weight", "ce_weight"]
+    names = ["kd.weight", "kd.temperature", "kd.start", "kd.ramp", "kd.decay", "at.weight"]
+    assert list(found) == [*names, "at.start", "at.ramp", "at.decay", "ce_weight"]
 
 
 @pytest.mark.parametrize(

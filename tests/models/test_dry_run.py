@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from kdsearch.models.dry_run import blank_pictures, evaluating, first_line
+from kdsearch.models.dry_run import blank_pictures, evaluating
 
 
 def test_every_part_gets_its_own_mode_back_even_after_an_error() -> None:
@@ -30,8 +30,3 @@ def test_every_part_gets_its_own_mode_back_even_after_an_error() -> None:
 def test_blank_pictures_suit_the_module(dtype: torch.dtype) -> None:
     pictures = blank_pictures(nn.Conv2d(3, 4, 1, dtype=dtype, device="meta"), (3, 5, 7), 2)
     assert (pictures.shape, pictures.dtype, pictures.device.type) == ((2, 3, 5, 7), dtype, "meta")
-
-
-def test_only_the_first_line_of_an_error_is_told() -> None:
-    assert first_line(ValueError("one\ntwo")) == "ValueError: one"
-    assert first_line(KeyError()) == "KeyError"

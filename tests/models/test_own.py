@@ -114,7 +114,10 @@ def test_mistakes_are_one_sentence(module: str, function: str, message: str) -> 
 @pytest.mark.parametrize(
     ("family", "message"),
     [
-        ("no_such_module_here:make", "cannot import 'no_such_module_here'.*PYTHONPATH"),
+        (
+            "no_such_module_here:make",
+            "the module 'no_such_module_here', which is neither",
+        ),
         (":make", "write it as module:function"),
         ("module:", "write it as module:function"),
     ],

@@ -56,7 +56,7 @@ class TestOnPictures:
         self, family: str, shape: tuple[int, int, int]
     ) -> None:
         network = build_network(self.config(family), shape, 10).eval()
-        logits, embedding, features = network.trace(torch.randn(2, *shape))
+        logits, embedding, features, _ = network.trace(torch.randn(2, *shape))
         assert torch.allclose(embedding, features[-1].mean(dim=(2, 3)))
         weight, bias = network.classifier.weight, network.classifier.bias
         assert torch.allclose(logits, embedding @ weight.T + bias, atol=1e-6)

@@ -54,7 +54,7 @@ def test_signals_are_the_inner_answers_though_one_relu_serves_all() -> None:
     model = Reference()
     network = TappedNetwork(model, "test", SHAPE, 5).eval()
     with torch.no_grad():
-        logits, embedding, features = network.trace(torch.randn(3, *SHAPE))
+        logits, embedding, features, _ = network.trace(torch.randn(3, *SHAPE))
     assert torch.equal(logits, model.seen["l"])
     assert torch.equal(embedding, model.seen["e"])
     assert len(features) == 3
@@ -109,7 +109,7 @@ def test_copies_pickles_and_weights_go_round() -> None:
     other.load_state_dict(network.state_dict())
     loaded = torch.load(buffer, weights_only=False)
     for twin in (copy.deepcopy(network), loaded, other):
-        logits, embedding, features = twin.trace(images)
+        logits, embedding, features, _ = twin.trace(images)
         assert torch.equal(logits, expected[0])
         assert torch.equal(embedding, expected[1])
         assert all(torch.equal(a, b) for a, b in zip(features, expected[2], strict=True))
@@ -220,7 +220,7 @@ def test_channels_last_maps_are_turned() -> None:
 
     model = ChannelsLast()
     images = torch.randn(2, *SHAPE)
-    _, _, features = TappedNetwork(model, "test", SHAPE, 5).trace(images)
+    _, _, features, _ = TappedNetwork(model, "test", SHAPE, 5).trace(images)
     assert len(features) == 1
     expected = model.mix(model.embed(images).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
     assert torch.equal(features[0], expected)
@@ -254,7 +254,7 @@ class Tokens(nn.Module):
 def test_a_transformer_has_an_embedding_but_no_stages() -> None:
     model = Tokens()
     images = torch.randn(2, *SHAPE)
-    _, embedding, features = TappedNetwork(model, "test", SHAPE, 5).trace(images)
+    _, embedding, features, _ = TappedNetwork(model, "test", SHAPE, 5).trace(images)
     assert features == ()
     tokens = model.mix(model.patches(images).flatten(2).transpose(1, 2))
     assert torch.allclose(embedding, tokens.mean(dim=1), atol=1e-6)
@@ -269,7 +269,7 @@ def test_a_convolution_may_classify() -> None:
         nn.Flatten(),
     ).eval()
     images = torch.randn(2, *SHAPE)
-    _, embedding, features = TappedNetwork(model, "test", SHAPE, 5).trace(images)
+    _, embedding, features, _ = TappedNetwork(model, "test", SHAPE, 5).trace(images)
     assert [tuple(stage.shape) for stage in features] == [(2, 8, 8, 8)]
     assert torch.allclose(embedding, model[0](images).mean(dim=(2, 3)))
 
@@ -288,7 +288,7 @@ class Cosine(nn.Module):
 def test_a_classifier_of_the_users_own_is_found_by_its_output() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 16), nn.Flatten(), Cosine())
     images = torch.randn(2, *SHAPE)
-    _, embedding, _ = TappedNetwork(model, "test", SHAPE, 5).trace(images)
+    _, embedding, *_ = TappedNetwork(model, "test", SHAPE, 5).trace(images)
     assert torch.allclose(embedding, model[0](images).flatten(1))
 
 

@@ -1,0 +1,67 @@
+"""Values of a method: published default, search range, and when its term counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from kdsearch.spec.ranges import Choices, Range
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """One value of a method, with its published default beside its search range.
+
+    Attributes:
+        default: The value of the paper or of its reference implementation.
+        search: Range or choices that a search draws from; ``None`` keeps the default.
+        about: What the value does, in a few words.
+        whole: Whether only whole numbers make sense.
+        minimum: Smallest value that makes sense.
+        maximum: Largest value that makes sense, if there is one.
+    """
+
+    default: float
+    search: Range | Choices | None
+    about: str
+    whole: bool = False
+    minimum: float = 0.0
+    maximum: float | None = None
+
+
+WEIGHT_RANGE = Range(low=0.1, high=20.0, log=True)
+"""Range of the weight of every logit term: the same for all, since gains of some published
+methods are partly gains of weight."""
+
+TEMPERATURE = Hyperparameter(
+    4.0, Range(low=1.0, high=16.0, log=True), "softmax temperature", minimum=0.05
+)
+
+
+def share(about: str, default: float = 0.0) -> Hyperparameter:
+    """A share in [0, 1], not searched unless the spec says so."""
+    return Hyperparameter(default, None, about, maximum=1.0)
+
+
+START = "share of the training before which the term is left out"
+RAMP = "share of the training over which the term then rises linearly"
+DECAY = "share of the term's weight that is lost linearly by the end"
+
+SCHEDULE: Mapping[str, Hyperparameter] = MappingProxyType(
+    {"start": share(START), "ramp": share(RAMP), "decay": share(DECAY)}
+)
+"""When a term counts: every method has these, by default without effect."""
+
+
+def schedule_factor(values: Mapping[str, float], progress: float) -> float:
+    """What a term is multiplied by at ``progress``, the share of the training that is done.
+
+    0 before ``start``; then min((progress − start) / ramp, 1), times 1 − decay · progress.
+    """
+    since = progress - values["start"]
+    if since < 0:
+        return 0.0
+    ramp = values["ramp"]
+    risen = min(since / ramp, 1.0) if ramp > 0 else 1.0
+    return risen * (1.0 - values["decay"] * progress)

@@ -1,0 +1,153 @@
+"""Sums of methods in the spec: a label, its terms, and the values that they can be given."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from kdsearch.errors import MethodError
+from kdsearch.methods.base import Method
+from kdsearch.methods.hyperparameter import SCHEDULE, Hyperparameter
+from kdsearch.methods.registry import UNDISTILLED, find_method, method_names
+from kdsearch.spec.concrete import MethodConfig, TermConfig
+from kdsearch.spec.names import suggest
+
+CE_WEIGHT = "ce_weight"
+"""Name of the cross-entropy's weight beside the terms' own hyperparameters."""
+
+
+def parse_label(label: str) -> tuple[type[Method], ...]:
+    """The terms of a label such as ``"kd+at"``, in its order; ``()`` for ``"none"``.
+
+    Raises:
+        MethodError: An unknown name (with the nearest valid one), an empty name, a term twice,
+            more than one logit term, or ``none`` inside a sum.
+    """
+    if label == UNDISTILLED:
+        return ()
+    names = label.split("+")
+    for name in names:
+        _check_name(label, name)
+    terms = tuple(find_method(name) for name in names)
+    own = [term.name for term in terms]
+    for name in own:
+        if own.count(name) > 1:
+            raise MethodError(f"the method '{label}' holds '{name}' twice; remove one")
+    logit = [term.name for term in terms if term.kind == "logit"]
+    if len(logit) > 1:
+        raise MethodError(
+            f"the method '{label}' holds more than one logit term ({', '.join(logit)}); keep one "
+            "and add feature or relation terms to it"
+        )
+    return terms
+
+
+def label_hyperparameters(label: str) -> dict[str, Hyperparameter]:
+    """Every value that a label can be given, by name.
+
+    A single term's values have its own names (``"temperature"``), a sum's are preceded by the
+    term (``"kd.temperature"``). ``"ce_weight"`` comes last; its default is the published one of
+    the first term whose paper lowers it. The undistilled baseline has no values.
+
+    Raises:
+        MethodError: As :func:`parse_label`.
+    """
+    terms = parse_label(label)
+    if not terms:
+        return {}
+    found = {
+        _full_name(terms, term, name): declared
+        for term in terms
+        for name, declared in term.hyperparameters.items()
+    }
+    published = next((term.ce_weight for term in terms if term.ce_weight != 1.0), 1.0)
+    found[CE_WEIGHT] = Hyperparameter(published, None, "weight of the cross-entropy")
+    return found
+
+
+def method_config(label: str, values: Mapping[str, float]) -> MethodConfig:
+    """The objective of a label with ``values`` in place and published defaults elsewhere.
+
+    Args:
+        label: As in the spec.
+        values: By the names of :func:`label_hyperparameters`.
+
+    Raises:
+        MethodError: As :func:`parse_label`; a name the label does not have; a value that is not
+            possible.
+    """
+    terms = parse_label(label)
+    declared = label_hyperparameters(label)
+    for name, value in values.items():
+        if not declared:
+            raise MethodError(f"'{label}' has no hyperparameters; remove '{name}'")
+        if name not in declared:
+            raise MethodError(
+                f"'{label}' has no hyperparameter '{name}'; {suggest(name, declared)}"
+            )
+        check_value(label, name, declared[name], value)
+    full = {name: float(values.get(name, given.default)) for name, given in declared.items()}
+    return MethodConfig(
+        label=label,
+        ce_weight=full.get(CE_WEIGHT, 1.0),
+        terms=tuple(
+            TermConfig(name=name, hyperparameters=_own_values(terms, term, full))
+            for name, term in zip(label.split("+"), terms, strict=False)
+        ),
+    )
+
+
+def _own_values(
+    terms: tuple[type[Method], ...], term: type[Method], full: Mapping[str, float]
+) -> dict[str, float]:
+    """A term's values by its own names, without the schedule that changes nothing."""
+    values = {name: full[_full_name(terms, term, name)] for name in term.hyperparameters}
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in SCHEDULE or value or term.hyperparameters[name].default
+    }
+
+
+def check_value(label: str, name: str, declared: Hyperparameter, value: object) -> None:
+    """Refuse a value that no loss can work with.
+
+    Args:
+        label: The method, for the message.
+        name: The hyperparameter, preceded by its term or not.
+        declared: What the method says of it.
+        value: The value given.
+
+    Raises:
+        MethodError: Not a finite number of at least 0; above the largest value that makes sense; a
+            temperature of 0; not a whole number of at least 1 where only those make sense.
+    """
+    where = f"{label}: '{name}'"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise MethodError(f"{where} must be a finite number, not {value!r}")
+    if declared.whole and (value != int(value) or value < 1):
+        raise MethodError(f"{where} must be a whole number of at least 1, not {value:g}")
+    if name.rpartition(".")[2] == "temperature" and value <= 0:
+        raise MethodError(f"{where} must be above 0, not {value:g}")
+    if value < 0:
+        raise MethodError(f"{where} must be at least 0, not {value:g}")
+    if declared.maximum is not None and value > declared.maximum:
+        raise MethodError(f"{where} must be at most {declared.maximum:g}, not {value:g}")
+
+
+def _check_name(label: str, name: str) -> None:
+    if not name:
+        raise MethodError(
+            f"'{label}' names no method on one side of '+'; write it as kd or kd+at"
+            if label
+            else f"the method's name is empty; {suggest(name, method_names())}"
+        )
+    if name == UNDISTILLED:
+        raise MethodError(
+            f"'{UNDISTILLED}' is the undistilled baseline and cannot be part of the sum '{label}'; "
+            "list it by itself"
+        )
+
+
+def _full_name(terms: tuple[type[Method], ...], term: type[Method], name: str) -> str:
+    return name if len(terms) == 1 else f"{term.name}.{name}"

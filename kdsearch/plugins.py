@@ -1,0 +1,94 @@
+"""The user's own parts: ``module:name`` references and installed entry points."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from kdsearch.errors import KdsearchError, described
+from kdsearch.spec.names import suggest
+
+
+def is_reference(name: str) -> bool:
+    """Whether a name in the spec is a reference ``module:name``."""
+    return ":" in name
+
+
+def resolve(reference: str, what: str, error: type[KdsearchError]) -> Any:
+    """The object that ``module:name`` names.
+
+    The module is looked for in the current directory first, then among the installed ones, as
+    ``python -m`` does.
+
+    Args:
+        reference: As in the spec.
+        what: What it should be, in the words of the message: "function", "class".
+        error: The kind of error to raise.
+
+    Raises:
+        KdsearchError: Of the given kind: half a reference, a module that is missing or breaks, or
+            a name that the module lacks.
+    """
+    module_name, _, name = reference.partition(":")
+    if not module_name or not name:
+        raise error(f"'{reference}' is incomplete; write it as module:{what}")
+    with current_directory_first():
+        module = _import(module_name, reference, error)
+    found = getattr(module, name, None)
+    if callable(found):
+        return found
+    defined = [key for key, value in vars(module).items() if callable(value) and key[0] != "_"]
+    near = suggest(name, defined) if defined else "define it there"
+    place = getattr(module, "__file__", None) or module_name
+    raise error(f"{place} has no {what} '{name}'; {near}")
+
+
+def installed(group: str) -> dict[str, EntryPoint]:
+    """The entry points of a group, by name."""
+    return {point.name: point for point in entry_points(group=group)}
+
+
+def load(point: EntryPoint, error: type[KdsearchError]) -> Any:
+    """The object behind an entry point.
+
+    Raises:
+        KdsearchError: Of the given kind, if it cannot be imported.
+    """
+    try:
+        return point.load()
+    except Exception as fault:
+        raise error(
+            f"the installed plug-in '{point.name}' ({point.value}) cannot be loaded "
+            f"({described(fault)}); mend or uninstall it"
+        ) from fault
+
+
+@contextmanager
+def current_directory_first() -> Iterator[None]:
+    """Let imports look into the current directory first."""
+    directory = str(Path.cwd())
+    sys.path.insert(0, directory)
+    try:
+        yield
+    finally:
+        sys.path.remove(directory)
+
+
+def _import(name: str, reference: str, error: type[KdsearchError]) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as fault:
+        # a module that is absent itself is told apart from one that imports an absent module
+        if fault.name is not None and (name == fault.name or name.startswith(f"{fault.name}.")):
+            raise error(
+                f"{reference} names the module '{name}', which is neither in {Path.cwd()} nor "
+                "installed; mend the name, or change to its directory"
+            ) from None
+        raise error(f"importing {name} failed with {described(fault)}; mend it") from fault
+    except Exception as fault:
+        raise error(f"importing {name} failed with {described(fault)}; mend it") from fault
