@@ -79,5 +79,4 @@ class FitNet(Method):
         )
         # A 1×1 convolution and an average commute; to pool first is cheaper.
         f_s, f_t = pool_to_common(f_s, f_t)
-        projected = self.projector(f_s.to(self.projector.weight.dtype)).to(f_t.dtype)
-        return {"fitnet": hint_loss(projected, f_t)}
+        return {"fitnet": hint_loss(inputs.through(self.projector, f_s), f_t)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kdsearch.models.signals import Signals
 
@@ -33,3 +33,9 @@ def _pair(student: Tensor | None, teacher: Tensor | None, signal: str) -> tuple[
     assert teacher is not None, f"the teacher's {signal} was not observed"
     student = full_precision(student)
     return student, teacher.detach().to(student.dtype)
+
+
+def through(layer: nn.Module, values: Tensor) -> Tensor:
+    """``values`` through a learnable helper, computed in the helper's precision, returned in theirs."""
+    weight = next(layer.parameters())
+    return layer(values.to(weight.dtype)).to(values.dtype)
