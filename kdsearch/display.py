@@ -14,6 +14,8 @@ from kdsearch.search.events import Observer
 from kdsearch.search.front import pareto_front
 from kdsearch.search.record import TrialRecord
 from kdsearch.search.study import Study
+from kdsearch.spec.teaching import TEACHER
+from kdsearch.training.courses import total_epochs
 from kdsearch.training.teacher_store import StoredTeacher
 
 FRONT_ROWS = 12
@@ -74,7 +76,7 @@ class Display(Observer):
         self._size = "parameters"
         self._records: list[TrialRecord] = []
         self._progress: Progress | None = None
-        self._teacher: tuple[int, float] | None = None
+        self._teacher: tuple[str, int, float] | None = None
         self._teacher_epochs = 0
         self._start = time.monotonic()
 
@@ -82,20 +84,21 @@ class Display(Observer):
         self._size = study.size
         self._say(f"study {study.spec.study.name} in {study.directory.path}")
 
-    def teacher_started(self, epochs: int) -> None:
-        self._teacher = (epochs, time.monotonic())
-        self._say(f"teacher: training for {epochs} epochs")
+    def teacher_started(self, name: str, epochs: int) -> None:
+        self._teacher = (name, epochs, time.monotonic())
+        self._teacher_epochs = 0
+        self._say(f"{_called(name)}: training for {epochs} epochs")
         self._show()
 
     def teacher_epoch(self, report: dict[str, float]) -> None:
         if self._teacher is None:
             return
-        epochs, start = self._teacher
+        name, epochs, start = self._teacher
         self._teacher_epochs += 1  # a training that goes on does not start at epoch 1
         spent = time.monotonic() - start
         left = spent / self._teacher_epochs * (epochs - report["epoch"])
         line = (
-            f"teacher: epoch {report['epoch']:.0f} of {epochs}, validation accuracy "
+            f"{_called(name)}: epoch {report['epoch']:.0f} of {epochs}, validation accuracy "
             f"{report['accuracy']:.2%}, about {duration(left)} left"
         )
         if self._live:
@@ -108,7 +111,7 @@ class Display(Observer):
         history = teacher.facts.get("history")
         scored = f", validation accuracy {history[-1]['accuracy']:.2%}" if history else ""
         how = "trained" if trained else f"found at {teacher.weights}, not trained again"
-        self._say(f"teacher: {how}{scored}")
+        self._say(f"{_called(teacher.name)}: {how}{scored}")
 
     def phase_started(self, phase: str, total: int, finished: Sequence[TrialRecord]) -> None:
         self._hide()
@@ -177,7 +180,7 @@ class Display(Observer):
     def _panel(self, progress: Progress) -> RenderableType:
         parts: list[RenderableType] = [Text(progress.line(), style="bold")]
         for number, record in sorted(progress.running.items()):
-            epochs = record.task.training.epochs
+            epochs = total_epochs(record.task)
             parts.append(
                 Text(
                     f"  running {number}: {record.task.method.label}, {record.size(self._size):,} "
@@ -202,6 +205,10 @@ class Display(Observer):
                 f"{record.size(self._size):,}", f"{record.accuracy:.2%}", record.task.method.label
             )
         return table
+
+
+def _called(name: str) -> str:
+    return TEACHER if name == TEACHER else f"teacher {name}"
 
 
 def duration(seconds: float) -> str:

@@ -36,6 +36,6 @@ def _pair(student: Tensor | None, teacher: Tensor | None, signal: str) -> tuple[
 
 
 def through(layer: nn.Module, values: Tensor) -> Tensor:
-    """``values`` through a learnable helper, computed in the helper's precision, returned in theirs."""
+    """``values`` through a learnable helper, in the helper's precision; their own afterwards."""
     weight = next(layer.parameters())
     return layer(values.to(weight.dtype)).to(values.dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import optuna
@@ -15,10 +16,12 @@ from kdsearch.search.judging import baseline_rates
 from kdsearch.search.plan import Plan
 from kdsearch.search.proposals import within_limits
 from kdsearch.search.record import TrialRecord, new_record
+from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL
+from kdsearch.training.courses import total_epochs
 from kdsearch.training.task import Task
-from kdsearch.training.teacher import Teacher
+from kdsearch.training.teacher import AveragedTeachers, Teacher, Teaching
 from kdsearch.training.teacher_store import teacher_task
-from kdsearch.training.trainer import Trainer
+from kdsearch.training.trainer import Trainer, initial_student
 
 STEPS = 5
 """Timed steps of each sample, after one that warms up."""
@@ -29,7 +32,7 @@ class Cost:
     """Estimated seconds of each phase on this machine, start-up left out.
 
     Attributes:
-        teacher: Training the teacher; 0 where a checkpoint is given.
+        teacher: Training the teachers; 0 where checkpoints are given.
         search: All trials, several at a time.
         finalists: Trainings of finalists and baselines, at most.
     """
@@ -80,21 +83,26 @@ def estimate_cost(plan: Plan, samples: list[TrialRecord]) -> Cost:
     threads = torch.get_num_threads()
     torch.set_num_threads(spec.resources.cpus_per_trial)
     try:
-        network = build_network(spec.teacher.model, data.image_shape, len(data.classes))
-        teacher = Teacher(network, device)
-        each = [_seconds(record.task, plan, teacher, device) for record in samples]
-        own = teacher_task(spec)
-        first = 0.0 if plan.given_teacher else _seconds(own, plan, None, device)
+        teachers = {
+            name: Teacher(build_network(section.model, data.image_shape, len(data.classes)), device)
+            for name, section in spec.given_teachers.items()
+        }
+        each = [_seconds(record.task, plan, teachers, device) for record in samples]
+        first = sum(
+            _seconds(teacher_task(spec, name), plan, {}, device) / section.workers
+            for name, section in spec.given_teachers.items()
+            if name not in plan.given_teachers
+        )
     finally:
         torch.set_num_threads(threads)
     mean = sum(each) / len(each) / spec.resources.concurrent
     last = spec.finalists.max * (2 * spec.finalists.seeds + len(baseline_rates(spec)) + 1)
-    return Cost(first / spec.teacher.workers, mean * spec.search.trials, mean * last)
+    return Cost(first, mean * spec.search.trials, mean * last)
 
 
-def _seconds(task: Task, plan: Plan, teacher: Teacher | None, device: str) -> float:
+def _seconds(task: Task, plan: Plan, teachers: Mapping[str, Teacher], device: str) -> float:
     """Seconds of a whole training, from a few steps and one evaluation of it."""
-    trainer = Trainer(task, plan.data, teacher, device)
+    trainer = Trainer(task, plan.data, _teaching(task, plan, teachers, device), device)
     steps = min(STEPS, trainer.steps_per_epoch)
     order = torch.arange(len(plan.data.train), device=device)
     trainer.train_step(order, 0)
@@ -105,4 +113,18 @@ def _seconds(task: Task, plan: Plan, teacher: Teacher | None, device: str) -> fl
     start = time.perf_counter()
     trainer.evaluate_validation()
     evaluation = time.perf_counter() - start
-    return task.training.epochs * (a_step * trainer.steps_per_epoch + evaluation)
+    epochs = 2 * total_epochs(task) if task.teacher == MUTUAL else total_epochs(task)
+    return epochs * (a_step * trainer.steps_per_epoch + evaluation)
+
+
+def _teaching(
+    task: Task, plan: Plan, teachers: Mapping[str, Teacher], device: str
+) -> Teaching | None:
+    """Whom a step of the task's training asks; the student's like where it teaches itself."""
+    if task.teacher is None:
+        return None
+    if task.teacher == AVERAGE:
+        return AveragedTeachers(list(teachers.values()))
+    if task.teacher in (BORN_AGAIN, MUTUAL):
+        return Teacher(initial_student(task, plan.data), device)
+    return teachers[task.teacher]

@@ -22,14 +22,14 @@ class Observer:
     def study_started(self, study: Study) -> None:
         """The checks have passed and the study's directory is there."""
 
-    def teacher_started(self, epochs: int) -> None:
-        """The teacher's training starts."""
+    def teacher_started(self, name: str, epochs: int) -> None:
+        """A teacher's training starts."""
 
     def teacher_epoch(self, report: dict[str, float]) -> None:
-        """The teacher finished an epoch."""
+        """The teacher that is in training finished an epoch."""
 
     def teacher_ready(self, teacher: StoredTeacher, trained: bool) -> None:
-        """The teacher is there, trained just now or found from before."""
+        """A teacher is there, trained just now or found from before."""
 
     def phase_started(self, phase: str, total: int, finished: Sequence[TrialRecord]) -> None:
         """``search`` or ``finalists`` starts with so many trainings, some ended before a resume."""
@@ -64,9 +64,9 @@ class Observers(Observer):
         for member in self.members:
             member.study_started(study)
 
-    def teacher_started(self, epochs: int) -> None:
+    def teacher_started(self, name: str, epochs: int) -> None:
         for member in self.members:
-            member.teacher_started(epochs)
+            member.teacher_started(name, epochs)
 
     def teacher_epoch(self, report: dict[str, float]) -> None:
         for member in self.members:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
 
 from kdsearch.methods import UNDISTILLED
-from kdsearch.models import Size
+from kdsearch.models import measure_config
 from kdsearch.search.finalists import Finalist
 from kdsearch.search.jobs import Jobs, NoMoreJobs
 from kdsearch.search.record import Phase, TrialRecord, new_record
@@ -30,6 +31,23 @@ def baseline_rates(spec: StudySpec) -> list[float]:
         return [float(searched)]
     space = np.geomspace if searched.log else np.linspace
     return [float(rate) for rate in space(searched.low, searched.high, RATES)]
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training that judges.
+
+    Attributes:
+        number: Its number among those of the finalists.
+        phase: ``baselines`` for a sweep, else ``finalists``.
+        task: What is trained.
+        key: The task's key.
+    """
+
+    number: int
+    phase: Phase
+    task: Task
+    key: str
 
 
 class Judging:
@@ -62,15 +80,17 @@ class Judging:
         taken = set(self._known.values())
         self._free = (number for number in count() if number not in taken)
         self._members = list(members)
-        self.sweep: list[TrialRecord] = []
-        self.runs: list[TrialRecord] = []
+        self.sweep: list[Training] = []
+        self.runs: list[Training] = []
         self._numbers: dict[str, int] = {}
+        first: set[str] = set()
         for member in self._distilled():
             for task in self._sweep_tasks(member):
-                self._add(self.sweep, "baselines", task, member)
+                self._add(self.sweep, "baselines", task, first)
         for member in members:
-            for task in self._seeded(_candidate(member)):
-                self._add(self.runs, "finalists", task, member)
+            for task in self._seeded(Candidate.of(member.task)):
+                self._add(self.runs, "finalists", task, first)
+        self._first = frozenset(first)
 
     @property
     def total(self) -> int:
@@ -78,28 +98,29 @@ class Judging:
         groups = {self._sweep_key(member) for member in self._distilled()}
         return len(self.sweep) + len(self.runs) + len(groups) * self._spec.finalists.seeds
 
-    def baselines(self, ended: Mapping[str, TrialRecord]) -> list[TrialRecord]:
+    def baselines(self, ended: Mapping[str, TrialRecord]) -> list[Training]:
         """The baselines' trainings, one a seed, once their sweeps have ended.
 
         Args:
             ended: Every training that has ended, by the key of its task.
         """
-        records: list[TrialRecord] = []
+        found: list[Training] = []
+        noted = set(self._first)
         for member in self._distilled():
             for task in self._baseline_tasks(member, ended):
-                self._add(records, "finalists", task, member)
-        return records
+                self._add(found, "finalists", task, noted)
+        return found
 
     def done(self, ended: Mapping[str, TrialRecord]) -> list[TrialRecord]:
         """Those of the ended trainings that count here; a study that was extended has others."""
         wanted = [*self.sweep, *self.runs, *self.baselines(ended)]
-        return [ended[record.task.key] for record in wanted if record.task.key in ended]
+        return [ended[each.key] for each in wanted if each.key in ended]
 
     def finalists(self, ended: Mapping[str, TrialRecord]) -> list[Finalist]:
         """The members with those of their trainings, and of their baselines', that are complete."""
         found = []
         for member in self._members:
-            own = self._seeded(_candidate(member))
+            own = self._seeded(Candidate.of(member.task))
             if member.task.method.label == UNDISTILLED:
                 baseline = own
             else:
@@ -111,13 +132,13 @@ class Judging:
         return [m for m in self._members if m.task.method.label != UNDISTILLED]
 
     def _sweep_tasks(self, member: TrialRecord) -> list[Task]:
-        candidate = _candidate(member).undistilled()
+        candidate = Candidate.of(member.task).undistilled()
         rates = sorted({*baseline_rates(self._spec), member.task.training.lr})
         return [candidate.at_rate(rate).task(self._spec, 0) for rate in rates]
 
     def _sweep_key(self, member: TrialRecord) -> str:
         """Equal for members with one baseline."""
-        return _candidate(member).undistilled().at_rate(1.0).task(self._spec, 0).key
+        return Candidate.of(member.task).undistilled().at_rate(1.0).task(self._spec, 0).key
 
     def _baseline_tasks(self, member: TrialRecord, ended: Mapping[str, TrialRecord]) -> list[Task]:
         """Trainings of the member's baseline at its best rate; none before its sweep has ended."""
@@ -133,23 +154,22 @@ class Judging:
         if len(outcomes) < len(tasks) or not scored:
             return []
         best = max(scored, key=lambda outcome: outcome.accuracy or 0.0)
-        return self._seeded(_candidate(best))
+        return self._seeded(Candidate.of(best.task))
 
     def _seeded(self, candidate: Candidate) -> list[Task]:
         seeds = range(1, self._spec.finalists.seeds + 1)
         return [candidate.task(self._spec, seed) for seed in seeds]
 
-    def _add(
-        self, records: list[TrialRecord], phase: Phase, task: Task, member: TrialRecord
-    ) -> None:
+    def _add(self, trainings: list[Training], phase: Phase, task: Task, noted: set[str]) -> None:
         """Note a training, unless another member needs the same."""
-        if any(task.key == other.task.key for other in (*self.sweep, *self.runs, *records)):
+        key = task.key
+        if key in noted:
             return
-        if task.key not in self._numbers:
-            known = self._known.get(task.key)
-            self._numbers[task.key] = next(self._free) if known is None else known
-        size = Size(member.parameter_count, member.macs, member.bytes)
-        records.append(new_record(self._numbers[task.key], phase, task, size))
+        noted.add(key)
+        if key not in self._numbers:
+            known = self._known.get(key)
+            self._numbers[key] = next(self._free) if known is None else known
+        trainings.append(Training(self._numbers[key], phase, task, key))
 
 
 class JudgingJobs(Jobs):
@@ -158,14 +178,23 @@ class JudgingJobs(Jobs):
     Args:
         judging: What is to be trained.
         ended: Trainings that ended before, by the key of their task; not handed out again.
+        image_shape: (channels, height, width) of the data, for the sizes.
+        classes: Number of classes.
     """
 
-    def __init__(self, judging: Judging, ended: Mapping[str, TrialRecord]) -> None:
+    def __init__(
+        self,
+        judging: Judging,
+        ended: Mapping[str, TrialRecord],
+        image_shape: tuple[int, int, int],
+        classes: int,
+    ) -> None:
         self._judging = judging
         self._ended = dict(ended)
+        self._shape, self._classes = image_shape, classes
         first = [*judging.sweep, *judging.runs]
-        self._waiting = [record for record in first if record.task.key not in ended]
-        self._sweeping = {r.task.key for r in judging.sweep if r.task.key not in ended}
+        self._waiting = [each for each in first if each.key not in ended]
+        self._sweeping = {each.key for each in judging.sweep if each.key not in ended}
         self._with_baselines = False
 
     def next(self) -> TrialRecord | None:
@@ -173,20 +202,18 @@ class JudgingJobs(Jobs):
             if self._sweeping:
                 return None
             self._with_baselines = True
-            records = self._judging.baselines(self._ended)
-            self._waiting = [record for record in records if record.task.key not in self._ended]
+            baselines = self._judging.baselines(self._ended)
+            self._waiting = [each for each in baselines if each.key not in self._ended]
         if not self._waiting:
             raise NoMoreJobs
-        return self._waiting.pop(0)
+        each = self._waiting.pop(0)
+        size = measure_config(each.task.model, self._shape, self._classes)
+        return new_record(each.number, each.phase, each.task, size)
 
     def ended(self, record: TrialRecord) -> None:
-        self._ended[record.task.key] = record
-        self._sweeping.discard(record.task.key)
-
-
-def _candidate(record: TrialRecord) -> Candidate:
-    task = record.task
-    return Candidate(task.model, task.method, task.training)
+        key = record.task.key
+        self._ended[key] = record
+        self._sweeping.discard(key)
 
 
 def _complete(tasks: Sequence[Task], ended: Mapping[str, TrialRecord]) -> tuple[TrialRecord, ...]:

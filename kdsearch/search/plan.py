@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-import torch
 
 from kdsearch.data import Dataset, load_dataset
 from kdsearch.errors import CheckpointError, DataError, MethodError, ModelError
-from kdsearch.methods import Hyperparameter, Objective, label_hyperparameters, method_config
+from kdsearch.methods import UNDISTILLED, Hyperparameter, label_hyperparameters
 from kdsearch.methods.labels import check_value
-from kdsearch.models import Network, SignalShapes, Size, blueprint, measure_config
+from kdsearch.models import Network, Size, blueprint, measure_config
+from kdsearch.search.fitting import corners, find_fitting
 from kdsearch.search.space import Space
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.names import suggest
 from kdsearch.spec.origin import Path, dotted
-from kdsearch.spec.ranges import Choices, Range, Scalar, every, extremes
-from kdsearch.spec.sections import DataSection, StudentSection
+from kdsearch.spec.ranges import Choices, Range, Scalar, every
+from kdsearch.spec.sections import DataSection
 from kdsearch.spec.study import StudySpec
+from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL, TEACHER
 from kdsearch.training.teacher_store import StoredTeacher, given_teacher
 
 
@@ -31,15 +30,15 @@ class Plan:
         spec: The search-space file.
         data: The data set, loaded and split.
         space: What may be proposed.
-        teacher_size: Size of the teacher.
-        given_teacher: The teacher of ``teacher.checkpoint``, if one is given.
+        teacher_sizes: Size of each teacher, by name.
+        given_teachers: The teachers whose ``checkpoint`` is given, by name.
     """
 
     spec: StudySpec
     data: Dataset
     space: Space
-    teacher_size: Size
-    given_teacher: StoredTeacher | None
+    teacher_sizes: dict[str, Size]
+    given_teachers: dict[str, StoredTeacher]
 
 
 def make_plan(spec: StudySpec) -> Plan:
@@ -51,18 +50,24 @@ def make_plan(spec: StudySpec) -> Plan:
         CheckpointError: The teacher's checkpoint does not fit.
     """
     _check_methods(spec)
+    _check_teaching(spec)
     data = _load_data(spec)
     _check_batches(spec, data)
-    teacher = _meta_network(spec, ("teacher", "model"), spec.teacher.model, data)
-    teacher_shapes = teacher.signal_shapes()
-    space = Space(spec)
-    for number, section in enumerate(spec.students):
-        for model in _corners(section):
-            shapes = _meta_network(spec, ("students", number), model, data).signal_shapes()
-            _check_pairs(spec, space, model, shapes, teacher_shapes)
+    for name, section in spec.given_teachers.items():
+        _meta_network(spec, (*teacher_path(name), "model"), section.model, data)
+    for number, students in enumerate(spec.students):
+        for model in corners(students):
+            _meta_network(spec, ("students", number), model, data)
+    labels = list(Space(spec).methods)
+    fitting = find_fitting(spec, labels, data.image_shape, len(data.classes))
+    space = Space(spec, fitting)
+    _check_pairs(spec, space)
     _check_limits(spec, data)
-    size = measure_config(spec.teacher.model, data.image_shape, len(data.classes))
-    return Plan(spec, data, space, size, _given_teacher(spec, data))
+    sizes = {
+        name: measure_config(section.model, data.image_shape, len(data.classes))
+        for name, section in spec.given_teachers.items()
+    }
+    return Plan(spec, data, space, sizes, _given_teachers(spec, data))
 
 
 def _check_methods(spec: StudySpec) -> None:
@@ -116,35 +121,16 @@ def _data_setting(reason: str) -> Path:
 
 
 def _check_batches(spec: StudySpec, data: Dataset) -> None:
-    paths: tuple[tuple[Path, int], ...] = (
-        (("training", "batch_size"), spec.training.batch_size),
-        (("teacher", "training", "batch_size"), spec.teacher.training.batch_size),
-    )
+    paths: list[tuple[Path, int]] = [(("training", "batch_size"), spec.training.batch_size)]
+    for name, teacher in spec.given_teachers.items():
+        place = (*teacher_path(name), "training", "batch_size")
+        paths.append((place, teacher.training.batch_size))
     for path, batch in paths:
         if batch > len(data.train):
             raise spec.refuse(
                 path,
                 f"a batch of {batch} is more than the {len(data.train)} training samples; lower it",
             )
-
-
-def _corners(section: StudentSection) -> Iterator[ModelConfig]:
-    """The students at the ends of a family's widths, at every depth that the space can reach."""
-    widths = sorted({float(value) for value in extremes(section.width)})
-    for depth in _depths(section):
-        for width in widths:
-            yield ModelConfig(family=section.family, width=width, depth=depth)
-
-
-def _depths(section: StudentSection) -> Sequence[int | None]:
-    depth = section.depth
-    if depth is None:
-        return [None]
-    if isinstance(depth, Choices):
-        return [int(value) for value in depth.choices]
-    if isinstance(depth, Range):
-        return range(int(depth.low), int(depth.high) + 1, int(depth.step or 1))
-    return [int(depth)]
 
 
 def _meta_network(spec: StudySpec, path: Path, model: ModelConfig, data: Dataset) -> Network:
@@ -157,17 +143,21 @@ def _meta_network(spec: StudySpec, path: Path, model: ModelConfig, data: Dataset
         raise spec.refuse((*path, named[0] if named else "family"), text) from None
 
 
-def _check_pairs(
-    spec: StudySpec, space: Space, model: ModelConfig, student: SignalShapes, teacher: SignalShapes
-) -> None:
-    for label in space.methods:
-        try:
-            with torch.device("meta"):
-                Objective(method_config(label, {}), student, teacher)
-        except MethodError as error:
+def _check_pairs(spec: StudySpec, space: Space) -> None:
+    """Refuse a method that works on no pair of the space, or a teacher who can teach nobody."""
+    keys, teachers = list(space.students), list(spec.taught_by)
+    labels = [label for label in spec.methods if label != UNDISTILLED]
+    for label in labels:
+        if not space.fitting.teachers(label, teachers, keys):
+            reason = next(r for (of, _, _), r in space.fitting.unfit.items() if of == label)
             raise spec.refuse(
-                ("methods", label), f"{error} (student {model.family}); remove one of the two"
-            ) from None
+                ("methods", label), f"{reason}; no student of the space can take it, remove it"
+            )
+    for name in spec.teaching.by:
+        if labels and not any(space.fitting.teachers(label, [name], keys) for label in labels):
+            raise spec.refuse(
+                ("teaching", "by"), f"'{name}' can teach by none of the methods; remove it"
+            )
 
 
 def _check_limits(spec: StudySpec, data: Dataset) -> None:
@@ -179,7 +169,7 @@ def _check_limits(spec: StudySpec, data: Dataset) -> None:
     }
     if not limits:
         return
-    corners = (model for section in spec.students for model in _corners(section))
+    corners = (model for section in spec.students for model in corners(section))
     sizes = [measure_config(model, data.image_shape, len(data.classes)) for model in corners]
     for name, limit in limits.items():
         smallest = min(getattr(size, name) for size in sizes)
@@ -191,9 +181,30 @@ def _check_limits(spec: StudySpec, data: Dataset) -> None:
             )
 
 
-def _given_teacher(spec: StudySpec, data: Dataset) -> StoredTeacher | None:
-    try:
-        return given_teacher(spec, data)
-    except CheckpointError as error:
-        place = spec.place(("teacher", "checkpoint"))
-        raise CheckpointError(f"{place}: {error}") from error
+def _given_teachers(spec: StudySpec, data: Dataset) -> dict[str, StoredTeacher]:
+    found = {}
+    for name in spec.given_teachers:
+        try:
+            stored = given_teacher(spec, data, name)
+        except CheckpointError as error:
+            place = spec.place((*teacher_path(name), "checkpoint"))
+            raise CheckpointError(f"{place}: {error}") from error
+        if stored is not None:
+            found[name] = stored
+    return found
+
+
+def _check_teaching(spec: StudySpec) -> None:
+    valid = [*spec.given_teachers, AVERAGE, BORN_AGAIN, MUTUAL]
+    for name in spec.teaching.by:
+        if name not in valid:
+            raise spec.refuse(("teaching", "by"), f"unknown '{name}'; {suggest(name, valid)}")
+    if AVERAGE in spec.teaching.by and not spec.teachers:
+        raise spec.refuse(
+            ("teaching", "by"), "'average' needs a second teacher; add one under teachers"
+        )
+
+
+def teacher_path(name: str) -> Path:
+    """Where a teacher of a name stands in the file."""
+    return ("teacher",) if name == TEACHER else ("teachers", name)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from kdsearch.data import derive
 from kdsearch.methods import UNDISTILLED, Hyperparameter, label_hyperparameters, method_config
+from kdsearch.search.fitting import Fitting, adopting, keyed_students
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.ranges import Choices, Range, Scalar, is_searched
-from kdsearch.spec.sections import StudentSection
 from kdsearch.spec.study import StudySpec
+from kdsearch.spec.teaching import BORN_AGAIN
 from kdsearch.training.task import Task
 
 Searched = Scalar | Range | Choices
@@ -39,19 +40,29 @@ class Candidate:
         model: The student.
         method: The objective.
         training: The schedule.
+        teacher: Who teaches; ``None`` without distillation.
+        generations: Forebears, where the student is born again.
     """
 
     model: ModelConfig
     method: MethodConfig
     training: TrainingConfig
+    teacher: str | None = None
+    generations: int = 1
+
+    @staticmethod
+    def of(task: Task) -> Candidate:
+        """The candidate that a task trains."""
+        return Candidate(task.model, task.method, task.training, task.teacher, task.generations)
 
     def undistilled(self) -> Candidate:
-        """The same student under the same budget, without a teacher."""
-        return Candidate(self.model, method_config(UNDISTILLED, {}), self.training)
+        """The same student under the same budget, without a teacher and with its own classifier."""
+        plain = self.model.model_copy(update={"adopts": None})
+        return Candidate(plain, method_config(UNDISTILLED, {}), self.training)
 
     def at_rate(self, lr: float) -> Candidate:
         """The same at another learning rate."""
-        return Candidate(self.model, self.method, self.training.model_copy(update={"lr": lr}))
+        return replace(self, training=self.training.model_copy(update={"lr": lr}))
 
     def task(self, spec: StudySpec, replicate: int) -> Task:
         """The training of this candidate.
@@ -68,6 +79,8 @@ class Candidate:
             training=self.training,
             augment=spec.data.augment,
             views_seed=derive(seed, "views"),
+            teacher=self.teacher,
+            generations=self.generations,
             seed=derive(seed, "student", replicate),
         )
 
@@ -80,13 +93,15 @@ class Space:
 
     Args:
         spec: The study; its names must have been checked.
+        fitting: What cannot work and is never proposed.
     """
 
-    def __init__(self, spec: StudySpec) -> None:
+    def __init__(self, spec: StudySpec, fitting: Fitting | None = None) -> None:
         self.spec = spec
+        self.fitting = fitting or Fitting()
         self.methods: dict[str, Mapping[str, Searched]] = dict(spec.methods)
         self.methods.setdefault(UNDISTILLED, {})
-        self.students = _keyed(spec.students)
+        self.students = keyed_students(spec.students)
 
     def suggest(self, trial: Suggester) -> Candidate:
         """Draw one candidate."""
@@ -95,7 +110,22 @@ class Space:
             name: float(_draw(trial, f"{label}.{name}", dimension, declared.whole))
             for name, (declared, dimension) in self.dimensions(label).items()
         }
-        key = _choose(trial, "student", list(self.students))
+        teacher = None if label == UNDISTILLED else self._teacher(trial, label)
+        model = self._student(trial, label, teacher)
+        generations = self.spec.teaching.generations if teacher == BORN_AGAIN else 1
+        method = method_config(label, values)
+        return Candidate(model, method, self._training(trial), teacher, generations)
+
+    def _teacher(self, trial: Suggester, label: str) -> str:
+        every = list(self.spec.taught_by)
+        able = self.fitting.teachers(label, every, list(self.students))
+        return _choose(trial, "teacher" if able == every else f"{label}.teacher", able)
+
+    def _student(self, trial: Suggester, label: str, teacher: str | None) -> ModelConfig:
+        keys = list(self.students)
+        able = keys if teacher is None else self.fitting.students(label, teacher, keys)
+        name = "student" if able == keys else f"{label}.{teacher}.student"
+        key = _choose(trial, name, able)
         section = self.students[key]
         depth = section.depth
         model = ModelConfig(
@@ -103,7 +133,8 @@ class Space:
             width=float(_draw(trial, f"{key}.width", section.width)),
             depth=None if depth is None else int(_draw(trial, f"{key}.depth", depth, whole=True)),
         )
-        return Candidate(model, method_config(label, values), self._training(trial))
+        given = self.spec.given_teachers.get(teacher or "")
+        return model if given is None else adopting(label, model, given.model)
 
     def _training(self, trial: Suggester) -> TrainingConfig:
         section = self.spec.training
@@ -131,18 +162,6 @@ class Space:
                     int(declared.default) if declared.whole else declared.default
                 )
         return fixed
-
-
-def _keyed(students: tuple[StudentSection, ...]) -> dict[str, StudentSection]:
-    """Students by a name for their parameters: the family, numbered when it stands twice."""
-    keyed: dict[str, StudentSection] = {}
-    for section in students:
-        key, count = section.family, 1
-        while key in keyed:
-            count += 1
-            key = f"{section.family}#{count}"
-        keyed[key] = section
-    return keyed
 
 
 def _choose(trial: Suggester, name: str, options: list[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from kdsearch.search.runner import Runner
 from kdsearch.search.tables import front_table, trials_table
 from kdsearch.search.trial import pack_teacher
 from kdsearch.spec.study import StudySpec
+from kdsearch.spec.teaching import TEACHER
 from kdsearch.training.ray_train import train_on_workers
 from kdsearch.training.teacher import Teacher
 from kdsearch.training.teacher_store import (
@@ -67,6 +68,11 @@ class Study:
         return self.spec.search.size
 
     @property
+    def largest(self) -> int:
+        """That size of the teacher with which every student is compared."""
+        return self.state["teachers"][TEACHER]["size"][self.size]
+
+    @property
     def state(self) -> dict[str, Any]:
         """State, phase, teacher, data and places of the records."""
         return self.directory.state()
@@ -102,7 +108,7 @@ class Study:
     def hypervolumes(self) -> list[float]:
         """Hypervolume of the validation front after each ended trial, in the order they ended."""
         records = self.records()
-        largest = self.state["teacher"]["size"][self.size]
+        largest = self.largest
         return [
             hypervolume(records[: count + 1], self.size, largest) for count in range(len(records))
         ]
@@ -128,10 +134,13 @@ class StudyRun:
         Raises:
             RunError: The teacher failed, or no trial of the search ended well.
         """
-        teacher = self._teacher()
+        teachers = self._teachers()
         shared = {
             "data": ray.put(pack(self.plan.data)),
-            "teacher": pack_teacher(teacher.model, Teacher(teacher.build(self.plan.data))),
+            "teachers": {
+                name: pack_teacher(teacher.model, Teacher(teacher.build(self.plan.data)))
+                for name, teacher in teachers.items()
+            },
             "threads": self.spec.resources.cpus_per_trial,
             "gpu": self.spec.resources.gpus_per_trial > 0,
         }
@@ -140,43 +149,49 @@ class StudyRun:
         self._finalists(runner)
         return Study(self.directory)
 
-    def _teacher(self) -> StoredTeacher:
+    def _teachers(self) -> dict[str, StoredTeacher]:
+        """Every teacher by name, trained if need be; the first is the one to compare with."""
         self.directory.update(phase="teacher")
-        teacher, trained = self.plan.given_teacher, False
-        if teacher is None:
-            teacher, trained = self._stored_teacher()
-        size = asdict(self.plan.teacher_size)
-        told = {"key": teacher.key, "weights": str(teacher.weights), "size": size}
-        self.directory.update(teacher=told)
-        self.observer.teacher_ready(teacher, trained)
-        return teacher
+        found, told = {}, {}
+        for name in self.spec.given_teachers:
+            teacher, trained = self.plan.given_teachers.get(name), False
+            if teacher is None:
+                teacher, trained = self._stored_teacher(name)
+            found[name] = teacher
+            size = asdict(self.plan.teacher_sizes[name])
+            told[name] = {"key": teacher.key, "weights": str(teacher.weights), "size": size}
+            self.directory.update(teachers=told)
+            self.observer.teacher_ready(teacher, trained)
+        return found
 
-    def _stored_teacher(self) -> tuple[StoredTeacher, bool]:
-        """The teacher of this content, and whether it had to be trained.
+    def _stored_teacher(self, name: str) -> tuple[StoredTeacher, bool]:
+        """The teacher of a section's content, and whether it had to be trained.
 
         Of several studies that need it at once, one trains it and the others wait.
         """
         spec, data = self.spec, self.plan.data
+        section = spec.given_teachers[name]
         store = TeacherStore(StudyDirectory.teachers(spec))
-        task = teacher_task(spec)
+        task = teacher_task(spec, name)
         key = teacher_key(task, data)
         store.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(store.folder / f"{key}.lock"):
             found = store.find(key)
             if found is not None:
-                return found, False
-            self.observer.teacher_started(spec.teacher.training.epochs)
+                return replace(found, name=name), False
+            self.observer.teacher_started(name, section.training.epochs)
             network, history = train_on_workers(
                 task,
                 data,
-                spec.teacher.workers,
+                section.workers,
                 spec.resources,
                 store.folder,
                 f"{key}.run",
                 self.observer.teacher_epoch,
             )
             shutil.rmtree(store.folder / f"{key}.run", ignore_errors=True)
-            return store.keep(key, network, task, {"history": history}), True
+            kept = store.keep(key, network, task, {"history": history})
+            return replace(kept, name=name), True
 
     def _search(self, runner: Runner) -> None:
         spec, data = self.spec, self.plan.data
@@ -189,7 +204,7 @@ class StudyRun:
         jobs.tell_all()
 
     def _finalists(self, runner: Runner) -> None:
-        spec = self.spec
+        spec, data = self.spec, self.plan.data
         self.directory.update(phase="finalists")
         records = list(self.directory.trials.read().values())
         members = Study(self.directory).chosen()
@@ -203,7 +218,7 @@ class StudyRun:
         judging = Judging(spec, members, ended)
         self.observer.phase_started("finalists", judging.total, judging.done(ended))
         runner.run(
-            JudgingJobs(judging, ended),
+            JudgingJobs(judging, ended, data.image_shape, len(data.classes)),
             self.directory.finalists,
             "finalists",
             self.directory.weights,

@@ -13,9 +13,9 @@ from kdsearch.data import unpack
 from kdsearch.errors import KdsearchError
 from kdsearch.models import build_network
 from kdsearch.spec.concrete import ModelConfig
+from kdsearch.training.courses import Course, begin_course
 from kdsearch.training.task import Task
-from kdsearch.training.teacher import Teacher
-from kdsearch.training.trainer import Trainer
+from kdsearch.training.teacher import Reference, Teacher
 from kdsearch.training.weights import save_weights
 
 
@@ -32,14 +32,20 @@ class StudentTrial(tune.Trainable):
         Args:
             config: ``task`` (a dumped :class:`Task`), and for finalists ``save_to``, the file that
                 takes the weights after the last epoch.
-            shared: ``data``, a reference to the packed data in Ray's object store; ``teacher``,
-                packed; ``threads`` of a trial; and ``gpu``, whether to use one.
+            shared: ``data``, a reference to the packed data in Ray's object store; ``teachers``,
+                packed, by name, the one to compare with first; ``threads`` of a trial; and
+                ``gpu``, whether to use one.
         """
         assert shared is not None
         torch.set_num_threads(shared["threads"])
         self._device = "cuda" if torch.cuda.is_available() and shared["gpu"] else "cpu"
         self._data = unpack(ray.get(shared["data"]))
-        self._teacher = unpack_teacher(shared["teacher"], self._device)
+        self._teachers = {
+            name: unpack_teacher(packed, self._device)
+            for name, packed in shared["teachers"].items()
+        }
+        first = next(iter(self._teachers.values()))
+        self._reference = Reference(first, self._data, self._device)
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -50,7 +56,7 @@ class StudentTrial(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         self._save_to = config.get("save_to")
         self._task = Task.model_validate(config["task"])
-        self._trainer: Trainer | None = None
+        self._course: Course | None = None
 
     def step(self) -> dict[str, Any]:
         """Train one epoch; a finalist is scored on the test split after its last.
@@ -64,18 +70,16 @@ class StudentTrial(tune.Trainable):
             return {"failed": str(error), "done": True}
 
     def _train_epoch(self) -> dict[str, Any]:
-        trainer = self._warm_trainer()
-        result: dict[str, Any] = {"report": trainer.train_epoch().as_dict()}
-        if trainer.finished and self._save_to is not None:
-            scores = trainer.score_test()
-            result["test"] = {"accuracy": scores.accuracy, "nll": scores.nll}
-            save_weights(trainer.student, Path(self._save_to))
-        return result | {"done": trainer.finished}
-
-    def _warm_trainer(self) -> Trainer:
-        if self._trainer is None:
-            self._trainer = Trainer(self._task, self._data, self._teacher, self._device)
-        return self._trainer
+        if self._course is None:
+            self._course = begin_course(
+                self._task, self._data, self._teachers, self._device, self._reference
+            )
+        course = self._course
+        result: dict[str, Any] = {"report": course.train_epoch().as_dict()}
+        if course.finished and self._save_to is not None:
+            result["test"] = course.score_test().as_dict()
+            save_weights(course.student, Path(self._save_to))
+        return result | {"done": course.finished}
 
 
 def pack_teacher(model: ModelConfig, teacher: Teacher) -> dict[str, Any]:

@@ -114,6 +114,12 @@ class TeacherSection(Section):
     """Ray Train workers (distributed data parallel)."""
 
     @model_validator(mode="after")
+    def _own_classifier(self) -> TeacherSection:
+        if self.model.adopts is not None:
+            raise ValueError("model.adopts is set by the method simkd; remove it")
+        return self
+
+    @model_validator(mode="after")
     def _divisible(self) -> TeacherSection:
         if self.training.batch_size % self.workers:
             raise ValueError(

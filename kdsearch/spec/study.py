@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pydantic import Field, PrivateAttr, field_validator
@@ -21,6 +22,7 @@ from kdsearch.spec.sections import (
     TrackingSection,
     TrialTraining,
 )
+from kdsearch.spec.teaching import RESERVED, TEACHER, TeachingSection
 from kdsearch.spec.wording import instead
 
 
@@ -32,7 +34,11 @@ class StudySpec(Section):
     data: DataSection
     """Source, splits and augmentation."""
     teacher: TeacherSection
-    """Architecture and training of the teacher."""
+    """Architecture and training of the teacher, with which every student is compared."""
+    teachers: dict[str, TeacherSection] = {}
+    """Further teachers, by names of your own."""
+    teaching: TeachingSection = TeachingSection()
+    """Who may teach: the search chooses."""
     students: tuple[StudentSection, ...] = Field(min_length=1)
     """The student families to search."""
     methods: dict[str, dict[str, Dimension]] = Field(min_length=1)
@@ -61,6 +67,27 @@ class StudySpec(Section):
         raise ValueError(
             f"must be a list of names, or a section with a key for each method{instead(value)}"
         )
+
+    @field_validator("teachers")
+    @classmethod
+    def _free_names(cls, teachers: dict[str, TeacherSection]) -> dict[str, TeacherSection]:
+        for name in teachers:
+            if name in RESERVED or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
+                raise ValueError(
+                    f"'{name}' cannot name a teacher; take letters, digits, '_' and '-', and none "
+                    f"of {', '.join(RESERVED)}"
+                )
+        return teachers
+
+    @property
+    def given_teachers(self) -> dict[str, TeacherSection]:
+        """Every teacher that is trained or loaded, by name; all compare with the first."""
+        return {TEACHER: self.teacher, **self.teachers}
+
+    @property
+    def taught_by(self) -> tuple[str, ...]:
+        """Who may teach a trial."""
+        return self.teaching.by or tuple(self.given_teachers)
 
     @property
     def text(self) -> str:

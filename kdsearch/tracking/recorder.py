@@ -38,7 +38,7 @@ class Recorder(Observer):
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._teacher: tuple[StoredTeacher, bool] | None = None
+        self._teachers: list[tuple[StoredTeacher, bool]] = []
         self._pending: dict[Key, TrialRecord] = {}
         self._ended: list[TrialRecord] = []
         self._lock = Lock()
@@ -67,7 +67,7 @@ class Recorder(Observer):
 
     def teacher_ready(self, teacher: StoredTeacher, trained: bool) -> None:
         with self._lock:
-            self._teacher = (teacher, trained)
+            self._teachers.append((teacher, trained))
 
     def phase_started(self, phase: str, total: int, finished: Sequence[TrialRecord]) -> None:
         for record in finished:
@@ -126,9 +126,9 @@ class Recorder(Observer):
 
     def _flush(self) -> None:
         """Write what is pending, up to the first failure: each may take a dead server's minute."""
-        if self._teacher is not None:
-            self._writer.write_teacher(*self._teacher)
-            self._teacher = None
+        while self._teachers:
+            self._writer.write_teacher(*self._teachers[0])
+            self._teachers.pop(0)
         with self._lock:
             keys = list(self._pending)
         for key in keys:

@@ -9,6 +9,7 @@ from mlflow.entities import Run, RunTag
 from kdsearch.search.front import hypervolume
 from kdsearch.search.record import TrialRecord
 from kdsearch.search.study import Study
+from kdsearch.spec.teaching import TEACHER
 from kdsearch.tracking.report import write_report
 from kdsearch.tracking.runs import (
     BATCH,
@@ -48,8 +49,7 @@ class Writer:
         self._store = store
         self._study = study
         self._nested: dict[Key, Nested] = {}
-        self._teacher: str | None = None
-        self._teacher_epochs = 0
+        self._teachers: dict[str, str] = {}
         self._volumes = 0
 
     def begin(self) -> None:
@@ -77,22 +77,28 @@ class Writer:
         if "reason" in run.data.tags:
             client.delete_tag(self.parent, "reason")
         self._nested = find_nested(self._store, self.parent)
-        self._teacher = run.data.tags.get("teacher.key")
-        self._teacher_epochs = last_step(self._store, self.parent, "teacher_epoch")
+        self._teachers = {
+            tag.removesuffix(".key"): key
+            for tag, key in run.data.tags.items()
+            if tag.startswith(TEACHER) and tag.endswith(".key")
+        }
         self._volumes = last_step(self._store, self.parent, "hypervolume")
 
     def write_teacher(self, teacher: StoredTeacher, trained: bool) -> None:
-        """Write the teacher's key and the history of its training, where known."""
-        history = teacher.facts.get("history", [])[self._teacher_epochs :]
-        for epoch in log_epochs(self._store, self.parent, history, "teacher_"):
-            self._teacher_epochs = epoch
-        if self._teacher != teacher.key:
-            tags = [
-                RunTag("teacher.key", teacher.key),
-                RunTag("teacher.trained", str(trained).lower()),
-            ]
-            self._store.client.log_batch(self.parent, tags=tags)
-            self._teacher = teacher.key
+        """Write a teacher's key and the history of its training, where known."""
+        name = TEACHER if teacher.name == TEACHER else f"{TEACHER}.{teacher.name}"
+        if self._teachers.get(name) == teacher.key:
+            return
+        known = last_step(self._store, self.parent, f"{name}_epoch")
+        history = teacher.facts.get("history", [])[known:]
+        for _ in log_epochs(self._store, self.parent, history, f"{name}_"):
+            pass
+        tags = [
+            RunTag(f"{name}.key", teacher.key),
+            RunTag(f"{name}.trained", str(trained).lower()),
+        ]
+        self._store.client.log_batch(self.parent, tags=tags)
+        self._teachers[name] = teacher.key
 
     def write_trial(self, record: TrialRecord) -> None:
         """Bring a training's run to its record."""
@@ -117,7 +123,7 @@ class Writer:
         """Write the hypervolume after each of the search's trials, in the order they ended."""
         size = self._study.size
         while self._volumes < len(ended):
-            largest = self._study.state["teacher"]["size"][size]
+            largest = self._study.largest
             last = min(len(ended), self._volumes + BATCH)
             found = [
                 metric

@@ -1,8 +1,8 @@
-"""How well a network does on a split."""
+"""How well a network does on a split, by itself and beside a reference."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -10,6 +10,11 @@ from torch import Tensor
 
 from kdsearch.data import Views
 from kdsearch.models import Network
+
+ECE_BINS = 15
+"""Bins of confidence, of equal width (Guo et al. 2017)."""
+
+_SCALARS = 5  # correct, nll, samples, agreement, kl
 
 
 @dataclass(frozen=True)
@@ -19,34 +24,92 @@ class Evaluation:
     Attributes:
         accuracy: Share of samples whose largest logit is the label, in [0, 1].
         nll: Mean negative log-likelihood of the label, in nats.
+        ece: Expected calibration error in [0, 1]: over 15 equal bins of confidence, the mean
+            distance between accuracy and confidence (Guo et al. 2017, equation 3).
+        agreement: Share of samples whose largest logit is the reference's, in [0, 1]; ``None``
+            without a reference.
+        kl: Mean KL(reference ‖ network) of the class probabilities, in nats; likewise.
     """
 
     accuracy: float
     nll: float
+    ece: float
+    agreement: float | None = None
+    kl: float | None = None
+
+    def as_dict(self) -> dict[str, float]:
+        """The scores that there are, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-def evaluation_sums(network: Network, views: Views, index: Tensor, batch: int = 512) -> Tensor:
-    """[3] float64: correct answers, summed negative log-likelihood, samples at ``index``.
+def evaluation_sums(
+    network: Network,
+    views: Views,
+    index: Tensor,
+    reference: Tensor | None = None,
+    batch: int = 512,
+) -> Tensor:
+    """[5 + 3 · 15] float64 sums over the samples at ``index``, to be added over workers.
 
-    The network is evaluated in eval mode and left in the mode it came in.
+    Correct answers, negative log-likelihood, samples, agreements and divergences from the
+    reference; then for each bin of confidence the samples, their confidence, and the correct ones.
+
+    Args:
+        network: Evaluated in eval mode and left in the mode it came in.
+        views: The split.
+        index: [N] samples of it.
+        reference: Logits [len(views), K] of the network to compare with.
+        batch: Samples at a time.
     """
     was_training = network.training
     network.eval()
-    sums = torch.zeros(3, dtype=torch.float64, device=index.device)
+    sums = torch.zeros(_SCALARS + 3 * ECE_BINS, dtype=torch.float64, device=index.device)
     with torch.no_grad():
         for part in index.split(batch):
             images, targets = views.batch(part, epoch=0)
             logits = network(images).float()
-            correct = (logits.argmax(dim=1) == targets.labels).sum()
-            nll = F.cross_entropy(logits, targets.labels, reduction="sum")
-            sums += torch.stack(
-                [correct.double(), nll.double(), nll.new_tensor(len(part)).double()]
-            )
+            beside = None if reference is None else reference[part].float()
+            sums += _sums(logits, targets.labels, beside)
     network.train(was_training)
     return sums
 
 
-def summarise(sums: Tensor) -> Evaluation:
-    """The evaluation that summed counts [3] amount to."""
-    correct, nll, count = sums.tolist()
-    return Evaluation(accuracy=correct / count, nll=nll / count)
+def summarise(sums: Tensor, compared: bool = False) -> Evaluation:
+    """The evaluation that the sums of :func:`evaluation_sums` amount to.
+
+    Args:
+        sums: Over all samples.
+        compared: Whether there was a reference.
+    """
+    correct, nll, count, agreed, divergence = sums[:_SCALARS].tolist()
+    _, confidence, right = sums[_SCALARS:].view(3, ECE_BINS)
+    return Evaluation(
+        accuracy=correct / count,
+        nll=nll / count,
+        ece=float((right - confidence).abs().sum()) / count,
+        agreement=agreed / count if compared else None,
+        kl=divergence / count if compared else None,
+    )
+
+
+def _sums(logits: Tensor, labels: Tensor, reference: Tensor | None) -> Tensor:
+    log_p = F.log_softmax(logits, dim=1)
+    confidence, answer = log_p.exp().max(dim=1)
+    correct = (answer == labels).double()
+    if reference is None:
+        agreed = divergence = correct.new_zeros(())
+    else:
+        log_r = F.log_softmax(reference, dim=1)
+        agreed = (answer == reference.argmax(dim=1)).double().sum()
+        divergence = F.kl_div(log_p, log_r, reduction="sum", log_target=True).double()
+    nll = F.nll_loss(log_p, labels, reduction="sum").double()
+    scalars = [correct.sum(), nll, correct.new_tensor(len(labels)), agreed, divergence]
+    return torch.cat([torch.stack(scalars), *_bins(confidence.double(), correct)])
+
+
+def _bins(confidence: Tensor, correct: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Samples, confidence and correct answers of each bin ((b − 1)/15, b/15]."""
+    place = ((confidence * ECE_BINS).ceil().long() - 1).clamp(0, ECE_BINS - 1)
+    # a product with the one-hot places sums in one fixed order, also on a GPU
+    member = F.one_hot(place, ECE_BINS).double()
+    return member.sum(dim=0), confidence @ member, correct @ member

@@ -26,6 +26,11 @@ class Task(Section):
     """Random changes of its pictures."""
     views_seed: int
     """Seed of the augmentation, one for all trials of a study: they see the same views."""
+    teacher: str | None = None
+    """Who teaches: the name of a teacher, ``average``, ``born_again`` or ``mutual``; nobody for the
+    undistilled baseline."""
+    generations: int = 1
+    """Students that teach one after another before it, where ``teacher`` is ``born_again``."""
     seed: int
     """Seed of the initial weights and of the order of samples."""
 

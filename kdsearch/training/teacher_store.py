@@ -13,16 +13,17 @@ from kdsearch.files import checksum, write_atomically
 from kdsearch.models import Network, build_network
 from kdsearch.spec.concrete import MethodConfig, ModelConfig
 from kdsearch.spec.study import StudySpec
+from kdsearch.spec.teaching import TEACHER
 from kdsearch.training.task import Task
 from kdsearch.training.weights import load_weights, save_weights
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a change of the training loop makes earlier teachers incomparable."""
 
 
-def teacher_task(spec: StudySpec) -> Task:
-    """The training that makes the teacher: the same loop, without distillation terms."""
-    teacher = spec.teacher
+def teacher_task(spec: StudySpec, name: str = TEACHER) -> Task:
+    """The training that makes a teacher: the same loop, without distillation terms."""
+    teacher = spec.given_teachers[name]
     return Task(
         model=teacher.model,
         method=MethodConfig(label="none"),
@@ -47,12 +48,14 @@ class StoredTeacher:
         model: Its architecture.
         weights: Its safetensors file, or the checkpoint that the user gave.
         facts: Validation accuracy and the history of its training, where known.
+        name: What the study calls it.
     """
 
     key: str
     model: ModelConfig
     weights: Path
     facts: dict[str, Any]
+    name: str = TEACHER
 
     def build(self, data: Dataset) -> Network:
         """The network with its weights.
@@ -111,16 +114,17 @@ class TeacherStore:
         return folder / "teacher.safetensors", folder / "teacher.json"
 
 
-def given_teacher(spec: StudySpec, data: Dataset) -> StoredTeacher | None:
-    """The teacher of ``teacher.checkpoint``, checked against its architecture, if one is given.
+def given_teacher(spec: StudySpec, data: Dataset, name: str = TEACHER) -> StoredTeacher | None:
+    """The teacher of a section's ``checkpoint``, checked against its architecture, if one is given.
 
     Raises:
         CheckpointError: The file is missing, torn, or fits another architecture.
     """
-    path = spec.teacher.checkpoint
+    section = spec.given_teachers[name]
+    path = section.checkpoint
     if path is None:
         return None
     key = checksum(path)[:16] if path.is_file() else ""
-    stored = StoredTeacher(key, spec.teacher.model, path, {})
+    stored = StoredTeacher(key, section.model, path, {}, name)
     stored.build(data)
     return stored

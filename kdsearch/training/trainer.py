@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from kdsearch.data import Dataset, Split, Views, derive, epoch_order
+from kdsearch.data import Dataset, Views, derive, epoch_order
 from kdsearch.errors import DataError, DivergedError, ModelError
 from kdsearch.methods import Objective
 from kdsearch.methods.targets import Targets
@@ -20,7 +21,7 @@ from kdsearch.training.evaluation import Evaluation, evaluation_sums, summarise
 from kdsearch.training.optimizer import make_optimizer, make_schedule
 from kdsearch.training.ranks import Ranks
 from kdsearch.training.task import Task
-from kdsearch.training.teacher import Teacher
+from kdsearch.training.teacher import Reference, SplitName, Teaching, plain_views
 
 
 @dataclass(frozen=True)
@@ -30,22 +31,21 @@ class EpochReport:
     Attributes:
         epoch: Number of finished epochs.
         loss: Mean training loss of the epoch.
-        accuracy: Accuracy on the validation split, in [0, 1].
-        nll: Mean negative log-likelihood on the validation split, in nats.
         lr: Learning rate of the epoch's last step.
         seconds: Wall time of the epoch, evaluation included.
+        scores: On the validation split.
     """
 
     epoch: int
     loss: float
-    accuracy: float
-    nll: float
     lr: float
     seconds: float
+    scores: Evaluation
 
     def as_dict(self) -> dict[str, float]:
-        """The report as plain numbers."""
-        return asdict(self)
+        """The report as plain numbers, the scores by their names among them."""
+        own = {"epoch": self.epoch, "loss": self.loss, "lr": self.lr, "seconds": self.seconds}
+        return own | self.scores.as_dict()
 
 
 class Distiller(nn.Module):
@@ -64,6 +64,12 @@ class Distiller(nn.Module):
         return self.objective(observed, teacher, targets, progress)
 
 
+def initial_student(task: Task, data: Dataset) -> Network:
+    """The network of a task with the weights that its seed gives it."""
+    torch.manual_seed(task.seed)
+    return build_network(task.model, data.image_shape, len(data.classes))
+
+
 class Trainer:
     """Trains one network, epoch by epoch.
 
@@ -76,6 +82,8 @@ class Trainer:
         teacher: The teacher, for a task whose method has distillation terms.
         device: Where to train.
         ranks: This process's place among the workers.
+        reference: The teacher that the student is compared with in evaluations.
+        student: The network to train, where it must be a certain object; else it is made.
 
     Raises:
         DataError: Fewer training samples than one batch.
@@ -87,9 +95,11 @@ class Trainer:
         self,
         task: Task,
         data: Dataset,
-        teacher: Teacher | None = None,
+        teacher: Teaching | None = None,
         device: torch.device | str = "cpu",
         ranks: Ranks | None = None,
+        reference: Reference | None = None,
+        student: Network | None = None,
     ) -> None:
         self.task = task
         self.device = torch.device(device)
@@ -101,19 +111,23 @@ class Trainer:
                 f"{task.training.batch_size}; lower training.batch_size"
             )
         self._data = data
-        self._train_views = self._views(data.train, task)
-        self._validation_views = self._views(data.validation, None)
-        torch.manual_seed(task.seed)
-        student = build_network(task.model, data.image_shape, len(data.classes))
+        self._reference = reference
+        self._train_views = Views(
+            data.train.to(self.device), data.mean, data.std, task.augment, task.views_seed
+        )
+        self._validation_views = plain_views(data, "validation", self.device)
+        student = initial_student(task, data) if student is None else student
+        torch.manual_seed(derive(task.seed, "helpers"))
         objective = Objective(
             task.method,
             student.signal_shapes(),
             teacher.shapes if teacher else None,
             task.training.label_smoothing,
         )
-        self.distiller = Distiller(student, objective).to(self.device)
-        if teacher is not None and objective.terms:
+        self.distiller = Distiller(student, objective)
+        if teacher is not None:
             objective.prepare(student, teacher.network, len(data.train))
+        self.distiller.to(self.device)
         self.teacher = teacher if objective.signals else None
         self._module: nn.Module = self.distiller
         if self.ranks.world_size > 1:
@@ -123,12 +137,8 @@ class Trainer:
             )
         self._optimizer = make_optimizer(self.distiller.parameters(), task.training)
         self._schedule = make_schedule(self._optimizer, task.training, self.steps_per_epoch)
+        self._lr = float(self._schedule.get_last_lr()[0])
         self.epoch = 0
-
-    def _views(self, split: Split, task: Task | None) -> Views:
-        augment, seed = (task.augment, task.views_seed) if task else (None, 0)
-        data = self._data
-        return Views(split.to(self.device), data.mean, data.std, augment, seed)
 
     @property
     def student(self) -> Network:
@@ -147,16 +157,30 @@ class Trainer:
             DivergedError: The loss or a weight is not finite.
         """
         start = time.perf_counter()
+        order = self.begin_epoch()
+        losses = [self.train_step(order, step) for step in range(self.steps_per_epoch)]
+        return self.end_epoch(losses, start)
+
+    def begin_epoch(self) -> Tensor:
+        """Make ready for an epoch; the order [N] in which it visits the samples."""
         # Dropout draws from torch's one generator: seeded by epoch, it does not depend on what the
         # process did before, on a resume, or on the method's own initial weights.
         torch.manual_seed(derive(self.task.seed, "epoch", self.epoch, self.ranks.rank))
         self.distiller.train()
-        order = epoch_order(self.task.seed, self.epoch, len(self._data.train)).to(self.device)
-        total = torch.zeros((), device=self.device)
-        for step in range(self.steps_per_epoch):
-            lr = float(self._schedule.get_last_lr()[0])
-            total += self.train_step(order, step)
+        return epoch_order(self.task.seed, self.epoch, len(self._data.train)).to(self.device)
+
+    def end_epoch(self, losses: Sequence[Tensor], start: float) -> EpochReport:
+        """Count the epoch and evaluate on the validation split.
+
+        Args:
+            losses: The loss of each step.
+            start: When the epoch began, by ``time.perf_counter``.
+
+        Raises:
+            DivergedError: The loss or a weight is not finite.
+        """
         self.epoch += 1
+        total = torch.stack(list(losses)).sum()
         loss = float(self.ranks.sum(total)) / self.ranks.world_size / self.steps_per_epoch
         scores = self.evaluate_validation()
         for what, value in (("loss", loss), ("validation loss", scores.nll)):
@@ -165,9 +189,7 @@ class Trainer:
                     f"the {what} became {value} in epoch {self.epoch}; lower the learning rate or "
                     "the weights of the method"
                 )
-        return EpochReport(
-            self.epoch, loss, scores.accuracy, scores.nll, lr, time.perf_counter() - start
-        )
+        return EpochReport(self.epoch, loss, self._lr, time.perf_counter() - start, scores)
 
     def train_step(self, order: Tensor, step: int) -> Tensor:
         """One optimiser step on the ``step``-th batch of ``order`` [N]; the detached loss."""
@@ -185,23 +207,26 @@ class Trainer:
         if self.task.training.clip_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.distiller.parameters(), self.task.training.clip_grad_norm)
         self._optimizer.step()
+        self._lr = float(self._schedule.get_last_lr()[0])
         self._schedule.step()
         return loss.detach()
 
     def evaluate_validation(self) -> Evaluation:
         """Scores on the validation split."""
-        return self._evaluate(self._validation_views)
+        return self._evaluate(self._validation_views, "validation")
 
-    def _evaluate(self, views: Views) -> Evaluation:
+    def score_test(self) -> Evaluation:
+        """Scores on the test split; for finalists alone, once, after the last epoch."""
+        return self._evaluate(plain_views(self._data, "test", self.device), "test")
+
+    def _evaluate(self, views: Views, split: SplitName) -> Evaluation:
         """Scores on a split, shared out over the workers."""
         # Each worker's batch statistics are of its own pictures; the first worker's are kept.
         self.ranks.follow_first(self.student.buffers())
         index = self.ranks.share(torch.arange(len(views), device=self.device))
-        return summarise(self.ranks.sum(evaluation_sums(self.student, views, index)))
-
-    def score_test(self) -> Evaluation:
-        """Scores on the test split; for finalists alone, once, after the last epoch."""
-        return self._evaluate(self._views(self._data.test, None))
+        beside = None if self._reference is None else self._reference.logits(split)
+        sums = self.ranks.sum(evaluation_sums(self.student, views, index, beside))
+        return summarise(sums, compared=beside is not None)
 
     def state_dict(self) -> dict[str, Any]:
         """All that resuming needs: weights, helpers, optimiser, schedule, epoch."""

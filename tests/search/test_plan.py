@@ -13,9 +13,9 @@ def test_a_sound_study_passes(spec: StudySpec) -> None:
     plan = make_plan(spec)
     assert len(plan.data.classes) == 10
     assert set(plan.space.methods) == {"none", "kd", "dist", "kd+fitnet"}
-    assert plan.given_teacher is None
+    assert plan.given_teachers == {}
     # a convolution, batch norm and linear layer of each width, counted on paper in tests/models
-    assert plan.teacher_size.parameters > 1000
+    assert plan.teacher_sizes["teacher"].parameters > 1000
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,11 @@ def test_a_sound_study_passes(spec: StudySpec) -> None:
         ("teacher.model.family=resnet", "resnet"),
         ("training.batch_size=4000", "lower it"),
         ("data.augment={crop: 9}", "crop"),
-        ("methods=[none, at]", "at cannot work"),
+        ("teaching={by: [wide]}", "unknown 'wide'; valid: average, born_again, mutual, teacher"),
+        ("teaching={by: [average]}", "'average' needs a second teacher"),
+        ("teachers={average: {model: {family: mlp}}}", "'average' cannot name a teacher"),
+        ("teachers={big: {model: {family: mpl}}}", "did you mean 'mlp'"),
+        ("teachers={big: {model: {family: mlp}, checkpoint: no.pt}}", "no file of weights"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_made(
@@ -55,3 +59,18 @@ def test_an_error_points_at_its_line(spec_text: str) -> None:
     line = text.splitlines().index("  kdd: {}") + 1
     assert (caught.value.line, caught.value.column) == (line, 3)
     assert str(caught.value).startswith(f"space.yaml:{line}:3: ")
+
+
+def test_a_method_that_no_student_can_take_is_refused(spec_text: str) -> None:
+    with pytest.raises(SpecError, match="no matched pair of stages .* no student of the space"):
+        make_plan(parse_spec(spec_text, ["methods=[none, at]", "students=[{family: mlp}]"]))
+
+
+def test_a_teacher_who_can_teach_nobody_is_refused(spec_text: str) -> None:
+    overrides = [
+        "methods=[none, fitnet]",
+        "teachers={big: {model: {family: mlp}}}",
+        "teaching={by: [teacher, average]}",
+    ]
+    with pytest.raises(SpecError, match="'average' can teach by none of the methods"):
+        make_plan(parse_spec(spec_text, overrides))

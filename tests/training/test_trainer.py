@@ -127,7 +127,8 @@ def test_a_report_tells_of_its_epoch(digits: Dataset, make_task: Callable[..., T
     assert reports[-1].loss < reports[0].loss
     assert all(report.seconds > 0 for report in reports)
     scores = trainer.evaluate_validation()
-    assert (reports[-1].accuracy, reports[-1].nll) == (scores.accuracy, scores.nll)
+    assert reports[-1].scores == scores
+    assert reports[-1].as_dict().keys() == {"epoch", "loss", "lr", "seconds", *scores.as_dict()}
 
 
 def test_the_reported_loss_is_the_mean_over_the_steps(
@@ -167,7 +168,7 @@ def test_every_method_trains_under_every_augmentation(
     trainer = Trainer(make_task(label, augment=augment), digits, make_teacher())
     start = {name: value.clone() for name, value in trainer.student.named_parameters()}
     reports = train(trainer)
-    assert all(math.isfinite(report.loss) and math.isfinite(report.nll) for report in reports)
+    assert all(math.isfinite(report.loss) and math.isfinite(report.scores.nll) for report in reports)
     parameters = dict(trainer.student.named_parameters())
     assert all(not torch.equal(value, parameters[name]) for name, value in start.items())
 

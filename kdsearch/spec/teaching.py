@@ -1,0 +1,39 @@
+"""Who may teach the students of a study."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator
+
+from kdsearch.spec.base import Section
+from kdsearch.spec.values import Whole
+
+TEACHER = "teacher"
+"""Name of the teacher in the section ``teacher``, beside those in ``teachers``."""
+
+AVERAGE = "average"
+"""All teachers at once, by the mean of their logits."""
+
+BORN_AGAIN = "born_again"
+"""The student's own like, trained before it."""
+
+MUTUAL = "mutual"
+"""A second student of the same kind, trained beside it."""
+
+RESERVED = (TEACHER, AVERAGE, BORN_AGAIN, MUTUAL)
+
+
+class TeachingSection(Section):
+    """``teaching``: who may teach a trial; the search chooses among them."""
+
+    by: tuple[str, ...] = ()
+    """Names of teachers, ``average``, ``born_again``, ``mutual``; absent: every given teacher."""
+    generations: Whole = Field(default=1, ge=1, le=10)
+    """Students that teach one after another under ``born_again``, each a whole training."""
+
+    @field_validator("by")
+    @classmethod
+    def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"'{name}' is named twice; remove one")
+        return names

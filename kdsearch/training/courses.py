@@ -1,0 +1,222 @@
+"""A training as its task asks for it: with a given teacher, an average, forebears or a peer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+import torch
+
+from kdsearch.data import Dataset, derive
+from kdsearch.methods import UNDISTILLED, method_config
+from kdsearch.models import Network
+from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL
+from kdsearch.training.evaluation import Evaluation
+from kdsearch.training.task import Task
+from kdsearch.training.teacher import AveragedTeachers, Peer, Reference, Teacher
+from kdsearch.training.trainer import EpochReport, Trainer, initial_student
+
+
+class Course(Protocol):
+    """What every training offers, whoever teaches; as :class:`Trainer`, the simplest of them."""
+
+    @property
+    def student(self) -> Network:
+        """The network that is shipped."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done."""
+
+    def train_epoch(self) -> EpochReport:
+        """Train for one epoch and evaluate on the validation split."""
+
+    def score_test(self) -> Evaluation:
+        """Scores on the test split; for finalists alone, once, after the last epoch."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that resuming needs."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state_dict` of the same task."""
+
+
+def begin_course(
+    task: Task,
+    data: Dataset,
+    teachers: Mapping[str, Teacher],
+    device: torch.device | str = "cpu",
+    reference: Reference | None = None,
+) -> Course:
+    """The training of a task.
+
+    Args:
+        task: What to train and who teaches.
+        data: The data set.
+        teachers: The study's teachers by name.
+        device: Where to train.
+        reference: The teacher that students are compared with in evaluations.
+
+    Raises:
+        KdsearchError: As :class:`Trainer`.
+    """
+    if task.teacher == BORN_AGAIN:
+        return BornAgain(task, data, device, reference)
+    if task.teacher == MUTUAL:
+        return Mutual(task, data, device, reference)
+    if task.teacher == AVERAGE:
+        return Trainer(
+            task, data, AveragedTeachers(list(teachers.values())), device, reference=reference
+        )
+    teacher = None if task.teacher is None else teachers[task.teacher]
+    return Trainer(task, data, teacher, device, reference=reference)
+
+
+def total_epochs(task: Task) -> int:
+    """Epochs of a training's reports: forebears are trained as long as the student itself."""
+    return task.training.epochs * (1 + task.generations * (task.teacher == BORN_AGAIN))
+
+
+class BornAgain(Course):
+    """A student taught by its own like (Furlanello et al. 2018, "Born-Again Neural Networks").
+
+    The first generation learns from the labels alone; each later one starts afresh with the trained
+    generation before it as teacher. Every generation is trained for the task's epochs, so a student
+    of g generations costs 1 + g trainings; its own starts from the task's seed, as its undistilled
+    baseline does.
+
+    Args:
+        task: The last generation's training.
+        data: The data set.
+        device: Where to train.
+        reference: The teacher that students are compared with in evaluations.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        data: Dataset,
+        device: torch.device | str = "cpu",
+        reference: Reference | None = None,
+    ) -> None:
+        self.task = task
+        self._data, self._device, self._reference = data, device, reference
+        self.generation = 0
+        self._trainer = self._begin(None)
+
+    def _begin(self, teacher: Teacher | None) -> Trainer:
+        task = self.task
+        if self.generation < task.generations:
+            seed = derive(task.seed, "generation", self.generation)
+            task = task.model_copy(update={"seed": seed})
+        if teacher is None:
+            task = task.model_copy(update={"method": method_config(UNDISTILLED, {})})
+        return Trainer(task, self._data, teacher, self._device, reference=self._reference)
+
+    @property
+    def student(self) -> Network:
+        """The network of the present generation."""
+        return self._trainer.student
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last generation has done all its epochs."""
+        return self.generation == self.task.generations and self._trainer.finished
+
+    def train_epoch(self) -> EpochReport:
+        """Train the present generation for one epoch; epochs count on over the generations."""
+        if self._trainer.finished:
+            teacher = Teacher(self._trainer.student, self._device)
+            self.generation += 1
+            self._trainer = self._begin(teacher)
+        report = self._trainer.train_epoch()
+        before = self.generation * self.task.training.epochs
+        return replace(report, epoch=before + report.epoch)
+
+    def score_test(self) -> Evaluation:
+        """Scores of the last generation on the test split."""
+        return self._trainer.score_test()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The present generation's training, and the weights of its teacher."""
+        teacher = self._trainer.teacher
+        return {
+            "generation": self.generation,
+            "teacher": None if teacher is None else teacher.network.state_dict(),
+            "trainer": self._trainer.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state_dict` of the same task."""
+        self.generation = state["generation"]
+        teacher = None
+        if state["teacher"] is not None:
+            network = initial_student(self.task, self._data)
+            network.load_state_dict(state["teacher"])
+            teacher = Teacher(network, self._device)
+        self._trainer = self._begin(teacher)
+        self._trainer.load_state_dict(state["trainer"])
+
+
+class Mutual(Course):
+    """Two students of one kind that teach each other (Zhang et al. 2018, "Deep Mutual Learning").
+
+    At every step the first learns from the second's answers and then the second from the first's
+    (algorithm 1); a network answers its peer in eval mode. Both see the same batches. The first,
+    which starts from the task's seed, is the student; the second is left behind.
+
+    Args:
+        task: The student's training.
+        data: The data set.
+        device: Where to train.
+        reference: The teacher that students are compared with in evaluations.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        data: Dataset,
+        device: torch.device | str = "cpu",
+        reference: Reference | None = None,
+    ) -> None:
+        other = task.model_copy(update={"seed": derive(task.seed, "peer")})
+        first, second = (initial_student(each, data).to(device) for each in (task, other))
+        self._first = Trainer(task, data, Peer(second), device, None, reference, first)
+        self._second = Trainer(other, data, Peer(first), device, None, None, second)
+
+    @property
+    def student(self) -> Network:
+        """The first of the two."""
+        return self._first.student
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done."""
+        return self._first.finished
+
+    def train_epoch(self) -> EpochReport:
+        """Train both for one epoch; the report is the first one's, its time that of both."""
+        start = time.perf_counter()
+        self._second.begin_epoch()
+        order = self._first.begin_epoch()
+        losses = []
+        for step in range(self._first.steps_per_epoch):
+            losses.append(self._first.train_step(order, step))
+            self._second.train_step(order, step)
+        self._second.epoch += 1
+        return self._first.end_epoch(losses, start)
+
+    def score_test(self) -> Evaluation:
+        """Scores of the first on the test split."""
+        return self._first.score_test()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The trainings of both."""
+        return {"first": self._first.state_dict(), "second": self._second.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state_dict` of the same task."""
+        self._first.load_state_dict(state["first"])
+        self._second.load_state_dict(state["second"])
