@@ -119,18 +119,16 @@ def check_value(label: str, name: str, declared: Hyperparameter, value: object) 
         value: The value given.
 
     Raises:
-        MethodError: Not a finite number of at least 0; above the largest value that makes sense; a
-            temperature of 0; not a whole number of at least 1 where only those make sense.
+        MethodError: Not a finite number; below the smallest or above the largest value that makes
+            sense; not a whole number of at least 1 where only those do.
     """
     where = f"{label}: '{name}'"
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise MethodError(f"{where} must be a finite number, not {value!r}")
     if declared.whole and (value != int(value) or value < 1):
         raise MethodError(f"{where} must be a whole number of at least 1, not {value:g}")
-    if name.rpartition(".")[2] == "temperature" and value <= 0:
-        raise MethodError(f"{where} must be above 0, not {value:g}")
-    if value < 0:
-        raise MethodError(f"{where} must be at least 0, not {value:g}")
+    if value < declared.minimum:
+        raise MethodError(f"{where} must be at least {declared.minimum:g}, not {value:g}")
     if declared.maximum is not None and value > declared.maximum:
         raise MethodError(f"{where} must be at most {declared.maximum:g}, not {value:g}")
 

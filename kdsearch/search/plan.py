@@ -14,7 +14,7 @@ from kdsearch.search.fitting import corners, find_fitting
 from kdsearch.search.space import Space
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.names import suggest
-from kdsearch.spec.origin import Path, dotted
+from kdsearch.spec.origin import Path
 from kdsearch.spec.ranges import Choices, Range, Scalar, every
 from kdsearch.spec.sections import DataSection
 from kdsearch.spec.study import StudySpec
@@ -92,10 +92,6 @@ def _check_values(
 ) -> None:
     label, name = str(path[1]), str(path[2])
     for value in every(dimension):
-        if value < declared.minimum:
-            raise spec.refuse(
-                path, f"{dotted(path)} must be at least {declared.minimum:g}, not {value:g}"
-            )
         try:
             check_value(label, name, declared, value)
         except MethodError as error:
@@ -169,8 +165,8 @@ def _check_limits(spec: StudySpec, data: Dataset) -> None:
     }
     if not limits:
         return
-    corners = (model for section in spec.students for model in corners(section))
-    sizes = [measure_config(model, data.image_shape, len(data.classes)) for model in corners]
+    models = (model for section in spec.students for model in corners(section))
+    sizes = [measure_config(model, data.image_shape, len(data.classes)) for model in models]
     for name, limit in limits.items():
         smallest = min(getattr(size, name) for size in sizes)
         if smallest > limit:

@@ -28,7 +28,7 @@ from .command import SPEC, Command, place
         ("search: {", "search: {sampler: tpa, ", "sampler", "did you mean 'tpe'?"),
         ("  kd:", "  kdd:", "kdd", "unknown method 'kdd'; did you mean 'kd'?"),
         ("temperature", "temprature", "temprature", "did you mean 'temperature'?"),
-        ("low: 1,", "low: 0,", "temperature", "kd.temperature must be at least 0.05, not 0"),
+        ("low: 1,", "low: 0,", "temperature", "kd: 'temperature' must be at least 0.05, not 0"),
         ("  none:", "  none: {weight: 2}", "weight", "no hyperparameters; remove 'weight'"),
         ("  kd:", "  kd+dkd:\n  kd:", "kd+dkd", "more than one logit term (kd, dkd); keep one"),
         ("  kd:", "  none+kd:\n  kd:", "none+kd", "cannot be part of the sum"),

@@ -171,7 +171,7 @@ def test_missing_teacher_signals_are_named(student_shapes, teacher_shapes, pair)
             MethodConfig(
                 label="kd", terms=(TermConfig(name="kd", hyperparameters={"temperature": 0.0}),)
             ),
-            "kd: 'temperature' must be above 0",
+            "kd: 'temperature' must be at least 0.05",
         ),
         (
             MethodConfig(label="kd", terms=(TermConfig(name="kd", hyperparameters={"tau": 1.0}),)),

@@ -62,7 +62,7 @@ def test_an_error_points_at_its_line(spec_text: str) -> None:
 
 
 def test_a_method_that_no_student_can_take_is_refused(spec_text: str) -> None:
-    with pytest.raises(SpecError, match="no matched pair of stages .* no student of the space"):
+    with pytest.raises(SpecError, match=r"no matched pair of stages .* no student of the space"):
         make_plan(parse_spec(spec_text, ["methods=[none, at]", "students=[{family: mlp}]"]))
 
 
