@@ -1,4 +1,4 @@
-"""The command line: ``kdsearch run``, ``validate``, ``front``, ``methods``, ``models``, …
+"""The command line: ``kdsearch run``, ``validate``, ``front``, ``ranking``, ``methods``, …
 
 Exit codes: 0 done, 1 failed, 2 usage or spec, 130 interrupted.
 """
@@ -96,12 +96,14 @@ def run(
         print(f"kdsearch: interrupted; go on with: {_go_on(folder)}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
     _print_front(console, study)
+    _print_ranking(console, study)
+    console.print(f"report: {study.directory.path}", highlight=False)
 
 
 def _dry_run(spec: Any, resume: bool) -> None:
     from kdsearch.api import quieten
     from kdsearch.display import duration
-    from kdsearch.render import samples_view
+    from kdsearch.render.study import samples_view, unfit_view
     from kdsearch.search.directory import StudyDirectory
     from kdsearch.search.estimate import estimate_cost, sample_trials
     from kdsearch.search.plan import make_plan
@@ -114,6 +116,8 @@ def _dry_run(spec: Any, resume: bool) -> None:
     console.print(dump_spec(spec), markup=False, highlight=False)
     samples = sample_trials(plan, 6)
     console.print(samples_view(samples))
+    if plan.space.fitting.unfit:
+        console.print(unfit_view(plan.space.fitting))
     cost = estimate_cost(plan, samples)
     console.print(
         f"\ncost on this machine, from a few measured steps: teacher {duration(cost.teacher)}, "
@@ -129,17 +133,21 @@ def validate(spec: Spec, overrides: Sets = None) -> None:
     from kdsearch.spec.load import load_spec
 
     loaded = load_spec(spec, overrides or [])
+    from kdsearch.render.study import unfit_view
     from kdsearch.search.plan import make_plan
 
+    console = _console()
     plan = make_plan(loaded)
     data = plan.data
-    _console().print(
+    console.print(
         f"{spec}: sound; {data.name}: {len(data.train)} training, {len(data.validation)} "
         f"validation, {len(data.test)} test samples of {'×'.join(map(str, data.image_shape))}, "
         f"{len(data.classes)} classes; {len(plan.space.methods)} methods, "
-        f"{len(plan.space.students)} student families",
+        f"{len(plan.space.students)} student families, taught by {', '.join(loaded.taught_by)}",
         highlight=False,
     )
+    if plan.space.fitting.unfit:
+        console.print(unfit_view(plan.space.fitting))
 
 
 @app.command(epilog=_examples("kdsearch front studies/digits"))
@@ -158,44 +166,91 @@ def front(
 
         print(json.dumps(rows(opened.front), indent=1))
         return
-    _print_front(_console(), opened)
+    console = _console()
+    _print_front(console, opened)
+    console.print(f"report: {opened.directory.path}", highlight=False)
 
 
 def _print_front(console: Console, study: Any) -> None:
-    from kdsearch.render import front_note, front_view
+    from kdsearch.render.study import front_note, front_view
 
     table = study.front
     if not len(table):
         console.print("no trial has ended well yet, so there is no front", highlight=False)
         return
-    console.print(front_view(table, f"front of {study.spec.study.name}"))
-    console.print(front_note(table), style="dim", highlight=False)
-    console.print(f"report: {study.directory.path}", highlight=False)
+    title = f"front of {study.spec.study.name}"
+    console.print(front_view(table, title, console.width), markup=False)
+    console.print(front_note(table, console.width), style="dim", highlight=False)
 
 
-@app.command(epilog=_examples("kdsearch methods", "kdsearch methods dkd", "kdsearch methods kd+at"))
+@app.command(epilog=_examples("kdsearch ranking studies/digits"))
+def ranking(
+    study: StudyFolder,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
+) -> None:
+    """Rank a study's methods at one tuning budget."""
+    from kdsearch.search.study import Study
+
+    opened = Study.open(study)
+    if as_json:
+        import json
+
+        from kdsearch.export.report import rows
+        from kdsearch.search.ranking import study_ranking
+
+        print(json.dumps(rows(study_ranking(opened)), indent=1))
+        return
+    _print_ranking(_console(), opened)
+
+
+def _print_ranking(console: Console, study: Any) -> None:
+    from kdsearch.render.study import ranking_note, ranking_view
+    from kdsearch.search.ranking import study_ranking
+
+    table = study_ranking(study)
+    if not len(table):
+        console.print("no trial has ended yet, so there is nothing to rank", highlight=False)
+        return
+    title = f"methods of {study.spec.study.name} at one budget"
+    console.print(ranking_view(table, title), markup=False)
+    console.print(ranking_note(table), style="dim", markup=False, highlight=False)
+
+
+@app.command(
+    epilog=_examples(
+        "kdsearch methods",
+        "kdsearch methods dkd",
+        "kdsearch methods kd+at",
+        "kdsearch methods my_module:MyMethod",
+    )
+)
 def methods(
-    name: Annotated[str | None, typer.Argument(help="One method, in full.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="One method, a sum, or module:Class, in full.")
+    ] = None,
 ) -> None:
     """List the distillation methods."""
     from kdsearch.methods import UNDISTILLED, parse_label
-    from kdsearch.render import method_view, methods_view
+    from kdsearch.render.catalogue import method_view, methods_view
 
     if name is None:
-        _console().print(methods_view())
+        _console().print(methods_view(), highlight=False)
         return
     if name == UNDISTILLED:
         print(f"{name}: the undistilled baseline, cross-entropy with the labels alone")
-    for method in parse_label(name):
-        _console().print(method_view(method), markup=False, highlight=False)
+    console = _console()
+    for place, method in enumerate(parse_label(name)):
+        if place:
+            console.print()
+        console.print(method_view(method, name.split("+")[place]), markup=False)
 
 
 @app.command(epilog=_examples("kdsearch models"))
 def models() -> None:
     """List the model families."""
-    from kdsearch.render import models_view
+    from kdsearch.render.catalogue import models_view
 
-    _console().print(models_view())
+    _console().print(models_view(), markup=False)
 
 
 @app.command(epilog=_examples("kdsearch ui studies/digits --port 5001"))

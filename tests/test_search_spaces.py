@@ -64,7 +64,7 @@ def test_a_space_opens_with_what_it_searches_its_time_and_its_command(path: Path
 def test_every_student_and_method_of_a_space_can_be_built(path: Path) -> None:
     spec = load_spec(path)
     plan = make_plan(load_spec(path, overrides(path.stem)))
-    assert plan.teacher_size.parameters > 0
+    assert plan.teacher_sizes["teacher"].parameters > 0
     assert len(plan.space.methods) == len(spec.methods)
 
 
@@ -87,4 +87,4 @@ def test_the_pairs_in_the_head_of_cifar100_can_be_built() -> None:
     assert len(pairs) == 3
     for pair in pairs:
         plan = make_plan(load_spec(FOLDER / "cifar100.yaml", [*overrides("cifar100"), *pair]))
-        assert plan.teacher_size.parameters > 500_000
+        assert plan.teacher_sizes["teacher"].parameters > 500_000

@@ -1,28 +1,28 @@
-"""The report's files: the front as CSV and JSON, and the students as shipped."""
+"""The report's files: front and ranking as CSV and JSON, and the students as shipped."""
 
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 import pandas as pd
 
 from kdsearch.data import Dataset
-from kdsearch.export.student import save_student
+from kdsearch.export.student import plain, save_student
 from kdsearch.files import write_atomically
 from kdsearch.search.finalists import weights_file
+from kdsearch.search.ranking import study_ranking
 from kdsearch.search.study import Study
 
 
 def write_tables(study: Study) -> None:
-    """Write ``front.csv``, ``front.json`` and ``trials.csv`` into the study's directory."""
+    """Write front and ranking, each as CSV and JSON, and ``trials.csv`` into the study's folder."""
     folder = study.directory.path
-    front = study.front
-    write_atomically(folder / "front.csv", _csv(front))
     write_atomically(folder / "trials.csv", _csv(study.trials))
-    content = {"study": study.spec.study.name, "front": rows(front)}
-    write_atomically(folder / "front.json", json.dumps(content, indent=1).encode())
+    for name, table in (("front", study.front), ("ranking", study_ranking(study))):
+        write_atomically(folder / f"{name}.csv", _csv(table))
+        content = {"study": study.spec.study.name, name: rows(table)}
+        write_atomically(folder / f"{name}.json", json.dumps(content, indent=1).encode())
 
 
 def write_students(study: Study, data: Dataset) -> None:
@@ -37,14 +37,8 @@ def write_students(study: Study, data: Dataset) -> None:
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows as plain values that JSON can hold; what is not a number becomes null."""
     return [
-        {str(key): _plain(value) for key, value in row.items()} for row in table.to_dict("records")
+        {str(key): plain(value) for key, value in row.items()} for row in table.to_dict("records")
     ]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def _csv(table: pd.DataFrame) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -117,10 +118,10 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
         "test_accuracy": run.test["accuracy"] if run.test else None,
         "test_accuracy_over_seeds": {
             "mean": test.mean,
-            "ci95": _number(test.half_width),
+            "ci95": plain(test.half_width),
             "seeds": test.count,
         },
-        "gain_over_undistilled": {"mean": _number(gain.mean), "ci95": _number(gain.half_width)},
+        "gain_over_undistilled": {"mean": plain(gain.mean), "ci95": plain(gain.half_width)},
         "data": {"name": data.name, "fingerprint": data.fingerprint},
     }
     path = folder / "student.json"
@@ -168,6 +169,6 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def _number(value: float) -> float | None:
-    """JSON has no NaN."""
-    return None if value != value else value
+def plain(value: Any) -> Any:
+    """A value as JSON can hold it: what is not a finite number becomes null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -9,27 +9,46 @@ from types import MappingProxyType
 from typing import Any
 
 from kdsearch.errors import MethodError
+from kdsearch.methods.ab import ActivationBoundaries
 from kdsearch.methods.at import AttentionTransfer
 from kdsearch.methods.base import KINDS, Method
+from kdsearch.methods.cc import CorrelationCongruence
+from kdsearch.methods.crd import CRD
 from kdsearch.methods.dist import DIST
 from kdsearch.methods.dkd import DKD
 from kdsearch.methods.fitnet import FitNet
+from kdsearch.methods.fsp import FSP
 from kdsearch.methods.hard_label import HardLabel
 from kdsearch.methods.kd import KD
 from kdsearch.methods.mse_logits import MSELogits
+from kdsearch.methods.nst import NST
+from kdsearch.methods.pkt import PKT
 from kdsearch.methods.rkd import RKD
+from kdsearch.methods.sp import SimilarityPreserving
+from kdsearch.methods.vid import VID
 from kdsearch.plugins import installed, is_reference, load, resolve
 from kdsearch.spec.names import suggest
 
 _CLASSES: tuple[type[Method], ...] = (
+    # response
     KD,
     MSELogits,
     HardLabel,
     DKD,
     DIST,
+    # feature
     FitNet,
     AttentionTransfer,
+    NST,
+    FSP,
+    VID,
+    ActivationBoundaries,
+    # relation
+    SimilarityPreserving,
+    PKT,
     RKD,
+    CorrelationCongruence,
+    CRD,
 )
 
 METHODS: Mapping[str, type[Method]] = MappingProxyType({cls.name: cls for cls in _CLASSES})

@@ -17,6 +17,7 @@ from kdsearch.models import (
     vgg,
     wide_resnet,
 )
+from kdsearch.models.adopted import AdoptedClassifier
 from kdsearch.models.family import Family
 from kdsearch.models.network import ImageShape, Network
 from kdsearch.models.own import GROUP, build_own, is_own
@@ -41,17 +42,26 @@ def build_network(config: ModelConfig, image_shape: ImageShape, classes: int) ->
 
     Args:
         config: A family of :data:`FAMILIES`, ``torchvision/NAME``, or ``module:function``, with
-            its width and depth.
+            its width and depth; with ``adopts``, an
+            :class:`~kdsearch.models.adopted.AdoptedClassifier` around it, the backbone having
+            the very weights that it would have alone.
         image_shape: (channels, height, width) of the pictures.
         classes: Number of classes.
 
     Raises:
-        ModelError: Unknown family, a depth or width that it cannot have, or pictures that it
-            does not take.
+        ModelError: Unknown family, a depth or width that it cannot have, pictures that it does
+            not take, or a classifier that cannot be adopted.
     """
+    if config.adopts is not None and config.adopts.adopts is not None:
+        raise ModelError(
+            f"{config.family} cannot adopt the classifier of a network that itself adopts one; "
+            "remove the inner adopts"
+        )
     network = _build(config, image_shape, classes)
     network.family = config.family
-    return network
+    if config.adopts is None:
+        return network
+    return AdoptedClassifier(network, blueprint(config.adopts, image_shape, classes))
 
 
 def _build(config: ModelConfig, image_shape: ImageShape, classes: int) -> Network:

@@ -54,15 +54,25 @@ class Finalist:
     runs: tuple[TrialRecord, ...]
     baseline: tuple[TrialRecord, ...]
 
+    def test(self, name: str) -> Estimate:
+        """A test score over the seeds that have it.
+
+        Args:
+            name: ``"accuracy"``, ``"nll"``, ``"ece"``, or, where there is a teacher to compare
+                with, ``"agreement"`` and ``"kl"``.
+        """
+        tests = [_test(run) for run in self.runs]
+        return estimate([test[name] for test in tests if name in test])
+
     @property
     def test_accuracy(self) -> Estimate:
         """Test accuracy over the seeds."""
-        return estimate([_test(run) for run in self.runs])
+        return self.test("accuracy")
 
     @property
     def baseline_accuracy(self) -> Estimate:
         """Test accuracy of the undistilled baseline over the seeds."""
-        return estimate([_test(run) for run in self.baseline])
+        return estimate([_test(run)["accuracy"] for run in self.baseline])
 
     @property
     def gain(self) -> Estimate:
@@ -72,9 +82,13 @@ class Finalist:
         """
         if self.trial.task.method.label == UNDISTILLED:
             return estimate([])
-        without = {run.task.seed: _test(run) for run in self.baseline}
+        without = {run.task.seed: _test(run)["accuracy"] for run in self.baseline}
         return estimate(
-            [_test(run) - without[run.task.seed] for run in self.runs if run.task.seed in without]
+            [
+                _test(run)["accuracy"] - without[run.task.seed]
+                for run in self.runs
+                if run.task.seed in without
+            ]
         )
 
     @property
@@ -88,6 +102,6 @@ def weights_file(folder: Path, record: TrialRecord) -> Path:
     return folder / f"{record.task.key[:16]}.safetensors"
 
 
-def _test(record: TrialRecord) -> float:
+def _test(record: TrialRecord) -> dict[str, float]:
     assert record.test is not None
-    return record.test["accuracy"]
+    return record.test

@@ -12,7 +12,7 @@ import ray
 from filelock import FileLock
 
 from kdsearch.data import pack
-from kdsearch.errors import RunError
+from kdsearch.errors import RunError, StudyError
 from kdsearch.search.directory import StudyDirectory
 from kdsearch.search.events import Observer
 from kdsearch.search.finalists import Finalist
@@ -70,7 +70,13 @@ class Study:
     @property
     def largest(self) -> int:
         """That size of the teacher with which every student is compared."""
-        return self.state["teachers"][TEACHER]["size"][self.size]
+        try:
+            return self.state["teachers"][TEACHER]["size"][self.size]
+        except KeyError:
+            raise StudyError(
+                f"{self.directory.path} does not say how large its teacher is; was it made by an "
+                "earlier kdsearch, or cut off before its teacher was there?"
+            ) from None
 
     @property
     def state(self) -> dict[str, Any]:

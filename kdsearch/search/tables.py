@@ -7,12 +7,16 @@ from typing import Any
 
 import pandas as pd
 
-from kdsearch.search.finalists import Finalist
+from kdsearch.search.finalists import Estimate, Finalist
 from kdsearch.search.record import TrialRecord
+
+SCORES = ("nll", "ece", "agreement", "kl")
+"""Scores beside the accuracy, where a record has them (see
+:class:`~kdsearch.training.evaluation.Evaluation`)."""
 
 
 def describe_trial(record: TrialRecord) -> dict[str, Any]:
-    """What a trial is: method with its values, student, sizes."""
+    """What a trial is: method with its values, teacher, student, sizes."""
     task = record.task
     values = {
         (f"{term.name}.{name}" if len(task.method.terms) > 1 else name): value
@@ -27,6 +31,7 @@ def describe_trial(record: TrialRecord) -> dict[str, Any]:
         "temperature": temperatures[0] if temperatures else None,
         "weights": {"ce": task.method.ce_weight} | weights,
         "hyperparameters": values,
+        "teacher": task.teacher,
         "family": task.model.family,
         "width": task.model.width,
         "depth": task.model.depth,
@@ -39,7 +44,7 @@ def describe_trial(record: TrialRecord) -> dict[str, Any]:
 
 
 def trials_table(records: Sequence[TrialRecord], on_front: Sequence[TrialRecord]) -> pd.DataFrame:
-    """One row a trial, by number."""
+    """One row a trial, by number; accuracy, ece and agreement are shares, nll and kl in nats."""
     front = {record.number for record in on_front}
     rows = [
         describe_trial(record)
@@ -47,6 +52,9 @@ def trials_table(records: Sequence[TrialRecord], on_front: Sequence[TrialRecord]
             "status": record.status,
             "reason": record.reason,
             "validation_accuracy": record.accuracy,
+        }
+        | _validation(record)
+        | {
             "epochs": len(record.epochs),
             "seconds": record.seconds,
             "front": record.number in front,
@@ -57,23 +65,29 @@ def trials_table(records: Sequence[TrialRecord], on_front: Sequence[TrialRecord]
 
 
 def front_table(finalists: Sequence[Finalist]) -> pd.DataFrame:
-    """One row a finalist, small to large; accuracies are shares in [0, 1]."""
-    rows = []
-    for finalist in finalists:
-        test, baseline, gain = finalist.test_accuracy, finalist.baseline_accuracy, finalist.gain
-        rows.append(
-            describe_trial(finalist.trial)
-            | {
-                "validation_accuracy": finalist.trial.accuracy,
-                "test_accuracy": test.mean,
-                "test_accuracy_ci": test.half_width,
-                "baseline_accuracy": baseline.mean,
-                "baseline_accuracy_ci": baseline.half_width,
-                "baseline_lr": finalist.baseline[0].task.training.lr if finalist.baseline else None,
-                "gain": gain.mean,
-                "gain_ci": gain.half_width,
-                "seeds": test.count,
-                "gain_seeds": gain.count,
-            }
-        )
-    return pd.DataFrame(rows)
+    """One row a finalist, small to large; scores as in :func:`trials_table`.
+
+    A column with ``_ci`` is half the width of the 95 % interval of the mean before it.
+    """
+    return pd.DataFrame([_judged(finalist) for finalist in finalists])
+
+
+def _judged(finalist: Finalist) -> dict[str, Any]:
+    baseline = finalist.baseline
+    row = describe_trial(finalist.trial) | {"validation_accuracy": finalist.trial.accuracy}
+    for name in ("accuracy", *SCORES):
+        row |= _columns(f"test_{name}", finalist.test(name))
+    row |= _columns("baseline_accuracy", finalist.baseline_accuracy)
+    row["baseline_lr"] = baseline[0].task.training.lr if baseline else None
+    row |= _columns("gain", finalist.gain)
+    return row | {"seeds": finalist.test_accuracy.count, "gain_seeds": finalist.gain.count}
+
+
+def _columns(name: str, score: Estimate) -> dict[str, float]:
+    return {name: score.mean, f"{name}_ci": score.half_width}
+
+
+def _validation(record: TrialRecord) -> dict[str, float]:
+    """The scores after the last epoch of a complete training; not a number where it has none."""
+    last = record.epochs[-1] if record.accuracy is not None else {}
+    return {f"validation_{name}": last.get(name, float("nan")) for name in SCORES}

@@ -36,6 +36,13 @@ COLOURS = (
 )
 """Colours that stay apart under the common forms of colour blindness; grey is the baseline's."""
 BASELINE_COLOUR = "#888888"
+HOVER_SCORES = {
+    "nll": "NLL {:.3g}",
+    "ece": "ECE {:.2%}",
+    "agreement": "agreement with the teacher {:.2%}",
+    "kl": "KL to the teacher {:.3g}",
+}
+"""Scores that a point tells beside its accuracy."""
 
 
 def write_figures(study: Study) -> None:
@@ -56,7 +63,7 @@ def interactive_front(study: Study) -> go.Figure:
             mode="markers",
             name=method,
             marker={"size": 7, "opacity": 0.55, "color": colour},
-            text=[_hover(row) for row in rows.to_dict("records")],
+            text=[_hover(row, "validation") for row in rows.to_dict("records")],
             hovertemplate="%{text}<br>validation %{y:.2%}<extra></extra>",
         )
     line = trials[trials["front"]].sort_values(size)
@@ -85,7 +92,7 @@ def interactive_front(study: Study) -> go.Figure:
             name="finalist (test)",
             marker={"symbol": "diamond", "size": 11, "color": "#000000"},
             error_y={"array": front["test_accuracy_ci"], "color": "#000000", "width": 3},
-            text=[_hover(row) for row in front.to_dict("records")],
+            text=[_hover(row, "test") for row in front.to_dict("records")],
             hovertemplate="%{text}<br>test %{y:.2%}<extra></extra>",
         )
     low, high = _range(trials, front)
@@ -181,10 +188,17 @@ def _range(trials: pd.DataFrame, front: pd.DataFrame) -> tuple[float, float]:
     return max(0.0, low - margin), min(1.0, 1.0) + margin * 0.5
 
 
-def _hover(row: dict) -> str:
+def _hover(row: dict, split: str) -> str:
+    """What a trial is, and its scores on a split where it has them."""
     values = ", ".join(f"{name} {value:.3g}" for name, value in row["hyperparameters"].items())
     depth = "" if pd.isna(row["depth"]) else f", depth {int(row['depth'])}"
+    scores = [
+        text.format(row[f"{split}_{name}"])
+        for name, text in HOVER_SCORES.items()
+        if not pd.isna(row[f"{split}_{name}"])
+    ]
     return (
         f"<b>trial {row['trial']}: {row['method']}</b> {values}<br>{row['family']}, width "
         f"{row['width']:.3g}{depth}<br>{row['parameters']:,} parameters, {row['macs']:,} MACs"
+        + (f"<br>{split}: {', '.join(scores)}" if scores else "")
     )

@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kdsearch.search.study import Study
+from kdsearch.search.tables import SCORES
 from kdsearch.tracking.runs import metrics, search_nested
 from kdsearch.tracking.store import Store
 
-FILES = ("front.csv", "front.json", "trials.csv", "front.html", "front.png")
-SCORES = ("test_accuracy", "test_accuracy_ci", "baseline_accuracy", "gain", "gain_ci")
+FILES = (
+    "front.csv",
+    "front.json",
+    "front.html",
+    "front.png",
+    "ranking.csv",
+    "ranking.json",
+    "trials.csv",
+)
+TESTED = tuple(f"test_{name}" for name in ("accuracy", *SCORES))
+METRICS = (*TESTED, *(f"{name}_ci" for name in TESTED), "baseline_accuracy", "gain", "gain_ci")
+"""Columns of the front's table that its members' runs take as metrics."""
 
 
 def write_report(store: Store, study: Study, parent: str, trials: Mapping[int, str]) -> None:
@@ -26,7 +37,7 @@ def write_report(store: Store, study: Study, parent: str, trials: Mapping[int, s
     _mark(store, parent, "front", {trials[member.number] for member in study.members()})
     _mark(store, parent, "finalist", {trials[number] for number in finalists})
     for number, row in finalists.items():
-        client.log_batch(trials[number], metrics=metrics({name: row[name] for name in SCORES}))
+        client.log_batch(trials[number], metrics=metrics({name: row[name] for name in METRICS}))
         student = study.directory.student(number)
         if student.exists():
             client.log_artifacts(trials[number], str(student), "student")

@@ -26,12 +26,14 @@ EPOCH_METRICS = {
     "loss": "train_loss",
     "accuracy": "validation_accuracy",
     "nll": "validation_nll",
+    "ece": "validation_ece",
+    "agreement": "validation_agreement",
+    "kl": "validation_kl",
     "lr": "learning_rate",
     "seconds": "epoch_seconds",
     "epoch": "epoch",
 }
-"""Keys of an epoch's report, and what MLflow calls them."""
-
+"""Keys of an epoch's report, and what MLflow calls them; a report may lack some scores."""
 
 Key = tuple[str, int]
 """Phase and number of a training."""
@@ -120,7 +122,7 @@ def create_nested(store: Store, parent: str, record: TrialRecord) -> str:
 def describe_nested(store: Store, run: str, record: TrialRecord) -> None:
     """Write a training's parameters and sizes."""
     facts = describe_trial(record)
-    chosen = ("method", "family", "width", "depth", "lr", "weight_decay")
+    chosen = ("method", "teacher", "family", "width", "depth", "lr", "weight_decay")
     parameters = {key: facts[key] for key in chosen} | facts["hyperparameters"]
     parameters |= {"ce_weight": record.task.method.ce_weight, "seed": record.task.seed}
     sizes = {key: facts[key] for key in ("parameters", "macs", "bytes")}
@@ -142,7 +144,7 @@ def log_epochs(
             metric
             for report in batch
             for metric in metrics(
-                {prefix + name: report[key] for key, name in EPOCH_METRICS.items()},
+                {prefix + name: report.get(key) for key, name in EPOCH_METRICS.items()},
                 int(report["epoch"]),
             )
         ]

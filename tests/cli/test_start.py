@@ -75,6 +75,7 @@ def test_an_error_leaves_a_process_with_one_line_and_its_code(tmp_path: Path) ->
         (["run"], "kdsearch run search_spaces/digits.yaml --resume"),
         (["validate"], "kdsearch validate search_spaces/digits.yaml"),
         (["front"], "kdsearch front studies/digits"),
+        (["ranking"], "kdsearch ranking studies/digits"),
         (["methods"], "kdsearch methods kd+at"),
         (["models"], "kdsearch models"),
         (["ui"], "kdsearch ui studies/digits --port 5001"),

@@ -78,7 +78,7 @@ def test_a_file_in_the_place_of_the_studies_is_told(kdsearch: Command, folder: P
     assert "studies is not a folder; set study.directory to another folder" in told.sentence
 
 
-@pytest.mark.parametrize("command", ["front", "ui"])
+@pytest.mark.parametrize("command", ["front", "ranking", "ui"])
 def test_a_study_that_is_not_there_is_told(
     kdsearch: Command, folder: Path, study: StudyDirectory, command: str
 ) -> None:
@@ -111,7 +111,7 @@ def test_a_study_without_a_record_has_no_page(kdsearch: Command, study: StudyDir
     ("name", "words"),
     [
         ("dkdd", "unknown method 'dkdd'; did you mean 'dkd'?"),
-        ("zzz", "unknown method 'zzz'; valid: at, dist, dkd,"),
+        ("zzz", "unknown method 'zzz'; the nearest of"),
         ("kd+dkd", "more than one logit term"),
         ("", "the method's name is empty; valid: at,"),
     ],
@@ -132,6 +132,7 @@ def test_an_unknown_method_comes_with_the_valid_ones(
         (["run", "spec.yaml", "--dryrun"], "No such option"),
         (["run", "spec.yaml", "--set"], "requires an argument"),
         (["front"], "Missing argument 'STUDY'"),
+        (["ranking"], "Missing argument 'STUDY'"),
         (["ui", "studies/small", "--port", "0"], "Invalid value for '--port'"),
         (["models", "resnet"], "unexpected extra argument"),
     ],

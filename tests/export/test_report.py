@@ -15,12 +15,14 @@ import pytest
 from kdsearch.data import Dataset
 from kdsearch.export import load_student
 from kdsearch.export.report import rows, write_students, write_tables
+from kdsearch.models import Size, measure
 from kdsearch.search.directory import StudyDirectory
 from kdsearch.search.finalists import weights_file
-from kdsearch.search.judging import Judging
-from kdsearch.search.record import TrialRecord
+from kdsearch.search.judging import Judging, Training
+from kdsearch.search.record import TrialRecord, new_record
 from kdsearch.search.study import Study
 from kdsearch.spec.study import StudySpec
+from kdsearch.spec.teaching import TEACHER
 from kdsearch.training.weights import save_weights
 from tests.export.conftest import Trained
 
@@ -67,7 +69,8 @@ def study(spec: StudySpec, trained: Trained) -> Study:
     """Two trials of the search, one of which failed, and all finalists' trainings but one."""
     directory = StudyDirectory.of(spec)
     directory.create(spec)
-    directory.update(state="finished")
+    largest = {"parameters": 20_000, "macs": 10**6, "bytes": 80_000}
+    directory.update(state="finished", teachers={TEACHER: {"size": largest}})
     good = trained.finalist.trial
     directory.trials.append(good)
     directory.trials.append(
@@ -76,18 +79,22 @@ def study(spec: StudySpec, trained: Trained) -> Study:
         )
     )
     judging = Judging(spec, [good], {})
-    swept = [_ended(record, 0.3) for record in judging.sweep]
+    size = measure(trained.network)
+    swept = [_ended(training, size, 0.3) for training in judging.sweep]
     baselines = judging.baselines({record.task.key: record for record in swept})
-    judged = [_ended(*pair) for pair in zip(judging.runs, (0.5, 0.7), strict=True)]
-    for record in [*swept, *judged, _ended(baselines[0], 0.4)]:
+    judged = [_ended(run, size, score) for run, score in zip(judging.runs, (0.5, 0.7), strict=True)]
+    for record in [*swept, *judged, _ended(baselines[0], size, 0.4)]:
         directory.finalists.append(record)
         save_weights(trained.network, weights_file(directory.weights, record))
     return Study.open(directory.path)
 
 
-def _ended(record: TrialRecord, score: float) -> TrialRecord:
+def _ended(training: Training, size: Size, score: float) -> TrialRecord:
+    record = new_record(training.number, training.phase, training.task, size)
     epoch = {"epoch": 1.0, "accuracy": score - 0.1, "seconds": 2.0}
-    test = {"accuracy": score, "nll": 1.0} if record.phase == "finalists" else None
+    test = {"accuracy": score, "nll": 1.0, "ece": 0.2 * score, "agreement": score + 0.1, "kl": 0.5}
+    if record.phase != "finalists":
+        test = None
     return record.model_copy(update={"status": "complete", "epochs": (epoch,), "test": test})
 
 
@@ -103,6 +110,11 @@ def test_the_front_is_strict_json_and_csv_of_the_same_rows(study: Study) -> None
     assert row["test_accuracy"] == pytest.approx((0.5 + 0.7) / 2)
     # Student's t at 97.5 % with one degree of freedom is tan(0.475 π)
     assert row["test_accuracy_ci"] == pytest.approx(math.tan(0.475 * math.pi) * 0.1)
+    assert row["test_nll"] == 1
+    assert row["test_ece"] == pytest.approx(0.12)
+    assert row["test_ece_ci"] == pytest.approx(math.tan(0.475 * math.pi) * 0.02)
+    assert row["test_agreement"] == pytest.approx(0.7)
+    assert (row["test_kl"], row["test_kl_ci"]) == (0.5, 0)
     assert row["baseline_accuracy"] == pytest.approx(0.4)
     assert row["baseline_accuracy_ci"] is None
     assert row["gain"] == pytest.approx(0.5 - 0.4)
@@ -117,14 +129,42 @@ def test_the_front_is_strict_json_and_csv_of_the_same_rows(study: Study) -> None
     assert line["gain_ci"] == ""
 
 
-def test_every_trial_is_in_the_csv_with_its_reason(study: Study) -> None:
+def test_the_ranking_is_strict_json_and_csv_of_the_same_rows(
+    study: Study, trained: Trained
+) -> None:
+    for number, accuracy in ((9, 0.55), (10, 0.65)):
+        epoch = {"epoch": 1.0, "accuracy": accuracy, "seconds": 2.0}
+        more = trained.finalist.trial.model_copy(update={"number": number, "epochs": (epoch,)})
+        study.directory.trials.append(more)
+    write_tables(study)
+    content = strict_json((study.directory.path / "ranking.json").read_text())
+    assert content["study"] == "small"
+    (row,) = content["ranking"]
+    assert (row["method"], row["trials"], row["budget"]) == ("kd+fitnet", 3, 3)
+    best = max(trained.finalist.trial.accuracy or 0, 0.65)
+    assert row["best_accuracy"] == pytest.approx(best)
+    assert row["best_accuracy_low"] < best <= row["best_accuracy_high"]
+    assert (row["gain"], row["gain_low"], row["clear"]) == (None, None, False)
+
+    with (study.directory.path / "ranking.csv").open(newline="") as file:
+        (line,) = csv.DictReader(file)
+    assert set(line) == set(row)
+    assert float(line["hypervolume"]) == row["hypervolume"]
+    assert (line["gain"], line["clear"]) == ("", "False")
+
+
+def test_every_trial_is_in_the_csv_with_its_reason(study: Study, trained: Trained) -> None:
     write_tables(study)
     with (study.directory.path / "trials.csv").open(newline="") as file:
         good, failed = csv.DictReader(file)
     assert (good["trial"], good["status"], good["front"]) == ("7", "complete", "True")
     assert (failed["trial"], failed["status"], failed["front"]) == ("8", "failed", "False")
     assert failed["reason"] == 'a "reason", told'
-    assert failed["validation_accuracy"] == ""
+    assert failed["validation_accuracy"] == failed["validation_ece"] == ""
+    last = trained.finalist.trial.epochs[-1]
+    for name in ("nll", "ece"):
+        assert float(good[f"validation_{name}"]) == last[name]
+    assert good["validation_agreement"] == good["validation_kl"] == ""
 
 
 def test_tables_of_a_study_without_a_finalist_are_empty(spec: StudySpec) -> None:
@@ -132,9 +172,10 @@ def test_tables_of_a_study_without_a_finalist_are_empty(spec: StudySpec) -> None
     directory.create(spec)
     directory.update(state="failed")
     write_tables(Study(directory))
-    assert strict_json((directory.path / "front.json").read_text())["front"] == []
-    assert (directory.path / "front.csv").exists()
-    assert (directory.path / "trials.csv").exists()
+    for name in ("front", "ranking"):
+        assert strict_json((directory.path / f"{name}.json").read_text())[name] == []
+    for name in ("front", "ranking", "trials"):
+        assert (directory.path / f"{name}.csv").exists()
 
 
 def test_the_shipped_training_is_the_best_on_validation(

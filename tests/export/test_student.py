@@ -96,7 +96,7 @@ def test_the_json_says_all_that_is_known(folder: Path, trained: Trained, digits:
     size = measure(trained.network)
     assert facts == {
         "format": 1,
-        "model": {"family": "convnet", "width": 0.5, "depth": 2},
+        "model": {"family": "convnet", "width": 0.5, "depth": 2, "adopts": None},
         "image_shape": [1, 8, 8],
         "classes": [str(digit) for digit in range(10)],
         "mean": list(digits.mean),

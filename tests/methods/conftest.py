@@ -50,6 +50,7 @@ def random_signals() -> Callable[..., Signals]:
             embedding=leaf(batch, shapes.embedding),
             features=features,
             attention=attention,
+            preactivation=tuple(leaf(batch, *shape) for shape in shapes.features),
         )
 
     return make

@@ -9,6 +9,12 @@ from kdsearch.methods.kd import kd_loss
 from kdsearch.models.signals import Signal, Signals
 from kdsearch.spec.concrete import MethodConfig, TermConfig
 
+# the others need a real student, or a memory of the data set
+LOSSES = [
+    name
+    for name, method in METHODS.items()
+    if not (method.by_sample or method.adopts_classifier or method.kind == "parameter")
+]
 LABELS = torch.tensor([0, 1, 2, 3, 4, 5])
 
 
@@ -38,7 +44,7 @@ def test_parts_of_a_method_are_named_after_it_and_weighted(student_shapes, teach
     assert found["dkd.nckd"].item() == pytest.approx(3.0 * 8.0 * nckd)
 
 
-@pytest.mark.parametrize("label", [*METHODS, "kd+at", "dist+fitnet+rkd"])
+@pytest.mark.parametrize("label", [*LOSSES, "kd+at", "dist+fitnet+rkd"])
 def test_loss_is_the_sum_of_the_parts(label, student_shapes, teacher_shapes, pair):
     objective = Objective(method_config(label, {}), student_shapes, teacher_shapes).double()
     found = objective(*pair, Targets(LABELS), 0.5)
@@ -123,7 +129,7 @@ def test_regression_projector_is_trained_and_saved(student_shapes, teacher_shape
     assert again["fitnet"].item() == second["fitnet"].item()
 
 
-@pytest.mark.parametrize("label", ["none", *METHODS])
+@pytest.mark.parametrize("label", ["none", *LOSSES])
 def test_autocast_does_not_lower_the_precision(
     label, student_shapes, teacher_shapes, random_signals
 ):
@@ -194,3 +200,25 @@ def test_values_left_out_of_a_configuration_take_the_published_defaults(
         for config in (bare, full)
     ]
     assert found[0].item() == found[1].item()
+
+
+def test_the_schedule_of_a_term_leaves_the_others_alone(student_shapes, teacher_shapes, pair):
+    values = {"rkd.start": 0.5, "rkd.ramp": 0.2, "kd.decay": 1.0}
+    scheduled = Objective(method_config("kd+rkd", values), student_shapes, teacher_shapes)
+    plain = Objective(method_config("kd+rkd", {}), student_shapes, teacher_shapes)
+    full = {name: value.item() for name, value in plain(*pair, Targets(LABELS), 0.0).items()}
+    for progress, kd, rkd in ((0.0, 1.0, 0.0), (0.25, 0.75, 0.0), (0.6, 0.4, 0.5), (1.0, 0.0, 1.0)):
+        found = scheduled(*pair, Targets(LABELS), progress)
+        assert found["ce"].item() == pytest.approx(full["ce"])
+        assert found["kd"].item() == pytest.approx(kd * full["kd"])
+        assert found["rkd.angle"].item() == pytest.approx(rkd * full["rkd.angle"])
+
+
+def test_a_term_that_initialises_the_student_is_trained_alone(student_shapes, teacher_shapes, pair):
+    objective = Objective(method_config("kd+ab", {}), student_shapes, teacher_shapes).double()
+    before = objective(*pair, Targets(LABELS), 0.0)
+    assert (before["ce"].item(), before["kd"].item()) == (0.0, 0.0)
+    assert before["ab"].item() > 0
+    after = objective(*pair, Targets(LABELS), 0.5)
+    assert after["ab"].item() == 0.0
+    assert min(after["ce"].item(), after["kd"].item()) > 0

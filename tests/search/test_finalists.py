@@ -1,4 +1,4 @@
-"""Finalists: intervals against the textbook, pairing, what is trained and what is shipped."""
+"""Finalists: intervals against the textbook, pairing, every score, and what is shipped."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from scipy import stats
 
 from kdsearch.search.finalists import Finalist, estimate
 from kdsearch.search.record import TrialRecord
+from kdsearch.search.tables import front_table, trials_table
 from kdsearch.spec import MethodConfig, TermConfig
 from tests.search.records import TASK, trial
 
@@ -42,6 +43,58 @@ def test_one_value_has_no_interval_and_none_has_no_mean() -> None:
     assert estimate([0.5]).mean == 0.5
     assert math.isnan(estimate([0.5]).half_width)
     assert math.isnan(estimate([]).mean)
+
+
+def test_every_score_of_the_test_has_its_estimate() -> None:
+    pairs = [(0.9, 0.02), (0.8, 0.05), (0.85, 0.08)]
+    runs = [
+        record.model_copy(update={"test": {"accuracy": accuracy, "nll": 0.5, "ece": ece}})
+        for record, (accuracy, ece) in zip(
+            [run(seed, 0.0) for seed in range(3)], pairs, strict=True
+        )
+    ]
+    finalist = Finalist(trial(0, 0.5, 1), tuple(runs), ())
+    low, high = stats.t.interval(0.95, 2, loc=0.05, scale=stats.sem([0.02, 0.05, 0.08]))
+    found = finalist.test("ece")
+    assert (found.mean, found.half_width, found.count) == (
+        pytest.approx(0.05),
+        pytest.approx((high - low) / 2),
+        3,
+    )
+    assert finalist.test("accuracy") == finalist.test_accuracy == estimate([a for a, _ in pairs])
+    assert finalist.test("nll").half_width == 0
+
+
+def test_a_score_that_no_record_has_is_not_a_number() -> None:
+    finalist = Finalist(trial(0, 0.5, 1), (run(1, 0.9), run(2, 0.8)), ())
+    assert finalist.test("agreement").count == 0
+    assert math.isnan(finalist.test("agreement").mean)
+    (row,) = front_table([finalist]).to_dict("records")
+    assert row["test_accuracy"] == pytest.approx(0.85)
+    assert math.isnan(row["test_agreement"])
+    assert math.isnan(row["test_kl_ci"])
+
+
+def test_the_front_has_each_score_with_its_interval() -> None:
+    scores = {"accuracy": 0.9, "nll": 0.4, "ece": 0.03, "agreement": 0.95, "kl": 0.1}
+    runs = [run(seed, 0.0) for seed in (1, 2)]
+    runs = [record.model_copy(update={"test": scores}) for record in runs]
+    (row,) = front_table([Finalist(distilled(), tuple(runs), ())]).to_dict("records")
+    for name, score in scores.items():
+        assert (row[f"test_{name}"], row[f"test_{name}_ci"]) == (pytest.approx(score), 0), name
+
+
+def test_the_trials_have_the_scores_of_their_last_epoch() -> None:
+    scores = {"accuracy": 0.9, "nll": 0.4, "ece": 0.03, "agreement": 0.95, "kl": 0.1}
+    epochs = ({**dict.fromkeys(scores, 0.0), "seconds": 1.0}, {**scores, "seconds": 2.0})
+    full = trial(0, 0.5, 10).model_copy(update={"epochs": epochs})
+    broken = trial(2, None, 10).model_copy(update={"epochs": epochs[:1]})
+    table = trials_table([broken, trial(1, 0.5, 10), full], [full]).set_index("trial")
+    for name, score in scores.items():
+        assert table.loc[0, f"validation_{name}"] == score
+        assert math.isnan(table.loc[2, f"validation_{name}"])
+    assert math.isnan(table.loc[1, "validation_ece"])
+    assert table.loc[1, "validation_accuracy"] == 0.5
 
 
 def test_gain_is_paired_by_seed() -> None:

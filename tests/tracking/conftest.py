@@ -15,6 +15,7 @@ from kdsearch.search.judging import Judging, JudgingJobs
 from kdsearch.search.record import TrialRecord
 from kdsearch.search.study import Study
 from kdsearch.spec import MethodConfig, TermConfig, parse_spec
+from kdsearch.spec.teaching import TEACHER
 from kdsearch.tracking.store import Store, open_store, tracking_uri
 from tests.search.conftest import TEXT
 from tests.search.records import trial
@@ -35,6 +36,9 @@ def history(record: TrialRecord, epochs: int) -> TrialRecord:
             "loss": 1.0 / epoch,
             "accuracy": (record.accuracy or 0.1) if epoch == epochs else 0.05 * epoch,
             "nll": 0.5,
+            "ece": 0.01 * epoch,
+            "agreement": 0.6 + 0.01 * epoch,
+            "kl": 1.5 / epoch,
             "lr": 0.1,
             "seconds": 1.0,
         }
@@ -71,16 +75,18 @@ def study(tmp_path: Path, records: list[TrialRecord]) -> Study:
     directory.update(
         state="running",
         data={"name": "digits", "fingerprint": "f" * 64},
-        teacher={"size": {"parameters": 100_000, "macs": 200_000, "bytes": 400_000}},
+        teachers={TEACHER: {"size": {"parameters": 100_000, "macs": 200_000, "bytes": 400_000}}},
     )
     for record in records:
         directory.trials.append(record)
     study = Study(directory)
     members = [finalist.trial for finalist in study.finalists()]
-    jobs = JudgingJobs(Judging(spec, members, {}), {})
+    jobs = JudgingJobs(Judging(spec, members, {}), {}, (1, 8, 8), 10)
     for record in iter(partial(take, jobs), None):
         lift = 0.1 if record.task.method.label == "kd" else 0.0
-        score = {"accuracy": 0.5 + 0.01 * record.number + lift, "nll": 1.0}
+        accuracy = 0.5 + 0.01 * record.number + lift
+        score = {"accuracy": accuracy, "nll": 1.0, "ece": 0.1 - 0.1 * accuracy, "kl": 0.25}
+        score["agreement"] = 0.9 * accuracy
         update = {"status": "complete", "test": score if record.phase == "finalists" else None}
         ended = history(record.model_copy(update=update), 2)
         directory.finalists.append(ended)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kdsearch.search.record import TrialRecord
 from kdsearch.search.study import Study
 from kdsearch.tracking.figures import interactive_front, static_front
 
@@ -33,6 +34,32 @@ def test_the_interactive_figure_holds_trials_front_and_finalists(study: Study) -
     low, high = figure.layout.yaxis.range
     for name in ("finalist (test)", "undistilled baseline (test)"):
         assert all(low < value < high for value in traces[name].y)
+
+
+def test_a_point_tells_its_scores_where_it_has_them(
+    study: Study, records: list[TrialRecord]
+) -> None:
+    traces = {trace.name: trace for trace in interactive_front(study).data}
+    assert all(
+        "validation: NLL 0.5, ECE 3.00%, agreement with the teacher 63.00%, KL to the teacher 0.5"
+        in text
+        for text in traces["kd"].text
+    )
+    row = study.front.iloc[0]
+    told = traces["finalist (test)"].text[0]
+    assert f"ECE {row['test_ece']:.2%}, agreement with the teacher {row['test_agreement']:.2%}" in (
+        told
+    )
+    bare = {"epoch": 1.0, "accuracy": 0.99, "seconds": 1.0}
+    study.directory.trials.append(
+        records[3].model_copy(update={"number": 6, "macs": 1, "epochs": (bare,)})
+    )
+    (text,) = [
+        text
+        for text in {t.name: t for t in interactive_front(study).data}["kd"].text
+        if "trial 6" in text
+    ]
+    assert "validation:" not in text
 
 
 def test_the_static_figure_is_a_picture_with_something_on_it(study: Study, tmp_path: Path) -> None:

@@ -19,6 +19,9 @@ from kdsearch.tracking.store import Store
 from kdsearch.training.teacher_store import StoredTeacher
 from tests.tracking.playing import begin, finish, flaky, nested, play, wait_until
 
+SCORELESS = ("epoch", "loss", "accuracy", "nll", "lr", "seconds")
+"""What an epoch's report has at least."""
+
 
 def test_every_trial_becomes_a_nested_run(
     study: Study, store: Store, records: list[TrialRecord]
@@ -40,6 +43,47 @@ def test_every_trial_becomes_a_nested_run(
     ]
     front = {number for number, run in runs.items() if run.data.tags.get("front") == "true"}
     assert front == {0, 1, 3}
+
+
+def test_the_scores_of_every_epoch_are_metrics_of_its_run(
+    study: Study, store: Store, records: list[TrialRecord]
+) -> None:
+    """Of a record without them, as of a teacher or of old, the others are written."""
+    plain = [{key: epoch[key] for key in SCORELESS} for epoch in records[1].epochs]
+    records[1] = records[1].model_copy(update={"epochs": tuple(plain)})
+    recorder = Recorder(store)
+    recorder.study_started(study)
+    play(recorder, records)
+    recorder.study_stopped(study, "failed", "made up")
+    runs = nested(store.client, study)
+    for key in ("nll", "ece", "agreement", "kl"):
+        points = store.client.get_metric_history(runs[3].info.run_id, f"validation_{key}")
+        told = [(point.step, point.value) for point in points]
+        assert told == [(epoch["epoch"], epoch[key]) for epoch in records[3].epochs], key
+    assert set(runs[0].data.metrics) - set(runs[1].data.metrics) == {
+        "validation_ece",
+        "validation_agreement",
+        "validation_kl",
+    }
+
+
+def test_the_report_is_in_the_runs_of_the_front_and_the_files_in_the_parent(
+    study: Study, store: Store, records: list[TrialRecord]
+) -> None:
+    recorder = Recorder(store)
+    recorder.study_started(study)
+    play(recorder, records)
+    finish(recorder, study)
+    assert recorder.failure is None
+    runs = nested(store.client, study)
+    for row in study.front.to_dict("records"):
+        found = runs[row["trial"]].data.metrics
+        for name in ("accuracy", "nll", "ece", "agreement", "kl"):
+            assert found[f"test_{name}"] == pytest.approx(row[f"test_{name}"]), name
+            assert found[f"test_{name}_ci"] == pytest.approx(row[f"test_{name}_ci"]), name
+    parent = study.state["mlflow"]["run_id"]
+    names = {item.path for item in store.client.list_artifacts(parent)}
+    assert {"front.csv", "front.json", "ranking.csv", "ranking.json", "trials.csv"} <= names
 
 
 def test_a_store_that_fails_for_a_while_loses_nothing(

@@ -1,0 +1,173 @@
+"""A study for a person: front, ranking of methods, sample trials, what cannot work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+from rich.text import Text
+
+from kdsearch.methods import UNDISTILLED
+from kdsearch.render.tables import plain_table
+from kdsearch.search.fitting import Fitting
+from kdsearch.search.ranking import MIN_TRIALS
+from kdsearch.search.record import TrialRecord
+from kdsearch.search.tables import describe_trial
+
+FRONT_SCORES = {
+    "test_ece": ("ECE", "expected calibration error (ECE)"),
+    "test_agreement": ("agreement", "agreement with the teacher's answers"),
+}
+"""Columns of the front beside the accuracy: their heads and what they are."""
+
+WIDE = 140
+"""Columns of a line from which :data:`FRONT_SCORES` find room."""
+
+
+def front_view(front: pd.DataFrame, title: str, width: int = WIDE) -> Table:
+    """The front with test accuracy and gain, in percent and points.
+
+    Calibration error and agreement with the teacher stand where they are known, and who taught
+    where several did.
+
+    Args:
+        front: The table of the front.
+        title: The line above.
+        width: Columns of a line; a narrow one has no room for all scores.
+    """
+    scores = {"test_accuracy": "test accuracy"}
+    scores |= {name: head for name, (head, _) in _front_scores(front, width).items()}
+    taught = ["taught by"] if front["teacher"].nunique() > 1 else []
+    right = ("trial", "T")
+    table = plain_table(
+        "trial", "method", *taught, "T", "weights", "student", title=title, right=right
+    )
+    for head in ("parameters", "MACs", *scores.values(), "gain"):
+        table.add_column(head, justify="right", no_wrap=True)
+    seeds = front["seeds"].max()
+    for row in front.to_dict("records"):
+        table.add_row(
+            str(row["trial"]),
+            row["method"],
+            *([row["teacher"] or ""] if taught else []),
+            "" if pd.isna(row["temperature"]) else f"{row['temperature']:.3g}",
+            _weights(row),
+            _student(row["family"], row["width"], row["depth"]),
+            f"{row['parameters']:,}",
+            f"{row['macs']:,}",
+            *(_interval(row, name, "seeds", seeds) for name in scores),
+            "baseline"
+            if row["method"] == UNDISTILLED
+            else _interval(row, "gain", "gain_seeds", seeds),
+        )
+    return table
+
+
+def front_note(front: pd.DataFrame, width: int = WIDE) -> str:
+    """How the figures of :func:`front_view` came about."""
+    seeds = int(front["seeds"].max()) if len(front) else 0
+    shown, known = _front_scores(front, width), _front_scores(front, WIDE)
+    more = "".join(f", {meaning}" for _, meaning in shown.values())
+    heads = ", ".join(head for head, _ in known.values())
+    hidden = "" if shown == known else f"; {heads}: in a wider terminal"
+    return (
+        f"test accuracy{more} in %; gain in points over the same student undistilled, at its own "
+        f"best learning rate; mean ± 95 % interval (Student's t) over {seeds} seeds unless n says "
+        f"otherwise; front chosen on validation{hidden}"
+    )
+
+
+def _front_scores(front: pd.DataFrame, width: int) -> dict[str, tuple[str, str]]:
+    """Those of :data:`FRONT_SCORES` that are known and find room."""
+    if width < WIDE or not len(front):
+        return {}
+    return {name: told for name, told in FRONT_SCORES.items() if front[name].notna().any()}
+
+
+def ranking_view(ranking: pd.DataFrame, title: str) -> Table:
+    """What n trials of each method reach, in percent and points, with 95 % intervals."""
+    table = plain_table("method", "trials", title=title, right=("trials",))
+    for head in ("hypervolume", "best accuracy", "gain"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("clear")
+    for row in ranking.to_dict("records"):
+        table.add_row(
+            row["method"],
+            str(row["trials"]),
+            _bracketed(row, "hypervolume", ".2f") or "too few trials",
+            _bracketed(row, "best_accuracy", ".1f"),
+            "baseline" if row["method"] == UNDISTILLED else _bracketed(row, "gain", "+.2f"),
+            "yes" if row["clear"] else "",
+        )
+    return table
+
+
+def ranking_note(ranking: pd.DataFrame) -> str:
+    """How the figures of :func:`ranking_view` came about."""
+    budget = int(ranking["budget"].max()) if len(ranking) else 0
+    return (
+        f"what {budget} trials of a method reach on validation, the same number for each (a method "
+        f"needs {MIN_TRIALS}); hypervolume: share in % of the square of error × relative log size "
+        f"that their front dominates; best accuracy in %; gain in points of hypervolume over "
+        f"{UNDISTILLED}; in brackets 95 % intervals over trials, by bootstrap, not over training "
+        f"seeds; clear: the interval leaves out 0; the sampler chose the trials"
+    )
+
+
+def samples_view(records: Sequence[TrialRecord]) -> Table:
+    """Sample trials with their sizes."""
+    rows = [describe_trial(record) for record in records]
+    taught = ["taught by"] if len({row["teacher"] for row in rows} - {None}) > 1 else []
+    sizes = ("parameters", "MACs", "bytes")
+    heads = ["method", *taught, "values", "student", "lr", *sizes]
+    table = plain_table(*heads, title="sample trials", right=("lr", *sizes))
+    for row in rows:
+        table.add_row(
+            row["method"],
+            *([row["teacher"] or ""] if taught else []),
+            ", ".join(f"{name} {value:.3g}" for name, value in row["hyperparameters"].items()),
+            _student(row["family"], row["width"], row["depth"]),
+            f"{row['lr']:.3g}",
+            *(f"{row[name]:,}" for name in ("parameters", "macs", "bytes")),
+        )
+    return table
+
+
+def unfit_view(fitting: Fitting) -> Table:
+    """The pairs on which a method cannot work, and why; the search proposes none of them."""
+    table = plain_table("method", "teacher", "student", "why not", title="never proposed")
+    for (label, teacher, student), reason in fitting.unfit.items():
+        table.add_row(Text(label), teacher, Text(student), Text(reason))
+    return table
+
+
+def _weights(row: Mapping[Any, Any]) -> str:
+    return ", ".join(
+        f"{row['method'] if name == 'weight' else name.removesuffix('.weight')} {value:.3g}"
+        for name, value in row["weights"].items()
+    )
+
+
+def _student(family: str, width: float, depth: float | None) -> str:
+    return f"{family}{'' if depth is None or pd.isna(depth) else f'-{int(depth)}'} ×{width:.3g}"
+
+
+def _interval(row: Mapping[Any, Any], name: str, counted: str, usual: int) -> str:
+    """Mean ± interval in percent or points; the number of seeds where it is not the usual one."""
+    mean, half_width, count = row[name], row[f"{name}_ci"], int(row[counted])
+    if count == 0:
+        return "not yet"
+    if pd.isna(mean):
+        return ""
+    sign = "+" if name == "gain" else ""
+    spread = "" if pd.isna(half_width) else f" ± {100 * half_width:.2f}"
+    fewer = "" if count == usual else f" (n={count})"
+    return f"{100 * mean:{sign}.2f}{spread}{fewer}"
+
+
+def _bracketed(row: Mapping[Any, Any], name: str, form: str) -> str:
+    """Mean and interval in percent or points; nothing where there is none."""
+    mean, low, high = (100 * row[f"{name}{end}"] for end in ("", "_low", "_high"))
+    return "" if pd.isna(mean) else f"{mean:{form}} [{low:{form}}, {high:{form}}]"
