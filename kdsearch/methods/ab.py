@@ -122,9 +122,4 @@ class ActivationBoundaries(Method):
 
 
 def _stage_loss(connector: nn.Module, student: Tensor, teacher: Tensor) -> Tensor:
-    if connector.training and student.shape[0] * student.shape[2] * student.shape[3] == 1:
-        raise MethodError(
-            "ab normalises over the batch and cannot do so with one sample of 1×1 maps; "
-            "raise training.batch_size"
-        )
-    return boundary_loss(inputs.through(connector, student), teacher)
+    return boundary_loss(inputs.normalised("ab", connector, student), teacher)

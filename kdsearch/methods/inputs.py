@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from kdsearch.errors import MethodError
 from kdsearch.models.signals import Signals
 
 
@@ -39,3 +40,17 @@ def through(layer: nn.Module, values: Tensor) -> Tensor:
     """``values`` through a learnable helper, in the helper's precision; their own afterwards."""
     weight = next(layer.parameters())
     return layer(values.to(weight.dtype)).to(values.dtype)
+
+
+def normalised(method: str, layer: nn.Module, values: Tensor) -> Tensor:
+    """``values`` [B, C, H, W] through a learnable helper with batch normalisation.
+
+    Raises:
+        MethodError: In training, with a single value a channel, which has no variance.
+    """
+    if layer.training and values.shape[0] * values.shape[2] * values.shape[3] == 1:
+        raise MethodError(
+            f"{method} normalises over the batch and cannot do so with one sample of 1×1 maps; "
+            "raise training.batch_size"
+        )
+    return through(layer, values)

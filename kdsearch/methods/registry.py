@@ -18,12 +18,16 @@ from kdsearch.methods.dist import DIST
 from kdsearch.methods.dkd import DKD
 from kdsearch.methods.fitnet import FitNet
 from kdsearch.methods.fsp import FSP
+from kdsearch.methods.ft import FactorTransfer
 from kdsearch.methods.hard_label import HardLabel
 from kdsearch.methods.kd import KD
 from kdsearch.methods.mse_logits import MSELogits
 from kdsearch.methods.nst import NST
+from kdsearch.methods.ofd import OFD
 from kdsearch.methods.pkt import PKT
+from kdsearch.methods.reviewkd import ReviewKD
 from kdsearch.methods.rkd import RKD
+from kdsearch.methods.semckd import SemCKD
 from kdsearch.methods.sp import SimilarityPreserving
 from kdsearch.methods.vid import VID
 from kdsearch.plugins import installed, is_reference, load, resolve
@@ -43,6 +47,10 @@ _CLASSES: tuple[type[Method], ...] = (
     FSP,
     VID,
     ActivationBoundaries,
+    FactorTransfer,
+    OFD,
+    ReviewKD,
+    SemCKD,
     # relation
     SimilarityPreserving,
     PKT,

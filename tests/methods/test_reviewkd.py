@@ -1,0 +1,294 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from kdsearch.errors import MethodError
+from kdsearch.methods.reviewkd import WIDEST, ReviewKD, context_loss, resized
+from kdsearch.methods.targets import Targets
+from kdsearch.models.signals import Signals, SignalShapes
+
+TARGETS = Targets(torch.zeros(3, dtype=torch.long))
+PRECISION = [(torch.float64, 1e-9), (torch.float32, 1e-5)]
+
+
+def shapes_of(*features: tuple[int, int, int]) -> SignalShapes:
+    return SignalShapes(classes=7, embedding=5, features=features)
+
+
+def random_maps(shapes: SignalShapes, batch: int = 3, seed: int = 0) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=(batch, *shape)) for shape in shapes.features]
+
+
+def signals_of(maps: list[np.ndarray], dtype: torch.dtype = torch.float64) -> Signals:
+    return Signals(features=tuple(torch.tensor(f, dtype=dtype) for f in maps))
+
+
+def pooled(values: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Adaptive average pooling, bin by bin."""
+    out = np.zeros((*values.shape[:2], height, width))
+    for i, j in np.ndindex(height, width):
+        top, bottom = i * values.shape[2] // height, -((i + 1) * values.shape[2] // -height)
+        left, right = j * values.shape[3] // width, -((j + 1) * values.shape[3] // -width)
+        out[:, :, i, j] = values[:, :, top:bottom, left:right].mean(axis=(2, 3))
+    return out
+
+
+def reference(student: np.ndarray, teacher: np.ndarray) -> float:
+    """Mean squared errors of the maps, then of their pooled versions with half the last weight."""
+    height, width = student.shape[2:]
+    total, weight, weights = ((student - teacher) ** 2).mean(), 1.0, 1.0
+    for side in (4, 2, 1):
+        if side >= max(height, width):
+            continue
+        size = min(side, height), min(side, width)
+        weight /= 2
+        weights += weight
+        total += weight * ((pooled(student, *size) - pooled(teacher, *size)) ** 2).mean()
+    return total / weights
+
+
+def convolved(layer: torch.nn.Sequential, values: np.ndarray) -> np.ndarray:
+    """A convolution of odd size, then normalisation with its initial scale 1 and shift 0."""
+    weight = layer[0].weight.detach().double().numpy()
+    side = weight.shape[2]
+    reach = side // 2
+    padded = np.pad(values, ((0, 0), (0, 0), (reach, reach), (reach, reach)))
+    out = np.zeros((len(values), len(weight), *values.shape[2:]))
+    for i, j in np.ndindex(*values.shape[2:]):
+        window = padded[:, :, i : i + side, j : j + side]
+        out[:, :, i, j] = np.einsum("oirc,birc->bo", weight, window)
+    mean, variance = out.mean(axis=(0, 2, 3)), out.var(axis=(0, 2, 3))
+    return (out - mean[:, None, None]) / np.sqrt(variance[:, None, None] + 1e-5)
+
+
+def nearest(values: np.ndarray, height: int, width: int) -> np.ndarray:
+    out = np.zeros((*values.shape[:2], height, width))
+    for i, j in np.ndindex(height, width):
+        row, column = i * values.shape[2] // height, j * values.shape[3] // width
+        out[:, :, i, j] = values[:, :, row, column]
+    return out
+
+
+def fused(gate: torch.nn.Conv2d, shallow: np.ndarray, deep: np.ndarray) -> np.ndarray:
+    """Two sigmoid attention maps from both maps together, and their weighted sum."""
+    weight, bias = (p.detach().double().numpy() for p in (gate.weight, gate.bias))
+    both = np.concatenate([shallow, deep], axis=1)
+    energy = np.einsum("oi,bihw->bohw", weight[:, :, 0, 0], both) + bias[:, None, None]
+    attention = 1 / (1 + np.exp(-energy))
+    return shallow * attention[:, 0][:, None] + deep * attention[:, 1][:, None]
+
+
+def reference_review(method: ReviewKD, f_s: list[np.ndarray], f_t: list[np.ndarray]) -> float:
+    """From the deepest stage to the shallowest."""
+    total, deeper = 0.0, None
+    for i in reversed(range(len(f_s))):
+        fusion = method.fusions[i]
+        own = convolved(fusion.entry, f_s[i])
+        if deeper is not None:
+            own = fused(fusion.gate, own, nearest(deeper, *own.shape[2:]))
+        deeper = own
+        answer = convolved(fusion.exit, own)
+        size = np.minimum(answer.shape[2:], f_t[i].shape[2:])
+        total += reference(pooled(answer, *size), pooled(f_t[i], *size))
+    return total
+
+
+def review_of(method: ReviewKD, student: Signals, teacher: Signals) -> torch.Tensor:
+    return method(student, teacher, TARGETS, 1.0)["reviewkd"]
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISION)
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (1, 3, 1, 1),
+        (3, 2, 2, 2),
+        (2, 3, 4, 4),
+        (3, 5, 8, 8),
+        (2, 2, 7, 7),
+        (2, 3, 6, 3),
+        (2, 3, 1, 5),
+    ],
+)
+def test_context_loss_is_the_papers(shape, dtype, tolerance):
+    s, t = np.random.default_rng(0).normal(size=(2, *shape))
+    found = context_loss(torch.tensor(s, dtype=dtype), torch.tensor(t, dtype=dtype))
+    assert found.item() == pytest.approx(reference(s, t), rel=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("side", "weights"),
+    [(1, [1]), (2, [1, 1 / 2]), (4, [1, 1 / 2, 1 / 4]), (8, [1, 1 / 2, 1 / 4, 1 / 8])],
+)
+def test_weights_halve_over_the_levels_that_are_smaller_than_the_map(side, weights):
+    # A checkerboard difference is seen by the full map alone: every average of it is 0.
+    signs = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(side // 2 or 1, side // 2 or 1)
+    difference = signs[:side, :side].expand(1, 1, side, side).double()
+    found = context_loss(difference, torch.zeros_like(difference)).item()
+    assert found == pytest.approx(1 / sum(weights), rel=1e-12)
+    # A constant difference is seen at every level.
+    assert context_loss(torch.ones(1, 1, side, side), torch.zeros(1, 1, side, side)).item() == 1.0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (4, 4), (8, 5), (3, 9)])
+def test_resizing_takes_the_nearest_position(size):
+    values = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    found = resized(values, *size)
+    assert np.array_equal(found.numpy(), nearest(values.numpy(), *size))
+    assert torch.equal(found, F.interpolate(values, size, mode="nearest"))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISION)
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_stages_are_fused_from_the_deepest(count, dtype, tolerance, student_shapes, teacher_shapes):
+    torch.manual_seed(0)
+    student = shapes_of(*student_shapes.features[-count:])
+    method = ReviewKD(student, teacher_shapes).to(dtype)
+    f_s, f_t = random_maps(student), random_maps(teacher_shapes, seed=1)
+    found = review_of(method, signals_of(f_s, dtype), signals_of(f_t, dtype)).item()
+    assert found == pytest.approx(reference_review(method, f_s, f_t[-count:]), rel=tolerance)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISION)
+@pytest.mark.parametrize(
+    ("student", "teacher"),
+    [
+        (((3, 8, 8), (5, 4, 4)), ((2, 4, 4), (4, 8, 8))),
+        (((3, 7, 5), (5, 3, 3)), ((2, 6, 4), (4, 1, 1))),
+        (((3, 4, 4), (5, 4, 4)), ((2, 16, 16), (4, 4, 4))),
+    ],
+)
+def test_maps_of_any_size_are_compared(student, teacher, dtype, tolerance):
+    torch.manual_seed(0)
+    student, teacher = shapes_of(*student), shapes_of(*teacher)
+    method = ReviewKD(student, teacher).to(dtype)
+    f_s, f_t = random_maps(student), random_maps(teacher, seed=1)
+    found = review_of(method, signals_of(f_s, dtype), signals_of(f_t, dtype)).item()
+    assert found == pytest.approx(reference_review(method, f_s, f_t), rel=tolerance)
+
+
+def test_a_longer_networks_shallow_stages_are_left_out(student_shapes, teacher_shapes):
+    method = ReviewKD(student_shapes, shapes_of((4, 2, 2)))
+    assert len(method.fusions) == 1
+    assert method.fusions[0].gate is None
+    f_s, f_t = random_maps(student_shapes), random_maps(shapes_of((4, 2, 2)), seed=1)
+    found = review_of(method.double(), signals_of(f_s), signals_of(f_t)).item()
+    assert found == pytest.approx(reference_review(method, f_s[-1:], f_t), rel=1e-9)
+
+
+@pytest.mark.parametrize(("channels", "middle"), [(6, 6), (WIDEST, 512), (WIDEST + 8, 512)])
+def test_maps_are_fused_in_the_channels_of_the_students_deepest(channels, middle):
+    method = ReviewKD(shapes_of((3, 2, 2), (channels, 1, 1)), shapes_of((2, 2, 2), (2, 1, 1)))
+    assert [fusion.entry[0].out_channels for fusion in method.fusions] == [middle, middle]
+
+
+def test_the_published_weight_and_ramp(student_shapes, teacher_shapes):
+    method = ReviewKD(student_shapes, teacher_shapes)
+    assert method.factor(0.0) == 0.0
+    assert method.factor(10 / 240) == pytest.approx(0.5)
+    assert method.factor(20 / 240) == pytest.approx(1.0)
+    assert ReviewKD(student_shapes, teacher_shapes, weight=5.0).factor(1.0) == 5.0
+
+
+def test_gradient_reaches_student_and_helpers_and_never_the_teacher(student_shapes, teacher_shapes):
+    torch.manual_seed(0)
+    method = ReviewKD(student_shapes, teacher_shapes)
+    student = signals_of(random_maps(student_shapes), torch.float32)
+    teacher = signals_of(random_maps(teacher_shapes, seed=1), torch.float32)
+    for values in (*student.features, *teacher.features):
+        values.requires_grad_()
+    review_of(method, student, teacher).backward()
+    assert all(values.grad.abs().sum() > 0 for values in student.features)
+    assert all(values.grad is None for values in teacher.features)
+    assert all(parameter.grad.abs().sum() > 0 for parameter in method.parameters())
+
+
+def test_the_shallow_stage_reviews_the_deeper_ones(student_shapes, teacher_shapes, gradient):
+    torch.manual_seed(0)
+    method = ReviewKD(student_shapes, teacher_shapes).double()
+    f_s = signals_of(random_maps(student_shapes)).features
+
+    def shallow(values):
+        passed = None
+        for fusion, own in zip(reversed(method.fusions), (values, f_s[1], f_s[0]), strict=True):
+            answer, passed = fusion(own, passed)
+        return answer.square().sum()
+
+    assert gradient(shallow, f_s[2]).abs().sum() > 0
+
+
+def test_identity_costs_nothing_and_has_a_finite_gradient(gradient):
+    t = torch.randn(3, 4, 8, 8, dtype=torch.float64)
+    assert context_loss(t, t).item() == 0.0
+    assert (gradient(lambda s: context_loss(s, t), t) == 0).all()
+
+
+def test_the_loss_is_a_mean_over_samples():
+    s, t = torch.randn(2, 6, 4, 5, 5, dtype=torch.float64)
+    halves = [context_loss(s[half], t[half]) for half in (slice(0, 3), slice(3, 6))]
+    assert context_loss(s, t).item() == pytest.approx(sum(halves).item() / 2, rel=1e-12)
+
+
+def test_gradient_is_that_of_the_formula():
+    torch.manual_seed(0)
+    s = torch.randn(2, 2, 5, 3, dtype=torch.float64, requires_grad=True)
+    t = torch.randn(2, 2, 5, 3, dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda values: context_loss(values, t), s)
+
+
+@pytest.mark.parametrize("value", [0.0, 1e4])
+def test_dead_and_extreme_maps_in_half_precision_are_finite(value, student_shapes, gradient):
+    method = ReviewKD(student_shapes, student_shapes)
+    maps = [torch.full((3, *s), value, dtype=torch.bfloat16) for s in student_shapes.features]
+    teacher = Signals(features=tuple(-values for values in maps))
+
+    def loss(values):
+        return review_of(method, Signals(features=(*maps[:-1], values)), teacher)
+
+    assert loss(maps[-1]).dtype == torch.float32
+    assert torch.isfinite(loss(maps[-1]))
+    assert torch.isfinite(gradient(loss, maps[-1])).all()
+
+
+def test_training_brings_the_student_to_the_teacher():
+    torch.manual_seed(0)
+    shapes = shapes_of((4, 4, 4), (6, 2, 2))
+    method = ReviewKD(shapes, shapes)
+    teacher = signals_of(random_maps(shapes, batch=6), torch.float32)
+    values = [torch.randn_like(f).requires_grad_() for f in teacher.features]
+    optimizer = torch.optim.Adam([*values, *method.parameters()], lr=0.05)
+    losses = []
+    for _ in range(150):
+        optimizer.zero_grad()
+        loss = review_of(method, Signals(features=tuple(values)), teacher)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.2 * losses[0]
+
+
+def test_helpers_are_registered_and_saved():
+    shapes = shapes_of((3, 4, 4), (4, 2, 2))
+    method = ReviewKD(shapes, shapes)
+    names = {name for name, _ in method.named_parameters()}
+    ends = ("entry.0.weight", "entry.1.weight", "entry.1.bias")
+    ends += ("exit.0.weight", "exit.1.weight", "exit.1.bias")
+    expected = {f"fusions.{i}.{end}" for i in (0, 1) for end in ends}
+    assert names == expected | {"fusions.0.gate.weight", "fusions.0.gate.bias"}
+    assert names <= set(method.state_dict())
+
+
+def test_one_sample_of_one_position_is_refused_while_training():
+    shapes = shapes_of((4, 1, 1))
+    method = ReviewKD(shapes, shapes)
+    one = Signals(features=(torch.randn(1, 4, 1, 1),))
+    with pytest.raises(MethodError, match=r"raise training\.batch_size"):
+        review_of(method, one, one)
+    assert torch.isfinite(review_of(method.eval(), one, one))
+
+
+def test_a_network_without_maps_is_refused(student_shapes):
+    with pytest.raises(MethodError, match="stage maps, and the teacher has none"):
+        ReviewKD(student_shapes, shapes_of())
