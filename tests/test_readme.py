@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from kdsearch.cli import app
+from kdsearch.methods import METHODS
 from kdsearch.search.plan import make_plan
 from kdsearch.spec import parse_spec
 
@@ -18,8 +19,10 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
 
 
-def block(language: str) -> str:
-    return re.search(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)[1]
+def block(language: str, holds: str = "") -> str:
+    """The first example in a language that holds a text."""
+    found = re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+    return next(example for example in found if holds in example)
 
 
 def test_the_commands_are_those_of_the_command_line() -> None:
@@ -58,7 +61,9 @@ def test_the_python_example_runs(tmp_path: Path) -> None:
     """As it stands, but for the length of the search."""
     (tmp_path / "search_spaces").symlink_to(ROOT / "search_spaces")
     shorter = '"search.trials=6", "training.epochs=2", "finalists.seeds=2", "finalists.max=2"'
-    code = block("python").replace('"study.name=from-python"', f'"study.name=short", {shorter}')
+    code = block("python", "run_study").replace(
+        '"study.name=from-python"', f'"study.name=short", {shorter}'
+    )
     assert shorter in code
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300
@@ -66,3 +71,32 @@ def test_the_python_example_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "test_accuracy" in done.stdout
     assert re.search(r"\['\d'(, '\d'){9}\]", done.stdout)
+
+
+def test_the_method_of_ones_own_passes_the_suite_in_at_most_20_lines(tmp_path: Path) -> None:
+    example = block("python", "class Cosine")
+    assert len(example.strip().splitlines()) <= 20
+    (tmp_path / "mine.py").write_text(example)
+    (tmp_path / "test_mine.py").write_text(block("python", "MethodConformance"))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"\d\d passed", done.stdout)
+
+
+def test_every_method_is_in_the_table_of_methods() -> None:
+    table = re.search(r"\| kind \| methods \|.*?\n\n", TEXT, re.DOTALL)[0]
+    assert set(re.findall(r"`(\w+)`", table)) == set(METHODS)
+
+
+def test_the_section_on_teachers_is_sound() -> None:
+    teachers = yaml.safe_load(block("yaml", "teachers:"))
+    space = yaml.safe_load(block("yaml", "study:"))
+    assert make_plan(parse_spec(yaml.safe_dump(space | teachers))).spec.taught_by == tuple(
+        teachers["teaching"]["by"]
+    )

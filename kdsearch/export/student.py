@@ -109,6 +109,7 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
         "sha256": checksum(target),
         "trial": finalist.trial.number,
         "method": run.task.method.model_dump(mode="json"),
+        "taught_by": run.task.teacher,
         "training": run.task.training.model_dump(mode="json"),
         "seed": run.task.seed,
         "parameters": run.parameter_count,
@@ -116,6 +117,7 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
         "bytes": run.bytes,
         "validation_accuracy": run.accuracy,
         "test_accuracy": run.test["accuracy"] if run.test else None,
+        "test_scores": run.test,
         "test_accuracy_over_seeds": {
             "mean": test.mean,
             "ci95": plain(test.half_width),

@@ -5,6 +5,7 @@
 training minimises.
 """
 
+from kdsearch.methods import inputs
 from kdsearch.methods.base import Kind, Method
 from kdsearch.methods.hyperparameter import Hyperparameter
 from kdsearch.methods.labels import label_hyperparameters, method_config, parse_label
@@ -21,6 +22,7 @@ __all__ = [
     "Objective",
     "Targets",
     "find_method",
+    "inputs",
     "label_hyperparameters",
     "method_config",
     "method_names",

@@ -129,7 +129,12 @@ class Method(nn.Module, ABC):
         return False
 
     def factor(self, progress: float) -> float:
-        """What the term is multiplied by at this time: its weight and its schedule."""
+        """What the term is multiplied by at this time: its weight and its schedule.
+
+        0 for the kind ``parameter``, which has no loss.
+        """
+        if self.kind == "parameter":
+            return 0.0
         return self.values["weight"] * schedule_factor(self.values, progress)
 
     @abstractmethod

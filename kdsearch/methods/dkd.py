@@ -44,8 +44,8 @@ def nckd_loss(student: Tensor, teacher: Tensor, labels: Tensor, temperature: flo
         labels: Target classes y [B].
         temperature: T > 0.
     """
-    log_s = F.log_softmax(_others(student, labels) / temperature, dim=1)
-    log_t = F.log_softmax(_others(teacher, labels) / temperature, dim=1)
+    log_s = F.log_softmax(others(student, labels) / temperature, dim=1)
+    log_t = F.log_softmax(others(teacher, labels) / temperature, dim=1)
     divergence = F.kl_div(log_s, log_t, reduction="none", log_target=True)
     return temperature**2 * divergence.sum(dim=1)
 
@@ -53,10 +53,10 @@ def nckd_loss(student: Tensor, teacher: Tensor, labels: Tensor, temperature: flo
 def _log_odds(logits: Tensor, labels: Tensor) -> Tensor:
     """log p_y − log(1 − p_y) [B] of softmax(logits)."""
     target = logits.gather(1, labels.unsqueeze(1)).squeeze(1)
-    return target - _others(logits, labels).logsumexp(dim=1)
+    return target - others(logits, labels).logsumexp(dim=1)
 
 
-def _others(logits: Tensor, labels: Tensor) -> Tensor:
+def others(logits: Tensor, labels: Tensor) -> Tensor:
     """The columns [B, K − 1] of all classes but the label's."""
     columns = torch.arange(logits.shape[1] - 1, device=logits.device)
     return logits.gather(1, columns + (columns >= labels.unsqueeze(1)))

@@ -99,9 +99,12 @@ class Objective(nn.Module):
                 ce = targets.cross_entropy(full_precision(student.logits), self.label_smoothing)
                 parts["ce"] = (0.0 if alone else self.config.ce_weight) * ce
             for term in self.methods:
-                assert teacher is not None, f"{term.name} needs the teacher's signals"
+                observed = teacher or Signals()
+                assert teacher is not None or not term.signals, (
+                    f"{term.name} needs the teacher's signals"
+                )
                 factor = term.factor(progress) if not alone or term in alone else 0.0
-                for part, value in term(student, teacher, targets, progress).items():
+                for part, value in term(student, teacher or Signals(), targets, progress).items():
                     weight = 1.0 if part in term.helper_parts else factor
                     name = term.name if part == term.name else f"{term.name}.{part}"
                     parts[name] = weight * value
@@ -117,7 +120,7 @@ def _checked(config: MethodConfig) -> tuple[type[Method], ...]:
             f"the label '{config.label}' does not name the terms {given}; "
             "build the configuration with method_config"
         )
-    if config.ce_weight == 0 and not methods:
+    if config.ce_weight == 0 and all(method.kind == "parameter" for method in methods):
         raise MethodError(
             f"'{config.label}' with {CE_WEIGHT} 0 leaves nothing to minimise; set it above 0"
         )

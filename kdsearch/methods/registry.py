@@ -10,6 +10,7 @@ from typing import Any
 
 from kdsearch.errors import MethodError
 from kdsearch.methods.ab import ActivationBoundaries
+from kdsearch.methods.adversarial import Adversarial, AdversarialEmbedding
 from kdsearch.methods.at import AttentionTransfer
 from kdsearch.methods.base import KINDS, Method
 from kdsearch.methods.cc import CorrelationCongruence
@@ -21,15 +22,20 @@ from kdsearch.methods.fsp import FSP
 from kdsearch.methods.ft import FactorTransfer
 from kdsearch.methods.hard_label import HardLabel
 from kdsearch.methods.kd import KD
+from kdsearch.methods.logit_std import LogitStandardization
+from kdsearch.methods.mlkd import MLKD
 from kdsearch.methods.mse_logits import MSELogits
+from kdsearch.methods.nkd import NKD
 from kdsearch.methods.nst import NST
 from kdsearch.methods.ofd import OFD
 from kdsearch.methods.pkt import PKT
 from kdsearch.methods.reviewkd import ReviewKD
 from kdsearch.methods.rkd import RKD
 from kdsearch.methods.semckd import SemCKD
+from kdsearch.methods.simkd import SimKD
 from kdsearch.methods.sp import SimilarityPreserving
 from kdsearch.methods.vid import VID
+from kdsearch.methods.weight_copy import WeightCopy
 from kdsearch.plugins import installed, is_reference, load, resolve
 from kdsearch.spec.names import suggest
 
@@ -40,6 +46,9 @@ _CLASSES: tuple[type[Method], ...] = (
     HardLabel,
     DKD,
     DIST,
+    LogitStandardization,
+    NKD,
+    MLKD,
     # feature
     FitNet,
     AttentionTransfer,
@@ -50,6 +59,7 @@ _CLASSES: tuple[type[Method], ...] = (
     FactorTransfer,
     OFD,
     ReviewKD,
+    SimKD,
     SemCKD,
     # relation
     SimilarityPreserving,
@@ -57,6 +67,11 @@ _CLASSES: tuple[type[Method], ...] = (
     RKD,
     CorrelationCongruence,
     CRD,
+    # adversarial
+    Adversarial,
+    AdversarialEmbedding,
+    # parameter
+    WeightCopy,
 )
 
 METHODS: Mapping[str, type[Method]] = MappingProxyType({cls.name: cls for cls in _CLASSES})

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from kdsearch.errors import ModelError, described
 from kdsearch.models.dry_run import blank_pictures, evaluating
@@ -18,14 +19,37 @@ from kdsearch.models.taps import Tap, Taps, hooked, main_logits
 _MOST_STAGES = 4
 _PICTURES = 2
 
+ACTIVATIONS = (
+    nn.ReLU,
+    nn.ReLU6,
+    nn.LeakyReLU,
+    nn.PReLU,
+    nn.ELU,
+    nn.SELU,
+    nn.CELU,
+    nn.GELU,
+    nn.SiLU,
+    nn.Mish,
+    nn.Hardswish,
+)
+"""Activations that may close a stage."""
+
 
 @dataclass(frozen=True)
 class _Call:
-    """A recorded call, without its tensors."""
+    """A recorded call, without its tensors.
+
+    Attributes:
+        tap: Which call it is.
+        module: What was called.
+        output: Shape of the answer.
+        closing: The call of the activation whose very output the answer is.
+    """
 
     tap: Tap
     module: nn.Module
     output: torch.Size
+    closing: Tap | None
 
 
 def find_taps(module: nn.Module, label: str, image_shape: ImageShape, classes: int) -> Taps:
@@ -38,26 +62,41 @@ def find_taps(module: nn.Module, label: str, image_shape: ImageShape, classes: i
     shrinks its map, or pooling to a fixed size) are no stage maps, and neither are dropout's,
     pictures as they came in, or the patch embedding of a transformer over tokens.
 
+    A stage is closed by an activation where its map is the tensor that a module of
+    :data:`ACTIVATIONS` returned, unchanged since. A function such as ``F.relu`` cannot be seen.
+
     Raises:
         ModelError: The module does not take such pictures, does not answer with [B, K] logits,
             or has no classifier that can be told.
     """
     calls = _record(module, label, image_shape, classes)
     last = _classifier(calls, label, classes)
-    return Taps(_stages(calls[:last], image_shape), calls[last].tap)
+    classifier = replace(calls[last].tap, channels_last=isinstance(calls[last].module, nn.Linear))
+    stages = _stages(calls[:last], image_shape)
+    closing = {call.tap.place: call.closing for call in calls}
+    return Taps(stages, classifier, tuple(closing[stage.place] for stage in stages))
 
 
 def _record(module: nn.Module, label: str, image_shape: ImageShape, classes: int) -> list[_Call]:
     calls: list[_Call] = []
+    activated = WeakTensorKeyDictionary()
 
     def record(name: str, call: int, part: nn.Module, _: Any, output: Any) -> None:
         if isinstance(output, Tensor):
-            calls.append(_Call(Tap(name, call), part, output.shape))
+            tap = Tap(name, call)
+            if isinstance(part, ACTIVATIONS):
+                activated[output] = tap, output._version
+            closing, version = activated.get(output, (None, 0))
+            # A sum in place leaves the tensor the same but raises its version.
+            if closing is not None and version != output._version:
+                closing = None
+            calls.append(_Call(tap, part, output.shape, closing))
 
     names = [name for name, _ in module.named_modules()]
     pictures = blank_pictures(module, image_shape, _PICTURES)
     try:
-        with evaluating(module), hooked(module, names, record):
+        # Tensors made in inference mode have no version to tell.
+        with torch.inference_mode(False), evaluating(module), hooked(module, names, record):
             logits = main_logits(module(pictures))
     except Exception as error:
         channels, height, width = image_shape
@@ -127,8 +166,7 @@ def _is_patch_embedding(taps: Sequence[Tap], calls: Sequence[_Call]) -> bool:
     """Whether the one map is what a transformer cuts into tokens [B, N, D]: input, not a stage."""
     if len(taps) != 1:
         return False
-    places = [(call.tap.module, call.tap.call) for call in calls]
-    position = places.index((taps[0].module, taps[0].call))
+    position = [call.tap.place for call in calls].index(taps[0].place)
     return any(len(call.output) == 3 for call in calls[position:])
 
 

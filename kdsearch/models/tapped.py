@@ -12,9 +12,10 @@ from kdsearch.models.taps import main_logits, read
 class TappedNetwork(Network):
     """A module whose signals are read by forward hooks that live for one forward pass.
 
-    :func:`~kdsearch.models.find_taps.find_taps` says which outputs are the stage maps and what the
-    embedding is. Nothing but the places' names is kept, so the network copies, pickles and trains
-    in parallel as the module does. A module without four-dimensional outputs has no stage maps.
+    :func:`~kdsearch.models.find_taps.find_taps` says which outputs are the stage maps, which
+    activations close the stages, and what the embedding is. Nothing but the places' names is kept,
+    so the network copies, pickles and trains in parallel as the module does. A module without
+    four-dimensional outputs has no stage maps.
 
     Args:
         model: Maps pictures [B, C, H, W] to logits [B, K]; auxiliary outputs may follow.
@@ -34,7 +35,7 @@ class TappedNetwork(Network):
 
     def trace(self, images: Tensor) -> Trace:
         """Everything that a forward pass of pictures [B, C, H, W] shows."""
-        return Trace(*read(self.model, self.taps, images))
+        return read(self.model, self.taps, images)
 
     @property
     def head(self) -> nn.Linear | None:

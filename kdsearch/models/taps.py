@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from threading import get_ident
@@ -12,10 +12,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from kdsearch.errors import ModelError
+from kdsearch.models.signals import Trace
 
 Hook = Callable[[str, int, nn.Module, Any, Any], None]
 """Called with a module's name, the number of this call of it in the forward pass, the module, its
-first input, and its output."""
+first input, and its output; before a call, the output is ``None``."""
+
+Place = tuple[str, int]
+"""A module's name and the number of its call."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +29,17 @@ class Tap:
     Attributes:
         module: Dotted name of the module.
         call: Which of the module's calls, from 0; a ReLU may serve several places.
-        channels_last: Whether the map is [B, H, W, C].
+        channels_last: Whether the map that is read is [B, H, W, C].
     """
 
     module: str
     call: int
     channels_last: bool = False
+
+    @property
+    def place(self) -> Place:
+        """The call without how its answer is read."""
+        return self.module, self.call
 
 
 @dataclass(frozen=True)
@@ -40,10 +49,13 @@ class Taps:
     Attributes:
         stages: Calls whose outputs are the stage maps, shallow to deep.
         classifier: The call whose input, pooled, is the embedding.
+        closing: For each stage the call of the activation whose very output the stage map is;
+            ``None`` where a stage ends in none, or in a function that is no module.
     """
 
     stages: tuple[Tap, ...]
     classifier: Tap
+    closing: tuple[Tap | None, ...]
 
 
 def main_logits(output: Any) -> Any:
@@ -56,73 +68,90 @@ def main_logits(output: Any) -> Any:
 
 
 @contextmanager
-def hooked(module: nn.Module, names: Sequence[str], hook: Hook) -> Iterator[None]:
-    """Call ``hook`` after each call of the named submodules, within this context and thread."""
-    handles = []
+def hooked(
+    module: nn.Module, names: Sequence[str], hook: Hook, before: bool = False
+) -> Iterator[None]:
+    """Call ``hook`` at each call of the named submodules, within this context and thread.
+
+    Args:
+        module: The module that holds the named ones.
+        names: Dotted names.
+        hook: What to call.
+        before: Whether to call it before the submodules' own work instead of after it.
+    """
     thread = get_ident()
-    for name in names:
-        calls = count()
+    with ExitStack() as handles:
+        for name in names:
+            calls = count()
 
-        def after(
-            part: nn.Module,
-            args: tuple,
-            kwargs: dict[str, Any],
-            output: Any,
-            name: str = name,
-            calls: Iterator[int] = calls,
-        ) -> None:
-            if get_ident() != thread:
-                return
-            inputs = (*args, *kwargs.values())
-            hook(name, next(calls), part, inputs[0] if inputs else None, output)
+            def at_call(
+                part: nn.Module,
+                args: tuple,
+                kwargs: dict[str, Any],
+                output: Any = None,
+                name: str = name,
+                calls: Iterator[int] = calls,
+            ) -> None:
+                if get_ident() == thread:
+                    inputs = (*args, *kwargs.values())
+                    hook(name, next(calls), part, inputs[0] if inputs else None, output)
 
-        part = module.get_submodule(name)
-        handles.append(part.register_forward_hook(after, with_kwargs=True))
-    try:
+            part = module.get_submodule(name)
+            register = part.register_forward_pre_hook if before else part.register_forward_hook
+            handles.enter_context(register(at_call, with_kwargs=True))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
-def read(
-    module: nn.Module, taps: Taps, pictures: Tensor
-) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-    """Logits [B, K], embedding [B, D] and stage maps [B, C, H, W] of one forward pass.
+def read(module: nn.Module, taps: Taps, pictures: Tensor) -> Trace:
+    """Everything that one forward pass of pictures [B, C, H, W] shows.
+
+    A closing activation's input stands for the stage before its activation; where the activation
+    works in place, a copy of it. A stage without a closing activation stands for itself.
 
     Raises:
         ModelError: A tapped module was not called this time.
     """
-    caught: dict[tuple[str, int], Tensor] = {}
-    places = {(tap.module, tap.call) for tap in taps.stages}
-    classifier = (taps.classifier.module, taps.classifier.call)
+    caught: dict[Place, Tensor] = {}
+    entering: dict[Place, Tensor] = {}
+    stages = {tap.place for tap in taps.stages}
+    closing = {tap.place for tap in taps.closing if tap is not None}
     embeddings: list[Tensor] = []
 
-    def catch(name: str, call: int, part: nn.Module, given: Any, output: Any) -> None:
-        if (name, call) in places:
-            caught[name, call] = output
-        if (name, call) == classifier:
-            embeddings.append(_pooled(part, given))
+    def catch_input(name: str, call: int, part: nn.Module, given: Any, _: Any) -> None:
+        if (name, call) in closing:
+            entering[name, call] = given.clone() if getattr(part, "inplace", False) else given
 
-    names = sorted({name for name, _ in (*places, classifier)})
-    with hooked(module, names, catch):
+    def catch(name: str, call: int, _: nn.Module, given: Any, output: Any) -> None:
+        if (name, call) in stages:
+            caught[name, call] = output
+        if (name, call) == taps.classifier.place:
+            embeddings.append(_pooled(taps.classifier, given))
+
+    names = _names({*stages, taps.classifier.place})
+    with hooked(module, names, catch), hooked(module, _names(closing), catch_input, before=True):
         logits = main_logits(module(pictures))
-    if len(caught) < len(places) or not embeddings:
+    if len(caught) < len(stages) or len(entering) < len(closing) or not embeddings:
         raise ModelError(
             f"{type(module).__name__} does not call the same layers in every forward pass, so its "
             "inner signals cannot be read; return a kdsearch.models.Network instead"
         )
-    features = tuple(_channels_first(caught[tap.module, tap.call], tap) for tap in taps.stages)
-    return logits, embeddings[0], features
+    features = tuple(_channels_first(caught[tap.place], tap) for tap in taps.stages)
+    preactivation = tuple(
+        stage if end is None else _channels_first(entering[end.place], tap)
+        for stage, tap, end in zip(features, taps.stages, taps.closing, strict=True)
+    )
+    return Trace(logits, embeddings[0], features, preactivation)
 
 
-def _pooled(classifier: nn.Module, given: Tensor) -> Tensor:
+def _names(places: set[Place]) -> list[str]:
+    return sorted({name for name, _ in places})
+
+
+def _pooled(classifier: Tap, given: Tensor) -> Tensor:
     """The classifier's input as [B, D]: averaged over pixels or tokens where it has them."""
-    if given.ndim == 2:
-        return given
-    if given.ndim == 4 and not isinstance(classifier, nn.Linear):
+    if given.ndim == 4 and not classifier.channels_last:
         return given.mean(dim=(2, 3))
-    return given.flatten(1, -2).mean(dim=1)
+    return given if given.ndim == 2 else given.flatten(1, -2).mean(dim=1)
 
 
 def _channels_first(maps: Tensor, tap: Tap) -> Tensor:

@@ -104,6 +104,7 @@ def test_the_json_says_all_that_is_known(folder: Path, trained: Trained, digits:
         "sha256": checksum(trained.weights),
         "trial": 7,
         "method": run.task.method.model_dump(mode="json"),
+        "taught_by": run.task.teacher,
         "training": run.task.training.model_dump(mode="json"),
         "seed": run.task.seed,
         "parameters": sum(value.numel() for value in trained.network.parameters()),
@@ -111,6 +112,7 @@ def test_the_json_says_all_that_is_known(folder: Path, trained: Trained, digits:
         "bytes": size.bytes,
         "validation_accuracy": run.epochs[-1]["accuracy"],
         "test_accuracy": run.test["accuracy"],
+        "test_scores": run.test,
         "test_accuracy_over_seeds": {"mean": run.test["accuracy"], "ci95": None, "seeds": 1},
         "gain_over_undistilled": {
             "mean": pytest.approx(run.test["accuracy"] - 0.2),

@@ -1,0 +1,77 @@
+"""What a method states about itself, and what it refuses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from kdsearch.errors import MethodError
+from kdsearch.methods import Hyperparameter, Method
+from kdsearch.methods.base import KINDS
+from kdsearch.models import Signal, SignalShapes
+from kdsearch.spec.ranges import Range, every
+from kdsearch.testing.material import Pair, shapes_of
+from kdsearch.testing.subject import Subject
+
+
+class FactTests(Subject):
+    """The class attributes of a method, and the pairs of networks that it takes."""
+
+    def test_states_its_facts(self) -> None:
+        """Name, kind, paper and signals are there and make sense."""
+        cls = self.find()
+        assert re.fullmatch(r"[A-Za-z_]\w*", cls.name), f"'{cls.name}' is no name"
+        assert cls.kind in KINDS, f"'{cls.kind}' is no kind; use one of {KINDS}"
+        assert cls.paper.strip(), "'paper' is empty; say where the method comes from"
+        assert cls.signals <= set(Signal), f"{set(cls.signals)} are not all signals"
+        assert cls.signals or cls.kind == "parameter", "'signals' is empty, so nothing is compared"
+        assert not (cls.signals and cls.kind == "parameter"), "a parameter method reads no signals"
+
+    def test_states_its_hyperparameters(self) -> None:
+        """Each published default lies in its search range; that of the weight is logarithmic."""
+        cls = self.find()
+        for name, declared in cls.hyperparameters.items():
+            assert isinstance(declared, Hyperparameter), f"'{name}' is no Hyperparameter"
+            assert declared.about, f"'{name}' does not say what it does"
+            if declared.search is not None:
+                low, high = min(every(declared.search)), max(every(declared.search))
+                assert low <= declared.default <= high, f"the default of '{name}' is not searched"
+        if cls.kind != "parameter":
+            assert "weight" in cls.hyperparameters, "there is no hyperparameter 'weight'"
+            search = cls.hyperparameters["weight"].search
+            assert isinstance(search, Range), "'weight' is not searched over a range"
+            assert search.log, "the range of 'weight' is not logarithmic"
+
+    def test_refuses_an_unknown_hyperparameter(self, pair: Pair) -> None:
+        """A value that the method does not have is a MethodError that names it."""
+        bench = self.bench(pair)
+        wrong = {**self.hyperparameters, "no_such_value": 1.0}
+        said = _refusal(self.find(), bench.student_shapes, bench.teacher_shapes, wrong)
+        assert "no_such_value" in said, "an unknown hyperparameter is not refused by its name"
+
+    def test_refuses_networks_of_other_classes(self, pair: Pair) -> None:
+        """Networks that tell different numbers of classes apart are a MethodError."""
+        bench = self.bench(pair)
+        teacher = replace(bench.teacher_shapes, classes=bench.student_shapes.classes + 1)
+        said = _refusal(self.find(), bench.student_shapes, teacher, self.hyperparameters)
+        assert "classes" in said, "another number of classes is not refused; ask super().unfit"
+
+    def test_fits_one_of_the_pairs(self) -> None:
+        """Were the method skipped on every pair, the suite would prove nothing."""
+        reasons = []
+        for pair in self.pairs:
+            student, teacher = self.configs(pair)
+            reasons.append(self.find().unfit(shapes_of(student), shapes_of(teacher)))
+        assert None in reasons, f"no pair fits ({reasons[:1]}); give the test class its own 'pairs'"
+
+
+def _refusal(
+    cls: type[Method], student: SignalShapes, teacher: SignalShapes, values: Mapping[str, float]
+) -> str:
+    """What the MethodError says; nothing where there is none."""
+    try:
+        cls(student, teacher, **values)
+    except MethodError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,112 @@
+"""What a method's loss is at given signals: its inputs, its minimum, its mean."""
+
+from __future__ import annotations
+
+import inspect
+
+import torch
+
+from kdsearch.models import Signals
+from kdsearch.testing.material import BATCH, PROGRESS, Pair, changed, only, random_signals
+from kdsearch.testing.subject import Bench, Subject, skip
+
+_FIRST, _SECOND = slice(0, BATCH // 2), slice(BATCH // 2, BATCH)
+
+
+class LossTests(Subject):
+    """The loss as a function of the two networks' signals."""
+
+    def test_reads_exactly_the_declared_signals(self, pair: Pair) -> None:
+        """Without the undeclared signals it works; without a declared one of the teacher's not."""
+        bench = self.bench_with_loss(pair)
+        declared = frozenset(bench.method.signals)
+        assert declared <= self.find().signals, "an instance reads more than its class declares"
+        student, teacher = (only(given, declared) for given in bench.signals(torch.float32))
+        error = _failure(bench, student, teacher)
+        assert error is None, (
+            f"the declared signals do not suffice ({error!r}); declare what it reads"
+        )
+        for signal in declared:
+            lacking = only(teacher, declared - {signal})
+            assert _failure(bench, student, lacking) is not None, (
+                f"'{signal}' is declared in 'signals' but not read of the teacher; leave it out"
+            )
+
+    def test_identical_outputs_give_the_minimum(self, pair: Pair) -> None:
+        """The loss of equal signals is the smallest; any others cost more."""
+        twins = Pair(pair.name, pair.teacher, pair.teacher)
+        bench = self.bench_with_loss(twins)
+        bench.method.double().eval()
+        with torch.no_grad():
+            self.align(bench.method)
+        signals = only(random_signals(bench.teacher_shapes, 0), frozenset(bench.method.signals))
+        floor = self.minimum(bench.method, signals)
+        if floor is None:
+            skip(_reason(self))
+        else:
+            others = [random_signals(bench.student_shapes, seed) for seed in range(1, 6)]
+            times = bench.times()
+            felt = [_costs_more(bench, signals, others, floor, progress) for progress in times]
+            assert any(felt), "the loss is the same whatever the student says"
+
+    def test_is_a_mean_over_the_batch(self, pair: Pair) -> None:
+        """A batch's loss is the mean of its halves', so no weight depends on the batch size."""
+        bench = self.bench_with_loss(pair)
+        if bench.method.batchwise or bench.method.by_sample:
+            skip(f"{bench.method.name} compares samples with each other or remembers them")
+        bench.method.double().eval()
+        student, teacher = bench.signals()
+        for progress in bench.times():
+            whole = bench.parts(student, teacher, progress)
+            first, second = (
+                bench.parts(_some(student, half), _some(teacher, half), progress, half)
+                for half in (_FIRST, _SECOND)
+            )
+            for name, value in whole.items():
+                mean = (first[name] + second[name]) / 2
+                assert torch.allclose(value, mean, rtol=1e-9, atol=1e-12), (
+                    f"'{name}' is {value:g} for a batch but {mean:g} as the mean of its halves; "
+                    "take the mean over the batch, or declare 'batchwise'"
+                )
+
+
+def _some(signals: Signals, samples: slice) -> Signals:
+    return changed(signals, lambda values: values[samples])
+
+
+def _failure(bench: Bench, student: Signals, teacher: Signals) -> Exception | None:
+    """What the method raises at these signals at some time, if anything."""
+    for progress in PROGRESS:
+        try:
+            bench.parts(student, teacher, progress)
+        except Exception as error:  # whatever a method does where a signal is absent
+            return error
+    return None
+
+
+def _reason(subject: Subject) -> str:
+    """Why there is no minimum, in the words of the override."""
+    said = inspect.getdoc(subject.minimum)  # the inherited one, where the override has none
+    assert said, "'minimum' returns None; say in its docstring why the formula has none"
+    assert said != inspect.getdoc(Subject.minimum), (
+        "'minimum' returns None; say in its docstring why the formula has none"
+    )
+    return said.splitlines()[0]
+
+
+def _costs_more(
+    bench: Bench, signals: Signals, others: list[Signals], floor: float, progress: float
+) -> bool:
+    """Check the minimum at one time; whether the loss depends on the student then."""
+    same, *costs = (
+        float(bench.loss(bench.parts(given, signals, progress)).detach())
+        for given in (signals, *others)
+    )
+    if all(cost == same for cost in costs):
+        return False
+    assert abs(same - floor) <= 1e-9 * max(1.0, abs(floor)), (
+        f"identical outputs cost {same:g} instead of {floor:g}; set the helpers that stand between "
+        "them in 'align', or tell the formula's own value in 'minimum'"
+    )
+    assert min(costs) > same, f"identical outputs cost {same:g}, but others {min(costs):g}"
+    return True

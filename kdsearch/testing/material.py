@@ -1,0 +1,183 @@
+"""What the suite tests a method on: small networks, random signals, a random data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Set
+from copy import deepcopy
+from dataclasses import dataclass, fields
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from kdsearch.data import Dataset, Split
+from kdsearch.methods.targets import Targets
+from kdsearch.models import Network, Signal, Signals, SignalShapes, build_network
+from kdsearch.spec.concrete import ModelConfig
+
+IMAGE_SHAPE = (3, 8, 8)
+CLASSES = 5
+SAMPLES = 32
+"""Training samples of the data set, and what ``Method.prepare`` is told."""
+BATCH = 8
+PROGRESS = (0.0, 0.05, 0.5, 1.0)
+"""Times at which a loss is looked at: before, in and after an initialisation, and at the end."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A student and the teacher it learns from.
+
+    Attributes:
+        name: Part of the tests' names.
+        student: The student's architecture.
+        teacher: The teacher's.
+    """
+
+    name: str
+    student: ModelConfig
+    teacher: ModelConfig
+
+
+PAIRS = (
+    Pair(
+        "wider_teacher",
+        ModelConfig(family="convnet", width=0.25, depth=3),
+        ModelConfig(family="convnet", width=0.5, depth=3),
+    ),
+    Pair(
+        "resnet_of_convnet",
+        ModelConfig(family="resnet", width=0.25, depth=8),
+        ModelConfig(family="convnet", width=0.5, depth=2),
+    ),
+    Pair(
+        "mlp_of_convnet",
+        ModelConfig(family="mlp", width=0.125, depth=2),
+        ModelConfig(family="convnet", width=0.375, depth=3),
+    ),
+)
+"""One family in two widths, and two pairs of families: more stages in the student, and fewer, maps
+of other sizes and other numbers of channels."""
+
+
+def build(config: ModelConfig) -> Network:
+    """A network of its own, always with the same random weights and batch statistics."""
+    return deepcopy(_built(config))
+
+
+@lru_cache(maxsize=32)
+def shapes_of(config: ModelConfig) -> SignalShapes:
+    """Shapes of the signals of :func:`build`'s network."""
+    return _built(config).signal_shapes()
+
+
+@lru_cache(maxsize=32)
+def _built(config: ModelConfig) -> Network:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        network = build_network(config, IMAGE_SHAPE, CLASSES)
+        with torch.no_grad():
+            for _ in range(3):
+                network(torch.randn(16, *IMAGE_SHAPE))
+    return network
+
+
+def random_signals(
+    shapes: SignalShapes,
+    seed: int,
+    dtype: torch.dtype = torch.float64,
+    requires_grad: bool = False,
+) -> Signals:
+    """Every signal of a batch, each tensor a leaf of its own; stage maps are not negative."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*size: int) -> Tensor:
+        return torch.randn(BATCH, *size, generator=generator, dtype=torch.float64)
+
+    preactivation = tuple(normal(*shape) for shape in shapes.features)
+    features = tuple(maps.relu() for maps in preactivation)
+    signals = Signals(
+        logits=normal(shapes.classes),
+        embedding=normal(shapes.embedding),
+        features=features,
+        attention=tuple(maps.square().mean(dim=1) for maps in features),
+        preactivation=preactivation,
+    )
+    return as_leaves(signals, 1.0, dtype, requires_grad)
+
+
+def as_leaves(
+    signals: Signals, scale: float, dtype: torch.dtype, requires_grad: bool = False
+) -> Signals:
+    """The signals times ``scale``, in another type, within its range."""
+    largest = torch.finfo(dtype).max
+
+    def leaf(values: Tensor) -> Tensor:
+        scaled = (values.detach().double() * scale).clamp(-largest, largest)
+        return scaled.to(dtype, copy=True).requires_grad_(requires_grad)
+
+    return changed(signals, leaf)
+
+
+def changed(signals: Signals, change: Callable[[Tensor], Tensor]) -> Signals:
+    """The signals with every tensor changed; those that are absent stay so."""
+
+    def single(values: Tensor | None) -> Tensor | None:
+        return None if values is None else change(values)
+
+    def each(maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return tuple(change(values) for values in maps)
+
+    return Signals(
+        logits=single(signals.logits),
+        embedding=single(signals.embedding),
+        features=each(signals.features),
+        attention=each(signals.attention),
+        preactivation=each(signals.preactivation),
+    )
+
+
+def tensors(signals: Signals) -> list[Tensor]:
+    """Every tensor of the signals."""
+    found = [getattr(signals, field.name) for field in fields(signals)]
+    single = [held for held in found if isinstance(held, Tensor)]
+    return [*single, *(maps for held in found if isinstance(held, tuple) for maps in held)]
+
+
+def only(signals: Signals, wanted: Set[Signal]) -> Signals:
+    """The signals that are wanted, the others absent."""
+    return Signals(**{signal.value: getattr(signals, signal.value) for signal in wanted})
+
+
+def present(signals: Signals) -> frozenset[Signal]:
+    """Which signals there are."""
+    held = {signal: getattr(signals, signal.value) for signal in Signal}
+    return frozenset(signal for signal, given in held.items() if given is not None and given != ())
+
+
+def differing(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:
+    """Names of what is not bit for bit the same in both, or in one alone."""
+    common = one.keys() & other.keys()
+    unequal = {name for name in common if not torch.equal(one[name], other[name])}
+    return sorted(unequal | (one.keys() ^ other.keys()))
+
+
+def targets_of(index: slice = slice(None)) -> Targets:
+    """The labels of a batch, or of some of its samples; the classes in turn."""
+    places = torch.arange(BATCH)[index]
+    return Targets(places % CLASSES, index=places)
+
+
+@lru_cache(maxsize=1)
+def random_data() -> Dataset:
+    """32 training, 8 validation and 8 test pictures of noise."""
+    generator = torch.Generator().manual_seed(0)
+
+    def split(samples: int) -> Split:
+        size = (samples, *IMAGE_SHAPE)
+        images = torch.randint(0, 256, size, generator=generator, dtype=torch.uint8)
+        return Split(images, torch.arange(samples) % CLASSES)
+
+    names = tuple(f"class {label}" for label in range(CLASSES))
+    middle, spread = (0.5,) * IMAGE_SHAPE[0], (0.25,) * IMAGE_SHAPE[0]
+    return Dataset("random", split(SAMPLES), split(8), split(8), names, middle, spread)
