@@ -99,10 +99,8 @@ class Objective(nn.Module):
                 ce = targets.cross_entropy(full_precision(student.logits), self.label_smoothing)
                 parts["ce"] = (0.0 if alone else self.config.ce_weight) * ce
             for term in self.methods:
-                observed = teacher or Signals()
-                assert teacher is not None or not term.signals, (
-                    f"{term.name} needs the teacher's signals"
-                )
+                read = not term.signals or teacher is not None
+                assert read, f"{term.name} needs the teacher's signals"
                 factor = term.factor(progress) if not alone or term in alone else 0.0
                 for part, value in term(student, teacher or Signals(), targets, progress).items():
                     weight = 1.0 if part in term.helper_parts else factor
