@@ -19,18 +19,18 @@ pytestmark = pytest.mark.slow
 
 SPEC = """
 study: {name: teachers, seed: 5, directory: studies}
-data: {source: digits, validation: 0.2, test: 0.25}
+data: {source: digits, validation: 0.2, test: 0.25, limit: 500}
 teacher:
   model: {family: convnet, width: 1, depth: 2}
   training: {epochs: 4}
 teachers:
   wide:
-    model: {family: wide_resnet, depth: 10, width: 0.5}
+    model: {family: mlp, width: 1}
     training: {epochs: 2}
 teaching: {by: [teacher, wide, average, born_again, mutual], generations: 1}
 students:
   - {family: convnet, width: {low: 0.3, high: 1.0, log: true}, depth: 2}
-  - {family: mlp, width: 0.2}
+  - {family: mlp, width: 0.3}
 methods: [kd, simkd, weight_copy+kd, "crd", "mine:Cosine"]
 training: {epochs: 2, lr: {low: 0.02, high: 0.2, log: true}, clip_grad_norm: 5}
 search: {trials: 24, sampler: random}
@@ -103,7 +103,8 @@ def test_what_was_said_not_to_work_was_never_proposed(trials: list[TrialRecord])
     for trial in trials:
         label, task = trial.task.method.label, trial.task
         if label == "weight_copy+kd":
-            assert (task.teacher, task.model.family) == ("teacher", "convnet")
+            pairs = {("teacher", "convnet"), ("wide", "mlp")}
+            assert (task.teacher, task.model.family) in pairs
         if label in ("simkd", "weight_copy+kd"):
             assert task.teacher in ("teacher", "wide")
         if label == "crd":

@@ -59,9 +59,11 @@ def fill_working_dir(spec: StudySpec, file: Path, target: Path) -> Path:
 
 
 def own_modules(spec: StudySpec) -> list[str]:
-    """The modules of the spec's ``module:function`` entries."""
-    names = [spec.data.source, spec.teacher.model.family]
+    """The modules of the spec's ``module:name`` entries."""
+    names = [spec.data.source]
+    names += [teacher.model.family for teacher in spec.given_teachers.values()]
     names += [student.family for student in spec.students]
+    names += [term for label in spec.methods for term in label.split("+")]
     return [name.partition(":")[0] for name in names if ":" in name]
 
 

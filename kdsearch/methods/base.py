@@ -103,9 +103,9 @@ class Method(nn.Module, ABC):
             return f"the student has {student.classes} classes, the teacher {teacher.classes}"
         for who, shapes in (("student", student), ("teacher", teacher)):
             if cls.signals & _MAPS and not shapes.features:
-                return f"it compares stage maps, and the {who} has none"
+                return f"it compares stage maps, and the {_named(who, shapes)} has none"
             if Signal.EMBEDDING in cls.signals and not shapes.embedding:
-                return f"it compares embeddings, and the {who} has none"
+                return f"it compares embeddings, and the {_named(who, shapes)} has none"
         return None
 
     def prepare(self, student: Network, teacher: Network, samples: int) -> None:
@@ -149,3 +149,9 @@ class Method(nn.Module, ABC):
             targets: The labels of the batch.
             progress: Share of the training that is done, in [0, 1].
         """
+
+
+def _named(who: str, shapes: SignalShapes) -> str:
+    """A network in a reason; what shows logits alone is an average of several."""
+    alone = not shapes.embedding and not shapes.features
+    return f"average of {who}s" if alone else who

@@ -91,8 +91,8 @@ def method_config(label: str, values: Mapping[str, float]) -> MethodConfig:
         label=label,
         ce_weight=full.get(CE_WEIGHT, 1.0),
         terms=tuple(
-            TermConfig(name=name, hyperparameters=_own_values(terms, term, full))
-            for name, term in zip(label.split("+"), terms, strict=False)
+            TermConfig(name=term.name, hyperparameters=_own_values(terms, term, full))
+            for term in terms
         ),
     )
 

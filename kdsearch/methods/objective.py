@@ -97,7 +97,7 @@ class Objective(nn.Module):
             parts: dict[str, Tensor] = {}
             if self.config.ce_weight > 0 or alone:
                 ce = targets.cross_entropy(full_precision(student.logits), self.label_smoothing)
-                parts["ce"] = (0.0 if alone else self.config.ce_weight) * ce
+                parts["ce"] = _weighted(ce, 0.0 if alone else self.config.ce_weight)
             for term in self.methods:
                 read = not term.signals or teacher is not None
                 assert read, f"{term.name} needs the teacher's signals"
@@ -105,15 +105,20 @@ class Objective(nn.Module):
                 for part, value in term(student, teacher or Signals(), targets, progress).items():
                     weight = 1.0 if part in term.helper_parts else factor
                     name = term.name if part == term.name else f"{term.name}.{part}"
-                    parts[name] = weight * value
+                    parts[name] = _weighted(value, weight)
             return {**parts, "loss": torch.stack(list(parts.values())).sum()}
+
+
+def _weighted(value: Tensor, weight: float) -> Tensor:
+    """The product; with weight 0 a zero with a zero gradient, even of what is not finite."""
+    return weight * value if weight else value.flatten()[:0].sum()
 
 
 def _checked(config: MethodConfig) -> tuple[type[Method], ...]:
     """The methods of a configuration that can be trained with."""
     methods = parse_label(config.label)
     given = [term.name for term in config.terms]
-    if given != ([] if not methods else config.label.split("+")):
+    if given != [method.name for method in methods]:
         raise MethodError(
             f"the label '{config.label}' does not name the terms {given}; "
             "build the configuration with method_config"

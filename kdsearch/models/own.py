@@ -10,7 +10,7 @@ from torch import nn
 from kdsearch.errors import ModelError, described
 from kdsearch.models.network import ImageShape, Network
 from kdsearch.models.tapped import TappedNetwork
-from kdsearch.plugins import installed, is_reference, load, resolve
+from kdsearch.plugins import current_directory_first, installed, is_reference, load, resolve
 from kdsearch.spec.concrete import ModelConfig
 
 GROUP = "kdsearch.models"
@@ -41,7 +41,8 @@ def build_own(config: ModelConfig, image_shape: ImageShape, classes: int) -> Net
     if config.depth is not None:
         arguments["depth"] = config.depth
     try:
-        made = function(**arguments)
+        with current_directory_first():
+            made = function(**arguments)
     except Exception as error:
         raise ModelError(
             f"{config.family} failed on {', '.join(f'{k}={v}' for k, v in arguments.items())} "

@@ -22,7 +22,7 @@ class Size:
     """Three measures of a network.
 
     Attributes:
-        parameters: Trainable values; shared ones once.
+        parameters: Weights, frozen ones too; shared ones once.
         macs: Multiply-accumulates of one picture's forward pass in eval mode, in convolutions,
             linear layers and attention; normalisation, activations and pooling are not counted.
         bytes: What the state dict takes as stored: four bytes (float32) for every floating-point

@@ -14,6 +14,7 @@ from kdsearch.errors import MethodError
 from kdsearch.methods import UNDISTILLED, Hyperparameter, Method, find_method, method_names
 from kdsearch.methods.base import KINDS
 from kdsearch.methods.hyperparameter import SCHEDULE
+from kdsearch.methods.labels import CE_WEIGHT
 from kdsearch.models import FAMILIES
 from kdsearch.models.own import GROUP as MODELS
 from kdsearch.plugins import installed
@@ -28,11 +29,12 @@ def methods_view() -> RenderableType:
     """
     found, broken = _find_methods()
     table = plain_table("method", "reads", "published; searched", "paper")
+    table.columns[0].no_wrap = True
     table.add_row(UNDISTILLED, "", "", "the undistilled baseline")
     for kind in KINDS:
         of_kind = {name: method for name, method in found.items() if method.kind == kind}
         if of_kind:
-            table.add_row(Text(kind, style="bold"))
+            table.add_row(Text(f"{kind} methods", style="bold"))
         for name, method in of_kind.items():
             values = "\n".join(_values(method))
             table.add_row(f"  {name}", _signals(method), values, _authors(method.paper))
@@ -56,7 +58,10 @@ def method_view(method: type[Method], name: str | None = None) -> RenderableType
     for own, declared in method.hyperparameters.items():
         default, searched = _number(declared.default), _range(declared.search)
         values.add_row(own, default, searched, Text(declared.about))
-    about = [Padding(Text(paragraph), (0, 0, 1, 0)) for paragraph in _paragraphs(method.__doc__)]
+    ce = _number(method.ce_weight)
+    values.add_row(CE_WEIGHT, ce, "fixed", _CE_ABOUT)
+    texts = [*_paragraphs(method.__doc__), *_formulas(method)]
+    about = [Padding(Text(text), (0, 0, 1, 0)) for text in texts]
     return Group(Text(name or method.name, style="bold"), "", *about, facts, "", values)
 
 
@@ -96,14 +101,29 @@ def _find_methods() -> tuple[dict[str, type[Method]], dict[str, str]]:
     return found, broken
 
 
+_CE_ABOUT = "weight of the cross-entropy; a sum takes that of its first term that lowers it"
+
+
+def _formulas(method: type[Method]) -> list[str]:
+    """What the loss functions beside a method say of themselves, in their first lines."""
+    module = inspect.getmodule(method)
+    return [
+        f"{name}: {_paragraphs(function.__doc__)[0]}"
+        for name, function in vars(module).items()
+        if name.endswith("_loss")
+        and inspect.isfunction(function)
+        and inspect.getmodule(function) is module
+        and function.__doc__
+    ]
+
+
 def _facts(method: type[Method]) -> dict[str, str]:
     """What a method states about itself, in words."""
     reads = _signals(method)
     facts = {
         "paper": method.paper,
         "kind": method.kind,
-        "reads": f"{reads} of student and teacher" if reads else "no answers of the networks",
-        "cross-entropy": f"weight {_number(method.ce_weight)} beside it",
+        "reads": f"{reads} of student and teacher" if reads else "nothing of the networks' outputs",
         "compares samples": "those of a batch; each worker those of its own share"
         if method.batchwise
         else "no",

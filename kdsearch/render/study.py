@@ -15,6 +15,7 @@ from kdsearch.search.fitting import Fitting
 from kdsearch.search.ranking import MIN_TRIALS
 from kdsearch.search.record import TrialRecord
 from kdsearch.search.tables import describe_trial
+from kdsearch.spec.teaching import TEACHER
 
 FRONT_SCORES = {
     "test_ece": ("ECE", "expected calibration error (ECE)"),
@@ -39,7 +40,7 @@ def front_view(front: pd.DataFrame, title: str, width: int = WIDE) -> Table:
     """
     scores = {"test_accuracy": "test accuracy"}
     scores |= {name: head for name, (head, _) in _front_scores(front, width).items()}
-    taught = ["taught by"] if front["teacher"].nunique() > 1 else []
+    taught = ["taught by"] if set(front["teacher"].dropna()) - {TEACHER} else []
     right = ("trial", "T")
     table = plain_table(
         "trial", "method", *taught, "T", "weights", "student", title=title, right=right
@@ -119,7 +120,7 @@ def ranking_note(ranking: pd.DataFrame) -> str:
 def samples_view(records: Sequence[TrialRecord]) -> Table:
     """Sample trials with their sizes."""
     rows = [describe_trial(record) for record in records]
-    taught = ["taught by"] if len({row["teacher"] for row in rows} - {None}) > 1 else []
+    taught = ["taught by"] if {row["teacher"] for row in rows} - {None, TEACHER} else []
     sizes = ("parameters", "MACs", "bytes")
     heads = ["method", *taught, "values", "student", "lr", *sizes]
     table = plain_table(*heads, title="sample trials", right=("lr", *sizes))
@@ -137,9 +138,16 @@ def samples_view(records: Sequence[TrialRecord]) -> Table:
 
 def unfit_view(fitting: Fitting) -> Table:
     """The pairs on which a method cannot work, and why; the search proposes none of them."""
-    table = plain_table("method", "teacher", "student", "why not", title="never proposed")
+    table = plain_table("method", "students", "taught by", "why not", title="\nnever proposed")
+    teachers: dict[tuple[str, str, str], list[str]] = {}
     for (label, teacher, student), reason in fitting.unfit.items():
-        table.add_row(Text(label), teacher, Text(student), Text(reason))
+        teachers.setdefault((label, student, reason), []).append(teacher)
+    students: dict[tuple[str, str, str], list[str]] = {}
+    for (label, student, reason), names in teachers.items():
+        students.setdefault((label, ", ".join(names), reason), []).append(student)
+    for (label, taught_by, reason), keys in students.items():
+        why = reason.partition(" cannot work on this pair: ")[2] or reason
+        table.add_row(Text(label), Text(", ".join(keys)), taught_by, Text(why))
     return table
 
 

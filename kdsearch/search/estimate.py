@@ -12,9 +12,10 @@ import torch
 from kdsearch.data import derive
 from kdsearch.errors import StudyError
 from kdsearch.models import build_network, measure_config
+from kdsearch.search.fitting import Pairs
 from kdsearch.search.judging import baseline_rates
 from kdsearch.search.plan import Plan
-from kdsearch.search.proposals import within_limits
+from kdsearch.search.proposals import within_limits, works
 from kdsearch.search.record import TrialRecord, new_record
 from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL
 from kdsearch.training.courses import total_epochs
@@ -55,13 +56,14 @@ def sample_trials(plan: Plan, count: int) -> list[TrialRecord]:
     """
     sampler = optuna.samplers.RandomSampler(seed=derive(plan.spec.study.seed, "samples"))
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+    pairs = Pairs(plan.spec, plan.data.image_shape, len(plan.data.classes))
     records: list[TrialRecord] = []
     for number in range(20 * count):
         trial = study.ask()
         candidate = plan.space.suggest(trial)
         size = measure_config(candidate.model, plan.data.image_shape, len(plan.data.classes))
         record = new_record(number, "search", candidate.task(plan.spec, 0), size, trial.params)
-        if within_limits(record, plan.spec.search):
+        if within_limits(record, plan.spec.search) and works(candidate, pairs):
             records.append(record)
         if len(records) == count:
             break
@@ -85,12 +87,12 @@ def estimate_cost(plan: Plan, samples: list[TrialRecord]) -> Cost:
     try:
         teachers = {
             name: Teacher(build_network(section.model, data.image_shape, len(data.classes)), device)
-            for name, section in spec.given_teachers.items()
+            for name, section in spec.teachers_in_use.items()
         }
         each = [_seconds(record.task, plan, teachers, device) for record in samples]
         first = sum(
             _seconds(teacher_task(spec, name), plan, {}, device) / section.workers
-            for name, section in spec.given_teachers.items()
+            for name, section in spec.teachers_in_use.items()
             if name not in plan.given_teachers
         )
     finally:

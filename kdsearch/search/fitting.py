@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
-from kdsearch.errors import MethodError, ModelError
-from kdsearch.methods import Objective, method_config, parse_label
+from kdsearch.errors import MethodError, ModelError, described
+from kdsearch.methods import Method, Objective, parse_label
 from kdsearch.models import SignalShapes, blueprint
-from kdsearch.spec.concrete import ModelConfig
+from kdsearch.spec.concrete import MethodConfig, ModelConfig
 from kdsearch.spec.ranges import Choices, Range, extremes
 from kdsearch.spec.sections import StudentSection
 from kdsearch.spec.study import StudySpec
@@ -79,62 +79,104 @@ def adopting(label: str, student: ModelConfig, teacher: ModelConfig) -> ModelCon
 
 
 def find_fitting(
-    spec: StudySpec, labels: Sequence[str], image_shape: tuple[int, int, int], classes: int
+    spec: StudySpec,
+    probes: Mapping[str, Sequence[MethodConfig]],
+    pairs: Pairs,
 ) -> Fitting:
-    """Try every method on every pair, at the corners of every family, without memory or training.
+    """Try every method on every pair, at the corners of every family, without training.
+
+    A pair is unfit if no corner of the family can take any of the probes. What lies between, such
+    as one width of several, is found out when it is proposed.
 
     Args:
         spec: The study; its names must have been checked.
-        labels: The methods of its space.
-        image_shape: (channels, height, width) of the data.
-        classes: Number of classes.
+        probes: Configurations of each method to try, by label; without the undistilled baseline.
+        pairs: Tries them.
     """
-    shapes = _Shapes(image_shape, classes)
     unfit: dict[Triple, str] = {}
     for key, section in keyed_students(spec.students).items():
-        for model in corners(section):
-            for label in labels:
-                for name in spec.taught_by:
-                    reason = _reason(spec, label, name, model, shapes) if parse_label(label) else ""
-                    if reason:
-                        unfit.setdefault((label, name, key), reason)
+        models = list(corners(section))
+        for label, methods in probes.items():
+            for name in spec.taught_by:
+                reasons = (pairs.reason(method, name, m) for m in models for method in methods)
+                reason = _unless_one_fits(reasons)
+                if reason:
+                    unfit[label, name, key] = reason
     return Fitting(unfit)
 
 
-class _Shapes:
-    """Shapes of networks, each found once."""
+def _unless_one_fits(reasons: Iterable[str]) -> str:
+    first = ""
+    for reason in reasons:
+        if not reason:
+            return ""
+        first = first or reason
+    return first
 
-    def __init__(self, image_shape: tuple[int, int, int], classes: int) -> None:
-        self._image_shape, self.classes = image_shape, classes
+
+class Pairs:
+    """Tells whether a method works on a pair of teacher and student.
+
+    Args:
+        spec: The study.
+        image_shape: (channels, height, width) of the data.
+        classes: Number of classes.
+    """
+
+    def __init__(self, spec: StudySpec, image_shape: tuple[int, int, int], classes: int) -> None:
+        self._spec = spec
+        self._image_shape, self._classes = image_shape, classes
         self._known: dict[str, SignalShapes] = {}
 
-    def of(self, model: ModelConfig) -> SignalShapes:
+    def reason(self, method: MethodConfig, teacher: str, student: ModelConfig) -> str:
+        """Why a method cannot work on a pair; empty where it can.
+
+        Args:
+            method: The method with its values.
+            teacher: Who teaches.
+            student: The student, with or without an adopted classifier.
+        """
+        try:
+            terms = parse_label(method.label)
+            self._check_terms(terms, teacher)
+            shapes = self._shapes(method.label, teacher, student)
+            # a plug-in may compute with its tensors, which have no values on the meta device
+            own = all(term.__module__.startswith("kdsearch.") for term in terms)
+            with torch.random.fork_rng(devices=[]), torch.device("meta" if own else "cpu"):
+                Objective(method, *shapes)
+        except (MethodError, ModelError) as error:
+            return str(error)
+        except Exception as error:  # a plug-in's own code
+            return f"{method.label} failed with {described(error)}; mend the method"
+        return ""
+
+    def _check_terms(self, terms: Sequence[type[Method]], teacher: str) -> None:
+        for term in terms:
+            if term.by_sample and self._spec.data.augment.mixup:
+                raise MethodError(
+                    f"{term.name} remembers pictures one by one, and mixup blends them; set "
+                    "data.augment.mixup to 0"
+                )
+            takes = term.adopts_classifier or term.kind == "parameter"
+            if takes and teacher in (AVERAGE, BORN_AGAIN, MUTUAL):
+                raise MethodError(
+                    f"{term.name} takes over weights of one teacher given in the file, which "
+                    f"{AVERAGE}, {BORN_AGAIN} and {MUTUAL} are not"
+                )
+
+    def _shapes(
+        self, label: str, teacher: str, student: ModelConfig
+    ) -> tuple[SignalShapes, SignalShapes]:
+        if teacher in (BORN_AGAIN, MUTUAL):
+            return self._of(student), self._of(student)
+        if teacher == AVERAGE:
+            return self._of(student), averaged_shapes(self._classes)
+        given = self._spec.given_teachers[teacher].model
+        return self._of(adopting(label, student, given)), self._of(given)
+
+    def _of(self, model: ModelConfig) -> SignalShapes:
         key = model.model_dump_json()
         if key not in self._known:
-            network = blueprint(model, self._image_shape, self.classes)
+            network = blueprint(model, self._image_shape, self._classes)
             self._known[key] = network.signal_shapes()
         return self._known[key]
-
-
-def _reason(spec: StudySpec, label: str, teacher: str, model: ModelConfig, shapes: _Shapes) -> str:
-    """Why a method cannot work on a pair; empty where it can."""
-    terms = parse_label(label)
-    for term in terms:
-        if term.by_sample and spec.data.augment.mixup:
-            return f"{term.name} remembers pictures one by one, and data.augment.mixup blends them"
-        takes = term.adopts_classifier or term.kind == "parameter"
-        if takes and teacher in (AVERAGE, BORN_AGAIN, MUTUAL):
-            return f"{term.name} takes over weights of one given teacher"
-    try:
-        if teacher in (BORN_AGAIN, MUTUAL):
-            student = theirs = shapes.of(model)
-        elif teacher == AVERAGE:
-            student, theirs = shapes.of(model), averaged_shapes(shapes.classes)
-        else:
-            given = spec.given_teachers[teacher].model
-            student, theirs = shapes.of(adopting(label, model, given)), shapes.of(given)
-        with torch.device("meta"):
-            Objective(method_config(label, {}), student, theirs)
-    except (MethodError, ModelError) as error:
-        return str(error)
-    return ""

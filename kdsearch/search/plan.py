@@ -10,7 +10,7 @@ from kdsearch.errors import CheckpointError, DataError, MethodError, ModelError
 from kdsearch.methods import UNDISTILLED, Hyperparameter, label_hyperparameters
 from kdsearch.methods.labels import check_value
 from kdsearch.models import Network, Size, blueprint, measure_config
-from kdsearch.search.fitting import corners, find_fitting
+from kdsearch.search.fitting import Pairs, corners, find_fitting
 from kdsearch.search.space import Space
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.names import suggest
@@ -58,9 +58,10 @@ def make_plan(spec: StudySpec) -> Plan:
     for number, students in enumerate(spec.students):
         for model in corners(students):
             _meta_network(spec, ("students", number), model, data)
-    labels = list(Space(spec).methods)
-    fitting = find_fitting(spec, labels, data.image_shape, len(data.classes))
-    space = Space(spec, fitting)
+    whole = Space(spec)
+    probes = {label: whole.probes(label) for label in whole.methods if label != UNDISTILLED}
+    pairs = Pairs(spec, data.image_shape, len(data.classes))
+    space = Space(spec, find_fitting(spec, probes, pairs))
     _check_pairs(spec, space)
     _check_limits(spec, data)
     sizes = {
@@ -147,9 +148,11 @@ def _check_pairs(spec: StudySpec, space: Space) -> None:
         if not space.fitting.teachers(label, teachers, keys):
             reason = next(r for (of, _, _), r in space.fitting.unfit.items() if of == label)
             raise spec.refuse(
-                ("methods", label), f"{reason}; no student of the space can take it, remove it"
+                ("methods", label),
+                f"{reason}; it works for no student and teacher of the study, so remove {label} "
+                "or change those",
             )
-    for name in spec.teaching.by:
+    for name in spec.teaching.by or ():
         if labels and not any(space.fitting.teachers(label, [name], keys) for label in labels):
             raise spec.refuse(
                 ("teaching", "by"), f"'{name}' can teach by none of the methods; remove it"
@@ -192,10 +195,12 @@ def _given_teachers(spec: StudySpec, data: Dataset) -> dict[str, StoredTeacher]:
 
 def _check_teaching(spec: StudySpec) -> None:
     valid = [*spec.given_teachers, AVERAGE, BORN_AGAIN, MUTUAL]
-    for name in spec.teaching.by:
+    for name in spec.teaching.by or ():
         if name not in valid:
-            raise spec.refuse(("teaching", "by"), f"unknown '{name}'; {suggest(name, valid)}")
-    if AVERAGE in spec.teaching.by and not spec.teachers:
+            raise spec.refuse(
+                ("teaching", "by"), f"unknown teacher '{name}'; {suggest(name, valid)}"
+            )
+    if AVERAGE in spec.taught_by and not spec.teachers:
         raise spec.refuse(
             ("teaching", "by"), "'average' needs a second teacher; add one under teachers"
         )

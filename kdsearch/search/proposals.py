@@ -15,6 +15,7 @@ from optuna.trial import FixedTrial, TrialState
 from kdsearch.data import derive
 from kdsearch.errors import StudyError
 from kdsearch.models import Size, measure_config
+from kdsearch.search.fitting import Pairs
 from kdsearch.search.jobs import Jobs, NoMoreJobs
 from kdsearch.search.record import TrialRecord, new_record
 from kdsearch.search.space import Candidate, Space
@@ -22,6 +23,11 @@ from kdsearch.spec.sections import SearchSection
 
 REJECTIONS = 500
 """Proposals outside the size limits in a row after which the space is taken to hold no other."""
+
+
+PUBLISHED_TRIES = 20
+"""So often the first trial of a method is proposed anew before the sampler chooses freely: a method
+whose students all exceed the size limits must not end the study."""
 
 
 def make_sampler(name: str, seed: int) -> BaseSampler:
@@ -88,6 +94,7 @@ class ProposedJobs(Jobs):
         self._spec = space.spec
         self._study = study
         self._shape, self._classes = image_shape, classes
+        self._pairs = Pairs(self._spec, image_shape, classes)
         self._outcomes = dict(finished)
         self._order: list[int] = []
         self._told = 0
@@ -153,21 +160,21 @@ class ProposedJobs(Jobs):
             trial = self._ask(place, attempt)
             candidate = self._space.suggest(trial)
             record = self._record(place, candidate, trial.params)
-            if within_limits(record, self._spec.search):
+            if within_limits(record, self._spec.search) and works(candidate, self._pairs):
                 trial.set_user_attr(_PLACE, place)
                 self._order.append(trial.number)
                 return record
             self._study.tell(trial.number, state=TrialState.FAIL)
         raise StudyError(
-            f"{REJECTIONS} proposals in a row were outside the size limits; raise "
-            "search.max_parameters, max_macs or max_bytes, or search smaller widths"
+            f"{REJECTIONS} proposals in a row were outside the size limits or could not work; "
+            "raise search.max_parameters, max_macs or max_bytes, or search other widths and depths"
         )
 
     def _ask(self, place: int, attempt: int) -> optuna.Trial:
         """A new trial; the first of each method starts from its published values."""
         labels = list(self._space.methods)
         waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        if place < len(labels) and not waiting:
+        if place < len(labels) and attempt < PUBLISHED_TRIES and not waiting:
             self._study.enqueue_trial(self._space.published(labels[place]))
         seed = derive(self._spec.study.seed, "sampler", place, attempt)
         self._study.sampler = make_sampler(self._spec.search.sampler, seed)
@@ -176,6 +183,13 @@ class ProposedJobs(Jobs):
     def _record(self, number: int, candidate: Candidate, parameters: dict) -> TrialRecord:
         size: Size = measure_config(candidate.model, self._shape, self._classes)
         return new_record(number, "search", candidate.task(self._spec, 0), size, dict(parameters))
+
+
+def works(candidate: Candidate, pairs: Pairs) -> bool:
+    """Whether a candidate's method works on its very pair of teacher and student."""
+    if candidate.teacher is None:
+        return True
+    return not pairs.reason(candidate.method, candidate.teacher, candidate.model)
 
 
 def within_limits(record: TrialRecord, search: SearchSection) -> bool:

@@ -17,6 +17,7 @@ from ray.exceptions import RayError
 
 from kdsearch.errors import ClusterError, StudyError
 from kdsearch.spec.study import StudySpec
+from kdsearch.spec.teaching import TEACHER
 
 
 @contextmanager
@@ -101,12 +102,15 @@ def _check_resources(spec: StudySpec, may_grow: bool) -> None:
     have = ray.cluster_resources()
     each = spec.resources
     gpus = math.ceil(each.gpus_per_trial)
-    needs = (
+    needs = [
         ("CPU", each.cpus_per_trial, "a trial", "resources.cpus_per_trial"),
         ("GPU", each.gpus_per_trial, "a trial", "resources.gpus_per_trial"),
-        ("CPU", each.cpus_per_trial * spec.teacher.workers, "the teacher", "teacher.workers"),
-        ("GPU", gpus * spec.teacher.workers, "the teacher", "teacher.workers"),
-    )
+    ]
+    for name, teacher in spec.teachers_in_use.items():
+        who = "the teacher" if name == TEACHER else f"the teacher {name}"
+        key = f"{'' if name == TEACHER else 'teachers.'}{name}.workers"
+        needs.append(("CPU", each.cpus_per_trial * teacher.workers, who, key))
+        needs.append(("GPU", gpus * teacher.workers, who, key))
     for kind, need, who, key in needs:
         there = have.get(kind, 0)
         if need <= there:

@@ -10,7 +10,7 @@ from kdsearch.data import derive
 from kdsearch.methods import UNDISTILLED, Hyperparameter, label_hyperparameters, method_config
 from kdsearch.search.fitting import Fitting, adopting, keyed_students
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
-from kdsearch.spec.ranges import Choices, Range, Scalar, is_searched
+from kdsearch.spec.ranges import Choices, Range, Scalar, extremes, is_searched
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import BORN_AGAIN
 from kdsearch.training.task import Task
@@ -153,6 +153,16 @@ class Space:
             found[name] = (declared, given.get(name, own))
         return found
 
+    def probes(self, label: str) -> list[MethodConfig]:
+        """Configurations that stand for all of a method's: published, all lowest, all highest."""
+        found = []
+        for pick in (_published, _lowest, _highest):
+            values = {n: pick(declared, d) for n, (declared, d) in self.dimensions(label).items()}
+            config = method_config(label, values)
+            if config not in found:
+                found.append(config)
+        return found
+
     def published(self, label: str) -> dict[str, Any]:
         """The published values of a method as fixed parameters of a first trial."""
         fixed: dict[str, Any] = {"method": label} if len(self.methods) > 1 else {}
@@ -162,6 +172,20 @@ class Space:
                     int(declared.default) if declared.whole else declared.default
                 )
         return fixed
+
+
+def _published(declared: Hyperparameter, dimension: Searched) -> float:
+    """The published value where the dimension holds it, else its lowest."""
+    holds = _holds(dimension, declared.default)
+    return float(declared.default if holds else extremes(dimension)[0])
+
+
+def _lowest(_: Hyperparameter, dimension: Searched) -> float:
+    return float(extremes(dimension)[0])
+
+
+def _highest(_: Hyperparameter, dimension: Searched) -> float:
+    return float(extremes(dimension)[1])
 
 
 def _choose(trial: Suggester, name: str, options: list[str]) -> str:

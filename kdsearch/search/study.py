@@ -159,7 +159,7 @@ class StudyRun:
         """Every teacher by name, trained if need be; the first is the one to compare with."""
         self.directory.update(phase="teacher")
         found, told = {}, {}
-        for name in self.spec.given_teachers:
+        for name in self.spec.teachers_in_use:
             teacher, trained = self.plan.given_teachers.get(name), False
             if teacher is None:
                 teacher, trained = self._stored_teacher(name)

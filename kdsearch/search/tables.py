@@ -7,12 +7,17 @@ from typing import Any
 
 import pandas as pd
 
+from kdsearch.methods import METHODS
 from kdsearch.search.finalists import Estimate, Finalist
 from kdsearch.search.record import TrialRecord
 
 SCORES = ("nll", "ece", "agreement", "kl")
 """Scores beside the accuracy, where a record has them (see
 :class:`~kdsearch.training.evaluation.Evaluation`)."""
+
+
+SOFTENED = frozenset(name for name, method in METHODS.items() if method.kind == "logit")
+"""Methods whose temperature is that of a softmax over the classes."""
 
 
 def describe_trial(record: TrialRecord) -> dict[str, Any]:
@@ -23,7 +28,11 @@ def describe_trial(record: TrialRecord) -> dict[str, Any]:
         for term in task.method.terms
         for name, value in term.hyperparameters.items()
     }
-    temperatures = [value for name, value in values.items() if name.endswith("temperature")]
+    temperatures = [
+        term.hyperparameters["temperature"]
+        for term in task.method.terms
+        if "temperature" in term.hyperparameters and term.name in SOFTENED
+    ]
     weights = {name: value for name, value in values.items() if name.endswith("weight")}
     return {
         "trial": record.number,

@@ -27,7 +27,7 @@ class TermConfig(Section):
     """One term of a distillation objective."""
 
     name: str
-    """A method that ``kdsearch methods`` lists, or ``module:Class``."""
+    """The name that the method gives itself."""
     hyperparameters: dict[str, Number] = {}
     """The method's own values, its ``weight`` among them; absent ones take published defaults."""
 

@@ -22,7 +22,7 @@ from kdsearch.spec.sections import (
     TrackingSection,
     TrialTraining,
 )
-from kdsearch.spec.teaching import RESERVED, TEACHER, TeachingSection
+from kdsearch.spec.teaching import AVERAGE, RESERVED, TEACHER, TeachingSection
 from kdsearch.spec.wording import instead
 
 
@@ -83,6 +83,13 @@ class StudySpec(Section):
     def given_teachers(self) -> dict[str, TeacherSection]:
         """Every teacher that is trained or loaded, by name; all compare with the first."""
         return {TEACHER: self.teacher, **self.teachers}
+
+    @property
+    def teachers_in_use(self) -> dict[str, TeacherSection]:
+        """Those of the given teachers that teach a trial, and the one that all compare with."""
+        used = {TEACHER, *self.taught_by}
+        given = self.given_teachers
+        return given if AVERAGE in used else {name: given[name] for name in given if name in used}
 
     @property
     def taught_by(self) -> tuple[str, ...]:

@@ -25,15 +25,15 @@ RESERVED = (TEACHER, AVERAGE, BORN_AGAIN, MUTUAL)
 class TeachingSection(Section):
     """``teaching``: who may teach a trial; the search chooses among them."""
 
-    by: tuple[str, ...] = ()
+    by: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Names of teachers, ``average``, ``born_again``, ``mutual``; absent: every given teacher."""
     generations: Whole = Field(default=1, ge=1, le=10)
     """Students that teach one after another under ``born_again``, each a whole training."""
 
     @field_validator("by")
     @classmethod
-    def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            if names.count(name) > 1:
+    def _distinct(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for name in names or ():
+            if names and names.count(name) > 1:
                 raise ValueError(f"'{name}' is named twice; remove one")
         return names

@@ -88,12 +88,14 @@ class Nested:
 
     Attributes:
         run: Id of its run.
+        task: Key of what it trains.
         described: Whether its parameters and sizes were written.
         epochs: Epochs that were written.
         status: MLflow's word for its state.
     """
 
     run: str
+    task: str
     described: bool = False
     epochs: int = 0
     status: str = "RUNNING"
@@ -114,6 +116,7 @@ def create_nested(store: Store, parent: str, record: TrialRecord) -> str:
         "kind": "trial",
         "phase": record.phase,
         "number": str(record.number),
+        "task": record.task.key,
         "method": label,
     }
     return store.client.create_run(store.experiment_id, tags=tags).info.run_id
@@ -179,6 +182,7 @@ def find_nested(store: Store, parent: str) -> dict[Key, Nested]:
     return {
         (run.data.tags["phase"], int(run.data.tags["number"])): Nested(
             run.info.run_id,
+            run.data.tags["task"],
             bool(run.data.params),
             int(run.data.metrics.get("epoch", 0)),
             run.info.status,

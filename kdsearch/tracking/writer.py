@@ -103,8 +103,10 @@ class Writer:
     def write_trial(self, record: TrialRecord) -> None:
         """Bring a training's run to its record."""
         key = (record.phase, record.number)
-        if key not in self._nested:
-            self._nested[key] = Nested(create_nested(self._store, self.parent, record))
+        # an extended study may give the number of a training that was cut off to another
+        if key not in self._nested or self._nested[key].task != record.task.key:
+            run = create_nested(self._store, self.parent, record)
+            self._nested[key] = Nested(run, record.task.key)
         nested = self._nested[key]
         if nested.ended:
             return

@@ -104,9 +104,11 @@ class BornAgain(Course):
         self.task = task
         self._data, self._device, self._reference = data, device, reference
         self.generation = 0
+        self._teacher: Teacher | None = None
         self._trainer = self._begin(None)
 
     def _begin(self, teacher: Teacher | None) -> Trainer:
+        self._teacher = teacher
         task = self.task
         if self.generation < task.generations:
             seed = derive(task.seed, "generation", self.generation)
@@ -141,10 +143,9 @@ class BornAgain(Course):
 
     def state_dict(self) -> dict[str, Any]:
         """The present generation's training, and the weights of its teacher."""
-        teacher = self._trainer.teacher
         return {
             "generation": self.generation,
-            "teacher": None if teacher is None else teacher.network.state_dict(),
+            "teacher": self._teacher and self._teacher.network.state_dict(),
             "trainer": self._trainer.state_dict(),
         }
 

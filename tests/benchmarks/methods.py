@@ -120,9 +120,7 @@ class Bench:
             while not course.finished:
                 report = course.train_epoch()
         except DivergedError:
-            if test:
-                raise
-            return {**told, "accuracy": 0.0}  # a rate that diverges is not chosen
+            return {**told, "accuracy": 0.0, "diverged": True}
         scores = course.score_test() if test else report.scores
         return {**told, "seconds": time.perf_counter() - start, **scores.as_dict()}
 
@@ -158,9 +156,12 @@ def train_teacher(setting: Setting, root: Path) -> tuple[dict[str, torch.Tensor]
 def summarise(
     name: str, runs: Sequence[dict[str, Any]], baseline: Sequence[dict[str, Any]], size: int
 ) -> dict[str, Any]:
-    """One method's row; runs and baseline are in the order of their seeds."""
+    """One method's row over the seeds that did not diverge; both are in the seeds' order."""
+    lr = runs[0]["lr"]
+    pairs = [pair for pair in zip(runs, baseline, strict=True) if "diverged" not in pair[0]]
+    diverged = len(runs) - len(pairs)
+    runs = [run for run, _ in pairs]
     accuracy = estimate([run["accuracy"] for run in runs])
-    pairs = zip(runs, baseline, strict=True)
     gain = estimate([run["accuracy"] - other["accuracy"] for run, other in pairs])
     means = {key: estimate([run[key] for run in runs]).mean for key in ("nll", "ece", "kl")}
     return {
@@ -169,7 +170,8 @@ def summarise(
         "accuracy_ci": accuracy.half_width,
         "gain": gain.mean,
         "gain_ci": gain.half_width,
-        "lr": runs[0]["lr"],
+        "lr": lr,
+        "diverged": diverged,
         "agreement": estimate([run["agreement"] for run in runs]).mean,
         **means,
         "parameters": size,

@@ -31,7 +31,11 @@ def test_a_sound_study_passes(spec: StudySpec) -> None:
         ("teacher.model.family=resnet", "resnet"),
         ("training.batch_size=4000", "lower it"),
         ("data.augment={crop: 9}", "crop"),
-        ("teaching={by: [wide]}", "unknown 'wide'; valid: average, born_again, mutual, teacher"),
+        (
+            "teaching={by: [wide]}",
+            "unknown teacher 'wide'; valid: average, born_again, mutual, teacher",
+        ),
+        ("teaching={by: []}", "teaching.by"),
         ("teaching={by: [average]}", "'average' needs a second teacher"),
         ("teachers={average: {model: {family: mlp}}}", "'average' cannot name a teacher"),
         ("teachers={big: {model: {family: mpl}}}", "did you mean 'mlp'"),
@@ -62,7 +66,7 @@ def test_an_error_points_at_its_line(spec_text: str) -> None:
 
 
 def test_a_method_that_no_student_can_take_is_refused(spec_text: str) -> None:
-    with pytest.raises(SpecError, match=r"no matched pair of stages .* no student of the space"):
+    with pytest.raises(SpecError, match=r"no matched pair of stages .* works for no student"):
         make_plan(parse_spec(spec_text, ["methods=[none, at]", "students=[{family: mlp}]"]))
 
 

@@ -183,5 +183,5 @@ def test_students_outside_the_limits_are_never_handed_out(spec_text: str, tmp_pa
 def test_limits_that_no_student_keeps_are_refused(spec_text: str, tmp_path: Path) -> None:
     spec = parse_spec(spec_text, ["search.max_parameters=3"])
     jobs, _ = make_jobs(spec, tmp_path / "journal")
-    with pytest.raises(StudyError, match=r"outside the size limits; raise search\.max_parameters"):
+    with pytest.raises(StudyError, match=r"or could not work; raise search\.max_parameters"):
         jobs.next()
