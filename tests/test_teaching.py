@@ -82,10 +82,10 @@ def test_validate_says_what_cannot_work(folder: Path) -> None:
         command("validate", "space.yaml"), cwd=folder, capture_output=True, text=True, timeout=60
     )
     assert told.returncode == 0
-    assert "taught by teacher, wide, average, born_again, mutual" in told.stdout
+    assert "taught by teacher, wide, average, born_again, mutual" in " ".join(told.stdout.split())
     unfit = [line for line in told.stdout.splitlines() if line.startswith("weight_copy+kd")]
     assert any("wide" in line for line in unfit)
-    assert any("takes over weights of one given teacher" in line for line in unfit)
+    assert any("average, born_again, mutual" in line for line in unfit)
 
 
 def test_every_trial_ends_well_and_who_taught_is_known(trials: list[TrialRecord]) -> None:

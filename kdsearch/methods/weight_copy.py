@@ -76,7 +76,7 @@ class WeightCopy(Method):
     """The student starts from the teacher's weights and is then trained by the other terms.
 
     A narrower layer takes the leading slice of the teacher's, in every dimension; a shallower
-    network takes some of its layers (:func:`match_weights`). Buffers such as batch statistics are
+    network takes some of its layers. Buffers such as batch statistics are
     copied too. Slices follow no concatenation or split of channels: behind one, a sliced layer
     starts with weights that belonged to other channels.
     """

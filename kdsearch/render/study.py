@@ -52,7 +52,7 @@ def front_view(front: pd.DataFrame, title: str, width: int = WIDE) -> Table:
         table.add_row(
             str(row["trial"]),
             row["method"],
-            *([row["teacher"] or ""] if taught else []),
+            *(["" if pd.isna(row["teacher"]) else row["teacher"]] if taught else []),
             "" if pd.isna(row["temperature"]) else f"{row['temperature']:.3g}",
             _weights(row),
             _student(row["family"], row["width"], row["depth"]),

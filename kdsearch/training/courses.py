@@ -165,8 +165,8 @@ class Mutual(Course):
     """Two students of one kind that teach each other (Zhang et al. 2018, "Deep Mutual Learning").
 
     At every step the first learns from the second's answers and then the second from the first's
-    (algorithm 1); a network answers its peer in eval mode. Both see the same batches. The first,
-    which starts from the task's seed, is the student; the second is left behind.
+    (algorithm 1); a network answers its peer by the statistics of the batch. Both see the same
+    batches. The first, which starts from the task's seed, is the student; the other is left behind.
 
     Args:
         task: The student's training.

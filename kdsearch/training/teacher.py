@@ -11,7 +11,6 @@ from torch import Tensor
 from kdsearch.data import Dataset, Views
 from kdsearch.errors import MethodError
 from kdsearch.models import Network, Signal, Signals, SignalShapes
-from kdsearch.models.dry_run import evaluating
 
 SplitName = Literal["validation", "test"]
 
@@ -91,10 +90,13 @@ class AveragedTeachers(Teaching):
 
 
 class Peer(Teaching):
-    """A network that teaches while it is trained itself; it answers in eval mode.
+    """A network that teaches while it is trained itself.
+
+    It answers in the mode it is in, in training with the statistics of the batch: early in a
+    training its running statistics lag behind its weights and would teach nonsense.
 
     Args:
-        network: The network; its mode, weights and gradients are left alone.
+        network: The network; its mode, weights, buffers and gradients are left alone.
     """
 
     def __init__(self, network: Network) -> None:
@@ -103,8 +105,12 @@ class Peer(Teaching):
 
     def observe(self, images: Tensor, wanted: Collection[Signal]) -> Signals:
         """The wanted signals of normalised pictures [B, C, H, W], without gradient."""
-        with evaluating(self.network):
-            return self.network.observe(images, wanted)
+        before = [buffer.clone() for buffer in self.network.buffers()]
+        with torch.no_grad():
+            answers = self.network.observe(images, wanted)
+            for buffer, value in zip(self.network.buffers(), before, strict=True):
+                buffer.copy_(value)
+        return answers
 
 
 class Reference:

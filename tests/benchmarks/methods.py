@@ -18,7 +18,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from rich.table import Table
 
 from kdsearch.data import Dataset, load_dataset
 from kdsearch.errors import DivergedError
-from kdsearch.methods import METHODS, UNDISTILLED, method_config
+from kdsearch.methods import METHODS, UNDISTILLED, label_hyperparameters, method_config
 from kdsearch.models import Network, build_network, measure_config
 from kdsearch.search.finalists import estimate
 from kdsearch.search.fitting import adopting
@@ -64,6 +64,7 @@ class Setting:
         student: The student.
         epochs: Epochs of a student.
         seeds: Trainings of each method.
+        scale: What every published weight is multiplied by.
     """
 
     samples: int = 7_200
@@ -71,6 +72,7 @@ class Setting:
     student: ModelConfig = _STUDENT
     epochs: int = 6
     seeds: int = 5
+    scale: float = 1.0
 
     def data(self, root: Path) -> Dataset:
         section = DataSection(
@@ -78,13 +80,20 @@ class Setting:
         )
         return load_dataset(section)
 
+    def values(self, name: str) -> dict[str, float]:
+        """What is given beside the published defaults."""
+        if name in KD_BY:
+            return LIKE_VALUES
+        weight = label_hyperparameters(name).get("weight")
+        return {} if weight is None or self.scale == 1 else {"weight": weight.default * self.scale}
+
     def task(self, name: str, seed: int, lr: float) -> Task:
         """The training of a method: a name of kdsearch, or a key of ``KD_BY``."""
         label = "kd" if name in KD_BY else name
         teacher = None if name == UNDISTILLED else KD_BY.get(name, TEACHER)
         return Task(
             model=adopting(label, self.student, self.teacher[0]),
-            method=method_config(label, LIKE_VALUES if name in KD_BY else {}),
+            method=method_config(label, self.values(name)),
             training=TrainingConfig(epochs=self.epochs, batch_size=64, lr=lr, clip_grad_norm=5.0),
             views_seed=0,
             teacher=teacher,
@@ -248,6 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, help="where the results go")
     parser.add_argument("--data", type=Path, default=beside, help="holds FashionMNIST/raw")
     parser.add_argument("--methods", nargs="+", metavar="NAME", help="these methods alone")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor of published weights")
     options = parser.parse_args(arguments)
     if not (options.data / "FashionMNIST" / "raw").is_dir():
         parser.error(f"there is no FashionMNIST/raw in {options.data}; give its folder by --data")
@@ -260,7 +270,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     start = time.perf_counter()
     rows = []
     wanted = [UNDISTILLED, *(name for name in names if name != UNDISTILLED)]
-    for row in run(QUICK if options.quick else Setting(), options.data, wanted, console):
+    setting = replace(QUICK if options.quick else Setting(), scale=options.scale)
+    for row in run(setting, options.data, wanted, console):
         rows.append(row)
         console.print(f"{row['method']}: {row['accuracy_mean']:.2%}, {row['gain']:+.2%}")
         if options.json:

@@ -142,8 +142,7 @@ def test_mutual_learning_is_the_papers_algorithm(
             images, targets = views.batch(order[step * 60 : (step + 1) * 60], epoch)
             for own, peer in ((0, 1), (1, 0)):
                 with torch.no_grad():
-                    answers = networks[peer].eval()(images)
-                networks[peer].train()
+                    answers = deepcopy(networks[peer])(images)
                 loss = kd_loss(networks[own](images), targets.labels, answers)
                 optimizers[own].zero_grad()
                 loss.backward()
