@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, get_args
 from torch import Tensor, nn
 
 from kdsearch.errors import MethodError
-from kdsearch.methods.hyperparameter import SCHEDULE, Hyperparameter, schedule_factor
+from kdsearch.methods.hyperparameter import SCHEDULE, Hyperparameter, idle, schedule_factor
 from kdsearch.methods.targets import Targets
 from kdsearch.models.network import Network
 from kdsearch.models.signals import Signal, Signals, SignalShapes
@@ -91,6 +91,9 @@ class Method(nn.Module, ABC):
             name: hyperparameters.get(name, declared.default)
             for name, declared in self.hyperparameters.items()
         }
+        fault = None if self.kind == "parameter" else idle(self.values)
+        if fault:
+            raise MethodError(f"{self.name}: {fault}")
 
     @classmethod
     def unfit(cls, student: SignalShapes, teacher: SignalShapes) -> str | None:

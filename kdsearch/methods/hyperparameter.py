@@ -54,6 +54,19 @@ SCHEDULE: Mapping[str, Hyperparameter] = MappingProxyType(
 """When a term counts: every method has these, by default without effect."""
 
 
+def idle(values: Mapping[str, float]) -> str | None:
+    """Why a schedule never lets its term count in full, or ``None`` if it does."""
+    start, ramp = values["start"], values["ramp"]
+    if start >= 1:
+        return f"start {start:g} leaves the term out for the whole training; set it below 1"
+    if start + ramp > 1:
+        return (
+            f"start {start:g} and ramp {ramp:g} go past the end of the training; let them add up "
+            "to 1 at most"
+        )
+    return None
+
+
 def schedule_factor(values: Mapping[str, float], progress: float) -> float:
     """What a term is multiplied by at ``progress``, the share of the training that is done.
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kdsearch.errors import MethodError
 from kdsearch.methods.hyperparameter import schedule_factor
 from kdsearch.methods.kd import KD
 
@@ -32,3 +33,16 @@ def test_every_term_has_the_schedule_without_effect(student_shapes):
     assert [plain.factor(progress) for progress in (0.0, 0.5, 1.0)] == [0.9] * 3
     late = KD(student_shapes, student_shapes, weight=2.0, start=0.5, decay=1.0)
     assert [late.factor(progress) for progress in (0.0, 0.5, 1.0)] == [0.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"start": 1.0}, "start 1 leaves the term out for the whole training"),
+        ({"start": 0.9, "ramp": 0.5}, "start 0.9 and ramp 0.5 go past the end"),
+    ],
+)
+def test_a_schedule_that_never_counts_in_full_is_refused(student_shapes, values, words):
+    with pytest.raises(MethodError, match=f"kd: {words}"):
+        KD(student_shapes, student_shapes, **values)
+    assert KD(student_shapes, student_shapes, start=0.6, ramp=0.4).factor(1.0) == 0.9
