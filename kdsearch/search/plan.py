@@ -18,7 +18,7 @@ from kdsearch.spec.origin import Path
 from kdsearch.spec.ranges import Choices, Range, Scalar, every
 from kdsearch.spec.sections import DataSection
 from kdsearch.spec.study import StudySpec
-from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL, TEACHER
+from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL, RESERVED, TEACHER
 from kdsearch.training.teacher_store import StoredTeacher, given_teacher
 
 
@@ -194,6 +194,18 @@ def _given_teachers(spec: StudySpec, data: Dataset) -> dict[str, StoredTeacher]:
 
 
 def _check_teaching(spec: StudySpec) -> None:
+    for name in spec.teachers:
+        if name in RESERVED:
+            raise spec.refuse(
+                ("teachers", name),
+                f"'{name}' cannot name a teacher, since {', '.join(RESERVED)} mean something "
+                "already; choose another name",
+            )
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
+            raise spec.refuse(
+                ("teachers", name),
+                f"'{name}' cannot name a teacher; use letters, digits, '_', '-', a letter first",
+            )
     valid = [*spec.given_teachers, AVERAGE, BORN_AGAIN, MUTUAL]
     for name in spec.teaching.by or ():
         if name not in valid:

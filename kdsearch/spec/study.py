@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from pydantic import Field, PrivateAttr, field_validator
@@ -22,7 +21,7 @@ from kdsearch.spec.sections import (
     TrackingSection,
     TrialTraining,
 )
-from kdsearch.spec.teaching import AVERAGE, RESERVED, TEACHER, TeachingSection
+from kdsearch.spec.teaching import AVERAGE, TEACHER, TeachingSection
 from kdsearch.spec.wording import instead
 
 
@@ -67,17 +66,6 @@ class StudySpec(Section):
         raise ValueError(
             f"must be a list of names, or a section with a key for each method{instead(value)}"
         )
-
-    @field_validator("teachers")
-    @classmethod
-    def _free_names(cls, teachers: dict[str, TeacherSection]) -> dict[str, TeacherSection]:
-        for name in teachers:
-            if name in RESERVED or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
-                raise ValueError(
-                    f"'{name}' cannot name a teacher; take letters, digits, '_' and '-', and none "
-                    f"of {', '.join(RESERVED)}"
-                )
-        return teachers
 
     @property
     def given_teachers(self) -> dict[str, TeacherSection]:

@@ -38,6 +38,10 @@ def test_a_sound_study_passes(spec: StudySpec) -> None:
         ("teaching={by: []}", "teaching.by"),
         ("teaching={by: [average]}", "'average' needs a second teacher"),
         ("teachers={average: {model: {family: mlp}}}", "'average' cannot name a teacher"),
+        (
+            "teachers={'wi de': {model: {family: mlp}}}",
+            "'wi de' cannot name a teacher",
+        ),
         ("teachers={big: {model: {family: mpl}}}", "did you mean 'mlp'"),
         ("teachers={big: {model: {family: mlp}, checkpoint: no.pt}}", "no file of weights"),
     ],
