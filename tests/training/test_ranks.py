@@ -45,7 +45,7 @@ for number, content in enumerate(tasks):
     trainer = Trainer(Task.model_validate(content), data, ranks=ranks)
     while not trainer.finished:
         report = trainer.train_epoch()
-    told["reports"].append([report.loss, report.accuracy, report.nll])
+    told["reports"].append([report.loss, report.scores.accuracy, report.scores.nll])
     save_weights(trainer.student, folder / f"{number}-{rank}.safetensors")
 (folder / f"{rank}.json").write_text(json.dumps(told))
 dist.destroy_process_group()
@@ -119,7 +119,9 @@ def test_two_workers_without_batch_statistics_train_as_one(two_workers: TwoWorke
         for name, value in expected.items():
             torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-5)
         told = two_workers.told[rank]["reports"][0]
-        assert told == pytest.approx([report.loss, report.accuracy, report.nll], rel=1e-4)
+        assert told == pytest.approx(
+            [report.loss, report.scores.accuracy, report.scores.nll], rel=1e-4
+        )
 
 
 @pytest.mark.slow
