@@ -9,7 +9,7 @@ from kdsearch.errors import MethodError
 from kdsearch.methods import inputs
 from kdsearch.methods.base import Method
 from kdsearch.methods.hyperparameter import Hyperparameter, share
-from kdsearch.methods.stages import match_deepest, pool_to_common
+from kdsearch.methods.stages import halving_sum, match_deepest, pool_to_common
 from kdsearch.methods.targets import Targets
 from kdsearch.models.signals import Signal, Signals, SignalShapes
 from kdsearch.spec.ranges import Range
@@ -110,15 +110,12 @@ class ActivationBoundaries(Method):
         assert len(pairs) == len(self.connectors), "the values before activation were not observed"
         maps = [inputs.maps(s, t) for s, t in pairs]
         if not self.initialises(progress):
-            # A sum of nothing: zero with a zero gradient, whatever the values.
-            return {"ab": maps[-1][0].flatten()[:0].sum()}
+            return {"ab": inputs.zero_of(maps[-1][0])}
         losses = [
             _stage_loss(connector, *pool_to_common(s, t))
             for connector, (s, t) in zip(self.connectors, maps, strict=True)
         ]
-        weights = [2.0 ** (i + 1 - len(losses)) for i in range(len(losses))]
-        weighted = [weight * loss for weight, loss in zip(weights, losses, strict=True)]
-        return {"ab": SCALE * torch.stack(weighted).sum()}
+        return {"ab": SCALE * halving_sum(losses)}
 
 
 def _stage_loss(connector: nn.Module, student: Tensor, teacher: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 from kdsearch.methods import inputs
 from kdsearch.methods.base import Method
 from kdsearch.methods.hyperparameter import Hyperparameter
-from kdsearch.methods.stages import match_deepest, pool_to_common
+from kdsearch.methods.stages import match_deepest, no_positions, pool_to_common
 from kdsearch.methods.targets import Targets
 from kdsearch.models.signals import Signal, Signals, SignalShapes
 from kdsearch.spec.ranges import Range
@@ -50,15 +50,7 @@ class AttentionTransfer(Method):
     def unfit(cls, student: SignalShapes, teacher: SignalShapes) -> str | None:
         """Beside the general reasons: no pair of maps with more than one position."""
         reason = super().unfit(student, teacher)
-        if reason is not None:
-            return reason
-        pairs = match_deepest(student.features, teacher.features)
-        if all(min(s[1], t[1]) * min(s[2], t[2]) == 1 for s, t in pairs):
-            return (
-                "it compares where the stage maps are active, and no matched pair of stages has "
-                "maps larger than 1×1"
-            )
-        return None
+        return reason or no_positions(student, teacher, "where the stage maps are active")
 
     def forward(
         self, student: Signals, teacher: Signals, targets: Targets, progress: float

@@ -86,9 +86,9 @@ class FactorTransfer(Method):
     During the first ``initialisation`` of the training the paraphraser learns to reconstruct the
     teacher's map, part ``reconstruction``, and the student learns from the cross-entropy and the
     other terms of a sum alone; ``ft`` is 0. Afterwards the paraphraser is frozen, its batch
-    statistics included, and ``ft`` is all that counts. The paper trains the paraphraser before
-    the student. Here that time counts as part of the training, so that all methods have one
-    budget.
+    statistics included, and ``ft`` joins the cross-entropy and the other terms. The paper trains
+    the paraphraser before the student. Here that time counts as part of the training, so that
+    all methods have one budget.
 
     Factors of different height or width are average-pooled to the smaller one.
 
@@ -146,9 +146,8 @@ class FactorTransfer(Method):
         f_s, f_t = inputs.maps(student.features[-1], teacher.features[-1])
         if progress < self.values["initialisation"]:
             decoded = inputs.normalised(self.name, self.paraphraser, f_t)
-            # A sum of nothing: zero with a zero gradient, whatever the values.
-            nothing = f_s.flatten()[:0].sum()
-            return {"ft": nothing, "reconstruction": reconstruction_loss(decoded, f_t)}
+            reconstruction = reconstruction_loss(decoded, f_t)
+            return {"ft": inputs.zero_of(f_s), "reconstruction": reconstruction}
         # No graph reaches the frozen weights, so that no decay or momentum moves them either.
         with evaluating(self.paraphraser):
             factor = inputs.through(self.paraphraser.encoder, f_t)

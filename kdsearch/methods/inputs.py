@@ -14,6 +14,11 @@ def full_precision(values: Tensor) -> Tensor:
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
+def zero_of(values: Tensor) -> Tensor:
+    """A zero with a zero gradient in ``values``, even where those are not finite."""
+    return values.unsqueeze(-1)[..., :0].sum()
+
+
 def logits(student: Signals, teacher: Signals) -> tuple[Tensor, Tensor]:
     """Student's and teacher's logits [B, K]."""
     return _pair(student.logits, teacher.logits, "logits")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from kdsearch.errors import MethodError
 from kdsearch.methods.base import Method
-from kdsearch.methods.inputs import full_precision
+from kdsearch.methods.inputs import full_precision, zero_of
 from kdsearch.methods.labels import CE_WEIGHT, check_value, parse_label
 from kdsearch.methods.targets import Targets
 from kdsearch.models.network import Network
@@ -111,7 +111,7 @@ class Objective(nn.Module):
 
 def _weighted(value: Tensor, weight: float) -> Tensor:
     """The product; with weight 0 a zero with a zero gradient, even of what is not finite."""
-    return weight * value if weight else value.flatten()[:0].sum()
+    return weight * value if weight else zero_of(value)
 
 
 def _checked(config: MethodConfig) -> tuple[type[Method], ...]:

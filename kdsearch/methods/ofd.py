@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from kdsearch.methods import inputs
 from kdsearch.methods.base import Method
 from kdsearch.methods.hyperparameter import Hyperparameter
-from kdsearch.methods.stages import match_deepest, pool_to_common
+from kdsearch.methods.stages import halving_sum, match_deepest, pool_to_common
 from kdsearch.methods.targets import Targets
 from kdsearch.models.signals import Signal, Signals, SignalShapes
 from kdsearch.spec.ranges import Range
@@ -131,6 +131,4 @@ class OFD(Method):
             f_s, f_t = pool_to_common(*inputs.maps(s, t))
             target = margin_relu(f_t, margin(f_t))
             losses.append(partial_loss(inputs.normalised(self.name, regressor, f_s), target))
-        weights = [0.5 ** (len(losses) - i - 1) for i in range(len(losses))]
-        weighted = [weight * loss for weight, loss in zip(weights, losses, strict=True)]
-        return {"ofd": torch.stack(weighted).sum()}
+        return {"ofd": halving_sum(losses)}

@@ -11,6 +11,7 @@ from kdsearch.methods.base import Method
 from kdsearch.methods.hyperparameter import RAMP, Hyperparameter, share
 from kdsearch.methods.stages import match_deepest, pool_to_common
 from kdsearch.methods.targets import Targets
+from kdsearch.models.pooling import average_pool
 from kdsearch.models.signals import Signal, Signals, SignalShapes
 from kdsearch.spec.ranges import Range
 
@@ -34,9 +35,10 @@ def context_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """
     difference = student - teacher
     levels = [difference]
+    height, width = difference.shape[-2:]
     for side in LEVELS:
-        if side < max(difference.shape[-2:]):
-            levels.append(pool_to_common(difference, difference.new_empty(side, side))[0])
+        if side < max(height, width):
+            levels.append(average_pool(difference, min(side, height), min(side, width)))
     weights = [0.5**i for i in range(len(levels))]
     errors = [w * level.square().mean() for w, level in zip(weights, levels, strict=True)]
     return torch.stack(errors).sum() / sum(weights)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
+
+from kdsearch.models.pooling import average_pool
+from kdsearch.models.signals import SignalShapes
 
 T = TypeVar("T")
 
@@ -42,25 +44,30 @@ def match_relative(stage: int, student: int, teacher: int) -> tuple[int, int]:
 
 
 def pool_to_common(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """Maps [..., H, W] pooled to the smaller height and the smaller width of the two.
-
-    Adaptive average pooling, written as a product with one averaging matrix a side: unlike
-    ``F.adaptive_avg_pool2d`` its gradient is deterministic on a GPU.
-    """
+    """Maps [..., H, W] average-pooled to the smaller height and the smaller width of the two."""
     height = min(student.shape[-2], teacher.shape[-2])
     width = min(student.shape[-1], teacher.shape[-1])
-    return _pool(student, height, width), _pool(teacher, height, width)
+    return average_pool(student, height, width), average_pool(teacher, height, width)
 
 
-def _pool(values: Tensor, height: int, width: int) -> Tensor:
-    if values.shape[-2:] == (height, width):
-        return values
-    rows = _averaging(values, values.shape[-2], height)
-    columns = _averaging(values, values.shape[-1], width)
-    return rows.T @ values @ columns
+def no_positions(student: SignalShapes, teacher: SignalShapes, compared: str) -> str | None:
+    """Why a method that compares positions cannot work, or ``None`` if some pair has several.
+
+    Args:
+        student: What is known of the student.
+        teacher: What is known of the teacher.
+        compared: What the method compares, in the words of the reason.
+    """
+    pairs = match_deepest(student.features, teacher.features)
+    if any(min(s[1], t[1]) * min(s[2], t[2]) > 1 for s, t in pairs):
+        return None
+    return f"it compares {compared}, and no matched pair of stages has maps larger than 1×1"
 
 
-def _averaging(like: Tensor, size: int, bins: int) -> Tensor:
-    """[size, bins]: column b holds the weights with which bin b averages the positions."""
-    identity = torch.eye(size, dtype=like.dtype, device=like.device)
-    return F.adaptive_avg_pool1d(identity, bins)
+def halving_sum(losses: Sequence[Tensor]) -> Tensor:
+    """Σ_i 2^(i − n) · loss_i over n stages, shallow to deep and counted from 1.
+
+    The deepest stage has the weight 1, and each shallower one half of the next.
+    """
+    weighted = [loss * 0.5 ** (len(losses) - i) for i, loss in enumerate(losses, start=1)]
+    return torch.stack(weighted).sum()

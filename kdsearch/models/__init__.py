@@ -2,7 +2,7 @@
 distillation reads of them, and their sizes."""
 
 from kdsearch.models.family import Family
-from kdsearch.models.network import Network
+from kdsearch.models.network import Network, signals_of
 from kdsearch.models.registry import FAMILIES, blueprint, build_network
 from kdsearch.models.signals import Signal, Signals, SignalShapes, Trace
 from kdsearch.models.size import Size, measure, measure_config
@@ -20,4 +20,5 @@ __all__ = [
     "build_network",
     "measure",
     "measure_config",
+    "signals_of",
 ]

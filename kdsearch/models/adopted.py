@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from kdsearch.errors import ModelError, described
 from kdsearch.models.dry_run import blank_pictures, evaluating
 from kdsearch.models.network import Network, Trace
+from kdsearch.models.pooling import average_pool
 from kdsearch.models.staged import Stage, conv_bn_relu
 from kdsearch.models.tapped import TappedNetwork
 
@@ -60,6 +60,7 @@ class AdoptedClassifier(Network):
                 "logits that a student could adopt; choose another teacher or another method"
             )
         self.family = backbone.family
+        self.channels_last = backbone.channels_last
         self.pools_last_map = own.pooled and theirs.pooled
         inputs, self._sides = own.embedding, (1, 1)
         if self.pools_last_map:
@@ -79,7 +80,7 @@ class AdoptedClassifier(Network):
         _, embedding, features, preactivation = self.backbone.trace(images)
         maps = embedding[:, :, None, None]
         if self.pools_last_map:
-            maps = _averaged(_averaged(features[-1], -2, self._sides[0]), -1, self._sides[1])
+            maps = average_pool(features[-1], *self._sides)
         if self.training and maps.numel() == maps.shape[1]:
             raise ModelError(
                 "the projector normalises over the batch and cannot do so with one sample of maps "
@@ -100,15 +101,6 @@ def _projector(inputs: int, outputs: int, kernel: int) -> Stage:
         *conv_bn_relu(inner, inner, kernel),
         *conv_bn_relu(inner, outputs, 1),
     )
-
-
-def _averaged(maps: Tensor, dim: int, bins: int) -> Tensor:
-    """Adaptive average pooling along one side, written out: its gradient is deterministic."""
-    size = maps.shape[dim]
-    if size == bins:
-        return maps
-    edges = [(i * size // bins, -(-(i + 1) * size // bins)) for i in range(bins)]
-    return torch.stack([maps.narrow(dim, a, b - a).mean(dim) for a, b in edges], dim)
 
 
 def _remove_classifier(network: Network, embedding: int) -> None:

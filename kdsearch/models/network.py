@@ -29,6 +29,9 @@ class Network(nn.Module, ABC):
 
     family: str = ""
 
+    channels_last = False
+    """Whether pictures and maps may come with their channels innermost in memory."""
+
     def __init__(self, image_shape: ImageShape, classes: int) -> None:
         super().__init__()
         self.image_shape = image_shape
@@ -50,16 +53,7 @@ class Network(nn.Module, ABC):
 
     def observe(self, images: Tensor, wanted: Collection[Signal]) -> Signals:
         """The logits and exactly the other signals that are wanted."""
-        logits, embedding, features, preactivation = self.trace(images)
-        return Signals(
-            logits=logits,
-            embedding=embedding if Signal.EMBEDDING in wanted else None,
-            features=features if Signal.FEATURES in wanted else (),
-            attention=tuple(stage.pow(2).mean(dim=1) for stage in features)
-            if Signal.ATTENTION in wanted
-            else (),
-            preactivation=(preactivation or features) if Signal.PREACTIVATION in wanted else (),
-        )
+        return signals_of(self.trace(images), wanted)
 
     def signal_shapes(self) -> SignalShapes:
         """Shapes of the signals, found by one forward pass of two blank pictures in eval mode."""
@@ -74,3 +68,17 @@ class Network(nn.Module, ABC):
             family=self.family,
             weights={name: tuple(value.shape) for name, value in self.state_dict().items()},
         )
+
+
+def signals_of(trace: Trace, wanted: Collection[Signal]) -> Signals:
+    """The logits and exactly the other signals of a forward pass that are wanted."""
+    logits, embedding, features, preactivation = trace
+    return Signals(
+        logits=logits,
+        embedding=embedding if Signal.EMBEDDING in wanted else None,
+        features=features if Signal.FEATURES in wanted else (),
+        attention=tuple(stage.pow(2).mean(dim=1) for stage in features)
+        if Signal.ATTENTION in wanted
+        else (),
+        preactivation=(preactivation or features) if Signal.PREACTIVATION in wanted else (),
+    )

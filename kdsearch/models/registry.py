@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import TypeAlias
 
 import torch
 
@@ -26,6 +27,8 @@ from kdsearch.models.torchvision_models import names as torchvision_names
 from kdsearch.plugins import installed
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.names import suggest
+
+_Builder: TypeAlias = Callable[[ModelConfig, ImageShape, int], Network]
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
@@ -70,13 +73,26 @@ def _build(config: ModelConfig, image_shape: ImageShape, classes: int) -> Networ
             f"no network for pictures {image_shape} and {classes} classes; give (channels, "
             "height, width) of at least 1 each, and at least 2 classes"
         )
-    family = FAMILIES.get(config.family)
-    if family is None and is_own(config.family):
-        return build_own(config, image_shape, classes)
-    if family is None and config.family.startswith(PREFIX):
-        return build_torchvision(config, image_shape, classes)
-    if family is None:
-        raise ModelError(f"unknown model family '{config.family}'; {_hint(config.family)}")
+    return _builder(config.family)(config, image_shape, classes)
+
+
+def _builder(family: str) -> _Builder:
+    """What builds a family; installed packages are searched only for a name unknown otherwise.
+
+    Raises:
+        ModelError: There is no such family.
+    """
+    if family in FAMILIES:
+        return _build_family
+    if family.startswith(PREFIX):
+        return build_torchvision
+    if is_own(family):
+        return build_own
+    raise ModelError(f"unknown model family '{family}'; {_hint(family)}")
+
+
+def _build_family(config: ModelConfig, image_shape: ImageShape, classes: int) -> Network:
+    family = FAMILIES[config.family]
     family.check(config, image_shape)
     return family.build(config, image_shape, classes)
 
@@ -96,7 +112,6 @@ def blueprint(config: ModelConfig, image_shape: ImageShape, classes: int) -> Net
     Raises:
         ModelError: As :func:`build_network`.
     """
-    own = config.family not in FAMILIES and is_own(config.family)
-    device = "cpu" if own else "meta"
+    device = "cpu" if _builder(config.family) is build_own else "meta"
     with torch.random.fork_rng(devices=[]), torch.device(device):
         return build_network(config, image_shape, classes)

@@ -49,6 +49,7 @@ class StagedNetwork(Network):
     """
 
     pools_last_map = True
+    channels_last = True
 
     def __init__(
         self,
@@ -75,9 +76,12 @@ class StagedNetwork(Network):
 
 
 def initialise_convolutions(module: nn.Module) -> None:
-    """He's normal initialisation by fan-out for every convolution in ``module``, biases zero."""
+    """He's normal initialisation by fan-out for every convolution in ``module``, biases zero.
+
+    Weights without memory (meta tensors) hold no values and are passed over.
+    """
     for layer in module.modules():
-        if isinstance(layer, nn.Conv2d):
+        if isinstance(layer, nn.Conv2d) and not layer.weight.is_meta:
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

@@ -43,7 +43,9 @@ def build_torchvision(config: ModelConfig, image_shape: ImageShape, classes: int
         model = _construct(config.family, image_shape, classes)
     else:
         model = _construct_scaled(config, image_shape, classes)
-    return TappedNetwork(model, config.family, image_shape, classes)
+    network = TappedNetwork(model, config.family, image_shape, classes)
+    network.channels_last = True
+    return network
 
 
 def _construct_scaled(config: ModelConfig, image_shape: ImageShape, classes: int) -> nn.Module:

@@ -37,3 +37,13 @@ def test_an_absent_signal_is_named(read):
         read(present, Signals())
     with pytest.raises(AssertionError, match=r"the student's (logits|embedding) was not observed"):
         read(Signals(), present)
+
+
+@pytest.mark.parametrize("value", [1.0, float("nan"), float("inf")])
+def test_a_zero_of_anything_has_a_zero_gradient(value):
+    values = torch.full((2, 3), value, requires_grad=True)
+    zero = inputs.zero_of(values)
+    zero.backward()
+    assert zero.shape == ()
+    assert zero.item() == 0
+    assert torch.equal(values.grad, torch.zeros(2, 3))

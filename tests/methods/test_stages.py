@@ -2,7 +2,14 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from kdsearch.methods.stages import match_deepest, match_relative, pool_to_common
+from kdsearch.methods.stages import (
+    halving_sum,
+    match_deepest,
+    match_relative,
+    no_positions,
+    pool_to_common,
+)
+from kdsearch.models.signals import SignalShapes
 
 
 def test_stages_are_matched_from_the_deepest():
@@ -55,3 +62,29 @@ def test_pooling_by_two_is_the_mean_of_each_block():
     a = torch.arange(16.0).reshape(1, 4, 4)
     pooled, _ = pool_to_common(a, torch.zeros(1, 2, 2))
     assert pooled.tolist() == [[[2.5, 4.5], [10.5, 12.5]]]
+
+
+def test_each_shallower_stage_weighs_half_of_the_next():
+    losses = [torch.tensor(value, dtype=torch.float64) for value in (3.0, 5.0, 7.0)]
+    assert halving_sum(losses).item() == 3 / 4 + 5 / 2 + 7
+    assert halving_sum(losses[:1]).item() == 3
+
+
+@pytest.mark.parametrize(
+    ("student", "teacher", "compares"),
+    [
+        (((4, 1, 1),), ((8, 4, 4),), False),
+        (((4, 8, 8), (4, 1, 1)), ((8, 4, 4),), False),
+        (((4, 8, 8), (4, 1, 1)), ((8, 4, 4), (8, 2, 2)), True),
+        (((4, 1, 2),), ((8, 4, 4),), True),
+        (((4, 1, 2),), ((8, 2, 1),), False),
+    ],
+)
+def test_positions_are_those_left_when_a_matched_pair_is_pooled(student, teacher, compares):
+    shapes = [SignalShapes(classes=2, embedding=4, features=maps) for maps in (student, teacher)]
+    reason = no_positions(*shapes, "where things are")
+    assert reason == (
+        None
+        if compares
+        else "it compares where things are, and no matched pair of stages has maps larger than 1×1"
+    )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import nullcontext
 
 import pytest
 import torch
 
+from kdsearch import plugins
 from kdsearch.errors import ModelError
-from kdsearch.models import FAMILIES, Signal, build_network, measure_config
+from kdsearch.models import FAMILIES, Signal, blueprint, build_network, measure_config
 from kdsearch.spec.concrete import ModelConfig
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32)]
@@ -105,6 +107,20 @@ def test_unknown_family_names_the_nearest() -> None:
         build_network(ModelConfig(family="resnets"), (1, 8, 8), 10)
     with pytest.raises(ModelError, match="did you mean 'torchvision/resnet18'"):
         build_network(ModelConfig(family="resnet18"), (1, 8, 8), 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "searches"),
+    [("convnet", False), ("torchvision/resnet18", False), ("no_such_family", True)],
+)
+def test_installed_packages_are_searched_only_for_other_names(
+    name: str, searches: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(plugins, "entry_points", lambda group: asked.append(group) or [])
+    with pytest.raises(ModelError) if searches else nullcontext():
+        blueprint(ModelConfig(family=name), (3, 32, 32), 10)
+    assert bool(asked) == searches
 
 
 @pytest.mark.parametrize(
