@@ -1,9 +1,11 @@
-"""A data set in memory: three splits of pictures with what names and normalises them."""
+"""A data set: three splits of pictures with what names and normalises them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,7 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kdsearch.data.mapped import MappedPictures
 from kdsearch.errors import DataError
+
+_PART_BYTES = 1 << 26
+"""Pictures that are read at a time where a whole split is gone through."""
 
 
 @dataclass(frozen=True)
@@ -19,22 +25,46 @@ class Split:
     """Pictures with their labels.
 
     Attributes:
-        images: [N, C, H, W] uint8.
+        images: uint8 [N, C, H, W], in memory or mapped from a file.
         labels: [N] int64 class indices.
     """
 
-    images: Tensor
+    images: Tensor | MappedPictures
     labels: Tensor
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def mapped(self) -> bool:
+        """Whether the pictures stay in a file."""
+        return isinstance(self.images, MappedPictures)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all pictures."""
+        return math.prod(self.images.shape)
+
+    def pictures(self, index: Tensor) -> Tensor:
+        """A copy of the pictures at ``index`` [B], on the pictures' device: uint8 [B, C, H, W]."""
+        if isinstance(self.images, MappedPictures):
+            return self.images[index]
+        return self.images.index_select(0, index)
+
+    def parts(self) -> Iterator[Tensor]:
+        """All pictures in order, some 64 MB at a time; those in memory are not copied."""
+        step = max(_PART_BYTES * len(self) // max(self.nbytes, 1), 1)
+        for start in range(0, len(self), step):
+            yield self.images[start : start + step]
+
     def take(self, index: Tensor) -> Split:
-        """The samples at ``index`` [M]."""
+        """The samples at ``index`` [M]; mapped pictures stay where they are."""
+        if isinstance(self.images, MappedPictures):
+            return Split(self.images.take(index), self.labels[index])
         return Split(self.images[index], self.labels[index])
 
     def to(self, device: torch.device | str) -> Split:
-        """The split on another device."""
+        """The split on another device, to which mapped pictures go when they are read."""
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
 
@@ -72,22 +102,31 @@ class Dataset:
         digest = hashlib.sha256(json.dumps([self.name, self.classes]).encode())
         for split in (self.train, self.validation, self.test):
             digest.update(repr(tuple(split.images.shape)).encode())
-            digest.update(np.ascontiguousarray(split.images.numpy()).data)
+            for part in split.parts():
+                digest.update(np.ascontiguousarray(part.numpy()).data)
             digest.update(np.ascontiguousarray(split.labels.numpy()).data)
         return digest.hexdigest()
 
 
-def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Per-channel mean and standard deviation of uint8 pictures [N, C, H, W], scaled to [0, 1]."""
+def channel_statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Per-channel mean and standard deviation of a split's pictures, scaled to [0, 1]."""
     values = torch.arange(256, dtype=torch.float64) / 255
     means, deviations = [], []
-    for channel in range(images.shape[1]):
-        counts = torch.bincount(images[:, channel].flatten(), minlength=256).double()
+    for counts in _histograms(split).double():
         share = counts / counts.sum()
         mean = (share * values).sum()
         means.append(float(mean))
         deviations.append(max(float((share * (values - mean) ** 2).sum().sqrt()), 1e-3))
     return tuple(means), tuple(deviations)
+
+
+def _histograms(split: Split) -> Tensor:
+    """How often each channel has each value: int64 [C, 256]."""
+    counts = torch.zeros((split.images.shape[1], 256), dtype=torch.int64)
+    for part in split.parts():
+        for channel, histogram in enumerate(counts):
+            histogram += torch.bincount(part[:, channel].flatten(), minlength=256)
+    return counts
 
 
 def check_split(split: Split, classes: int, where: str) -> None:

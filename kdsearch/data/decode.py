@@ -48,9 +48,17 @@ def decode(files: Sequence[Path], image_size: int | None, like: Path) -> Tensor:
         DataError: A broken file, more than 8 bits a channel, or sizes that differ where no
             ``image_size`` is given.
     """
-    height, width = decoded_sides(like, image_size)
-    images = torch.empty((len(files), 3, height, width), dtype=torch.uint8)
-    channels_last = images.numpy().transpose(0, 2, 3, 1)
+    images = torch.empty((len(files), 3, *decoded_sides(like, image_size)), dtype=torch.uint8)
+    decode_into(images.numpy(), files, image_size, like)
+    return images
+
+
+def decode_into(
+    images: np.ndarray, files: Sequence[Path], image_size: int | None, like: Path
+) -> None:
+    """:func:`decode` into an array of the caller's, uint8 [N, 3, H, W]."""
+    height, width = images.shape[2:]
+    channels_last = images.transpose(0, 2, 3, 1)
 
     def fill(start: int) -> None:
         for place in range(start, min(start + _FILES_A_TASK, len(files))):
@@ -66,7 +74,6 @@ def decode(files: Sequence[Path], image_size: int | None, like: Path) -> Tensor:
         # Taking every result is what raises the first error; the tasks not begun are dropped.
         for _ in pool.map(fill, range(0, len(files), _FILES_A_TASK)):
             pass
-    return images
 
 
 def decoded_sides(file: Path, image_size: int | None) -> tuple[int, int]:

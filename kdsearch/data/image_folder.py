@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from kdsearch.data.decode import decode, decoded_sides
-from kdsearch.data.memory import check_memory
-from kdsearch.data.raw import RawData
+from kdsearch.data.decoded import decoded_file
+from kdsearch.data.mapped import MappedPictures
+from kdsearch.data.memory import fits_memory
+from kdsearch.data.raw import Pictures, RawData
 from kdsearch.data.root import required_root
 from kdsearch.errors import DataError
 from kdsearch.spec.sections import DataSection
@@ -24,10 +28,13 @@ def load_image_folder(section: DataSection) -> RawData:
     Classes are the folders' names in alphabetical order; their pictures may lie in folders of
     their own below. Names that begin with a dot are passed over.
 
+    Pictures that take more than half of the memory are decoded once into a file in
+    ``root/.kdsearch/`` and stay there: :func:`kdsearch.data.decoded.decoded_file`.
+
     Raises:
         DataError: No root, one of train/ and test/ without the other, fewer than two classes, a
-            class without pictures, classes that differ between train/ and test/, or pictures that
-            :func:`kdsearch.data.decode.decode` refuses.
+            class without pictures, classes that differ between train/ and test/, pictures that
+            :func:`kdsearch.data.decode.decode` refuses, or no room for the decoded ones.
     """
     root = required_root(section)
     train, test = root / "train", root / "test"
@@ -37,11 +44,11 @@ def load_image_folder(section: DataSection) -> RawData:
             f"{root} has {present}/ but no {absent}/; add it, or set data.root to one folder of "
             "class folders to have the test drawn from it"
         )
-    if train.is_dir():
-        return _load_halves(section, root, _list(train), _list(test))
-    files, labels, classes = _list(root)
-    check_memory(len(files), *decoded_sides(files[0], section.image_size), str(root))
-    return RawData(decode(files, section.image_size, files[0]), labels, classes=classes)
+    if not train.is_dir():
+        files, labels, classes = _list(root)
+        images, _ = _read(section, root, files, [])
+        return RawData(images, labels, classes=classes)
+    return _load_halves(section, root, _list(train), _list(test))
 
 
 def _load_halves(section: DataSection, root: Path, train: Listing, test: Listing) -> RawData:
@@ -52,15 +59,20 @@ def _load_halves(section: DataSection, root: Path, train: Listing, test: Listing
             f"{root}/train and {root}/test have different classes ('{odd}' is in one alone); "
             "give both the same class folders"
         )
-    first, size = train_files[0], section.image_size
-    check_memory(len(train_files) + len(test_files), *decoded_sides(first, size), str(root))
-    return RawData(
-        decode(train_files, size, first),
-        train_labels,
-        decode(test_files, size, first),
-        test_labels,
-        classes,
-    )
+    train_images, test_images = _read(section, root, train_files, test_files)
+    return RawData(train_images, train_labels, test_images, test_labels, classes)
+
+
+def _read(
+    section: DataSection, root: Path, train: list[Path], test: list[Path]
+) -> tuple[Pictures, Pictures]:
+    """The pictures of both lists of files, in memory if they fit there, else mapped."""
+    size, first, total = section.image_size, train[0], len(train) + len(test)
+    if fits_memory(total, *decoded_sides(first, size)):
+        return decode(train, size, first), decode(test, size, first)
+    everything = MappedPictures(decoded_file([*train, *test], size, root), torch.arange(total))
+    places = everything.rows.split([len(train), len(test)])
+    return everything.take(places[0]), everything.take(places[1])
 
 
 def _list(folder: Path) -> Listing:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from kdsearch.errors import DataError
-
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
@@ -19,18 +17,9 @@ def memory_bytes() -> int:
     return min(physical, int(limit)) if limit.isdigit() else physical
 
 
-def check_memory(samples: int, height: int, width: int, where: str) -> None:
-    """Refuse RGB pictures that would not fit, before any is decoded.
+def fits_memory(samples: int, height: int, width: int) -> bool:
+    """Whether uint8 [samples, 3, height, width] takes at most half of the memory.
 
-    Half of the memory is the bound because the splits are copied out of the decoded pictures.
-
-    Raises:
-        DataError: uint8 [samples, 3, height, width] takes more than half of the memory.
+    Half of it is the bound because the splits are copied out of the decoded pictures.
     """
-    needed, available = samples * 3 * height * width, memory_bytes()
-    if needed > available / 2:
-        raise DataError(
-            f"{where}: {samples} pictures of {height}×{width} take {needed / 1e9:.1f} GB, more "
-            f"than half of this machine's {available / 1e9:.1f} GB; lower data.image_size or use "
-            "fewer pictures"
-        )
+    return samples * 3 * height * width <= memory_bytes() / 2

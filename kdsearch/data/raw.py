@@ -12,11 +12,12 @@ from torch import Tensor
 
 from kdsearch.data.arrays import as_tensor
 from kdsearch.data.dataset import Split
+from kdsearch.data.mapped import MappedPictures
 from kdsearch.errors import DataError
 from kdsearch.spec.names import suggest
 
-Pictures = Tensor | np.ndarray
-"""uint8 [N, H, W], [N, H, W, C] or [N, C, H, W]."""
+Pictures = Tensor | np.ndarray | MappedPictures
+"""uint8 [N, H, W], [N, H, W, C] or [N, C, H, W]; mapped ones are [N, C, H, W]."""
 
 Labels = Tensor | np.ndarray | Sequence[int]
 """[N] whole numbers from 0."""
@@ -107,7 +108,9 @@ def _split(images: Pictures, labels: Labels, where: str) -> Split:
     return split
 
 
-def _pictures(images: Pictures, where: str) -> Tensor:
+def _pictures(images: Pictures, where: str) -> Tensor | MappedPictures:
+    if isinstance(images, MappedPictures):
+        return images
     if not isinstance(images, Tensor):
         array = np.ascontiguousarray(images)
         if array.dtype != np.uint8:

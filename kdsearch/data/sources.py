@@ -111,7 +111,7 @@ def load_dataset(section: DataSection) -> Dataset:
     pool, test = _set_test_aside(section, pool, test, classes)
     check_split(test, len(classes), f"{section.source}'s test data")
     train, validation = _set_validation_aside(section, pool, classes)
-    mean, std = channel_statistics(train.images)
+    mean, std = channel_statistics(train)
     return Dataset(section.source, train, validation, test, classes, mean, std)
 
 

@@ -1,17 +1,21 @@
 """A data set as plain values and NumPy arrays, to be shared between processes.
 
 An object store hands arrays out without copying them, and read-only: the pictures are held once
-for all the workers of a machine, and no worker may write to them.
+for all the workers of a machine, and no worker may write to them. Pictures that are mapped from a
+file travel as its name and their rows, and are mapped again.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from kdsearch.data.arrays import as_tensor
 from kdsearch.data.dataset import Dataset, Split
+from kdsearch.data.mapped import MappedPictures
 
 _SPLITS = ("train", "validation", "test")
 
@@ -27,7 +31,7 @@ def pack(dataset: Dataset) -> dict[str, Any]:
     }
     for name in _SPLITS:
         split: Split = getattr(dataset, name)
-        packed[f"{name}_images"] = np.ascontiguousarray(split.images.numpy())
+        packed[f"{name}_images"] = _packed_images(split.images)
         packed[f"{name}_labels"] = np.ascontiguousarray(split.labels.numpy())
     return packed
 
@@ -36,9 +40,12 @@ def unpack(packed: dict[str, Any]) -> Dataset:
     """The data set over the packed arrays' own memory: nothing is copied or hashed again.
 
     Its tensors may be over read-only memory; writing to them would end the process.
+
+    Raises:
+        DataError: Mapped pictures whose file is not on this machine.
     """
     splits = {
-        name: Split(as_tensor(packed[f"{name}_images"]), as_tensor(packed[f"{name}_labels"]))
+        name: Split(_images(packed[f"{name}_images"]), as_tensor(packed[f"{name}_labels"]))
         for name in _SPLITS
     }
     dataset = Dataset(
@@ -51,3 +58,18 @@ def unpack(packed: dict[str, Any]) -> Dataset:
     # Fills the cached property, which would otherwise hash every picture in every worker.
     dataset.__dict__["fingerprint"] = packed["fingerprint"]
     return dataset
+
+
+def _packed_images(images: Tensor | MappedPictures) -> np.ndarray | dict[str, Any]:
+    if isinstance(images, MappedPictures):
+        # The name is made absolute because the other process may run in another directory.
+        return {"file": str(images.file.resolve()), "rows": images.rows.numpy()}
+    return np.ascontiguousarray(images.numpy())
+
+
+def _images(packed: np.ndarray | dict[str, Any]) -> Tensor | MappedPictures:
+    if isinstance(packed, np.ndarray):
+        return as_tensor(packed)
+    mapped = MappedPictures(Path(packed["file"]), as_tensor(packed["rows"]))
+    _ = mapped.shape  # maps the file, so that one that is not here is found out now
+    return mapped

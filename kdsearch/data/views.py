@@ -3,21 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from kdsearch.data.augment import (
-    blend,
+    Bits,
+    Draw,
+    beta_quantiles,
+    blend_,
     check_augmentation,
     crop_and_flip,
-    cutout,
+    cutout_,
     mixup_partner,
     mixup_share,
 )
 from kdsearch.data.dataset import Split
-from kdsearch.methods.targets import Targets
+from kdsearch.data.random import EpochBits
 from kdsearch.spec.sections import Augmentation
+
+if TYPE_CHECKING:
+    from kdsearch.methods.targets import Targets
+
+
+class TargetViews:
+    """The targets of a split's views.
+
+    Args:
+        labels: [N] int64 class indices.
+        mixup: Parameter α of Beta(α, α); 0 blends nothing.
+        seed: Seed of the views.
+    """
+
+    def __init__(self, labels: Tensor, mixup: float, seed: int) -> None:
+        self._labels = labels
+        self._quantiles = beta_quantiles(mixup, labels.device) if mixup else None
+        self._bits = EpochBits(seed, len(labels), labels.device)
+
+    def batch(self, index: Tensor, epoch: int) -> Targets:
+        """The targets of the samples at ``index`` [B], on the labels' device."""
+        # Imported late: a process that only reads pictures never pays for methods and models.
+        from kdsearch.methods.targets import Targets
+
+        labels = self._labels.index_select(0, index)
+        mixture = self.mixture(index, epoch)
+        if mixture is None:
+            return Targets(labels, index=index)
+        partner, share = mixture
+        return Targets(labels, self._labels.index_select(0, partner), share, index)
+
+    def mixture(self, index: Tensor, epoch: int) -> tuple[Tensor, Tensor] | None:
+        """Under mixup, the partner [B] of each sample and the share [B] of its own picture."""
+        if self._quantiles is None:
+            return None
+
+        def bits(draw: Draw) -> Tensor:
+            return self._bits(epoch, index, draw)
+
+        return mixup_partner(len(self._labels), bits), mixup_share(self._quantiles, bits)
 
 
 class Views:
@@ -55,6 +99,8 @@ class Views:
         self._scale = torch.tensor(255.0, device=device)
         self._mean = torch.tensor(mean, dtype=torch.float32, device=device).view(1, -1, 1, 1)
         self._std = torch.tensor(std, dtype=torch.float32, device=device).view(1, -1, 1, 1)
+        self._bits = EpochBits(seed, len(split), device)
+        self._targets = TargetViews(split.labels, self.augment.mixup, seed)
 
     def __len__(self) -> int:
         return len(self.split)
@@ -70,18 +116,29 @@ class Views:
             Normalised float32 pictures [B, C, H, W] and their targets, blended under mixup.
         """
         index = index.to(self.split.labels.device)
-        images, labels = self._view(index, epoch), self.split.labels[index]
-        if not self.augment.mixup:
-            return images, Targets(labels, index=index)
-        partner = mixup_partner(len(self.split), self.seed, epoch, index)
-        share = mixup_share(self.augment.mixup, self.seed, epoch, index)
-        images = blend(images, self._view(partner, epoch), share)
-        return images, Targets(labels, self.split.labels[partner], share, index)
+        return self.images(index, epoch), self._targets.batch(index, epoch)
+
+    def images(self, index: Tensor, epoch: int) -> Tensor:
+        """The pictures of :meth:`batch` alone."""
+        index = index.to(self.split.labels.device)
+        images = self._view(index, epoch)
+        mixture = self._targets.mixture(index, epoch)
+        if mixture is None:
+            return images
+        partner, share = mixture
+        return blend_(images, self._view(partner, epoch), share)
 
     def _view(self, index: Tensor, epoch: int) -> Tensor:
         """The samples' own views, without any partner."""
+
+        def bits(draw: Draw) -> Tensor:
+            return self._bits(epoch, index, draw)
+
+        return self._changed(self.split.pictures(index), bits)
+
+    def _changed(self, pictures: Tensor, bits: Bits) -> Tensor:
+        """Normalised float32 views of uint8 pictures [B, C, H, W]."""
         change = self.augment
-        images = self.split.images[index]
-        images = crop_and_flip(images, change.crop, change.flip, self.seed, epoch, index)
-        images = (images.to(torch.float32) / self._scale - self._mean) / self._std
-        return cutout(images, change.cutout, self.seed, epoch, index)
+        images = crop_and_flip(pictures, change.crop, change.flip, bits).to(torch.float32)
+        images = images.div_(self._scale).sub_(self._mean).div_(self._std)
+        return cutout_(images, change.cutout, bits)

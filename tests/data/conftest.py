@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from kdsearch.data import Dataset, Split
+from kdsearch.data import Dataset, MappedPictures, Split
 
 REAL_DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -32,6 +32,22 @@ def make_split() -> Callable[..., Split]:
         return Split(torch.from_numpy(pixels), torch.arange(samples) % classes)
 
     return make
+
+
+@pytest.fixture
+def mapped(tmp_path: Path) -> Callable[[Split], Split]:
+    """The same split with its pictures in a file, in another order there, among others."""
+
+    def write(split: Split) -> Split:
+        pictures = split.images.numpy()
+        rows = torch.arange(len(split)).flip(0) * 2 + 1
+        pool = np.full((2 * len(split) + 1, *pictures.shape[1:]), 111, np.uint8)
+        pool[rows.numpy()] = pictures
+        file = tmp_path / f"{len(split)}.npy"
+        np.save(file, pool)
+        return Split(MappedPictures(file, rows), split.labels)
+
+    return write
 
 
 @pytest.fixture

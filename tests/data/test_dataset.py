@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -16,15 +17,29 @@ MakeSplit = Callable[..., Split]
 
 
 def test_statistics_equal_numpy(make_split: MakeSplit) -> None:
-    images = make_split().images
-    pixels = images.numpy().astype(np.float64) / 255
-    mean, std = channel_statistics(images)
+    split = make_split()
+    pixels = split.images.numpy().astype(np.float64) / 255
+    mean, std = channel_statistics(split)
     assert mean == pytest.approx(pixels.mean(axis=(0, 2, 3)), abs=1e-12)
     assert std == pytest.approx(pixels.std(axis=(0, 2, 3)), abs=1e-12)
 
 
+@pytest.mark.parametrize("limit", [1, 3 * 9 * 11, 5 * 3 * 9 * 11, 1 << 26])
+def test_parts_are_the_pictures_in_order(
+    make_split: MakeSplit, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    split = make_split()
+    whole = channel_statistics(split)
+    monkeypatch.setattr("kdsearch.data.dataset._PART_BYTES", limit)
+    parts = list(split.parts())
+    assert all(len(part) == max(limit // (3 * 9 * 11), 1) for part in parts[:-1]) or len(parts) == 1
+    assert torch.equal(torch.cat(parts), split.images)
+    assert channel_statistics(split) == whole
+
+
 def test_a_constant_channel_can_still_be_divided_by() -> None:
-    mean, std = channel_statistics(torch.full((3, 1, 4, 4), 51, dtype=torch.uint8))
+    plain = torch.full((3, 1, 4, 4), 51, dtype=torch.uint8)
+    mean, std = channel_statistics(Split(plain, torch.zeros(3, dtype=torch.int64)))
     assert mean == pytest.approx((0.2,))
     assert std[0] > 0
 
@@ -56,6 +71,18 @@ def test_fingerprint_sees_every_split_and_the_names(small_dataset: Dataset) -> N
         prints.add(replace(small_dataset, **{name: replace(split, labels=labels)}).fingerprint)
     prints.add(replace(small_dataset, classes=("a", "b", "c", "x")).fingerprint)
     assert len(prints) == 8
+
+
+def test_fingerprint_is_the_hash_of_names_shapes_pictures_and_labels(
+    small_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kdsearch.data.dataset._PART_BYTES", 1000)
+    said = b'["small", ["a", "b", "c", "d"]]'
+    for name in ("train", "validation", "test"):
+        split = getattr(small_dataset, name)
+        said += repr(tuple(split.images.shape)).encode()
+        said += split.images.numpy().tobytes() + split.labels.numpy().tobytes()
+    assert small_dataset.fingerprint == hashlib.sha256(said).hexdigest()
 
 
 def test_fingerprint_does_not_depend_on_memory_layout(small_dataset: Dataset) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kdsearch.data import Dataset, load_dataset, memory
+from kdsearch.data import Dataset, load_dataset
 from kdsearch.errors import DataError
 from kdsearch.spec.sections import DataSection
 
@@ -139,20 +139,4 @@ def test_a_class_too_small_to_split_is_named(tmp_path: Path, fill: Callable[...,
     fill(tmp_path, 5)
     fill(tmp_path, 2, ("few",))
     with pytest.raises(DataError, match="class 'few' has 2 samples to split and needs 3"):
-        load(tmp_path)
-
-
-@pytest.mark.parametrize("halves", [False, True])
-def test_a_set_beyond_the_memory_is_refused_before_it_is_decoded(
-    tmp_path: Path, fill: Callable[..., None], monkeypatch: pytest.MonkeyPatch, halves: bool
-) -> None:
-    if halves:
-        fill(tmp_path / "train", 3)
-        fill(tmp_path / "test", 3)
-    else:
-        fill(tmp_path, 6)
-    # A broken file that decoding would stumble over shows that none but the first was decoded.
-    sorted(tmp_path.rglob("*.png"))[-1].write_bytes(b"broken")
-    monkeypatch.setattr(memory, "memory_bytes", lambda: 18 * 3 * 6 * 6)
-    with pytest.raises(DataError, match=r"18 pictures of 6×6 take 0\.0 GB, more than half"):
         load(tmp_path)

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from kdsearch.data import memory
-from kdsearch.errors import DataError
 
 
 @pytest.mark.skipif(not Path("/proc/meminfo").is_file(), reason="/proc/meminfo is Linux's")
@@ -31,6 +30,5 @@ def test_a_containers_limit_counts(
 
 def test_half_of_the_memory_is_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "memory_bytes", lambda: 2 * 10 * 3 * 20 * 30)
-    memory.check_memory(10, 20, 30, "here")
-    with pytest.raises(DataError, match=r"here: 11 pictures of 20×30 take .* half of this"):
-        memory.check_memory(11, 20, 30, "here")
+    assert memory.fits_memory(10, 20, 30)
+    assert not memory.fits_memory(11, 20, 30)

@@ -7,9 +7,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import chisquare, kstest
+from scipy.stats import chisquare
 
-from kdsearch.data.random import derive, epoch_order, randint, random_bits, splitmix64, uniform
+from kdsearch.data.random import (
+    EpochBits,
+    derive,
+    epoch_order,
+    randint,
+    random_bits,
+    splitmix64,
+)
 
 WORD = (1 << 64) - 1
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -63,11 +70,12 @@ def test_randint_is_uniform(high: int, draw: int) -> None:
     assert chisquare(counts.numpy()).pvalue > 1e-3
 
 
-def test_uniform_is_uniform_and_below_one() -> None:
-    values = uniform(3, 1, torch.arange(50_000), 2)
-    assert values.dtype == torch.float32
-    assert 0 <= values.min() <= values.max() < 1
-    assert kstest(values.double().numpy(), "uniform").pvalue > 1e-3
+@pytest.mark.parametrize("size", [1, 37, 70_000])
+def test_bits_of_an_epoch_are_those_of_its_samples(size: int) -> None:
+    bits = EpochBits(6, size, torch.device("cpu"))
+    index = torch.tensor([size - 1, 0, size // 2, 0])
+    for epoch, draw in ((0, 0), (0, 4), (3, 4), (0, 4)):
+        assert torch.equal(bits(epoch, index, draw), random_bits(6, epoch, index, draw))
 
 
 @pytest.mark.parametrize("other", [(8, 1, 0), (7, 2, 0), (7, 1, 1)], ids=["seed", "epoch", "draw"])

@@ -10,7 +10,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from kdsearch.data import SOURCES, Dataset, load_dataset, sources
+from kdsearch.data import SOURCES, Dataset, Split, load_dataset, sources
 from kdsearch.data.dataset import channel_statistics
 from kdsearch.data.split import draw_limit, draw_share
 from kdsearch.errors import DataError
@@ -99,7 +99,9 @@ def test_real_idx_files(real_data: Path, source: str, mean: float, first_class: 
     assert [len(part) for part in parts] == [54_000, 6_000, 10_000]
     assert dataset.image_shape == (1, 28, 28)
     assert dataset.classes[0] == first_class
-    published, _ = channel_statistics(torch.cat([parts[0].images, parts[1].images]))
+    published, _ = channel_statistics(
+        Split(torch.cat([parts[0].images, parts[1].images]), torch.zeros(60_000))
+    )
     assert published == pytest.approx((mean,), abs=5e-5)
     if source == "fashion_mnist":
         assert torch.bincount(dataset.validation.labels).tolist() == [600] * 10

@@ -11,7 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kdsearch.data import Split, Views, epoch_order
-from kdsearch.data.augment import crop_and_flip, cutout, mixup_partner, mixup_share
+from kdsearch.data.augment import (
+    Bits,
+    beta_quantiles,
+    crop_and_flip,
+    cutout_,
+    mixup_partner,
+    mixup_share,
+)
+from kdsearch.data.random import random_bits
 from kdsearch.errors import DataError
 from kdsearch.spec.sections import Augmentation
 
@@ -19,6 +27,10 @@ MakeSplit = Callable[..., Split]
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261)
 EVERYTHING = Augmentation(crop=2, flip=True, cutout=3, mixup=0.4)
+
+
+def bits(seed: int, epoch: int, index: torch.Tensor) -> Bits:
+    return lambda draw: random_bits(seed, epoch, index, draw)
 
 
 def normalised(images: torch.Tensor) -> np.ndarray:
@@ -63,8 +75,8 @@ def test_cutout_fills_with_the_mean_and_crop_with_black(make_split: MakeSplit) -
     index = torch.arange(len(split))
     change = Augmentation(crop=2, cutout=4)
     images, _ = Views(split, MEAN, STD, change, 1).batch(index, 2)
-    cropped = crop_and_flip(split.images, 2, False, 1, 2, index)
-    expected = cutout(torch.from_numpy(normalised(cropped)), 4, 1, 2, index)
+    cropped = crop_and_flip(split.images, 2, False, bits(1, 2, index))
+    expected = cutout_(torch.from_numpy(normalised(cropped)), 4, bits(1, 2, index))
     assert torch.equal(images, expected)
     assert (images == 0).any()
     assert torch.isclose(images[:, 0], torch.tensor(-MEAN[0] / STD[0])).any()
@@ -75,8 +87,8 @@ def test_mixup_blends_two_samples_own_views(make_split: MakeSplit) -> None:
     index = torch.tensor([8, 1, 30, 8])
     images, targets = Views(split, MEAN, STD, EVERYTHING, 4).batch(index, 6)
     alone = Views(split, MEAN, STD, EVERYTHING.model_copy(update={"mixup": 0.0}), 4)
-    partner = mixup_partner(len(split), 4, 6, index)
-    share = mixup_share(0.4, 4, 6, index)
+    partner = mixup_partner(len(split), bits(4, 6, index))
+    share = mixup_share(beta_quantiles(0.4, torch.device("cpu")), bits(4, 6, index))
     own, other = (alone.batch(which, 6)[0].double().numpy() for which in (index, partner))
     weight = share.double().numpy()[:, None, None, None]
     expected = weight * own + (1 - weight) * other
@@ -107,6 +119,50 @@ def test_any_partition_of_any_order_gives_the_same_bits(
         assert torch.equal(answer.labels, targets.labels[index])
         assert torch.equal(answer.partner, targets.partner[index])
         assert torch.equal(answer.share, targets.share[index])
+
+
+@pytest.mark.parametrize("epochs", [(0, 1, 0), (3, 3, 2)])
+def test_views_do_not_depend_on_the_epochs_seen_before(
+    make_split: MakeSplit, epochs: tuple[int, ...]
+) -> None:
+    index = torch.tensor([4, 0, 36])
+    worn = Views(make_split(), MEAN, STD, EVERYTHING, 2)
+    for epoch in epochs:
+        images, targets = worn.batch(index, epoch)
+        fresh, answers = Views(make_split(), MEAN, STD, EVERYTHING, 2).batch(index, epoch)
+        assert torch.equal(images, fresh)
+        assert torch.equal(targets.share, answers.share)  # type: ignore[arg-type]
+
+
+def test_every_part_of_a_view_equals_a_loop_over_samples(make_split: MakeSplit) -> None:
+    split = make_split()
+    change = Augmentation(crop=3, flip=True, cutout=4, mixup=0.7)
+    index = torch.tensor([9, 36, 0, 9, 17, 2])
+    images, targets = Views(split, MEAN, STD, change, 5).batch(index, 8)
+    quantiles = beta_quantiles(0.7, torch.device("cpu")).numpy()
+    for place, sample in enumerate(index.tolist()):
+        draw = [int(random_bits(5, 8, torch.tensor([sample]), which)) for which in range(7)]
+        partner, share = draw[5] % 37, quantiles[draw[6] >> 51]
+        own, other = (looped(split, which) for which in (sample, partner))
+        expected = own * share + other * (np.float32(1) - share)
+        np.testing.assert_array_equal(images[place].numpy(), expected)
+        assert targets.share is not None
+        assert targets.share[place] == share
+
+
+def looped(split: Split, sample: int) -> np.ndarray:
+    """The view of one sample under seed 5 in epoch 8: crop 3, flip, cutout 4."""
+    draw = [int(random_bits(5, 8, torch.tensor([sample]), which)) for which in range(5)]
+    padded = np.pad(split.images[sample].numpy(), ((0, 0), (3, 3), (3, 3)))
+    _, height, width = split.images[sample].shape
+    top, left = draw[0] % 7, draw[1] % 7
+    picture = padded[:, top : top + height, left : left + width]
+    if draw[2] % 2:
+        picture = picture[:, :, ::-1]
+    view = normalised(torch.from_numpy(picture.copy()))
+    row, column = draw[3] % height - 2, draw[4] % width - 2
+    view[:, max(row, 0) : max(row + 4, 0), max(column, 0) : max(column + 4, 0)] = 0
+    return view
 
 
 def test_views_repeat_whatever_the_global_generator_says(make_split: MakeSplit) -> None:

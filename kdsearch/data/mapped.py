@@ -1,0 +1,92 @@
+"""Pictures in a file that memory need not hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kdsearch.data.arrays import as_tensor
+from kdsearch.errors import DataError
+
+
+@dataclass(frozen=True)
+class MappedPictures:
+    """Some pictures of a file, in an order of their own, read when they are asked for.
+
+    It has what is needed of a tensor [N, C, H, W]: ``shape``, ``dtype``, ``device``, ``len`` and
+    indexing. Pickled, it is the file's name and the rows; the file is mapped anew where it is used.
+
+    Attributes:
+        file: A ``.npy`` file of uint8 [P, C, H, W] that nobody changes.
+        rows: [N] int64 places in the file, in memory.
+        device: Where the pictures are put that are read.
+    """
+
+    file: Path
+    rows: Tensor
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    dtype = torch.uint8
+    ndim = 4
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Tensor | slice) -> Tensor:
+        """The pictures at ``index``, read into memory of their own."""
+        rows = self.rows[index if isinstance(index, slice) else index.to(self.rows.device)]
+        return self._pool.index_select(0, rows).to(self.device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"file": self.file, "rows": self.rows, "device": self.device}
+
+    @property
+    def shape(self) -> torch.Size:
+        """[N, C, H, W].
+
+        Raises:
+            DataError: The file is not there, or is torn.
+        """
+        return torch.Size((len(self.rows), *self._pool.shape[1:]))
+
+    def take(self, index: Tensor) -> MappedPictures:
+        """The pictures at ``index`` [M], none of them read."""
+        return replace(self, rows=self.rows[index])
+
+    def to(self, device: torch.device | str) -> MappedPictures:
+        """The same pictures, put on another device when they are read."""
+        return replace(self, device=torch.device(device))
+
+    @cached_property
+    def _pool(self) -> Tensor:
+        """Every picture of the file [P, C, H, W], over the mapped file itself."""
+        try:
+            return as_tensor(open_pictures(self.file))
+        except FileNotFoundError as error:
+            raise DataError(
+                f"the decoded pictures {self.file} are not on this machine; put data.root on "
+                "storage that all nodes share, under the same path"
+            ) from error
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(
+                f"the decoded pictures {self.file} cannot be read ({error}); remove the file to "
+                "have them decoded again"
+            ) from error
+
+
+def open_pictures(file: Path) -> np.ndarray:
+    """The pictures of a ``.npy`` file, mapped for reading: uint8 [P, C, H, W].
+
+    Raises:
+        OSError, ValueError, EOFError: The file is missing, torn, or holds something else.
+    """
+    pictures = np.load(file, mmap_mode="r", allow_pickle=False)
+    if pictures.dtype != np.uint8 or pictures.ndim != 4:
+        raise ValueError(f"it holds {pictures.dtype} {list(pictures.shape)}")
+    return pictures
