@@ -102,8 +102,9 @@ def run(
 
 def _dry_run(spec: Any, resume: bool) -> None:
     from kdsearch.api import quieten
-    from kdsearch.display import duration
+    from kdsearch.render.caches import cache_lines
     from kdsearch.render.study import samples_view, unfit_view
+    from kdsearch.render.units import duration
     from kdsearch.search.directory import StudyDirectory
     from kdsearch.search.estimate import estimate_cost, sample_trials
     from kdsearch.search.plan import make_plan
@@ -119,8 +120,11 @@ def _dry_run(spec: Any, resume: bool) -> None:
     if plan.space.fitting.unfit:
         console.print(unfit_view(plan.space.fitting))
     cost = estimate_cost(plan, samples)
+    for line in cache_lines(cost.caches):
+        console.print(line, highlight=False)
     console.print(
         f"\ncost on this machine, from a few measured steps: teacher {duration(cost.teacher)}, "
+        f"its answers {duration(cost.answers)}, "
         f"search {duration(cost.search)}, finalists at most {duration(cost.finalists)}; in all "
         f"about {duration(cost.total)} and the start of Ray; nothing was trained or written",
         highlight=False,

@@ -10,11 +10,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from kdsearch.render.caches import cache_lines, called, error_lines
+from kdsearch.render.units import duration
+from kdsearch.search.caching import Caches, StorageErrors
 from kdsearch.search.events import Observer
 from kdsearch.search.front import pareto_front
 from kdsearch.search.record import TrialRecord
 from kdsearch.search.study import Study
-from kdsearch.spec.teaching import TEACHER
 from kdsearch.training.courses import total_epochs
 from kdsearch.training.teacher_store import StoredTeacher
 
@@ -87,7 +89,7 @@ class Display(Observer):
     def teacher_started(self, name: str, epochs: int) -> None:
         self._teacher = (name, epochs, time.monotonic())
         self._teacher_epochs = 0
-        self._say(f"{_called(name)}: training for {epochs} epochs")
+        self._say(f"{called(name)}: training for {epochs} epochs")
         self._show()
 
     def teacher_epoch(self, report: dict[str, float]) -> None:
@@ -98,7 +100,7 @@ class Display(Observer):
         spent = time.monotonic() - start
         left = spent / self._teacher_epochs * (epochs - report["epoch"])
         line = (
-            f"{_called(name)}: epoch {report['epoch']:.0f} of {epochs}, validation accuracy "
+            f"{called(name)}: epoch {report['epoch']:.0f} of {epochs}, validation accuracy "
             f"{report['accuracy']:.2%}, about {duration(left)} left"
         )
         if self._live:
@@ -111,7 +113,24 @@ class Display(Observer):
         history = teacher.facts.get("history")
         scored = f", validation accuracy {history[-1]['accuracy']:.2%}" if history else ""
         how = "trained" if trained else f"found at {teacher.weights}, not trained again"
-        self._say(f"{_called(teacher.name)}: {how}{scored}")
+        self._say(f"{called(teacher.name)}: {how}{scored}")
+
+    def caches_planned(self, caches: Caches) -> None:
+        for line in cache_lines(caches):
+            self._say(line)
+
+    def cache_part(self, name: str, done: int, total: int) -> None:
+        line = f"{called(name)}: {done} of {total} parts of its answers are kept"
+        if self._console.is_terminal:
+            self._show()
+        if self._live:
+            self._live.update(Text(line))
+        elif done % max(1, total // 10) == 0:
+            self._say(line)
+
+    def caches_stored(self, errors: StorageErrors) -> None:
+        for line in error_lines(errors):
+            self._say(line)
 
     def phase_started(self, phase: str, total: int, finished: Sequence[TrialRecord]) -> None:
         self._hide()
@@ -205,17 +224,3 @@ class Display(Observer):
                 f"{record.size(self._size):,}", f"{record.accuracy:.2%}", record.task.method.label
             )
         return table
-
-
-def _called(name: str) -> str:
-    return TEACHER if name == TEACHER else f"teacher {name}"
-
-
-def duration(seconds: float) -> str:
-    """A length of time in words: ``42 s``, ``3 min 05 s``, ``2 h 10 min``."""
-    whole = round(max(seconds, 0))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from kdsearch.errors import KdsearchError, described
@@ -48,9 +50,20 @@ def resolve(reference: str, what: str, error: type[KdsearchError]) -> Any:
     raise error(f"{place} has no {what} '{name}'; {near}")
 
 
-def installed(group: str) -> dict[str, EntryPoint]:
-    """The entry points of a group, by name."""
-    return {point.name: point for point in entry_points(group=group)}
+def installed(group: str) -> Mapping[str, EntryPoint]:
+    """The entry points of a group, by name.
+
+    Looking through all installed packages takes tens of milliseconds, so it is done once for each
+    state of ``sys.path``: a package that is installed while the process runs may not be seen.
+    """
+    return _installed(entry_points, group, tuple(sys.path))
+
+
+@lru_cache(maxsize=32)
+def _installed(
+    find: Callable[..., Iterable[EntryPoint]], group: str, path: tuple[str, ...]
+) -> Mapping[str, EntryPoint]:
+    return MappingProxyType({point.name: point for point in find(group=group)})
 
 
 def load(point: EntryPoint, error: type[KdsearchError]) -> Any:

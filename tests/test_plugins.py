@@ -109,9 +109,10 @@ def test_a_method_of_ones_own_trains_with_its_own_range(
     teacher = Teacher(build_network(ModelConfig(family="convnet"), digits.image_shape, 10))
     task = make_task(label, {"cosine.weight": 3.0}, model={"family": "convnet", "width": 0.5})
     trainer = Trainer(task, digits, teacher)
-    images, targets = trainer._train_views.batch(torch.arange(9), 0)
-    answers = teacher.observe(images, trainer.distiller.objective.signals)
-    parts = trainer.distiller(images, targets, answers, 0.0)
+    batch = next(trainer.begin_epoch())
+    images = batch.images
+    answers = teacher.observe(batch, trainer.distiller.objective.signals)
+    parts = trainer.distiller(images, batch.targets, answers, 0.0)
     with torch.no_grad():
         z_s, z_t = trainer.student(images).double(), teacher.network(images).double()
     cosine = (z_s * z_t).sum(1) / z_s.norm(dim=1) / z_t.norm(dim=1)

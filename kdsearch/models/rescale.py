@@ -33,9 +33,9 @@ def rescale(
     """Resize, in place, every layer of a model on the meta device.
 
     Outputs become channels × width, rounded to a multiple of 8 and of every grouped convolution's
-    channels per group, which stay as they are while the number of groups scales (depthwise
-    convolutions stay depthwise). The classifier keeps its outputs. Parameters stay on the meta
-    device, without values.
+    channels per group, which stay as they are while the number of groups follows the inputs
+    (depthwise convolutions stay depthwise). The classifier keeps its outputs. Parameters stay on
+    the meta device, without values.
 
     Args:
         model: A classifier of [B, C, H, W] pictures.
@@ -143,9 +143,13 @@ def _resize(layer: Any, _inputs: Tensor, _scale: Scale) -> None:
 @_resize.register
 def _(layer: nn.Conv2d, inputs: Tensor, scale: Scale) -> None:
     if layer.groups > 1:
+        # what arrives may be a concatenation, whose channels the rule alone does not give
+        each = layer.out_channels // layer.groups
         layer.groups = inputs.shape[1] // (layer.in_channels // layer.groups)
+        layer.out_channels = layer.groups * each
+    else:
+        layer.out_channels = scale(layer.out_channels)
     layer.in_channels = inputs.shape[1]
-    layer.out_channels = scale(layer.out_channels)
     shape = (layer.out_channels, layer.in_channels // layer.groups, *layer.kernel_size)
     _renew(layer, shape, (layer.out_channels,))
 

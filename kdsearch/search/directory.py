@@ -18,7 +18,16 @@ from kdsearch.search.record import Journal
 from kdsearch.spec.load import dump_spec, load_spec
 from kdsearch.spec.study import StudySpec
 
-FREE_TO_CHANGE = ("resources", "tracking", "search.trials", "finalists")
+FREE_TO_CHANGE = (
+    "resources",
+    "tracking",
+    "search.trials",
+    "finalists",
+    "cache.disk_gb",
+    "cache.folder",
+    "cache.workers",
+    "cache.ahead",
+)
 """Parts of a spec that a resumed study may change without becoming another study."""
 
 
@@ -62,6 +71,11 @@ class StudyDirectory:
     def teachers(spec: StudySpec) -> Path:
         """The folder of trained teachers that the studies of one directory share."""
         return spec.study.directory / ".teachers"
+
+    @staticmethod
+    def caches(spec: StudySpec) -> Path:
+        """The folder of the teachers' answers that the studies of one directory share."""
+        return spec.cache.folder or spec.study.directory / ".cache"
 
     def student(self, trial: int) -> Path:
         """The folder of the student that a finalist ships."""

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import optuna
 import torch
 
 from kdsearch.data import derive
 from kdsearch.errors import StudyError
-from kdsearch.models import build_network, measure_config
+from kdsearch.models import Signal, Signals, build_network, measure_config
+from kdsearch.search.caching import Caches, plan_caches
 from kdsearch.search.fitting import Pairs
 from kdsearch.search.judging import baseline_rates
 from kdsearch.search.plan import Plan
 from kdsearch.search.proposals import within_limits, works
 from kdsearch.search.record import TrialRecord, new_record
-from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL
-from kdsearch.training.courses import total_epochs
+from kdsearch.spec.teaching import BORN_AGAIN, MUTUAL
+from kdsearch.training.courses import teaching_of, total_epochs
+from kdsearch.training.hardware import Hardware
 from kdsearch.training.task import Task
-from kdsearch.training.teacher import AveragedTeachers, Teacher, Teaching
+from kdsearch.training.teacher import Batch, Teacher, Teaching
 from kdsearch.training.teacher_store import teacher_task
 from kdsearch.training.trainer import Trainer, initial_student
 
@@ -34,18 +37,23 @@ class Cost:
 
     Attributes:
         teacher: Training the teachers; 0 where checkpoints are given.
+        answers: Asking the teachers, once for all trials, for what is kept of their answers and
+            not there yet.
         search: All trials, several at a time.
         finalists: Trainings of finalists and baselines, at most.
+        caches: What is kept of the teachers' answers.
     """
 
     teacher: float
+    answers: float
     search: float
     finalists: float
+    caches: Caches
 
     @property
     def total(self) -> float:
         """Seconds in all."""
-        return self.teacher + self.search + self.finalists
+        return self.teacher + self.answers + self.search + self.finalists
 
 
 def sample_trials(plan: Plan, count: int) -> list[TrialRecord]:
@@ -81,37 +89,48 @@ def estimate_cost(plan: Plan, samples: list[TrialRecord]) -> Cost:
     The mean over the samples stands for all trials.
     """
     spec, data = plan.spec, plan.data
-    device = "cuda" if spec.resources.gpus_per_trial and torch.cuda.is_available() else "cpu"
+    # compiling takes a minute a sample, and would change an estimate little
+    hardware = replace(Hardware.of(spec.resources), compiled=False)
     threads = torch.get_num_threads()
     torch.set_num_threads(spec.resources.cpus_per_trial)
     try:
         teachers = {
-            name: Teacher(build_network(section.model, data.image_shape, len(data.classes)), device)
+            name: Teacher(
+                build_network(section.model, data.image_shape, len(data.classes)), hardware.device
+            )
             for name, section in spec.teachers_in_use.items()
         }
-        each = [_seconds(record.task, plan, teachers, device) for record in samples]
+        caches = plan_caches(plan, teachers)
+        remembering = {name: _Remembering(each, caches, name) for name, each in teachers.items()}
+        each = [_seconds(record.task, plan, remembering, hardware) for record in samples]
         first = sum(
-            _seconds(teacher_task(spec, name), plan, {}, device) / section.workers
+            _seconds(teacher_task(spec, name), plan, {}, hardware) / section.workers
             for name, section in spec.teachers_in_use.items()
             if name not in plan.given_teachers
         )
     finally:
         torch.set_num_threads(threads)
+    asking = sum(cache.seconds_left or 0.0 for cache in caches.teachers.values())
     mean = sum(each) / len(each) / spec.resources.concurrent
     last = spec.finalists.max * (2 * spec.finalists.seeds + len(baseline_rates(spec)) + 1)
-    return Cost(first, mean * spec.search.trials, mean * last)
+    return Cost(
+        first, asking / spec.resources.concurrent, mean * spec.search.trials, mean * last, caches
+    )
 
 
-def _seconds(task: Task, plan: Plan, teachers: Mapping[str, Teacher], device: str) -> float:
+def _seconds(task: Task, plan: Plan, teachers: Mapping[str, Teaching], hardware: Hardware) -> float:
     """Seconds of a whole training, from a few steps and one evaluation of it."""
-    trainer = Trainer(task, plan.data, _teaching(task, plan, teachers, device), device)
-    steps = min(STEPS, trainer.steps_per_epoch)
-    order = torch.arange(len(plan.data.train), device=device)
-    trainer.train_step(order, 0)
-    start = time.perf_counter()
-    for step in range(steps):
-        float(trainer.train_step(order, step))
-    a_step = (time.perf_counter() - start) / steps
+    if task.teacher in (BORN_AGAIN, MUTUAL):
+        teaching: Teaching | None = Teacher(initial_student(task, plan.data), hardware.device)
+    else:
+        teaching = teaching_of(task, teachers)
+    trainer = Trainer(task, plan.data, teaching, hardware)
+    marks = [time.perf_counter()]
+    for step, batch in enumerate(islice(trainer.begin_epoch(), STEPS + 1)):
+        float(trainer.train_step(batch, step))
+        marks.append(time.perf_counter())
+    warm = marks[1:] if len(marks) > 2 else marks
+    a_step = (warm[-1] - warm[0]) / (len(warm) - 1)
     start = time.perf_counter()
     trainer.evaluate_validation()
     evaluation = time.perf_counter() - start
@@ -119,14 +138,27 @@ def _seconds(task: Task, plan: Plan, teachers: Mapping[str, Teacher], device: st
     return epochs * (a_step * trainer.steps_per_epoch + evaluation)
 
 
-def _teaching(
-    task: Task, plan: Plan, teachers: Mapping[str, Teacher], device: str
-) -> Teaching | None:
-    """Whom a step of the task's training asks; the student's like where it teaches itself."""
-    if task.teacher is None:
-        return None
-    if task.teacher == AVERAGE:
-        return AveragedTeachers(list(teachers.values()))
-    if task.teacher in (BORN_AGAIN, MUTUAL):
-        return Teacher(initial_student(task, plan.data), device)
-    return teachers[task.teacher]
+class _Remembering(Teaching):
+    """A teacher as the trials have it: what is kept of it costs nothing to ask again.
+
+    Args:
+        teacher: The teacher.
+        caches: What is kept.
+        name: The teacher's name there.
+    """
+
+    def __init__(self, teacher: Teacher, caches: Caches, name: str) -> None:
+        self.network, self.shapes = teacher.network, teacher.shapes
+        self._teacher = teacher
+        cache = caches.teachers.get(name)
+        self._kept = frozenset(cache.whole if cache else ())
+        self._known: dict[frozenset[Signal], Signals] = {}
+
+    def observe(self, batch: Batch, wanted: Collection[Signal]) -> Signals:
+        """The wanted signals; of what is kept, those of the first batch that was asked about."""
+        if not set(wanted) <= self._kept:
+            return self._teacher.observe(batch, wanted)
+        key = frozenset(wanted)
+        if key not in self._known:
+            self._known[key] = self._teacher.observe(batch, wanted)
+        return self._known[key]

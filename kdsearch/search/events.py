@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kdsearch.search.record import TrialRecord
 
 if TYPE_CHECKING:
+    from kdsearch.search.caching import Caches, StorageErrors
     from kdsearch.search.study import Study
     from kdsearch.training.teacher_store import StoredTeacher
 
@@ -30,6 +31,15 @@ class Observer:
 
     def teacher_ready(self, teacher: StoredTeacher, trained: bool) -> None:
         """A teacher is there, trained just now or found from before."""
+
+    def caches_planned(self, caches: Caches) -> None:
+        """It is decided what is kept of the teachers' answers."""
+
+    def caches_stored(self, errors: StorageErrors) -> None:
+        """The search is over, and it is known what storing answers in less space has changed."""
+
+    def cache_part(self, name: str, done: int, total: int) -> None:
+        """Workers have built so many of the parts of a teacher's answers that they build."""
 
     def phase_started(self, phase: str, total: int, finished: Sequence[TrialRecord]) -> None:
         """``search`` or ``finalists`` starts with so many trainings, some ended before a resume."""
@@ -75,6 +85,18 @@ class Observers(Observer):
     def teacher_ready(self, teacher: StoredTeacher, trained: bool) -> None:
         for member in self.members:
             member.teacher_ready(teacher, trained)
+
+    def caches_planned(self, caches: Caches) -> None:
+        for member in self.members:
+            member.caches_planned(caches)
+
+    def caches_stored(self, errors: StorageErrors) -> None:
+        for member in self.members:
+            member.caches_stored(errors)
+
+    def cache_part(self, name: str, done: int, total: int) -> None:
+        for member in self.members:
+            member.cache_part(name, done, total)
 
     def phase_started(self, phase: str, total: int, finished: Sequence[TrialRecord]) -> None:
         for member in self.members:

@@ -9,7 +9,8 @@ import torch
 
 from kdsearch.errors import MethodError, ModelError, described
 from kdsearch.methods import Method, Objective, parse_label
-from kdsearch.models import SignalShapes, blueprint
+from kdsearch.models import SignalShapes
+from kdsearch.search.blueprints import Blueprints
 from kdsearch.spec.concrete import MethodConfig, ModelConfig
 from kdsearch.spec.ranges import Choices, Range, extremes
 from kdsearch.spec.sections import StudentSection
@@ -121,12 +122,19 @@ class Pairs:
         spec: The study.
         image_shape: (channels, height, width) of the data.
         classes: Number of classes.
+        blueprints: Shapes that are known already; absent: none.
     """
 
-    def __init__(self, spec: StudySpec, image_shape: tuple[int, int, int], classes: int) -> None:
+    def __init__(
+        self,
+        spec: StudySpec,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        blueprints: Blueprints | None = None,
+    ) -> None:
         self._spec = spec
-        self._image_shape, self._classes = image_shape, classes
-        self._known: dict[str, SignalShapes] = {}
+        self._classes = classes
+        self._blueprints = blueprints or Blueprints(image_shape, classes)
 
     def reason(self, method: MethodConfig, teacher: str, student: ModelConfig) -> str:
         """Why a method cannot work on a pair; empty where it can.
@@ -168,15 +176,10 @@ class Pairs:
         self, label: str, teacher: str, student: ModelConfig
     ) -> tuple[SignalShapes, SignalShapes]:
         if teacher in (BORN_AGAIN, MUTUAL):
-            return self._of(student), self._of(student)
+            return self._blueprints.shapes(student), self._blueprints.shapes(student)
         if teacher == AVERAGE:
-            return self._of(student), averaged_shapes(self._classes)
+            return self._blueprints.shapes(student), averaged_shapes(self._classes)
         given = self._spec.given_teachers[teacher].model
-        return self._of(adopting(label, student, given)), self._of(given)
-
-    def _of(self, model: ModelConfig) -> SignalShapes:
-        key = model.model_dump_json()
-        if key not in self._known:
-            network = blueprint(model, self._image_shape, self._classes)
-            self._known[key] = network.signal_shapes()
-        return self._known[key]
+        return self._blueprints.shapes(adopting(label, student, given)), self._blueprints.shapes(
+            given
+        )

@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import optuna
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FixedTrial, TrialState
 
 from kdsearch.data import derive
 from kdsearch.errors import StudyError
-from kdsearch.models import Size, measure_config
+from kdsearch.search.blueprints import Blueprints
 from kdsearch.search.fitting import Pairs
 from kdsearch.search.jobs import Jobs, NoMoreJobs
+from kdsearch.search.optuna_journal import SoleWriterJournal
 from kdsearch.search.record import TrialRecord, new_record
+from kdsearch.search.samplers import Samplers
 from kdsearch.search.space import Candidate, Space
 from kdsearch.spec.sections import SearchSection
 
@@ -30,19 +30,6 @@ PUBLISHED_TRIES = 20
 whose students all exceed the size limits must not end the study."""
 
 
-def make_sampler(name: str, seed: int) -> BaseSampler:
-    """An Optuna sampler by the name it has in the spec.
-
-    ``tpe`` is the multi-objective tree-structured Parzen estimator (Ozaki et al. 2022), with the
-    parameters of one method modelled jointly; ``nsga2`` is NSGA-II (Deb et al. 2002).
-    """
-    if name == "tpe":
-        return TPESampler(seed=seed, multivariate=True, group=True)
-    if name == "nsga2":
-        return NSGAIISampler(seed=seed, population_size=20)
-    return RandomSampler(seed=seed)
-
-
 def open_optuna_study(path: Path, name: str, size: str) -> optuna.Study:
     """The Optuna study in a journal file, made if absent; optuna-dashboard reads it too.
 
@@ -50,7 +37,7 @@ def open_optuna_study(path: Path, name: str, size: str) -> optuna.Study:
     recognised as the leftover of a process that was killed.
     """
     study = optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(path.resolve()))),
+        storage=JournalStorage(SoleWriterJournal(path.resolve())),
         study_name=name,
         directions=["maximize", "minimize"],
         load_if_exists=True,
@@ -93,8 +80,9 @@ class ProposedJobs(Jobs):
         self._space = space
         self._spec = space.spec
         self._study = study
-        self._shape, self._classes = image_shape, classes
-        self._pairs = Pairs(self._spec, image_shape, classes)
+        self._samplers = Samplers(self._spec.search.sampler)
+        self._blueprints = Blueprints(image_shape, classes)
+        self._pairs = Pairs(self._spec, image_shape, classes, self._blueprints)
         self._outcomes = dict(finished)
         self._order: list[int] = []
         self._told = 0
@@ -173,15 +161,18 @@ class ProposedJobs(Jobs):
     def _ask(self, place: int, attempt: int) -> optuna.Trial:
         """A new trial; the first of each method starts from its published values."""
         labels = list(self._space.methods)
-        waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        if place < len(labels) and attempt < PUBLISHED_TRIES and not waiting:
+        if place < len(labels) and attempt < PUBLISHED_TRIES and not self._waiting():
             self._study.enqueue_trial(self._space.published(labels[place]))
         seed = derive(self._spec.study.seed, "sampler", place, attempt)
-        self._study.sampler = make_sampler(self._spec.search.sampler, seed)
+        self._study.sampler = self._samplers.make(seed)
         return self._study.ask()
 
+    def _waiting(self) -> bool:
+        """Whether a first trial was put in line when the study was cut off."""
+        return bool(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+
     def _record(self, number: int, candidate: Candidate, parameters: dict) -> TrialRecord:
-        size: Size = measure_config(candidate.model, self._shape, self._classes)
+        size = self._blueprints.size(candidate.model)
         return new_record(number, "search", candidate.task(self._spec, 0), size, dict(parameters))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from pydantic import ValidationError
 
@@ -77,6 +77,10 @@ def new_record(
     )
 
 
+_BLOCK = 4096
+"""Bytes that are looked through at once for the end of a line."""
+
+
 class Journal:
     """An append-only file of ended trainings, one JSON object a line.
 
@@ -94,7 +98,7 @@ class Journal:
         """Write a record so that it survives a crash of the process or the machine."""
         line = record.model_dump_json() + "\n"
         with self.path.open("a+b") as file:
-            file.truncate(self._whole_bytes())
+            file.truncate(_whole_bytes(file))
             file.write(line.encode())
             file.flush()
             os.fsync(file.fileno())
@@ -107,7 +111,8 @@ class Journal:
         """
         records: dict[int, TrialRecord] = {}
         if self.path.exists():
-            lines = self.path.read_bytes()[: self._whole_bytes()].splitlines()
+            content = self.path.read_bytes()
+            lines = content[: content.rfind(b"\n") + 1].splitlines()
             for place, line in enumerate(lines, start=1):
                 try:
                     record = TrialRecord.model_validate_json(line)
@@ -119,5 +124,15 @@ class Journal:
                 records.setdefault(record.number, record)
         return records
 
-    def _whole_bytes(self) -> int:
-        return self.path.read_bytes().rfind(b"\n") + 1
+
+def _whole_bytes(file: BinaryIO) -> int:
+    """Bytes up to the end of the last whole line, looked for from the end of the file."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - _BLOCK)
+        file.seek(start)
+        found = file.read(end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0

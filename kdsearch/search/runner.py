@@ -11,6 +11,7 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from kdsearch.errors import one_line
+from kdsearch.search.actors import KeepingActors
 from kdsearch.search.events import Observer
 from kdsearch.search.finalists import weights_file
 from kdsearch.search.jobs import Jobs, NoMoreJobs
@@ -30,6 +31,7 @@ class Runner:
         resources: Trials at a time, and what each may use.
         storage: Folder for Ray Tune's own files.
         observer: Told of every start, epoch and end.
+        trainable: The actor that trains, a :class:`StudentTrial`.
     """
 
     def __init__(
@@ -38,11 +40,13 @@ class Runner:
         resources: ResourcesSection,
         storage: Path,
         observer: Observer,
+        trainable: type[StudentTrial] = StudentTrial,
     ) -> None:
         self._shared = shared
         self._resources = resources
         self._storage = storage
         self._observer = observer
+        self._trainable = trainable
 
     def run(self, jobs: Jobs, journal: Journal, name: str, save_folder: Path | None = None) -> None:
         """Run jobs until there are no more.
@@ -55,12 +59,13 @@ class Runner:
         """
         desk = _Desk(jobs, journal, self._observer, save_folder)
         trainable = tune.with_resources(
-            tune.with_parameters(StudentTrial, shared=self._shared), self._each()
+            tune.with_parameters(self._trainable, shared=self._shared), self._each()
         )
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=_DeskSearcher(desk),
+                scheduler=KeepingActors(self._resources.concurrent),
                 num_samples=-1,
                 max_concurrent_trials=self._resources.concurrent,
                 reuse_actors=True,

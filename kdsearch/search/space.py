@@ -78,11 +78,16 @@ class Candidate:
             method=self.method,
             training=self.training,
             augment=spec.data.augment,
-            views_seed=derive(seed, "views"),
+            views_seed=study_views_seed(spec),
             teacher=self.teacher,
             generations=self.generations,
             seed=derive(seed, "student", replicate),
         )
+
+
+def study_views_seed(spec: StudySpec) -> int:
+    """The seed of the views that all trials of a study see."""
+    return derive(spec.study.seed, "views")
 
 
 class Space:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import ray
 from filelock import FileLock
 
-from kdsearch.data import pack
 from kdsearch.errors import RunError, StudyError
+from kdsearch.search.answers import serve
+from kdsearch.search.caching import Caches, build_ahead, plan_caches, prepare_caches
 from kdsearch.search.directory import StudyDirectory
 from kdsearch.search.events import Observer
 from kdsearch.search.finalists import Finalist
@@ -23,10 +24,10 @@ from kdsearch.search.proposals import ProposedJobs, open_optuna_study
 from kdsearch.search.record import Journal, TrialRecord
 from kdsearch.search.runner import Runner
 from kdsearch.search.tables import front_table, trials_table
-from kdsearch.search.trial import pack_teacher
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER
-from kdsearch.training.ray_train import train_on_workers
+from kdsearch.training.packing import pack_teacher
+from kdsearch.training.ray_train import Group, SharedData
 from kdsearch.training.teacher import Teacher
 from kdsearch.training.teacher_store import (
     StoredTeacher,
@@ -34,6 +35,7 @@ from kdsearch.training.teacher_store import (
     teacher_key,
     teacher_task,
 )
+from kdsearch.training.teacher_training import train_on_workers
 
 
 class Study:
@@ -140,29 +142,55 @@ class StudyRun:
         Raises:
             RunError: The teacher failed, or no trial of the search ended well.
         """
-        teachers = self._teachers()
+        data = SharedData.put(self.plan.data)
+        stored = self._teachers(data)
+        teachers = {name: Teacher(each.build(self.plan.data)) for name, each in stored.items()}
+        packed = {name: pack_teacher(stored[name].model, each) for name, each in teachers.items()}
+        caches = self._caches(teachers, packed, data)
         shared = {
-            "data": ray.put(pack(self.plan.data)),
-            "teachers": {
-                name: pack_teacher(teacher.model, Teacher(teacher.build(self.plan.data)))
-                for name, teacher in teachers.items()
-            },
-            "threads": self.spec.resources.cpus_per_trial,
-            "gpu": self.spec.resources.gpus_per_trial > 0,
+            "data": data.reference,
+            "teachers": packed,
+            "caches": caches,
+            "server": serve(caches.folder),
+            "resources": self.spec.resources.model_dump(),
         }
         runner = Runner(shared, self.spec.resources, self.directory.tune, self.observer)
         self._search(runner)
+        self._tell_errors(caches)
         self._finalists(runner)
         return Study(self.directory)
 
-    def _teachers(self) -> dict[str, StoredTeacher]:
+    def _caches(
+        self,
+        teachers: Mapping[str, Teacher],
+        packed: Mapping[str, dict[str, Any]],
+        data: SharedData,
+    ) -> Caches:
+        """What is kept of the teachers' answers, its first epochs built where that takes long."""
+        caches = plan_caches(self.plan, teachers)
+        kept = {name: cache.plan.kept for name, cache in caches.teachers.items()}
+        self.directory.update(
+            cache={"folder": str(caches.folder), "bytes": caches.bytes, "epochs": kept}
+        )
+        self.observer.caches_planned(caches)
+        prepare_caches(caches, self.spec.cache)
+        build_ahead(caches, packed, self.spec, data, self.observer.cache_part)
+        return caches
+
+    def _tell_errors(self, caches: Caches) -> None:
+        errors = caches.errors()
+        if any(errors.values()):
+            self.directory.update(cache=self.directory.state()["cache"] | {"errors": errors})
+            self.observer.caches_stored(errors)
+
+    def _teachers(self, data: SharedData) -> dict[str, StoredTeacher]:
         """Every teacher by name, trained if need be; the first is the one to compare with."""
         self.directory.update(phase="teacher")
         found, told = {}, {}
         for name in self.spec.teachers_in_use:
             teacher, trained = self.plan.given_teachers.get(name), False
             if teacher is None:
-                teacher, trained = self._stored_teacher(name)
+                teacher, trained = self._stored_teacher(name, data)
             found[name] = teacher
             size = asdict(self.plan.teacher_sizes[name])
             told[name] = {"key": teacher.key, "weights": str(teacher.weights), "size": size}
@@ -170,31 +198,24 @@ class StudyRun:
             self.observer.teacher_ready(teacher, trained)
         return found
 
-    def _stored_teacher(self, name: str) -> tuple[StoredTeacher, bool]:
+    def _stored_teacher(self, name: str, data: SharedData) -> tuple[StoredTeacher, bool]:
         """The teacher of a section's content, and whether it had to be trained.
 
         Of several studies that need it at once, one trains it and the others wait.
         """
-        spec, data = self.spec, self.plan.data
+        spec = self.spec
         section = spec.given_teachers[name]
         store = TeacherStore(StudyDirectory.teachers(spec))
         task = teacher_task(spec, name)
-        key = teacher_key(task, data)
+        key = teacher_key(task, data.dataset)
         store.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(store.folder / f"{key}.lock"):
             found = store.find(key)
             if found is not None:
                 return replace(found, name=name), False
             self.observer.teacher_started(name, section.training.epochs)
-            network, history = train_on_workers(
-                task,
-                data,
-                section.workers,
-                spec.resources,
-                store.folder,
-                f"{key}.run",
-                self.observer.teacher_epoch,
-            )
+            group = Group(section.workers, spec.resources, store.folder, f"{key}.run")
+            network, history = train_on_workers(task, data, group, self.observer.teacher_epoch)
             shutil.rmtree(store.folder / f"{key}.run", ignore_errors=True)
             kept = store.keep(key, network, task, {"history": history})
             return replace(kept, name=name), True

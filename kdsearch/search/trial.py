@@ -9,13 +9,13 @@ import ray
 import torch
 from ray import tune
 
-from kdsearch.data import unpack
+from kdsearch.data import on_device, unpack
 from kdsearch.errors import KdsearchError
-from kdsearch.models import build_network
-from kdsearch.spec.concrete import ModelConfig
+from kdsearch.search.answers import Answers
+from kdsearch.spec.sections import ResourcesSection
 from kdsearch.training.courses import Course, begin_course
+from kdsearch.training.hardware import Hardware
 from kdsearch.training.task import Task
-from kdsearch.training.teacher import Reference, Teacher
 from kdsearch.training.weights import save_weights
 
 
@@ -33,19 +33,16 @@ class StudentTrial(tune.Trainable):
             config: ``task`` (a dumped :class:`Task`), and for finalists ``save_to``, the file that
                 takes the weights after the last epoch.
             shared: ``data``, a reference to the packed data in Ray's object store; ``teachers``,
-                packed, by name, the one to compare with first; ``threads`` of a trial; and
-                ``gpu``, whether to use one.
+                packed, by name; ``caches``, what is kept of their answers, and ``server``, who has
+                it where this node does not; and ``resources``, a dumped
+                :class:`~kdsearch.spec.sections.ResourcesSection`.
         """
         assert shared is not None
-        torch.set_num_threads(shared["threads"])
-        self._device = "cuda" if torch.cuda.is_available() and shared["gpu"] else "cpu"
-        self._data = unpack(ray.get(shared["data"]))
-        self._teachers = {
-            name: unpack_teacher(packed, self._device)
-            for name, packed in shared["teachers"].items()
-        }
-        first = next(iter(self._teachers.values()))
-        self._reference = Reference(first, self._data, self._device)
+        resources = ResourcesSection.model_validate(shared["resources"])
+        torch.set_num_threads(resources.cpus_per_trial)
+        self._hardware = Hardware.of(resources)
+        self._data = on_device(unpack(ray.get(shared["data"])), self._hardware.device)
+        self._answers = Answers(shared, self._data, self._hardware.device)
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -72,7 +69,11 @@ class StudentTrial(tune.Trainable):
     def _train_epoch(self) -> dict[str, Any]:
         if self._course is None:
             self._course = begin_course(
-                self._task, self._data, self._teachers, self._device, self._reference
+                self._task,
+                self._data,
+                self._answers.teachers,
+                self._hardware,
+                self._answers.reference,
             )
         course = self._course
         result: dict[str, Any] = {"report": course.train_epoch().as_dict()}
@@ -80,25 +81,3 @@ class StudentTrial(tune.Trainable):
             result["test"] = course.score_test().as_dict()
             save_weights(course.student, Path(self._save_to))
         return result | {"done": course.finished}
-
-
-def pack_teacher(model: ModelConfig, teacher: Teacher) -> dict[str, Any]:
-    """A teacher as plain values and NumPy arrays."""
-    network = teacher.network
-    return {
-        "model": model.model_dump(mode="json"),
-        "image_shape": network.image_shape,
-        "classes": network.classes,
-        "state": {name: value.cpu().numpy() for name, value in network.state_dict().items()},
-    }
-
-
-def unpack_teacher(packed: dict[str, Any], device: str) -> Teacher:
-    """The teacher of :func:`pack_teacher`, with weights of its own."""
-    network = build_network(
-        ModelConfig(**packed["model"]), tuple(packed["image_shape"]), packed["classes"]
-    )
-    network.load_state_dict(
-        {name: torch.as_tensor(value.copy()) for name, value in packed["state"].items()}
-    )
-    return Teacher(network, device)

@@ -71,6 +71,10 @@ class TrainingConfig(Section):
     label_smoothing: Number = Field(default=0.0, ge=0, lt=1)
     """Share of the target spread evenly over the classes, in the cross-entropy alone."""
 
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the student's forward pass (autocast); auto: bfloat16 on a GPU that has it, else float32.
+    Losses and weights are float32 in any case."""
+
     @model_validator(mode="after")
     def _possible(self) -> TrainingConfig:
         if self.warmup_epochs >= self.epochs:

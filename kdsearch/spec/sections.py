@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -184,6 +184,35 @@ class ResourcesSection(Section):
     """Processor cores, and PyTorch threads, of a trial and of a teacher worker."""
     gpus_per_trial: Number = Field(default=0.0, ge=0)
     """GPUs of a trial (a fraction shares one) and, rounded up, of a teacher worker."""
+    loaders: Whole = Field(default=1, ge=0)
+    """Processes of a trial that read pictures which do not fit in memory or on the GPU."""
+    compile: Flag | None = None
+    """Compile students of kdsearch's own families (``torch.compile``); absent: on a GPU, in
+    trainings of 10,000 steps."""
+
+
+SignalName = Literal["logits", "embedding", "attention", "features", "preactivation"]
+"""What can be read of a teacher."""
+
+
+class CacheSection(Section):
+    """``cache``: the teacher's answers on disk, so that trials need not ask it again."""
+
+    disk_gb: Number = Field(default=20.0, ge=0)
+    """Gigabytes (10⁹ bytes) that all caches of the folder may take; 0 keeps nothing."""
+    signals: tuple[SignalName, ...] = get_args(SignalName)
+    """What may be kept, of what the methods read; the smallest first, while it fits."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """How answers are stored: float32 as they are, float16 in half the space."""
+    top_k: Whole | None = Field(default=None, ge=1)
+    """Of the logits, keep only so many of the largest, and the mean of the others."""
+    folder: UserPath | None = None
+    """Where caches are kept; absent: ``.cache`` in the study's directory."""
+    workers: Whole | None = Field(default=None, ge=0)
+    """Ray Train workers that build ahead of the search; absent: as many as trials run at a time
+    where building takes minutes, else 0, and the trials build what they need first."""
+    ahead: Whole | None = Field(default=None, ge=1)
+    """Epochs that the workers build; absent: a quarter of a trial's. The trials build the rest."""
 
 
 class TrackingSection(Section):

@@ -11,6 +11,7 @@ from kdsearch.spec.base import Section
 from kdsearch.spec.origin import Origin, Path, dotted
 from kdsearch.spec.ranges import Dimension
 from kdsearch.spec.sections import (
+    CacheSection,
     DataSection,
     FinalistsSection,
     Identity,
@@ -50,6 +51,8 @@ class StudySpec(Section):
     """How the front's members are judged."""
     resources: ResourcesSection = ResourcesSection()
     """Cores, GPUs, trials at a time."""
+    cache: CacheSection = CacheSection()
+    """What is kept of the teachers' answers."""
     tracking: TrackingSection = TrackingSection()
     """Where MLflow keeps the records."""
 

@@ -19,7 +19,7 @@ from kdsearch.models import Network, Signal, Signals
 from kdsearch.spec.concrete import ModelConfig, TrainingConfig
 from kdsearch.testing.material import BATCH, build, present, random_data
 from kdsearch.training.task import Task
-from kdsearch.training.teacher import Teacher
+from kdsearch.training.teacher import Batch, Teacher
 from kdsearch.training.trainer import Trainer
 
 State = dict[str, Tensor]
@@ -40,10 +40,10 @@ class Watched(Teacher):
         super().__init__(network)
         self.wanted: list[frozenset[Signal]] = []
 
-    def observe(self, images: Tensor, wanted: Collection[Signal]) -> Signals:
+    def observe(self, batch: Batch, wanted: Collection[Signal]) -> Signals:
         """As the teacher's own."""
         self.wanted.append(frozenset(wanted))
-        return super().observe(images, wanted)
+        return super().observe(batch, wanted)
 
 
 @dataclass(frozen=True)

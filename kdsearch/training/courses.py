@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-import torch
-
 from kdsearch.data import Dataset, derive
 from kdsearch.methods import UNDISTILLED, method_config
 from kdsearch.models import Network
 from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL
 from kdsearch.training.evaluation import Evaluation
+from kdsearch.training.hardware import Hardware
 from kdsearch.training.task import Task
-from kdsearch.training.teacher import AveragedTeachers, Peer, Reference, Teacher
+from kdsearch.training.teacher import AveragedTeachers, Peer, Reference, Teacher, Teaching
 from kdsearch.training.trainer import EpochReport, Trainer, initial_student
 
 
@@ -46,8 +45,8 @@ class Course(Protocol):
 def begin_course(
     task: Task,
     data: Dataset,
-    teachers: Mapping[str, Teacher],
-    device: torch.device | str = "cpu",
+    teachers: Mapping[str, Teaching],
+    hardware: Hardware | None = None,
     reference: Reference | None = None,
 ) -> Course:
     """The training of a task.
@@ -56,22 +55,29 @@ def begin_course(
         task: What to train and who teaches.
         data: The data set.
         teachers: The study's teachers by name.
-        device: Where to train.
+        hardware: What to train on.
         reference: The teacher that students are compared with in evaluations.
 
     Raises:
         KdsearchError: As :class:`Trainer`.
     """
     if task.teacher == BORN_AGAIN:
-        return BornAgain(task, data, device, reference)
+        return BornAgain(task, data, hardware, reference)
     if task.teacher == MUTUAL:
-        return Mutual(task, data, device, reference)
+        return Mutual(task, data, hardware, reference)
+    return Trainer(task, data, teaching_of(task, teachers), hardware, reference=reference)
+
+
+def teaching_of(task: Task, teachers: Mapping[str, Teaching]) -> Teaching | None:
+    """Which of the given teachers, or their average, teaches a task; ``None`` for nobody.
+
+    Args:
+        task: A training that is not taught by its own like.
+        teachers: The study's teachers by name.
+    """
     if task.teacher == AVERAGE:
-        return Trainer(
-            task, data, AveragedTeachers(list(teachers.values())), device, reference=reference
-        )
-    teacher = None if task.teacher is None else teachers[task.teacher]
-    return Trainer(task, data, teacher, device, reference=reference)
+        return AveragedTeachers(list(teachers.values()))
+    return None if task.teacher is None else teachers[task.teacher]
 
 
 def total_epochs(task: Task) -> int:
@@ -90,7 +96,7 @@ class BornAgain(Course):
     Args:
         task: The last generation's training.
         data: The data set.
-        device: Where to train.
+        hardware: What to train on.
         reference: The teacher that students are compared with in evaluations.
     """
 
@@ -98,11 +104,11 @@ class BornAgain(Course):
         self,
         task: Task,
         data: Dataset,
-        device: torch.device | str = "cpu",
+        hardware: Hardware | None = None,
         reference: Reference | None = None,
     ) -> None:
         self.task = task
-        self._data, self._device, self._reference = data, device, reference
+        self._data, self._hardware, self._reference = data, hardware or Hardware(), reference
         self.generation = 0
         self._teacher: Teacher | None = None
         self._trainer = self._begin(None)
@@ -115,7 +121,7 @@ class BornAgain(Course):
             task = task.model_copy(update={"seed": seed})
         if teacher is None:
             task = task.model_copy(update={"method": method_config(UNDISTILLED, {})})
-        return Trainer(task, self._data, teacher, self._device, reference=self._reference)
+        return Trainer(task, self._data, teacher, self._hardware, reference=self._reference)
 
     @property
     def student(self) -> Network:
@@ -130,7 +136,7 @@ class BornAgain(Course):
     def train_epoch(self) -> EpochReport:
         """Train the present generation for one epoch; epochs count on over the generations."""
         if self._trainer.finished:
-            teacher = Teacher(self._trainer.student, self._device)
+            teacher = Teacher(self._trainer.student, self._hardware.device)
             self.generation += 1
             self._trainer = self._begin(teacher)
         report = self._trainer.train_epoch()
@@ -156,7 +162,7 @@ class BornAgain(Course):
         if state["teacher"] is not None:
             network = initial_student(self.task, self._data)
             network.load_state_dict(state["teacher"])
-            teacher = Teacher(network, self._device)
+            teacher = Teacher(network, self._hardware.device)
         self._trainer = self._begin(teacher)
         self._trainer.load_state_dict(state["trainer"])
 
@@ -171,7 +177,7 @@ class Mutual(Course):
     Args:
         task: The student's training.
         data: The data set.
-        device: Where to train.
+        hardware: What to train on.
         reference: The teacher that students are compared with in evaluations.
     """
 
@@ -179,13 +185,15 @@ class Mutual(Course):
         self,
         task: Task,
         data: Dataset,
-        device: torch.device | str = "cpu",
+        hardware: Hardware | None = None,
         reference: Reference | None = None,
     ) -> None:
         other = task.model_copy(update={"seed": derive(task.seed, "peer")})
-        first, second = (initial_student(each, data).to(device) for each in (task, other))
-        self._first = Trainer(task, data, Peer(second), device, None, reference, first)
-        self._second = Trainer(other, data, Peer(first), device, None, None, second)
+        hardware = hardware or Hardware()
+        students = [initial_student(each, data).to(hardware.device) for each in (task, other)]
+        first, second = students
+        self._first = Trainer(task, data, Peer(second), hardware, None, reference, first)
+        self._second = Trainer(other, data, Peer(first), hardware, None, None, second)
 
     @property
     def student(self) -> Network:
@@ -201,11 +209,10 @@ class Mutual(Course):
         """Train both for one epoch; the report is the first one's, its time that of both."""
         start = time.perf_counter()
         self._second.begin_epoch()
-        order = self._first.begin_epoch()
         losses = []
-        for step in range(self._first.steps_per_epoch):
-            losses.append(self._first.train_step(order, step))
-            self._second.train_step(order, step)
+        for step, batch in enumerate(self._first.begin_epoch()):
+            losses.append(self._first.train_step(batch, step))
+            self._second.train_step(batch, step)
         self._second.epoch += 1
         return self._first.end_epoch(losses, start)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
+import torch
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -13,16 +14,31 @@ from kdsearch.spec.concrete import TrainingConfig
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], config: TrainingConfig) -> Optimizer:
-    """SGD with Nesterov momentum, or AdamW, over all parameters."""
+    """SGD with Nesterov momentum, or AdamW, over all parameters, in one kernel a device."""
     if config.optimizer == "adamw":
-        return AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
-    return SGD(
+        return AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+    optimizer = SGD(
         parameters,
         lr=config.lr,
         momentum=config.momentum,
         nesterov=config.momentum > 0,
         weight_decay=config.weight_decay,
+        fused=True,
     )
+    if config.momentum > 0:
+        _start_momentum(optimizer)
+    return optimizer
+
+
+def _start_momentum(optimizer: SGD) -> None:
+    """Begin every momentum at zero, which is where an absent one begins.
+
+    The fused kernel takes no mixture of present and absent ones, as there is where a parameter
+    gets its first gradient later than others.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def lr_factor(config: TrainingConfig, steps_per_epoch: int) -> Callable[[int], float]:

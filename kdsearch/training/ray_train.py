@@ -1,4 +1,4 @@
-"""Training on Ray Train workers: the same loop, one worker or many, on CPU or GPU."""
+"""Work on a group of Ray Train workers, one or many, on CPU or GPU."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -19,72 +20,142 @@ from ray.train.torch import TorchTrainer, get_device
 from ray.util.queue import Queue
 
 from kdsearch.data import Dataset, pack, unpack
-from kdsearch.errors import KdsearchError, TeacherError, one_line
-from kdsearch.models import Network, build_network
+from kdsearch.errors import KdsearchError, RunError, one_line
 from kdsearch.spec.sections import ResourcesSection
+from kdsearch.training.hardware import Hardware
 from kdsearch.training.ranks import Ranks
-from kdsearch.training.task import Task
-from kdsearch.training.trainer import Trainer
+
+_STATE = "state.pt"
 
 REPORT_SECONDS = 10.0
 """Least time between two checkpoints: Ray Train handles about one report a second."""
 
 
-def train_on_workers(
-    task: Task,
-    data: Dataset,
-    workers: int,
-    resources: ResourcesSection,
-    storage: Path,
-    name: str,
-    on_epoch: Callable[[dict[str, float]], None],
-) -> tuple[Network, list[dict[str, float]]]:
-    """Train through ``TorchTrainer`` and give back the network and a report for each epoch.
+@dataclass(frozen=True)
+class SharedData:
+    """A data set that is also in Ray's object store, once for all processes of a node.
 
-    A run that was cut off under the same ``storage`` and ``name`` goes on from its last checkpoint.
+    Attributes:
+        dataset: The data set.
+        reference: To its packed form in the store.
+    """
+
+    dataset: Dataset
+    reference: ray.ObjectRef
+
+    @staticmethod
+    def put(dataset: Dataset) -> SharedData:
+        """Put a data set into the store of the Ray that this process is connected to."""
+        return SharedData(dataset, ray.put(pack(dataset)))
+
+
+class Worker:
+    """One of a group of workers, as the work that it does sees it.
+
+    Attributes:
+        ranks: Its place among them.
+        hardware: What it runs on.
+    """
+
+    def __init__(self, reports: Queue, resources: ResourcesSection) -> None:
+        context = ray.train.get_context()
+        self.ranks = Ranks(context.get_world_rank(), context.get_world_size())
+        self.hardware = replace(Hardware.of(resources), device=get_device())
+        self._reports = reports
+        self._last_saved = time.monotonic()
+
+    def tell(self, report: dict[str, Any]) -> None:
+        """Tell the process that waits for the group."""
+        self._reports.put(report)
+
+    def saved(self) -> dict[str, Any] | None:
+        """The state that the group saved last, for a group that was cut off."""
+        checkpoint = ray.train.get_checkpoint()
+        if checkpoint is None:
+            return None
+        with checkpoint.as_directory() as folder:
+            return torch.load(
+                Path(folder) / _STATE, map_location=self.hardware.device, weights_only=True
+            )
+
+    def save(self, state: Callable[[], dict[str, Any]], last: bool) -> None:
+        """Save the group's state now and then; every worker calls this equally often.
+
+        Args:
+            state: Makes the state; the first worker's is kept.
+            last: Whether this is the end, which is always saved.
+        """
+        due = float(last or time.monotonic() - self._last_saved > REPORT_SECONDS)
+        if not self.ranks.decide(torch.tensor(due, device=self.hardware.device)):
+            return
+        self._last_saved = time.monotonic()
+        if not self.ranks.first:
+            ray.train.report({})
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            torch.save(state(), Path(folder) / _STATE)
+            ray.train.report({}, checkpoint=Checkpoint.from_directory(folder))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Workers to be had.
+
+    Attributes:
+        count: How many.
+        resources: Cores and GPUs of each.
+        storage: Folder for checkpoints; shared by all nodes of a cluster.
+        name: Name of the run below ``storage``; one that was cut off under it goes on.
+    """
+
+    count: int
+    resources: ResourcesSection
+    storage: Path
+    name: str
+
+
+def run_on_workers(
+    work: Callable[[Worker, dict[str, Any]], None],
+    given: dict[str, Any],
+    data: SharedData,
+    group: Group,
+    on_report: Callable[[dict[str, Any]], None],
+) -> dict[str, Any] | None:
+    """Do some work on a group of Ray Train workers and give back the state saved last, if any.
 
     Args:
-        task: What to train; without distillation terms.
+        work: Called on every worker with ``given`` and, under ``data``, the data set.
+        given: What the work needs beside the data; it is sent to every worker.
         data: The data set.
-        workers: Data-parallel workers; they share each batch.
-        resources: Cores and GPUs of a worker.
-        storage: Folder for checkpoints; shared by all nodes of a cluster.
-        name: Name of the run below ``storage``.
-        on_epoch: Called in this process with each epoch's report, as it comes.
+        group: The workers.
+        on_report: Called in this process with what the workers tell, as it comes.
 
     Raises:
-        TeacherError: A worker failed; the message holds its reason.
+        RunError: A worker failed; the message is its reason.
     """
     reports = Queue()
     trainer = TorchTrainer(
         _work,
         train_loop_config={
-            "task": task.model_dump(mode="json"),
-            "data": ray.put(pack(data)),
-            "threads": resources.cpus_per_trial,
+            "work": work,
+            "given": given,
+            "data": data.reference,
+            "resources": group.resources.model_dump(),
             "reports": reports,
         },
-        scaling_config=_scaling(workers, resources),
+        scaling_config=_scaling(group.count, group.resources),
         run_config=RunConfig(
-            name=name,
-            storage_path=str(storage.resolve()),
+            name=group.name,
+            storage_path=str(group.storage.resolve()),
             failure_config=FailureConfig(max_failures=1),
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
     )
-    result = _fit(trainer, _Reports(reports, on_epoch))
-    network = build_network(task.model, data.image_shape, len(data.classes))
+    result = _fit(trainer, _Reports(reports, on_report))
+    if result.checkpoint is None:
+        return None
     with result.checkpoint.as_directory() as folder:
-        state = torch.load(Path(folder) / "state.pt", map_location="cpu", weights_only=True)
-    prefix = "student."
-    network.load_state_dict(
-        {
-            key.removeprefix(prefix): value
-            for key, value in state["trainer"]["distiller"].items()
-            if key.startswith(prefix)
-        }
-    )
-    return network, state["history"]
+        return torch.load(Path(folder) / _STATE, map_location="cpu", weights_only=True)
 
 
 def _scaling(workers: int, resources: ResourcesSection) -> ScalingConfig:
@@ -98,19 +169,18 @@ class _Reports:
 
     Args:
         queue: The workers' queue.
-        on_epoch: Takes each epoch's report, once.
+        on_report: Takes each report.
 
     Attributes:
         failure: Why the workers gave up, if they did.
     """
 
-    def __init__(self, queue: Queue, on_epoch: Callable[[dict[str, float]], None]) -> None:
+    def __init__(self, queue: Queue, on_report: Callable[[dict[str, Any]], None]) -> None:
         self._queue = queue
-        self._on_epoch = on_epoch
+        self._on_report = on_report
         self._ended = Event()
-        self._passed = 0.0
         self.failure: str | None = None
-        self._thread = Thread(target=self._pass_on, name="teacher-reports", daemon=True)
+        self._thread = Thread(target=self._pass_on, name="worker-reports", daemon=True)
 
     def __enter__(self) -> _Reports:
         self._thread.start()
@@ -131,9 +201,8 @@ class _Reports:
     def _take(self, report: dict[str, Any]) -> None:
         if "failed" in report:
             self.failure = report["failed"]
-        elif report["epoch"] > self._passed:  # a worker started again repeats some epochs
-            self._passed = report["epoch"]
-            self._on_epoch(report)
+        else:
+            self._on_report(report)
 
 
 def _fit(trainer: TorchTrainer, reports: _Reports) -> Any:
@@ -151,13 +220,13 @@ def _fit(trainer: TorchTrainer, reports: _Reports) -> Any:
             outcome.set_exception(error)
 
     with reports:
-        Thread(target=fit, name="teacher", daemon=True).start()
+        Thread(target=fit, name="workers", daemon=True).start()
         try:
             result = outcome.result()
         except ray.train.TrainingFailedError as error:
-            raise TeacherError(f"the teacher's training failed: {_reason(error)}") from error
+            raise RunError(_reason(error)) from error
     if reports.failure is not None:
-        raise TeacherError(f"the teacher's training failed: {reports.failure}")
+        raise RunError(reports.failure)
     return result
 
 
@@ -169,53 +238,11 @@ def _reason(error: Exception) -> str:
 
 
 def _work(config: dict[str, Any]) -> None:
-    """One worker's training; what kdsearch gives up is told: a retry would change nothing."""
+    """One worker's part; what kdsearch gives up is told: a retry would change nothing."""
+    resources = ResourcesSection.model_validate(config["resources"])
+    torch.set_num_threads(resources.cpus_per_trial)
+    given = config["given"] | {"data": unpack(ray.get(config["data"]))}
     try:
-        _train(config)
+        config["work"](Worker(config["reports"], resources), given)
     except KdsearchError as error:
         config["reports"].put({"failed": str(error)})
-
-
-def _train(config: dict[str, Any]) -> None:
-    torch.set_num_threads(config["threads"])
-    context = ray.train.get_context()
-    ranks = Ranks(context.get_world_rank(), context.get_world_size())
-    task = Task.model_validate(config["task"])
-    data = unpack(ray.get(config["data"]))
-    trainer = Trainer(task, data, device=get_device(), ranks=ranks)
-    history = _resume(trainer)
-    last = time.monotonic()
-    while not trainer.finished:
-        report = trainer.train_epoch().as_dict()
-        history.append(report)
-        if ranks.first:
-            config["reports"].put(report)
-        due = torch.tensor(
-            float(trainer.finished or time.monotonic() - last > REPORT_SECONDS),
-            device=trainer.device,
-        )
-        if ranks.decide(due):
-            last = time.monotonic()
-            _report(trainer, history, report)
-
-
-def _resume(trainer: Trainer) -> list[dict[str, float]]:
-    checkpoint = ray.train.get_checkpoint()
-    if checkpoint is None:
-        return []
-    with checkpoint.as_directory() as folder:
-        state = torch.load(
-            Path(folder) / "state.pt", map_location=trainer.device, weights_only=True
-        )
-    trainer.load_state_dict(state["trainer"])
-    return state["history"]
-
-
-def _report(trainer: Trainer, history: list[dict[str, float]], report: dict[str, float]) -> None:
-    if not trainer.ranks.first:
-        ray.train.report(report)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        state = {"trainer": trainer.state_dict(), "history": history}
-        torch.save(state, Path(folder) / "state.pt")
-        ray.train.report(report, checkpoint=Checkpoint.from_directory(folder))

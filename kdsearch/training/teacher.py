@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Protocol
 
 import torch
@@ -10,9 +12,29 @@ from torch import Tensor
 
 from kdsearch.data import Dataset, Views
 from kdsearch.errors import MethodError
+from kdsearch.methods.targets import Targets
 from kdsearch.models import Network, Signal, Signals, SignalShapes
+from kdsearch.training.hardware import memory_format
 
 SplitName = Literal["validation", "test"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some views of an epoch.
+
+    Attributes:
+        images: Normalised pictures [B, C, H, W], on the device of the training.
+        targets: Their labels, there too.
+        epoch: The epoch that the views belong to.
+        index: [B] places of the pictures in their split, in host memory: what is read from files
+            by them need not wait for the device.
+    """
+
+    images: Tensor
+    targets: Targets
+    epoch: int
+    index: Tensor
 
 
 class Teaching(Protocol):
@@ -26,8 +48,8 @@ class Teaching(Protocol):
     network: Network
     shapes: SignalShapes
 
-    def observe(self, images: Tensor, wanted: Collection[Signal]) -> Signals:
-        """The wanted signals of normalised pictures [B, C, H, W], without gradient."""
+    def observe(self, batch: Batch, wanted: Collection[Signal]) -> Signals:
+        """The wanted signals of a batch, without gradient."""
 
 
 class Teacher(Teaching):
@@ -42,12 +64,15 @@ class Teacher(Teaching):
     """
 
     def __init__(self, network: Network, device: torch.device | str = "cpu") -> None:
-        self.network = network.to(device).eval().requires_grad_(False)
+        self.network = network.to(device).to(memory_format=memory_format(network))
+        self.network.eval().requires_grad_(False)
         self.shapes: SignalShapes = self.network.signal_shapes()
 
-    def observe(self, images: Tensor, wanted: Collection[Signal]) -> Signals:
-        """The wanted signals of normalised pictures [B, C, H, W], without gradient."""
-        with torch.no_grad():
+    def observe(self, batch: Batch, wanted: Collection[Signal]) -> Signals:
+        """The wanted signals of a batch, without gradient, in full precision."""
+        # the pictures come laid out for the student
+        images = batch.images.contiguous(memory_format=memory_format(self.network))
+        with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
             return self.network.observe(images, wanted)
 
 
@@ -72,20 +97,20 @@ class AveragedTeachers(Teaching):
         teachers: The teachers; ``network`` is the first one's.
     """
 
-    def __init__(self, teachers: Sequence[Teacher]) -> None:
+    def __init__(self, teachers: Sequence[Teaching]) -> None:
         self.teachers = list(teachers)
         self.network = self.teachers[0].network
         self.shapes = averaged_shapes(self.network.classes)
 
-    def observe(self, images: Tensor, wanted: Collection[Signal]) -> Signals:
-        """The mean logits [B, K] of pictures [B, C, H, W], without gradient.
+    def observe(self, batch: Batch, wanted: Collection[Signal]) -> Signals:
+        """The mean logits [B, K] of a batch, without gradient.
 
         Raises:
             MethodError: Another signal is wanted.
         """
         if set(wanted) - {Signal.LOGITS}:
             raise MethodError("an average of teachers has logits alone; let one teacher teach")
-        answers = [teacher.observe(images, wanted).logits for teacher in self.teachers]
+        answers = [teacher.observe(batch, wanted).logits for teacher in self.teachers]
         return Signals(logits=torch.stack([z for z in answers if z is not None]).mean(dim=0))
 
 
@@ -103,43 +128,55 @@ class Peer(Teaching):
         self.network = network
         self.shapes = network.signal_shapes()
 
-    def observe(self, images: Tensor, wanted: Collection[Signal]) -> Signals:
-        """The wanted signals of normalised pictures [B, C, H, W], without gradient."""
+    def observe(self, batch: Batch, wanted: Collection[Signal]) -> Signals:
+        """The wanted signals of a batch, without gradient."""
         before = [buffer.clone() for buffer in self.network.buffers()]
         with torch.no_grad():
-            answers = self.network.observe(images, wanted)
+            answers = self.network.observe(batch.images, wanted)
             for buffer, value in zip(self.network.buffers(), before, strict=True):
                 buffer.copy_(value)
         return answers
 
 
 class Reference:
-    """The logits of one teacher on the splits that are evaluated, worked out once a process.
+    """The logits of one teacher on the splits that are evaluated, taken up once a process.
 
     Args:
         teacher: The teacher that every student of a study is compared with.
         data: The data set.
         device: Where the pictures are put.
+        answers: Gives the logits [N, K] of a split where they are known already; else the teacher
+            is asked.
     """
 
     def __init__(
-        self, teacher: Teaching, data: Dataset, device: torch.device | str = "cpu"
+        self,
+        teacher: Teaching,
+        data: Dataset,
+        device: torch.device | str = "cpu",
+        answers: Callable[[SplitName], Tensor] | None = None,
     ) -> None:
         self._teacher = teacher
         self._data = data
         self._device = torch.device(device)
+        self._answers = answers
         self._known: dict[SplitName, Tensor] = {}
 
     def logits(self, split: SplitName, batch: int = 512) -> Tensor:
         """[N, K] float32 logits of a split's pictures without augmentation."""
         if split not in self._known:
-            views = plain_views(self._data, split, self._device)
-            parts = torch.arange(len(views), device=self._device).split(batch)
-            self._known[split] = torch.cat([self._answer(views, part) for part in parts])
+            ask = self._answers or partial(self._ask, batch=batch)
+            self._known[split] = ask(split)
         return self._known[split]
 
+    def _ask(self, split: SplitName, batch: int) -> Tensor:
+        views = plain_views(self._data, split, self._device)
+        parts = torch.arange(len(views), device=self._device).split(batch)
+        return torch.cat([self._answer(views, part) for part in parts])
+
     def _answer(self, views: Views, index: Tensor) -> Tensor:
-        images, _ = views.batch(index, epoch=0)
-        logits = self._teacher.observe(images, {Signal.LOGITS}).logits
+        images, targets = views.batch(index, epoch=0)
+        batch = Batch(images, targets, 0, index)
+        logits = self._teacher.observe(batch, {Signal.LOGITS}).logits
         assert logits is not None
         return logits.float()

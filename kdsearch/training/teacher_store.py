@@ -17,7 +17,7 @@ from kdsearch.spec.teaching import TEACHER
 from kdsearch.training.task import Task
 from kdsearch.training.weights import load_weights, save_weights
 
-FORMAT = 2
+FORMAT = 3
 """Raised when a change of the training loop makes earlier teachers incomparable."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,16 +12,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from kdsearch.data import Dataset, Views, derive, epoch_order
+from kdsearch.data import Dataset, Views, derive, epoch_order, make_feed
 from kdsearch.errors import DataError, DivergedError, ModelError
 from kdsearch.methods import Objective
 from kdsearch.methods.targets import Targets
-from kdsearch.models import Network, Signals, build_network
+from kdsearch.models import Network, Signals, Trace, build_network, signals_of
 from kdsearch.training.evaluation import Evaluation, evaluation_sums, summarise
+from kdsearch.training.hardware import Hardware, memory_format
 from kdsearch.training.optimizer import make_optimizer, make_schedule
 from kdsearch.training.ranks import Ranks
 from kdsearch.training.task import Task
-from kdsearch.training.teacher import Reference, SplitName, Teaching, plain_views
+from kdsearch.training.teacher import Batch, Reference, SplitName, Teaching, plain_views
 
 
 @dataclass(frozen=True)
@@ -49,18 +50,31 @@ class EpochReport:
 
 
 class Distiller(nn.Module):
-    """Student and objective as one module, so that distributed training wraps both."""
+    """Student and objective as one module, so that distributed training wraps both.
 
-    def __init__(self, student: Network, objective: Objective) -> None:
+    Args:
+        student: The network.
+        objective: Its loss.
+        compiled: The student's forward pass where it was compiled.
+    """
+
+    def __init__(
+        self,
+        student: Network,
+        objective: Objective,
+        compiled: Callable[[Tensor], Trace] | None = None,
+    ) -> None:
         super().__init__()
         self.student = student
         self.objective = objective
+        self._compiled = compiled
 
     def forward(
         self, images: Tensor, targets: Targets, teacher: Signals | None, progress: float
     ) -> dict[str, Tensor]:
         """Named loss parts of a batch; ``"loss"`` is their sum."""
-        observed = self.student.observe(images, self.objective.signals)
+        trace = self._compiled or self.student.trace
+        observed = signals_of(trace(images), self.objective.signals)
         return self.objective(observed, teacher, targets, progress)
 
 
@@ -80,7 +94,7 @@ class Trainer:
         task: What to train and how.
         data: The data set.
         teacher: The teacher, for a task whose method has distillation terms.
-        device: Where to train.
+        hardware: What to train on.
         ranks: This process's place among the workers.
         reference: The teacher that the student is compared with in evaluations.
         student: The network to train, where it must be a certain object; else it is made.
@@ -96,13 +110,14 @@ class Trainer:
         task: Task,
         data: Dataset,
         teacher: Teaching | None = None,
-        device: torch.device | str = "cpu",
+        hardware: Hardware | None = None,
         ranks: Ranks | None = None,
         reference: Reference | None = None,
         student: Network | None = None,
     ) -> None:
         self.task = task
-        self.device = torch.device(device)
+        hardware = hardware or Hardware()
+        self.device = hardware.device
         self.ranks = ranks or Ranks()
         self.steps_per_epoch = len(data.train) // task.training.batch_size
         if self.steps_per_epoch == 0:
@@ -112,8 +127,14 @@ class Trainer:
             )
         self._data = data
         self._reference = reference
-        self._train_views = Views(
-            data.train.to(self.device), data.mean, data.std, task.augment, task.views_seed
+        self._feed = make_feed(
+            data.train,
+            data.mean,
+            data.std,
+            task.augment,
+            task.views_seed,
+            self.device,
+            hardware.loaders,
         )
         self._validation_views = plain_views(data, "validation", self.device)
         student = initial_student(task, data) if student is None else student
@@ -124,10 +145,14 @@ class Trainer:
             teacher.shapes if teacher else None,
             task.training.label_smoothing,
         )
-        self.distiller = Distiller(student, objective)
         if teacher is not None:
             objective.prepare(student, teacher.network, len(data.train))
+        self._memory_format = memory_format(student)
+        student.to(memory_format=self._memory_format)
+        steps = task.training.epochs * self.steps_per_epoch
+        self.distiller = Distiller(student, objective, hardware.compile(student, steps))
         self.distiller.to(self.device)
+        self._autocast = hardware.autocast(task.training)
         self.teacher = teacher if objective.signals else None
         self._module: nn.Module = self.distiller
         if self.ranks.world_size > 1:
@@ -157,17 +182,28 @@ class Trainer:
             DivergedError: The loss or a weight is not finite.
         """
         start = time.perf_counter()
-        order = self.begin_epoch()
-        losses = [self.train_step(order, step) for step in range(self.steps_per_epoch)]
+        losses = [self.train_step(batch, step) for step, batch in enumerate(self.begin_epoch())]
         return self.end_epoch(losses, start)
 
-    def begin_epoch(self) -> Tensor:
-        """Make ready for an epoch; the order [N] in which it visits the samples."""
+    def begin_epoch(self) -> Iterator[Batch]:
+        """Make ready for an epoch; the batches that it is made of, one a step."""
         # Dropout draws from torch's one generator: seeded by epoch, it does not depend on what the
         # process did before, on a resume, or on the method's own initial weights.
         torch.manual_seed(derive(self.task.seed, "epoch", self.epoch, self.ranks.rank))
         self.distiller.train()
-        return epoch_order(self.task.seed, self.epoch, len(self._data.train)).to(self.device)
+        size, steps = self.task.training.batch_size, self.steps_per_epoch
+        order = epoch_order(self.task.seed, self.epoch, len(self._data.train))
+        indices = [self.ranks.share(part) for part in order[: steps * size].split(size)]
+        return self._batches(indices, self.epoch)
+
+    def _batches(self, indices: Sequence[Tensor], epoch: int) -> Iterator[Batch]:
+        views = self._feed.batches(indices, epoch)
+        for index, (images, targets) in zip(indices, views, strict=True):
+            yield Batch(self._laid_out(images), targets, epoch, index)
+
+    def _laid_out(self, images: Tensor) -> Tensor:
+        """The pictures in the memory format in which the student is fast."""
+        return images.contiguous(memory_format=self._memory_format)
 
     def end_epoch(self, losses: Sequence[Tensor], start: float) -> EpochReport:
         """Count the epoch and evaluate on the validation split.
@@ -189,19 +225,19 @@ class Trainer:
                     f"the {what} became {value} in epoch {self.epoch}; lower the learning rate or "
                     "the weights of the method"
                 )
+        if self.finished:
+            self._feed.close()
         return EpochReport(self.epoch, loss, self._lr, time.perf_counter() - start, scores)
 
-    def train_step(self, order: Tensor, step: int) -> Tensor:
-        """One optimiser step on the ``step``-th batch of ``order`` [N]; the detached loss."""
-        size = self.task.training.batch_size
-        index = self.ranks.share(order[step * size : (step + 1) * size])
-        images, targets = self._train_views.batch(index, self.epoch)
+    def train_step(self, batch: Batch, step: int) -> Tensor:
+        """One optimiser step on the ``step``-th batch of the epoch; the detached loss."""
         answers = None
         if self.teacher is not None:
-            answers = self.teacher.observe(images, self.distiller.objective.signals)
+            answers = self.teacher.observe(batch, self.distiller.objective.signals)
         done = self.epoch * self.steps_per_epoch + step
         progress = done / (self.task.training.epochs * self.steps_per_epoch)
-        loss = self._module(images, targets, answers, progress)["loss"]
+        with self._autocast:
+            loss = self._module(batch.images, batch.targets, answers, progress)["loss"]
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.task.training.clip_grad_norm is not None:

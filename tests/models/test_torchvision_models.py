@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torchvision.models
+from torch import nn
 
 from kdsearch.errors import ModelError
 from kdsearch.models import Signal, build_network, measure, measure_config
@@ -142,3 +143,16 @@ def test_auxiliary_classifiers_are_left_out() -> None:
     auxiliary = sum(parameter.numel() for parameter in published.AuxLogits.parameters())
     whole = sum(parameter.numel() for parameter in published.parameters())
     assert measure(network).parameters == whole - auxiliary
+
+
+@pytest.mark.parametrize("width", [0.25, 0.3, 0.75, 1.5])
+def test_split_and_concatenated_channels_scale(width: float) -> None:
+    """A ShuffleNet's depthwise convolutions take half of what was concatenated before."""
+    config = ModelConfig(family="torchvision/shufflenet_v2_x1_0", width=width)
+    network = build_network(config, (3, 32, 32), 10).eval()
+    assert network(torch.randn(2, 3, 32, 32)).shape == (2, 10)
+    depthwise = [m for m in network.modules() if isinstance(m, nn.Conv2d) and m.groups > 1]
+    assert depthwise
+    assert all(m.groups == m.in_channels == m.out_channels for m in depthwise)
+    counted = sum(parameter.numel() for parameter in network.parameters())
+    assert counted == measure_config(config, (3, 32, 32), 10).parameters

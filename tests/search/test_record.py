@@ -44,3 +44,19 @@ def test_of_two_records_with_one_number_the_first_counts(tmp_path: Path) -> None
     journal.append(trial(0, 0.5, 10))
     journal.append(trial(0, 0.9, 10))
     assert journal.read()[0].accuracy == 0.5
+
+
+@pytest.mark.parametrize("torn", [1, 4095, 4096, 4097, 20_000])
+def test_a_torn_line_of_any_length_is_overwritten(tmp_path: Path, torn: int) -> None:
+    journal = Journal(tmp_path / "trials.jsonl")
+    journal.path.write_bytes(b"{" * torn)
+    assert journal.read() == {}
+    journal.append(trial(0, 0.5, 10))
+    with journal.path.open("ab") as file:
+        file.write(b"{" * torn)
+    journal.append(trial(1, 0.6, 10))
+    assert [(number, record.accuracy) for number, record in journal.read().items()] == [
+        (0, 0.5),
+        (1, 0.6),
+    ]
+    assert journal.path.read_bytes().count(b"\n") == 2

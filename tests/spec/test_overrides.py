@@ -106,7 +106,7 @@ def test_what_leads_nowhere_is_refused(text: str, override: str, words: str) -> 
     [
         ("search.trails=3", "unknown key 'search.trails'; did you mean 'trials'?"),
         ("data.augment.corp=3", "unknown key 'data.augment.corp'; did you mean 'crop'?"),
-        ("zzz.at.all=3", "unknown key 'zzz'; valid: data, finalists,"),
+        ("zzz.at.all=3", "unknown key 'zzz'; valid: cache, data, finalists,"),
         ("search.trials=many", "search.trials must be a whole number, not 'many'"),
         ("search.trials=", "search.trials must be a whole number; it is empty here"),
         ("search=3", "search must be a section of keys and values, not 3"),

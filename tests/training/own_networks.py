@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from kdsearch.training import ray_train
@@ -51,3 +52,23 @@ def killed_once(image_shape: tuple[int, int, int], classes: int, width: float) -
     """A network that dies at step ``width``, and lets its worker keep every epoch."""
     ray_train.REPORT_SECONDS = 0.0
     return KilledOnce(int(width), *with_dropout(image_shape, classes, 1.0))
+
+
+class Flattening(nn.Module):
+    """Counts on the order of values in memory, as many a network does."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(channels, 4, 3, padding=1)
+        self.head = nn.LazyLinear(classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.convolution(images)
+        return self.head(maps.view(len(maps), -1))
+
+
+def flattening(image_shape: tuple[int, int, int], classes: int, width: float) -> nn.Module:
+    """A network with ``x.view(B, -1)`` behind a convolution."""
+    network = Flattening(image_shape[0], classes)
+    network(torch.zeros(1, *image_shape))
+    return network

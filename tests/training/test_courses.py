@@ -17,7 +17,7 @@ from kdsearch.models import Signal, build_network
 from kdsearch.training.courses import BornAgain, Course, begin_course, total_epochs
 from kdsearch.training.optimizer import make_optimizer, make_schedule
 from kdsearch.training.task import Task
-from kdsearch.training.teacher import AveragedTeachers, Peer, Reference, Teacher
+from kdsearch.training.teacher import AveragedTeachers, Batch, Peer, Reference, Teacher
 from kdsearch.training.trainer import Trainer, initial_student
 
 KD = {"temperature": 2.0, "weight": 0.5, "ce_weight": 1.0}
@@ -54,6 +54,12 @@ def kd_loss(logits: Tensor, labels: Tensor, answers: Tensor) -> Tensor:
     return 0.5 * 4 * divergence - logits.log_softmax(1)[torch.arange(len(labels)), labels].mean()
 
 
+def some_views(digits: Dataset) -> Batch:
+    index = torch.arange(9)
+    views = Views(digits.train, digits.mean, digits.std, None, 0)
+    return Batch(*views.batch(index, 0), 0, index)
+
+
 def test_an_average_has_the_mean_logits_and_nothing_else(
     digits: Dataset, make_teacher: Callable[[], Teacher]
 ) -> None:
@@ -61,12 +67,12 @@ def test_an_average_has_the_mean_logits_and_nothing_else(
     with torch.no_grad():
         other.network.classifier.weight.mul_(-2)
     average = AveragedTeachers([one, other])
-    images, _ = Views(digits.train, digits.mean, digits.std, None, 0).batch(torch.arange(9), 0)
-    expected = (one.network(images) + other.network(images)) / 2
-    torch.testing.assert_close(average.observe(images, {Signal.LOGITS}).logits, expected)
+    batch = some_views(digits)
+    expected = (one.network(batch.images) + other.network(batch.images)) / 2
+    torch.testing.assert_close(average.observe(batch, {Signal.LOGITS}).logits, expected)
     assert (average.shapes.embedding, average.shapes.features) == (0, ())
     with pytest.raises(MethodError, match="has logits alone"):
-        average.observe(images, {Signal.EMBEDDING})
+        average.observe(batch, {Signal.EMBEDDING})
 
 
 def test_the_named_teacher_teaches(
@@ -169,8 +175,8 @@ def test_every_kind_of_method_can_teach_its_like(
 def test_a_peer_is_left_as_it_is(digits: Dataset, make_teacher: Callable[[], Teacher]) -> None:
     network = deepcopy(make_teacher().network).train().requires_grad_(True)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    images, _ = Views(digits.train, digits.mean, digits.std, None, 0).batch(torch.arange(9), 0)
-    found = Peer(network).observe(images, {Signal.EMBEDDING})
+    batch = some_views(digits)
+    found = Peer(network).observe(batch, {Signal.EMBEDDING})
     assert found.embedding is not None
     assert not found.embedding.requires_grad
     assert network.training
@@ -188,7 +194,7 @@ def test_every_student_is_compared_with_the_reference(
     label = "none" if teacher is None else "kd"
     reference = Reference(make_teacher(), digits)
     course = begin_course(
-        task_of(teacher, label=label), digits, {"teacher": make_teacher()}, "cpu", reference
+        task_of(teacher, label=label), digits, {"teacher": make_teacher()}, None, reference
     )
     report = train(course)[-1]
     views = Views(digits.validation, digits.mean, digits.std, None, 0)

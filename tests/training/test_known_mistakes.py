@@ -91,7 +91,8 @@ def test_learnable_helpers_are_not_in_the_student(
     load_weights(bare, tmp_path / "student.safetensors", "the student")
     images, _ = Views(digits.test, digits.mean, digits.std, None, 0).batch(torch.arange(32), 0)
     with torch.no_grad():
-        assert torch.equal(bare.eval()(images), trainer.student.eval()(images))
+        # the trained network computes in another memory format
+        torch.testing.assert_close(bare.eval()(images), trainer.student.eval()(images))
 
 
 def test_no_weight_of_the_teacher_is_in_the_checkpoint(trainer: Trainer) -> None:
@@ -119,9 +120,8 @@ def test_the_teacher_answers_the_very_view_that_the_student_sees(
             return traced(images)
 
         monkeypatch.setattr(network, "trace", watch)
-    trainer.distiller.train()
-    for step in range(3):
-        trainer.train_step(torch.arange(240), step)
+    for step, batch in zip(range(3), trainer.begin_epoch(), strict=False):
+        trainer.train_step(batch, step)
     pairs = list(zip(seen["student"], seen["teacher"], strict=True))
     assert len(pairs) == 3
     assert all(torch.equal(student, teacher) for student, teacher in pairs)

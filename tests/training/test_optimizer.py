@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 import torch
-from torch import nn
-from torch.optim import SGD
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR
 
 from kdsearch.spec.concrete import TrainingConfig
@@ -104,3 +105,37 @@ def test_sgd_without_momentum_is_gradient_descent() -> None:
 def test_adamws_first_step_is_the_sign_with_decoupled_decay() -> None:
     config = TrainingConfig(optimizer="adamw", lr=0.1, weight_decay=0.02)
     assert first_step(config, -7.0) == pytest.approx(2 * (1 - 0.1 * 0.02) + 0.1, abs=1e-7)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_sgd_is_pytorchs_plain_one_also_where_a_gradient_comes_late(momentum: float) -> None:
+    """The second parameter has no gradient in the first two steps."""
+    config = TrainingConfig(lr=0.1, momentum=momentum, weight_decay=0.01)
+
+    def trained(make: Callable[[list[nn.Parameter]], Optimizer]) -> list[Tensor]:
+        generator = torch.Generator().manual_seed(3)
+        values = [torch.randn(4, 3, generator=generator) for _ in range(2)]
+        parameters = [nn.Parameter(value) for value in values]
+        optimizer = make(parameters)
+        for step in range(5):
+            optimizer.zero_grad()
+            loss = parameters[0].square().sum()
+            if step >= 2:
+                loss = loss + (parameters[1] ** 3).sum()
+            loss.backward()
+            optimizer.step()
+        return [parameter.detach() for parameter in parameters]
+
+    found = trained(lambda parameters: make_optimizer(parameters, config))
+    plain = trained(
+        lambda parameters: SGD(
+            parameters,
+            lr=0.1,
+            momentum=momentum,
+            nesterov=momentum > 0,
+            weight_decay=0.01,
+            foreach=False,
+        )
+    )
+    for ours_value, expected in zip(found, plain, strict=True):
+        torch.testing.assert_close(ours_value, expected, rtol=1e-6, atol=1e-7)

@@ -16,8 +16,9 @@ from kdsearch.errors import TeacherError
 from kdsearch.models import Network
 from kdsearch.spec.sections import ResourcesSection
 from kdsearch.training import ray_train
-from kdsearch.training.ray_train import train_on_workers
+from kdsearch.training.ray_train import Group, SharedData
 from kdsearch.training.task import Task
+from kdsearch.training.teacher_training import train_on_workers
 from kdsearch.training.trainer import Trainer
 from tests.training.own_networks import MARKER
 
@@ -49,8 +50,9 @@ class Run:
     def __init__(self, task: Task, data: Dataset, workers: int, storage: Path) -> None:
         self.told: list[dict[str, float]] = []
         self.network: Network
+        group = Group(workers, ResourcesSection(), storage, "teacher")
         self.network, self.history = train_on_workers(
-            task, data, workers, ResourcesSection(), storage, "teacher", self.told.append
+            task, SharedData.put(data), group, self.told.append
         )
 
 

@@ -1,0 +1,280 @@
+"""Which of the teachers' answers a study keeps, and who computes them when."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+
+from kdsearch.data import Dataset
+from kdsearch.errors import TeacherError
+from kdsearch.methods import UNDISTILLED, parse_label
+from kdsearch.models import Signal, Signals
+from kdsearch.search.directory import StudyDirectory
+from kdsearch.search.fitting import Fitting, keyed_students
+from kdsearch.search.kept import Caches, StorageErrors, TeacherCache, called
+from kdsearch.search.plan import Plan
+from kdsearch.search.space import study_views_seed
+from kdsearch.spec.sections import CacheSection, ResourcesSection
+from kdsearch.spec.study import StudySpec
+from kdsearch.spec.teaching import AVERAGE, TEACHER
+from kdsearch.training.cache import (
+    CachePlan,
+    Subject,
+    make_room,
+    mark_used,
+    plan_cache,
+    teacher_digest,
+)
+from kdsearch.training.cache.encoding import encode
+from kdsearch.training.cache.workers import build_on_workers
+from kdsearch.training.ray_train import Group, SharedData
+from kdsearch.training.teacher import Batch, SplitName, Teacher
+
+__all__ = [
+    "Caches",
+    "StorageErrors",
+    "TeacherCache",
+    "build_ahead",
+    "epochs_ahead",
+    "plan_caches",
+    "prepare_caches",
+    "signals_read",
+]
+
+WORTH_WORKERS = 120.0
+"""Seconds of asking from which on a group of workers, ten seconds to start, is worth it."""
+
+_SAMPLES = 64
+
+
+def signals_read(spec: StudySpec, fitting: Fitting) -> dict[str, frozenset[Signal]]:
+    """What the methods of a study read of each given teacher.
+
+    Args:
+        spec: The study.
+        fitting: Which methods cannot work under which teachers.
+    """
+    students = list(keyed_students(spec.students))
+    read: dict[str, frozenset[Signal]] = dict.fromkeys(spec.given_teachers, frozenset())
+    for label in spec.methods:
+        if label == UNDISTILLED:
+            continue
+        signals = frozenset(signal for term in parse_label(label) for signal in term.signals)
+        for teaching in fitting.teachers(label, spec.taught_by, students):
+            if teaching == AVERAGE:
+                read = {name: seen | (signals & {Signal.LOGITS}) for name, seen in read.items()}
+            elif teaching in read:
+                read[teaching] |= signals
+    return read
+
+
+def plan_caches(plan: Plan, teachers: Mapping[str, Teacher]) -> Caches:
+    """What to keep of each teacher, within the budget of the spec.
+
+    Args:
+        plan: The study.
+        teachers: Those in use. Untrained ones do for an estimate.
+
+    Raises:
+        SpecError: Some answers of a teacher cannot be stored as ``cache.dtype`` says.
+    """
+    spec = plan.spec
+    folder = StudyDirectory.caches(spec).resolve()  # trials run in folders of their own
+    budget = spec.cache.disk_gb * 1e9
+    reference = _reference_plans(teachers[TEACHER], plan, folder, budget)
+    read = {
+        name: signals
+        for name, signals in signals_read(spec, plan.space.fitting).items()
+        if signals and name in teachers
+    }
+    makers = {name: _maker(name, teachers[name], read[name], plan, folder) for name in read}
+    plans = _shared_out(makers, budget - sum(cache.bytes for cache in reference.values()))
+    found = {
+        name: TeacherCache(cache, read[name], _try_out(name, teachers[name], cache, plan))
+        for name, cache in plans.items()
+    }
+    return Caches(found, reference, folder, spec.cache)
+
+
+def _maker(
+    name: str, teacher: Teacher, read: frozenset[Signal], plan: Plan, folder: Path
+) -> Callable[[float], CachePlan]:
+    """What gives a teacher's cache of the training views within some bytes."""
+    spec = plan.spec
+    return partial(
+        plan_cache,
+        teacher_digest(teacher.network, spec.given_teachers[name].model),
+        teacher.shapes,
+        read & {Signal(signal) for signal in spec.cache.signals},
+        plan.data,
+        Subject("train", spec.data.augment, study_views_seed(spec), spec.training.epochs),
+        folder,
+        dtype=spec.cache.dtype,
+        top_k=spec.cache.top_k,
+    )
+
+
+def _reference_plans(
+    teacher: Teacher, plan: Plan, folder: Path, budget: float
+) -> dict[SplitName, CachePlan]:
+    """The logits with which students are compared; none, where there is no room for all."""
+    digest = teacher_digest(teacher.network, plan.spec.teacher.model)
+    splits: tuple[SplitName, ...] = ("validation", "test")
+    plans = {
+        split: plan_cache(
+            digest,
+            teacher.shapes,
+            {Signal.LOGITS},
+            plan.data,
+            Subject(split, None, 0, 1),
+            folder,
+            math.inf,
+        )
+        for split in splits
+    }
+    return plans if sum(cache.bytes for cache in plans.values()) <= budget else {}
+
+
+def _shared_out(
+    makers: Mapping[str, Callable[[float], CachePlan]], budget: float
+) -> dict[str, CachePlan]:
+    """Each teacher's cache; none has more than an equal share of what smaller ones leave over.
+
+    Args:
+        makers: By the teacher's name, what gives its cache within some bytes.
+        budget: Bytes of all together.
+    """
+    by_size = sorted(makers, key=lambda name: makers[name](math.inf).bytes)
+    plans: dict[str, CachePlan] = {}
+    for place, name in enumerate(by_size):
+        plans[name] = makers[name](budget / (len(by_size) - place))
+        budget -= plans[name].bytes
+    return {name: plans[name] for name in makers}
+
+
+def _try_out(name: str, teacher: Teacher, cache: CachePlan, plan: Plan) -> float | None:
+    """Seconds of asking for an epoch's answers, from a few; those must be such as can be stored."""
+    signals = [signal for signal, epochs in cache.kept.items() if epochs]
+    if not signals:
+        return 0.0
+    device = next(teacher.network.parameters()).device
+    resources = plan.spec.resources
+    threads = torch.get_num_threads()
+    torch.set_num_threads(resources.cpus_per_trial)
+    try:
+        answers, seconds = _ask_a_few(teacher, signals, cache.subject, plan.data, device)
+    finally:
+        torch.set_num_threads(threads)
+    _check_storable(name, answers, signals, plan.spec)
+    as_trials = (device.type == "cuda") == (resources.gpus_per_trial > 0)
+    return seconds * cache.layout.samples if as_trials else None
+
+
+def _ask_a_few(
+    teacher: Teacher,
+    signals: Collection[Signal],
+    subject: Subject,
+    data: Dataset,
+    device: torch.device,
+) -> tuple[Signals, float]:
+    """The answers to a few views, and the seconds that each took."""
+    index = torch.arange(min(_SAMPLES, len(data.train)))
+    with closing(subject.feed(data, device, loaders=0)) as feed:
+        for _ in range(2):  # the first warms up
+            start = time.perf_counter()
+            images, targets = next(iter(feed.batches([index], 0)))
+            answers = teacher.observe(Batch(images, targets, 0, index), signals)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            seconds = time.perf_counter() - start
+    return answers, seconds / len(index)
+
+
+def _check_storable(
+    name: str, answers: Signals, signals: Collection[Signal], spec: StudySpec
+) -> None:
+    for signal in signals:
+        try:
+            encode(signal, answers, spec.cache.dtype, spec.cache.top_k)
+        except TeacherError as error:
+            whose = "" if name == TEACHER else f"{called(name)}: "
+            told = f"{whose}{error}, or cache.disk_gb to 0"
+            raise spec.refuse(("cache", "dtype"), told) from None
+
+
+def prepare_caches(caches: Caches, section: CacheSection) -> list[str]:
+    """Make room for the caches on disk; the keys of those that had to go.
+
+    A study that keeps nothing needs no room, and leaves those of others.
+
+    Raises:
+        TeacherError: The folder cannot be made or written.
+    """
+    plans = caches.plans
+    if not plans:
+        return []
+    for plan in plans:
+        mark_used(plan.layout.place)
+    keys = {plan.layout.key for plan in plans}
+    return make_room(caches.folder, section.disk_gb * 1e9 - caches.bytes, keys)
+
+
+def epochs_ahead(cache: TeacherCache, section: CacheSection) -> int:
+    """Epochs that workers build ahead of the search: none where that is quickly done."""
+    if section.workers == 0:
+        return 0
+    if section.workers is None and (cache.seconds_left or 0.0) < WORTH_WORKERS:
+        return 0
+    ahead = section.ahead or -(-cache.plan.subject.epochs // 4)
+    return min(ahead, cache.plan.epochs)
+
+
+def build_ahead(
+    caches: Caches,
+    packed_teachers: Mapping[str, dict[str, Any]],
+    spec: StudySpec,
+    data: SharedData,
+    on_part: Callable[[str, int, int], None],
+) -> None:
+    """Let Ray Train workers build the first epochs that the trials will need.
+
+    Args:
+        caches: What is kept.
+        packed_teachers: The teachers by name.
+        spec: The study.
+        data: The data set.
+        on_part: Told of progress: the teacher's name, parts that are there, and parts in all.
+
+    Raises:
+        TeacherError: A worker failed.
+    """
+    for name, cache in caches.teachers.items():
+        epochs = epochs_ahead(cache, spec.cache)
+        missing = cache.missing(epochs)
+        if not missing:
+            continue
+        count = min(spec.cache.workers or spec.resources.concurrent, missing, _room(spec.resources))
+        group = Group(count, spec.resources, caches.folder, f"{cache.plan.layout.key}.run")
+        total = epochs * len(cache.plan.layout.parts)
+
+        def told(done: int, name: str = name, total: int = total) -> None:
+            on_part(name, done, total)
+
+        build_on_workers(cache.plan, packed_teachers[name], epochs, data, group, told)
+        shutil.rmtree(group.storage / group.name, ignore_errors=True)
+
+
+def _room(resources: ResourcesSection) -> int:
+    """Workers that Ray has room for now; more would be waited for without end."""
+    have = ray.cluster_resources()
+    each = {"CPU": resources.cpus_per_trial, "GPU": math.ceil(resources.gpus_per_trial)}
+    return max(1, min(int(have.get(kind, 0) // need) for kind, need in each.items() if need))

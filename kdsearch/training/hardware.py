@@ -1,0 +1,84 @@
+"""What a training runs on, and how it uses that: memory format, precision, compilation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from kdsearch.models import Network, Trace
+from kdsearch.models.tapped import TappedNetwork
+from kdsearch.spec.concrete import TrainingConfig
+from kdsearch.spec.sections import ResourcesSection
+
+COMPILE_STEPS = 10_000
+"""Steps on a GPU from which on compiling pays by default: it takes about a minute."""
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a training may use.
+
+    Attributes:
+        device: Where it runs.
+        loaders: Worker processes that read pictures where these do not fit on the device.
+        compiled: Whether to compile the student; ``None``: on a GPU, where the training is long.
+    """
+
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    loaders: int = 1
+    compiled: bool | None = None
+
+    @staticmethod
+    def on(device: torch.device | str) -> Hardware:
+        """A device with everything else as it is by default."""
+        return Hardware(torch.device(device))
+
+    @staticmethod
+    def of(resources: ResourcesSection) -> Hardware:
+        """What a trial has in this process."""
+        gpu = resources.gpus_per_trial > 0 and torch.cuda.is_available()
+        device = torch.device("cuda" if gpu else "cpu")
+        return Hardware(device, resources.loaders, resources.compile)
+
+    def autocast(self, config: TrainingConfig) -> torch.autocast:
+        """The context in which a student's forward pass runs.
+
+        ``auto`` means bfloat16 on a GPU that computes in it, else float32. Losses are computed in
+        full precision in any case.
+        """
+        kind = self.device.type
+        half = config.precision == "bfloat16"
+        if config.precision == "auto":
+            half = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.autocast(kind, dtype=torch.bfloat16, enabled=half)
+
+    def compile(self, student: Network, steps: int) -> Callable[[Tensor], Trace] | None:
+        """The student's forward pass compiled, where that is wanted or pays.
+
+        On a GPU it is compiled to CUDA graphs, since all batches have one shape. Compiling happens
+        at the first call; in evaluations the student runs as it is.
+
+        A :class:`~kdsearch.models.tapped.TappedNetwork` is never compiled: its signals are read by
+        hooks that live for one forward pass, which the compiler does not see.
+
+        Args:
+            student: The network.
+            steps: Steps of the training.
+        """
+        on_gpu = self.device.type == "cuda"
+        wanted = on_gpu and steps >= COMPILE_STEPS if self.compiled is None else self.compiled
+        if not wanted or any(isinstance(part, TappedNetwork) for part in student.modules()):
+            return None
+        return torch.compile(student.trace, mode="reduce-overhead" if on_gpu else "default")
+
+
+def memory_format(network: Network) -> torch.memory_format:
+    """The layout of pictures and weights in which a network is fast.
+
+    Convolutions run faster with the channels innermost, on the CPU and on tensor cores. A module of
+    the user's may well count on the other order, and keeps it.
+    """
+    return torch.channels_last if network.channels_last else torch.contiguous_format

@@ -1,0 +1,240 @@
+"""Whole studies with and without what is kept of the teacher's answers: the same studies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from safetensors.torch import load_file, save_file
+
+import kdsearch
+from kdsearch.data import load_dataset
+from kdsearch.models import build_network
+from kdsearch.spec import ModelConfig
+from kdsearch.training.teacher import Reference, Teacher
+from kdsearch.training.weights import load_weights
+from tests.user_study import command, lines, start, wait_until
+
+pytestmark = pytest.mark.slow
+
+SPEC = """
+study: {name: one, seed: 3, directory: studies}
+data: {source: digits, validation: 0.2, test: 0.25, limit: 400, augment: {crop: 1}}
+teacher:
+  model: {family: convnet, width: 1, depth: 2}
+  training: {epochs: 3}
+students:
+  - {family: convnet, width: {low: 0.3, high: 1.0, log: true}, depth: {choices: [1, 2]}}
+methods: [none, kd, kd+fitnet]
+training: {epochs: 2, lr: {low: 0.02, high: 0.2, log: true}, clip_grad_norm: 5}
+search: {trials: 6, sampler: random}
+finalists: {seeds: 2, max: 1}
+"""
+SAME = ["trial", "method", "width", "lr", "status"]
+SCORES = ["validation_accuracy", "validation_nll", "validation_kl"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("caches")
+    (path / "space.yaml").write_text(SPEC)
+    return path
+
+
+def words(name: str, *changes: str) -> list[str]:
+    settings = [f"study.name={name}", *changes]
+    return ["run", "space.yaml", *(word for change in settings for word in ("--set", change))]
+
+
+def run(folder: Path, name: str, *changes: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        command(*words(name, *changes)), cwd=folder, capture_output=True, text=True, timeout=400
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def study(folder: Path, name: str) -> kdsearch.Study:
+    return kdsearch.Study.open(folder / "studies" / name)
+
+
+def parts(folder: Path) -> dict[str, tuple[int, int]]:
+    """Inode and time of every file of answers: a file that was written anew has others."""
+    found = {}
+    for path in folder.glob("*/*.safetensors"):
+        facts = path.stat()
+        found[str(path.relative_to(folder))] = (facts.st_ino, facts.st_mtime_ns)
+    return found
+
+
+def assert_same_studies(one: kdsearch.Study, other: kdsearch.Study) -> None:
+    """Equal but for what rounds otherwise where a teacher answers in batches of another size."""
+    pd.testing.assert_frame_equal(one.trials[SAME], other.trials[SAME])
+    scores = [name for name in SCORES if name in one.trials]
+    assert "validation_accuracy" in scores
+    pd.testing.assert_frame_equal(one.trials[scores], other.trials[scores], rtol=0.01, atol=0.02)
+    columns = ["trial", "parameters", "test_accuracy"]
+    pd.testing.assert_frame_equal(one.front[columns], other.front[columns], rtol=0, atol=0.02)
+
+
+@pytest.fixture(scope="module")
+def first(folder: Path) -> subprocess.CompletedProcess[str]:
+    """The study with a cache, which the others are compared with."""
+    return run(folder, "one")
+
+
+@pytest.fixture(scope="module")
+def one(folder: Path, first: subprocess.CompletedProcess[str]) -> kdsearch.Study:
+    assert first.stderr == ""
+    return study(folder, "one")
+
+
+def test_a_person_sees_what_is_kept_and_the_study_notes_it(
+    folder: Path, one: kdsearch.Study, first: subprocess.CompletedProcess[str]
+) -> None:
+    (line,) = [line for line in first.stdout.splitlines() if "its answers" in line]
+    start = "teacher: its answers (logits and features) to the views of 2 epochs are kept in "
+    assert line.startswith(f"{start}studies/.cache (")
+    assert "asked for once for all trials" in line
+    noted = one.state["cache"]
+    assert noted["folder"] == str(folder.resolve() / "studies" / ".cache")
+    assert noted["epochs"] == {"teacher": {"logits": 2, "features": 2}}
+    assert "errors" not in noted
+    files = parts(folder / "studies" / ".cache")
+    kinds = sorted(Path(name).name.split("-")[0] for name in files)
+    # two epochs of each signal, and the logits of the validation and the test
+    assert kinds == ["features"] * 2 + ["logits"] * 4
+    stored = sum((folder / "studies" / ".cache" / name).stat().st_size for name in files)
+    assert noted["bytes"] <= stored <= noted["bytes"] + 500 * len(files)
+
+
+def test_trials_read_the_folder_of_the_study_and_no_other(folder: Path, one: object) -> None:
+    own = Path(tempfile.gettempdir()) / f"kdsearch-cache-{os.getuid()}"
+    keys = {path.name for path in (folder / "studies" / ".cache").iterdir()}
+    assert len(keys) == 3
+    assert not any((own / key).exists() for key in keys)
+
+
+def test_without_a_cache_it_is_the_same_study(folder: Path, one: kdsearch.Study) -> None:
+    before = parts(folder / "studies" / ".cache")
+    done = run(folder, "live", "cache.disk_gb=0")
+    assert "the teachers are asked at every step, as cache.disk_gb is 0" in done.stdout
+    live = study(folder, "live")
+    assert_same_studies(one, live)
+    assert (live.state["cache"]["bytes"], live.state["cache"]["epochs"]["teacher"]) == (
+        0,
+        {"logits": 0, "features": 0},
+    )
+    assert parts(folder / "studies" / ".cache") == before
+
+
+def test_a_second_study_asks_the_teacher_nothing_that_is_there(
+    folder: Path, one: kdsearch.Study
+) -> None:
+    before = parts(folder / "studies" / ".cache")
+    done = run(folder, "two")
+    assert "and are there already" in done.stdout
+    assert parts(folder / "studies" / ".cache") == before
+    two = study(folder, "two")
+    pd.testing.assert_frame_equal(one.trials[SAME + SCORES[:1]], two.trials[SAME + SCORES[:1]])
+
+
+def test_a_study_killed_in_the_search_goes_on_with_what_is_there(
+    folder: Path, one: kdsearch.Study
+) -> None:
+    given = words("killed", "cache.folder=of_killed")
+    path = folder / "studies" / "killed"
+    with start(folder, given) as process:
+        wait_until(lambda: lines(path / "trials.jsonl") >= 2, process)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate(timeout=60)
+    before = parts(folder / "of_killed")
+    done = subprocess.run(
+        command(*given, "--resume"), cwd=folder, capture_output=True, text=True, timeout=400
+    )
+    assert done.returncode == 0, done.stderr
+    after = parts(folder / "of_killed")
+    assert {name: after[name] for name in before} == before
+    assert len(after) == 6
+    assert_same_studies(one, study(folder, "killed"))
+
+
+def test_workers_build_ahead_and_leave_nothing_behind(folder: Path, one: kdsearch.Study) -> None:
+    done = run(folder, "ahead", "cache.folder=of_ahead", "cache.workers=2", "cache.ahead=2")
+    told = [line for line in done.stdout.splitlines() if "parts of its answers" in line]
+    assert told[-1] == "teacher: 2 of 2 parts of its answers are kept"
+    search = done.stdout.splitlines().index("search: 6 trainings")
+    assert done.stdout.splitlines().index(told[-1]) < search
+    assert not list((folder / "of_ahead").glob("*.run"))
+    assert_same_studies(one, study(folder, "ahead"))
+    again = run(folder, "again", "cache.folder=of_ahead", "cache.workers=2", "search.trials=1")
+    assert "parts of its answers" not in again.stdout  # no group starts for what is there
+
+
+def test_what_half_precision_changes_is_told(folder: Path, one: kdsearch.Study) -> None:
+    done = run(folder, "half", "cache.dtype=float16")
+    (line,) = [line for line in done.stdout.splitlines() if "(logits) as stored differ by" in line]
+    assert line.endswith(" nats in their probabilities")
+    half = study(folder, "half")
+    errors = half.state["cache"]["errors"]["teacher"]
+    assert errors.keys() == {"logits", "features"}
+    assert 0 < errors["logits"]["relative"] < 2**-11
+    assert_same_studies(one, half)
+
+
+def test_answers_that_cannot_be_stored_end_the_study_before_its_search(folder: Path) -> None:
+    network = build_network(ModelConfig(family="convnet", width=1, depth=2), (1, 8, 8), 10)
+    state = network.state_dict()
+    state["classifier.bias"] = state["classifier.bias"] + 1e6
+    save_file(state, folder / "large.safetensors")
+    changes = ["teacher.checkpoint=large.safetensors", "cache.dtype=float16"]
+    done = subprocess.run(
+        command(*words("large", *changes)), cwd=folder, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "beyond what float16 holds; set cache.dtype to float32" in done.stderr
+    state_file = json.loads((folder / "studies" / "large" / "study.json").read_text())
+    assert state_file["state"] == "failed"
+    assert lines(folder / "studies" / "large" / "trials.jsonl") == 0
+
+
+def test_a_dry_run_tells_what_would_be_kept_and_writes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text(SPEC)
+    done = subprocess.run(
+        command("run", "space.yaml", "--dry-run", "--set", "cache.signals=[logits]"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    told = [line for line in done.stdout.splitlines() if line.startswith("teacher: its answers")]
+    kept, live = told
+    # 320 samples, ten logits of four bytes, two epochs
+    assert "(logits) to the views of 2 epochs are kept in studies/.cache (25.6 kB)" in kept
+    assert live == (
+        "teacher: its answers (features) are asked for at every step, as cache.signals leaves "
+        "them out"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["space.yaml"]
+
+
+def test_the_teacher_of_a_cache_is_the_trained_one(folder: Path, one: kdsearch.Study) -> None:
+    """What is stored under the study's key is what its teacher's weights say of the pictures."""
+    data = load_dataset(one.spec.data)
+    network = build_network(one.spec.teacher.model, data.image_shape, len(data.classes))
+    load_weights(network, folder / one.state["teachers"]["teacher"]["weights"], "the teacher")
+    expected = Reference(Teacher(network), data).logits("validation")
+    stored = []
+    for path in (folder / "studies" / ".cache").glob("*/logits-*.safetensors"):
+        (values,) = load_file(path).values()
+        if values.shape == expected.shape:
+            stored.append(float((values - expected).abs().max()))
+    assert min(stored) < 1e-4
