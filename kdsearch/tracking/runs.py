@@ -122,26 +122,51 @@ def create_nested(store: Store, parent: str, record: TrialRecord) -> str:
     return store.client.create_run(store.experiment_id, tags=tags).info.run_id
 
 
-def describe_nested(store: Store, run: str, record: TrialRecord) -> None:
-    """Write a training's parameters and sizes."""
+@dataclass(frozen=True)
+class Description:
+    """What is known of a training before it begins.
+
+    Attributes:
+        parameters: Its values.
+        sizes: Its student's sizes.
+    """
+
+    parameters: list[Param]
+    sizes: list[Metric]
+
+
+def describe_nested(record: TrialRecord) -> Description:
+    """A training's parameters and sizes."""
     facts = describe_trial(record)
     chosen = ("method", "teacher", "family", "width", "depth", "lr", "weight_decay")
     parameters = {key: facts[key] for key in chosen} | facts["hyperparameters"]
     parameters |= {"ce_weight": record.task.method.ce_weight, "seed": record.task.seed}
     sizes = {key: facts[key] for key in ("parameters", "macs", "bytes")}
-    store.client.log_batch(run, metrics=metrics(sizes), params=params(parameters))
+    return Description(params(parameters), metrics(sizes))
 
 
 def log_epochs(
-    store: Store, run: str, reports: Sequence[dict[str, float]], prefix: str = ""
+    store: Store,
+    run: str,
+    reports: Sequence[dict[str, float]],
+    prefix: str = "",
+    description: Description | None = None,
 ) -> Iterator[int]:
     """Write the reports of finished epochs, each at its step.
 
+    Args:
+        store: The store.
+        run: Id of the run.
+        reports: Of the epochs.
+        prefix: Stands before the names.
+        description: Written with the first of them: a call costs more than what it brings.
+
     Yields:
-        After each batch, the last epoch that is in.
+        After each batch, the last epoch that is in; 0 if there is none.
     """
-    step = BATCH // len(EPOCH_METRICS)
-    for start in range(0, len(reports), step):
+    first = description or Description([], [])
+    step = (BATCH - len(first.sizes)) // len(EPOCH_METRICS)
+    for start in range(0, max(len(reports), 1 if description else 0), step):
         batch = reports[start : start + step]
         found = [
             metric
@@ -151,8 +176,9 @@ def log_epochs(
                 int(report["epoch"]),
             )
         ]
-        store.client.log_batch(run, metrics=found)
-        yield int(batch[-1]["epoch"])
+        store.client.log_batch(run, metrics=first.sizes + found, params=first.parameters)
+        first = Description([], [])
+        yield int(batch[-1]["epoch"]) if batch else 0
 
 
 def last_step(store: Store, run: str, metric: str) -> int:

@@ -113,11 +113,10 @@ class Writer:
         if nested.status != "RUNNING":
             self._store.client.update_run(nested.run, status="RUNNING")
             nested.status = "RUNNING"
-        if not nested.described:
-            describe_nested(self._store, nested.run, record)
-            nested.described = True
-        for epoch in log_epochs(self._store, nested.run, record.epochs[nested.epochs :]):
-            nested.epochs = epoch
+        reports = record.epochs[nested.epochs :]
+        facts = None if nested.described else describe_nested(record)
+        for epoch in log_epochs(self._store, nested.run, reports, description=facts):
+            nested.epochs, nested.described = max(nested.epochs, epoch), True
         if record.status != "running":
             nested.status = end_nested(self._store, nested.run, record)
 
