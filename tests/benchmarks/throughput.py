@@ -555,7 +555,8 @@ def table(found: dict[str, Any]) -> Table:
         building = found["epochs_speedup_with_building"][cores]
         each = "\n".join(seconds(found["seconds_per_epoch"][cores]))
         told = f"{shown(figure)}\nwith building {shown(building)}"
-        shown_table.add_row(f"an epoch of {found['pictures_per_epoch']}, {cores} cores", told, each)
+        title = f"an epoch of {found['pictures_per_epoch']}, {cores} core{'s' * (cores > '1')}"
+        shown_table.add_row(title, told, each)
     search = found["search_speedup"]
     title = f"{search['trials']} trials of {search['epochs']} epochs"
     shown_table.add_row(title, shown(search), "\n".join(seconds(search["seconds"])))
