@@ -4,26 +4,52 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+_BLOCK = 4096
+"""Bytes that are looked through at once for the end of a line."""
 
 
-def partial_name(path: Path) -> Path:
-    """Where the content of ``path`` is written before it takes its name."""
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+@contextmanager
+def taking_name_last(path: Path) -> Iterator[Path]:
+    """Where to write the content of ``path``, which it becomes at the end; a failure leaves none.
+
+    What a process leaves that is killed on the way is called ``.NAME.PID.partial``.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a crash, sees all of it or the old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = partial_name(path)
-    with partial.open("wb") as file:
+    with taking_name_last(path) as partial, partial.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def checksum(path: Path) -> str:
     """SHA-256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def whole_lines(file: BinaryIO) -> int:
+    """Bytes up to the end of the last whole line, looked for from the end of the file."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - _BLOCK)
+        file.seek(start)
+        found = file.read(end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0

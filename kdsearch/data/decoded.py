@@ -15,7 +15,7 @@ from filelock import FileLock
 from kdsearch.data.decode import decode_into, decoded_sides
 from kdsearch.data.mapped import open_pictures
 from kdsearch.errors import DataError
-from kdsearch.files import partial_name
+from kdsearch.files import taking_name_last
 
 FOLDER = ".kdsearch"
 """Folder under ``data.root`` that holds decoded pictures; it may be removed between studies."""
@@ -88,17 +88,13 @@ def _write(
     for left in file.parent.glob(f".{file.name}.*.partial"):  # by decodings that were killed
         left.unlink()
     _check_room(file.parent, shape)
-    partial = partial_name(file)
-    try:
+    with taking_name_last(file) as partial:
         pictures = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
         _reserve(partial)
         decode_into(pictures, files, image_size, files[0])
         pictures.flush()
         with partial.open("rb") as written:
             os.fsync(written.fileno())
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _check_room(folder: Path, shape: tuple[int, ...]) -> None:

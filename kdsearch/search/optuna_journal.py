@@ -9,6 +9,8 @@ from typing import Any
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from optuna.storages.journal._storage import JournalOperation
 
+from kdsearch.files import whole_lines
+
 _PROPOSING = (
     JournalOperation.CREATE_TRIAL,
     JournalOperation.SET_TRIAL_PARAM,
@@ -55,8 +57,5 @@ class SoleWriterJournal(BaseJournalBackend):
 def _remove_torn_line(path: Path) -> None:
     """Optuna would write on behind it, and then refuse the whole file."""
     if path.exists():
-        content = path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            with path.open("r+b") as file:
-                file.truncate(whole)
+        with path.open("r+b") as file:
+            file.truncate(whole_lines(file))

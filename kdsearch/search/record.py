@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from kdsearch.errors import StudyError
+from kdsearch.files import whole_lines
 from kdsearch.models import Size
 from kdsearch.spec.base import Section
 from kdsearch.training.task import Task
@@ -77,10 +78,6 @@ def new_record(
     )
 
 
-_BLOCK = 4096
-"""Bytes that are looked through at once for the end of a line."""
-
-
 class Journal:
     """An append-only file of ended trainings, one JSON object a line.
 
@@ -98,7 +95,7 @@ class Journal:
         """Write a record so that it survives a crash of the process or the machine."""
         line = record.model_dump_json() + "\n"
         with self.path.open("a+b") as file:
-            file.truncate(_whole_bytes(file))
+            file.truncate(whole_lines(file))
             file.write(line.encode())
             file.flush()
             os.fsync(file.fileno())
@@ -123,16 +120,3 @@ class Journal:
                     ) from None
                 records.setdefault(record.number, record)
         return records
-
-
-def _whole_bytes(file: BinaryIO) -> int:
-    """Bytes up to the end of the last whole line, looked for from the end of the file."""
-    end = file.seek(0, os.SEEK_END)
-    while end:
-        start = max(0, end - _BLOCK)
-        file.seek(start)
-        found = file.read(end - start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-        end = start
-    return 0

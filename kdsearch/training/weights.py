@@ -10,20 +10,19 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from kdsearch.errors import CheckpointError
-from kdsearch.files import partial_name
+from kdsearch.files import taking_name_last
 from kdsearch.models import Network
 
 
 def save_weights(network: Network, path: Path) -> None:
     """Save a network's parameters and buffers as safetensors."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = partial_name(path)
     tensors = {
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in network.state_dict().items()
     }
-    save_file(tensors, partial)
-    partial.replace(path)
+    with taking_name_last(path) as partial:
+        save_file(tensors, partial)
 
 
 def load_weights(network: Network, path: Path, what: str) -> None:

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from kdsearch.files import checksum, partial_name, write_atomically
+from kdsearch.files import checksum, taking_name_last, write_atomically
 from kdsearch.models import Signal
 from kdsearch.training.cache.encoding import Stored
 from kdsearch.training.cache.folders import work_in
@@ -52,13 +52,9 @@ def write_part(
 def _write(file: Path, stored: Stored, facts: dict[str, Any]) -> None:
     for left in file.parent.glob(f".{file.stem}.*.partial"):  # by a process that was killed
         left.unlink(missing_ok=True)
-    begun = partial_name(file)
-    try:
+    with taking_name_last(file) as begun:
         save_file({name: rows.contiguous() for name, rows in stored.items()}, begun)
         found = {"sha256": checksum(begun), "bytes": begun.stat().st_size}
-        begun.replace(file)
-    finally:
-        begun.unlink(missing_ok=True)
     write_atomically(facts_file(file), json.dumps(facts | found).encode())
 
 
