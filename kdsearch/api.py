@@ -56,15 +56,17 @@ def run_study(
     check_address(address)
     recorder = Recorder(open_store(spec.tracking))
     watching = Observers([recorder, *observers])
+    run = StudyRun(plan, watching)
     with ray_session(spec, address), directory.locked():
         directory.create(spec)
         facts = {"name": plan.data.name, "fingerprint": plan.data.fingerprint}
+        del plan  # and with it the pictures, once the run has them in Ray's store
         directory.update(state="running", reason=None, data=facts)
         study = Study(directory)
         try:
             watching.study_started(study)
-            StudyRun(plan, watching).run()
-            _report(study, plan.data)
+            run.run()
+            _report(study, run.plan.data)
             watching.study_finished(study)
         except BaseException as error:
             state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"

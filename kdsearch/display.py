@@ -12,9 +12,9 @@ from rich.text import Text
 
 from kdsearch.render.caches import cache_lines, called, error_lines
 from kdsearch.render.units import duration
-from kdsearch.search.caching import Caches, StorageErrors
 from kdsearch.search.events import Observer
 from kdsearch.search.front import pareto_front
+from kdsearch.search.kept import Caches, StorageErrors
 from kdsearch.search.record import TrialRecord
 from kdsearch.search.study import Study
 from kdsearch.training.courses import total_epochs

@@ -43,11 +43,14 @@ class TargetViews:
 
     def batch(self, index: Tensor, epoch: int) -> Targets:
         """The targets of the samples at ``index`` [B], on the labels' device."""
+        return self.of(index, self.mixture(index, epoch))
+
+    def of(self, index: Tensor, mixture: tuple[Tensor, Tensor] | None) -> Targets:
+        """The targets of the samples at ``index`` [B], blended by a :meth:`mixture`."""
         # Imported late: a process that only reads pictures never pays for methods and models.
         from kdsearch.methods.targets import Targets
 
         labels = self._labels.index_select(0, index)
-        mixture = self.mixture(index, epoch)
         if mixture is None:
             return Targets(labels, index=index)
         partner, share = mixture
@@ -116,13 +119,16 @@ class Views:
             Normalised float32 pictures [B, C, H, W] and their targets, blended under mixup.
         """
         index = index.to(self.split.labels.device)
-        return self.images(index, epoch), self._targets.batch(index, epoch)
+        mixture = self._targets.mixture(index, epoch)
+        return self._blended(index, epoch, mixture), self._targets.of(index, mixture)
 
     def images(self, index: Tensor, epoch: int) -> Tensor:
         """The pictures of :meth:`batch` alone."""
         index = index.to(self.split.labels.device)
+        return self._blended(index, epoch, self._targets.mixture(index, epoch))
+
+    def _blended(self, index: Tensor, epoch: int, mixture: tuple[Tensor, Tensor] | None) -> Tensor:
         images = self._view(index, epoch)
-        mixture = self._targets.mixture(index, epoch)
         if mixture is None:
             return images
         partner, share = mixture

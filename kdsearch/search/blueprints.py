@@ -61,7 +61,7 @@ class Blueprints:
     """
 
     def __init__(self, image_shape: tuple[int, int, int], classes: int) -> None:
-        self._image_shape, self._classes = image_shape, classes
+        self.image_shape, self.classes = image_shape, classes
         self._known: OrderedDict[Hashable, _Known] = OrderedDict()
         self._last: tuple[ModelConfig, Network] | None = None
 
@@ -99,7 +99,7 @@ class Blueprints:
     def _network(self, model: ModelConfig) -> Network:
         """The network of a model; the last one is kept, since a proposal asks twice."""
         if self._last is None or self._last[0] != model:
-            self._last = (model, blueprint(model, self._image_shape, self._classes))
+            self._last = (model, blueprint(model, self.image_shape, self.classes))
         return self._last[1]
 
 

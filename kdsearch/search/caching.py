@@ -1,17 +1,14 @@
-"""Which of the teachers' answers a study keeps, and who computes them when."""
+"""Which of the teachers' answers a study keeps."""
 
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import ray
 import torch
 
 from kdsearch.data import Dataset
@@ -20,10 +17,9 @@ from kdsearch.methods import UNDISTILLED, parse_label
 from kdsearch.models import Signal, Signals
 from kdsearch.search.directory import StudyDirectory
 from kdsearch.search.fitting import Fitting, keyed_students
-from kdsearch.search.kept import Caches, StorageErrors, TeacherCache, called
+from kdsearch.search.kept import Caches, TeacherCache, called
 from kdsearch.search.plan import Plan
 from kdsearch.search.space import study_views_seed
-from kdsearch.spec.sections import CacheSection, ResourcesSection
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import AVERAGE, TEACHER
 from kdsearch.training.cache import (
@@ -35,23 +31,7 @@ from kdsearch.training.cache import (
     teacher_digest,
 )
 from kdsearch.training.cache.encoding import encode
-from kdsearch.training.cache.workers import build_on_workers
-from kdsearch.training.ray_train import Group, SharedData
 from kdsearch.training.teacher import Batch, SplitName, Teacher
-
-__all__ = [
-    "Caches",
-    "StorageErrors",
-    "TeacherCache",
-    "build_ahead",
-    "epochs_ahead",
-    "plan_caches",
-    "prepare_caches",
-    "signals_read",
-]
-
-WORTH_WORKERS = 120.0
-"""Seconds of asking from which on a group of workers, ten seconds to start, is worth it."""
 
 _SAMPLES = 64
 
@@ -90,13 +70,19 @@ def plan_caches(plan: Plan, teachers: Mapping[str, Teacher]) -> Caches:
     spec = plan.spec
     folder = StudyDirectory.caches(spec).resolve()  # trials run in folders of their own
     budget = spec.cache.disk_gb * 1e9
-    reference = _reference_plans(teachers[TEACHER], plan, folder, budget)
+    digests = {
+        name: teacher_digest(teacher.network, spec.given_teachers[name].model)
+        for name, teacher in teachers.items()
+    }
+    reference = _reference_plans(teachers[TEACHER], digests[TEACHER], plan, folder, budget)
     read = {
         name: signals
         for name, signals in signals_read(spec, plan.space.fitting).items()
         if signals and name in teachers
     }
-    makers = {name: _maker(name, teachers[name], read[name], plan, folder) for name in read}
+    makers = {
+        name: _maker(teachers[name], digests[name], read[name], plan, folder) for name in read
+    }
     plans = _shared_out(makers, budget - sum(cache.bytes for cache in reference.values()))
     found = {
         name: TeacherCache(cache, read[name], _try_out(name, teachers[name], cache, plan))
@@ -106,13 +92,13 @@ def plan_caches(plan: Plan, teachers: Mapping[str, Teacher]) -> Caches:
 
 
 def _maker(
-    name: str, teacher: Teacher, read: frozenset[Signal], plan: Plan, folder: Path
+    teacher: Teacher, digest: str, read: frozenset[Signal], plan: Plan, folder: Path
 ) -> Callable[[float], CachePlan]:
     """What gives a teacher's cache of the training views within some bytes."""
     spec = plan.spec
     return partial(
         plan_cache,
-        teacher_digest(teacher.network, spec.given_teachers[name].model),
+        digest,
         teacher.shapes,
         read & {Signal(signal) for signal in spec.cache.signals},
         plan.data,
@@ -124,10 +110,9 @@ def _maker(
 
 
 def _reference_plans(
-    teacher: Teacher, plan: Plan, folder: Path, budget: float
+    teacher: Teacher, digest: str, plan: Plan, folder: Path, budget: float
 ) -> dict[SplitName, CachePlan]:
     """The logits with which students are compared; none, where there is no room for all."""
-    digest = teacher_digest(teacher.network, plan.spec.teacher.model)
     splits: tuple[SplitName, ...] = ("validation", "test")
     plans = {
         split: plan_cache(
@@ -211,7 +196,7 @@ def _check_storable(
             raise spec.refuse(("cache", "dtype"), told) from None
 
 
-def prepare_caches(caches: Caches, section: CacheSection) -> list[str]:
+def prepare_caches(caches: Caches) -> list[str]:
     """Make room for the caches on disk; the keys of those that had to go.
 
     A study that keeps nothing needs no room, and leaves those of others.
@@ -225,56 +210,4 @@ def prepare_caches(caches: Caches, section: CacheSection) -> list[str]:
     for plan in plans:
         mark_used(plan.layout.place)
     keys = {plan.layout.key for plan in plans}
-    return make_room(caches.folder, section.disk_gb * 1e9 - caches.bytes, keys)
-
-
-def epochs_ahead(cache: TeacherCache, section: CacheSection) -> int:
-    """Epochs that workers build ahead of the search: none where that is quickly done."""
-    if section.workers == 0:
-        return 0
-    if section.workers is None and (cache.seconds_left or 0.0) < WORTH_WORKERS:
-        return 0
-    ahead = section.ahead or -(-cache.plan.subject.epochs // 4)
-    return min(ahead, cache.plan.epochs)
-
-
-def build_ahead(
-    caches: Caches,
-    packed_teachers: Mapping[str, dict[str, Any]],
-    spec: StudySpec,
-    data: SharedData,
-    on_part: Callable[[str, int, int], None],
-) -> None:
-    """Let Ray Train workers build the first epochs that the trials will need.
-
-    Args:
-        caches: What is kept.
-        packed_teachers: The teachers by name.
-        spec: The study.
-        data: The data set.
-        on_part: Told of progress: the teacher's name, parts that are there, and parts in all.
-
-    Raises:
-        TeacherError: A worker failed.
-    """
-    for name, cache in caches.teachers.items():
-        epochs = epochs_ahead(cache, spec.cache)
-        missing = cache.missing(epochs)
-        if not missing:
-            continue
-        count = min(spec.cache.workers or spec.resources.concurrent, missing, _room(spec.resources))
-        group = Group(count, spec.resources, caches.folder, f"{cache.plan.layout.key}.run")
-        total = epochs * len(cache.plan.layout.parts)
-
-        def told(done: int, name: str = name, total: int = total) -> None:
-            on_part(name, done, total)
-
-        build_on_workers(cache.plan, packed_teachers[name], epochs, data, group, told)
-        shutil.rmtree(group.storage / group.name, ignore_errors=True)
-
-
-def _room(resources: ResourcesSection) -> int:
-    """Workers that Ray has room for now; more would be waited for without end."""
-    have = ray.cluster_resources()
-    each = {"CPU": resources.cpus_per_trial, "GPU": math.ceil(resources.gpus_per_trial)}
-    return max(1, min(int(have.get(kind, 0) // need) for kind, need in each.items() if need))
+    return make_room(caches.folder, caches.section.disk_gb * 1e9 - caches.bytes, keys)

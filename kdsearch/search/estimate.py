@@ -12,10 +12,11 @@ import torch
 
 from kdsearch.data import derive
 from kdsearch.errors import StudyError
-from kdsearch.models import Signal, Signals, build_network, measure_config
-from kdsearch.search.caching import Caches, plan_caches
+from kdsearch.models import Signal, Signals, build_network
+from kdsearch.search.caching import plan_caches
 from kdsearch.search.fitting import Pairs
 from kdsearch.search.judging import baseline_rates
+from kdsearch.search.kept import Caches
 from kdsearch.search.plan import Plan
 from kdsearch.search.proposals import within_limits, works
 from kdsearch.search.record import TrialRecord, new_record
@@ -64,12 +65,12 @@ def sample_trials(plan: Plan, count: int) -> list[TrialRecord]:
     """
     sampler = optuna.samplers.RandomSampler(seed=derive(plan.spec.study.seed, "samples"))
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
-    pairs = Pairs(plan.spec, plan.data.image_shape, len(plan.data.classes))
+    pairs = Pairs(plan.spec, plan.blueprints)
     records: list[TrialRecord] = []
     for number in range(20 * count):
         trial = study.ask()
         candidate = plan.space.suggest(trial)
-        size = measure_config(candidate.model, plan.data.image_shape, len(plan.data.classes))
+        size = plan.blueprints.size(candidate.model)
         record = new_record(number, "search", candidate.task(plan.spec, 0), size, trial.params)
         if within_limits(record, plan.spec.search) and works(candidate, pairs):
             records.append(record)

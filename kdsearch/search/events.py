@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kdsearch.search.record import TrialRecord
 
 if TYPE_CHECKING:
-    from kdsearch.search.caching import Caches, StorageErrors
+    from kdsearch.search.kept import Caches, StorageErrors
     from kdsearch.search.study import Study
     from kdsearch.training.teacher_store import StoredTeacher
 

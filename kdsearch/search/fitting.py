@@ -120,21 +120,12 @@ class Pairs:
 
     Args:
         spec: The study.
-        image_shape: (channels, height, width) of the data.
-        classes: Number of classes.
-        blueprints: Shapes that are known already; absent: none.
+        blueprints: Tells the shapes of the networks.
     """
 
-    def __init__(
-        self,
-        spec: StudySpec,
-        image_shape: tuple[int, int, int],
-        classes: int,
-        blueprints: Blueprints | None = None,
-    ) -> None:
+    def __init__(self, spec: StudySpec, blueprints: Blueprints) -> None:
         self._spec = spec
-        self._classes = classes
-        self._blueprints = blueprints or Blueprints(image_shape, classes)
+        self._blueprints = blueprints
 
     def reason(self, method: MethodConfig, teacher: str, student: ModelConfig) -> str:
         """Why a method cannot work on a pair; empty where it can.
@@ -178,7 +169,7 @@ class Pairs:
         if teacher in (BORN_AGAIN, MUTUAL):
             return self._blueprints.shapes(student), self._blueprints.shapes(student)
         if teacher == AVERAGE:
-            return self._blueprints.shapes(student), averaged_shapes(self._classes)
+            return self._blueprints.shapes(student), averaged_shapes(self._blueprints.classes)
         given = self._spec.given_teachers[teacher].model
         return self._blueprints.shapes(adopting(label, student, given)), self._blueprints.shapes(
             given

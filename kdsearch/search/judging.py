@@ -9,7 +9,7 @@ from itertools import count
 import numpy as np
 
 from kdsearch.methods import UNDISTILLED
-from kdsearch.models import measure_config
+from kdsearch.search.blueprints import Blueprints
 from kdsearch.search.finalists import Finalist
 from kdsearch.search.jobs import Jobs, NoMoreJobs
 from kdsearch.search.record import Phase, TrialRecord, new_record
@@ -178,20 +178,18 @@ class JudgingJobs(Jobs):
     Args:
         judging: What is to be trained.
         ended: Trainings that ended before, by the key of their task; not handed out again.
-        image_shape: (channels, height, width) of the data, for the sizes.
-        classes: Number of classes.
+        blueprints: Tells the sizes of the students.
     """
 
     def __init__(
         self,
         judging: Judging,
         ended: Mapping[str, TrialRecord],
-        image_shape: tuple[int, int, int],
-        classes: int,
+        blueprints: Blueprints,
     ) -> None:
         self._judging = judging
         self._ended = dict(ended)
-        self._shape, self._classes = image_shape, classes
+        self._blueprints = blueprints
         first = [*judging.sweep, *judging.runs]
         self._waiting = [each for each in first if each.key not in ended]
         self._sweeping = {each.key for each in judging.sweep if each.key not in ended}
@@ -207,7 +205,7 @@ class JudgingJobs(Jobs):
         if not self._waiting:
             raise NoMoreJobs
         each = self._waiting.pop(0)
-        size = measure_config(each.task.model, self._shape, self._classes)
+        size = self._blueprints.size(each.task.model)
         return new_record(each.number, each.phase, each.task, size)
 
     def ended(self, record: TrialRecord) -> None:

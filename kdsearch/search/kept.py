@@ -14,8 +14,8 @@ from kdsearch.training.cache import CachePlan, read_facts
 from kdsearch.training.teacher import SplitName
 
 StorageErrors = Mapping[str, Mapping[str, dict[str, float]]]
-"""What storing has changed, by teacher and signal
-(:func:`~kdsearch.training.cache.encoding.storage_error`)."""
+"""What storing has changed, by teacher and signal: the figures of
+:class:`~kdsearch.training.cache.encoding.StorageError`."""
 
 
 def called(name: str) -> str:

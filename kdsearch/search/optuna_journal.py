@@ -19,6 +19,11 @@ _PROPOSING = (
 """Steps of a proposal, which count for nothing before it is made."""
 
 
+def _is_of_a_proposal(log: dict[str, Any]) -> bool:
+    """Whether a step can wait for those that follow; a trial with a state was put in line."""
+    return log["op_code"] in _PROPOSING and "state" not in log
+
+
 class SoleWriterJournal(BaseJournalBackend):
     """The file of ``JournalFileBackend`` for a study that one process alone writes to.
 
@@ -49,7 +54,7 @@ class SoleWriterJournal(BaseJournalBackend):
         """Take in steps; all that were held back go to the disk with the first that ends them."""
         self._unread += json.loads(json.dumps(logs))  # as they are when read from the file
         self._held_back += logs
-        if any(log["op_code"] not in _PROPOSING for log in logs):
+        if not all(_is_of_a_proposal(log) for log in logs):
             self._file.append_logs(self._held_back)
             self._held_back = []
 

@@ -9,7 +9,8 @@ from kdsearch.data import Dataset, load_dataset
 from kdsearch.errors import CheckpointError, DataError, MethodError, ModelError
 from kdsearch.methods import UNDISTILLED, Hyperparameter, label_hyperparameters
 from kdsearch.methods.labels import check_value
-from kdsearch.models import Network, Size, blueprint, measure_config
+from kdsearch.models import Network, Size, blueprint
+from kdsearch.search.blueprints import Blueprints
 from kdsearch.search.fitting import Pairs, corners, find_fitting
 from kdsearch.search.space import Space
 from kdsearch.spec.concrete import ModelConfig
@@ -30,6 +31,7 @@ class Plan:
         spec: The search-space file.
         data: The data set, loaded and split.
         space: What may be proposed.
+        blueprints: Sizes and shapes of the networks that may be proposed.
         teacher_sizes: Size of each teacher, by name.
         given_teachers: The teachers whose ``checkpoint`` is given, by name.
     """
@@ -37,6 +39,7 @@ class Plan:
     spec: StudySpec
     data: Dataset
     space: Space
+    blueprints: Blueprints
     teacher_sizes: dict[str, Size]
     given_teachers: dict[str, StoredTeacher]
 
@@ -60,15 +63,12 @@ def make_plan(spec: StudySpec) -> Plan:
             _meta_network(spec, ("students", number), model, data)
     whole = Space(spec)
     probes = {label: whole.probes(label) for label in whole.methods if label != UNDISTILLED}
-    pairs = Pairs(spec, data.image_shape, len(data.classes))
-    space = Space(spec, find_fitting(spec, probes, pairs))
+    blueprints = Blueprints(data.image_shape, len(data.classes))
+    space = Space(spec, find_fitting(spec, probes, Pairs(spec, blueprints)))
     _check_pairs(spec, space)
-    _check_limits(spec, data)
-    sizes = {
-        name: measure_config(section.model, data.image_shape, len(data.classes))
-        for name, section in spec.given_teachers.items()
-    }
-    return Plan(spec, data, space, sizes, _given_teachers(spec, data))
+    _check_limits(spec, blueprints)
+    sizes = {name: blueprints.size(section.model) for name, section in spec.given_teachers.items()}
+    return Plan(spec, data, space, blueprints, sizes, _given_teachers(spec, data))
 
 
 def _check_methods(spec: StudySpec) -> None:
@@ -159,7 +159,7 @@ def _check_pairs(spec: StudySpec, space: Space) -> None:
             )
 
 
-def _check_limits(spec: StudySpec, data: Dataset) -> None:
+def _check_limits(spec: StudySpec, blueprints: Blueprints) -> None:
     """Refuse size limits that no student of the space can keep."""
     limits = {
         name: limit
@@ -169,7 +169,7 @@ def _check_limits(spec: StudySpec, data: Dataset) -> None:
     if not limits:
         return
     models = (model for section in spec.students for model in corners(section))
-    sizes = [measure_config(model, data.image_shape, len(data.classes)) for model in models]
+    sizes = [blueprints.size(model) for model in models]
     for name, limit in limits.items():
         smallest = min(getattr(size, name) for size in sizes)
         if smallest > limit:

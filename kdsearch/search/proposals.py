@@ -64,8 +64,7 @@ class ProposedJobs(Jobs):
     Args:
         space: What may be proposed.
         study: The Optuna study; its storage keeps what was proposed.
-        image_shape: (channels, height, width) of the data, for the sizes.
-        classes: Number of classes.
+        blueprints: Tells the sizes of the students.
         finished: Outcomes from before, by place in the order.
     """
 
@@ -73,16 +72,15 @@ class ProposedJobs(Jobs):
         self,
         space: Space,
         study: optuna.Study,
-        image_shape: tuple[int, int, int],
-        classes: int,
+        blueprints: Blueprints,
         finished: Mapping[int, TrialRecord],
     ) -> None:
         self._space = space
         self._spec = space.spec
         self._study = study
         self._samplers = Samplers(self._spec.search.sampler)
-        self._blueprints = Blueprints(image_shape, classes)
-        self._pairs = Pairs(self._spec, image_shape, classes, self._blueprints)
+        self._blueprints = blueprints
+        self._pairs = Pairs(self._spec, blueprints)
         self._outcomes = dict(finished)
         self._order: list[int] = []
         self._told = 0

@@ -12,13 +12,15 @@ import pandas as pd
 from filelock import FileLock
 
 from kdsearch.errors import RunError, StudyError
-from kdsearch.search.answers import serve
-from kdsearch.search.caching import Caches, build_ahead, plan_caches, prepare_caches
+from kdsearch.search.ahead import build_ahead
+from kdsearch.search.caching import plan_caches, prepare_caches
 from kdsearch.search.directory import StudyDirectory
 from kdsearch.search.events import Observer
 from kdsearch.search.finalists import Finalist
 from kdsearch.search.front import hypervolume, pareto_front, spread
+from kdsearch.search.home import Home
 from kdsearch.search.judging import Judging, JudgingJobs
+from kdsearch.search.kept import Caches
 from kdsearch.search.plan import Plan
 from kdsearch.search.proposals import ProposedJobs, open_optuna_study
 from kdsearch.search.record import Journal, TrialRecord
@@ -143,6 +145,7 @@ class StudyRun:
             RunError: The teacher failed, or no trial of the search ended well.
         """
         data = SharedData.put(self.plan.data)
+        self.plan = replace(self.plan, data=data.dataset)
         stored = self._teachers(data)
         teachers = {name: Teacher(each.build(self.plan.data)) for name, each in stored.items()}
         packed = {name: pack_teacher(stored[name].model, each) for name, each in teachers.items()}
@@ -151,7 +154,7 @@ class StudyRun:
             "data": data.reference,
             "teachers": packed,
             "caches": caches,
-            "server": serve(caches.folder),
+            "home": Home.here(caches.folder),
             "resources": self.spec.resources.model_dump(),
         }
         runner = Runner(shared, self.spec.resources, self.directory.tune, self.observer)
@@ -173,7 +176,7 @@ class StudyRun:
             cache={"folder": str(caches.folder), "bytes": caches.bytes, "epochs": kept}
         )
         self.observer.caches_planned(caches)
-        prepare_caches(caches, self.spec.cache)
+        prepare_caches(caches)
         build_ahead(caches, packed, self.spec, data, self.observer.cache_part)
         return caches
 
@@ -221,17 +224,17 @@ class StudyRun:
             return replace(kept, name=name), True
 
     def _search(self, runner: Runner) -> None:
-        spec, data = self.spec, self.plan.data
+        spec = self.spec
         self.directory.update(phase="search")
         finished = self.directory.trials.read()
         study = open_optuna_study(self.directory.optuna, spec.study.name, spec.search.size)
-        jobs = ProposedJobs(self.plan.space, study, data.image_shape, len(data.classes), finished)
+        jobs = ProposedJobs(self.plan.space, study, self.plan.blueprints, finished)
         self.observer.phase_started("search", spec.search.trials, list(finished.values()))
         runner.run(jobs, self.directory.trials, "search")
         jobs.tell_all()
 
     def _finalists(self, runner: Runner) -> None:
-        spec, data = self.spec, self.plan.data
+        spec = self.spec
         self.directory.update(phase="finalists")
         records = list(self.directory.trials.read().values())
         members = Study(self.directory).chosen()
@@ -245,7 +248,7 @@ class StudyRun:
         judging = Judging(spec, members, ended)
         self.observer.phase_started("finalists", judging.total, judging.done(ended))
         runner.run(
-            JudgingJobs(judging, ended, data.image_shape, len(data.classes)),
+            JudgingJobs(judging, ended, self.plan.blueprints),
             self.directory.finalists,
             "finalists",
             self.directory.weights,

@@ -33,8 +33,8 @@ class StudentTrial(tune.Trainable):
             config: ``task`` (a dumped :class:`Task`), and for finalists ``save_to``, the file that
                 takes the weights after the last epoch.
             shared: ``data``, a reference to the packed data in Ray's object store; ``teachers``,
-                packed, by name; ``caches``, what is kept of their answers, and ``server``, who has
-                it where this node does not; and ``resources``, a dumped
+                packed, by name; ``caches``, what is kept of their answers, and ``home``, where the
+                study's own process has it; and ``resources``, a dumped
                 :class:`~kdsearch.spec.sections.ResourcesSection`.
         """
         assert shared is not None

@@ -36,7 +36,7 @@ class SharedData:
     """A data set that is also in Ray's object store, once for all processes of a node.
 
     Attributes:
-        dataset: The data set.
+        dataset: The data set, its pictures those of the store.
         reference: To its packed form in the store.
     """
 
@@ -46,7 +46,8 @@ class SharedData:
     @staticmethod
     def put(dataset: Dataset) -> SharedData:
         """Put a data set into the store of the Ray that this process is connected to."""
-        return SharedData(dataset, ray.put(pack(dataset)))
+        reference = ray.put(pack(dataset))
+        return SharedData(unpack(ray.get(reference)), reference)
 
 
 class Worker:

@@ -18,9 +18,11 @@ from kdsearch.data import Dataset, pack
 from kdsearch.errors import TeacherError
 from kdsearch.models import Signal, Signals, build_network
 from kdsearch.search import answers
-from kdsearch.search.answers import Answers, serve
-from kdsearch.search.caching import Caches, plan_caches, prepare_caches
+from kdsearch.search.answers import Answers
+from kdsearch.search.caching import plan_caches, prepare_caches
 from kdsearch.search.estimate import sample_trials
+from kdsearch.search.home import Home
+from kdsearch.search.kept import Caches
 from kdsearch.search.plan import Plan, make_plan
 from kdsearch.search.trial import StudentTrial
 from kdsearch.spec import parse_spec
@@ -81,7 +83,7 @@ def batch_of(caches: Caches, data: Dataset, epoch: int) -> Batch:
 
 
 class Study:
-    """A study with its teacher, whose folder is at ``place`` and known to none but the server."""
+    """A study with its teacher, whose folder at ``place`` none but its own process knows."""
 
     def __init__(self, place: Path, *overrides: str) -> None:
         words = ["methods=[kd]", "data.augment={crop: 1}", "training.epochs=3", *overrides]
@@ -93,7 +95,7 @@ class Study:
         self.teacher = Teacher(build_network(model, self.data.image_shape, 10))
         self.caches = plan_caches(self.plan, {"teacher": self.teacher})
         self.packed = {"teacher": pack_teacher(model, self.teacher)}
-        prepare_caches(self.caches, self.plan.spec.cache)
+        prepare_caches(self.caches)
 
     def build(self, *epochs: int) -> None:
         """Build some epochs, and the reference, in the study's folder."""
@@ -108,7 +110,7 @@ class Study:
         return {
             "teachers": self.packed,
             "caches": caches or self.caches,
-            "server": serve(self.caches.folder),
+            "home": Home.here(self.caches.folder),
         }
 
     def expected(self, epoch: int) -> Tensor:
@@ -238,18 +240,6 @@ def test_without_a_cache_a_node_keeps_nothing(tmp_path: Path, on_node: Callable[
     assert list((tmp_path / "disk").iterdir()) == []
 
 
-def test_a_server_that_was_lost_comes_back(tmp_path: Path) -> None:
-    study = Study(tmp_path / "first")
-    study.build(0)
-    layout = study.caches.teachers["teacher"].plan.layout
-    server = serve(layout.folder)
-    name = layout.file(Signal.LOGITS, 0, 0).name
-    before = ray.get(server.read.remote(layout.key, name))
-    ray.kill(server, no_restart=False)
-    assert ray.get(server.read.remote(layout.key, name)) == before
-    assert ray.get(server.read.remote(layout.key, "absent.safetensors")) is None
-
-
 def test_a_process_beside_the_study_reads_the_folder_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,11 +247,14 @@ def test_a_process_beside_the_study_reads_the_folder_itself(
     monkeypatch.setattr(answers, "_own_folder", lambda: tmp_path / "never")
     study = Study(tmp_path / "first")
     study.build(0)
+    monkeypatch.setattr(Home, "read", None)  # it asks nobody
     node = Node(study.shared(), study.data)
     found, asked = node.logits(0)
     assert asked <= 4
     assert torch.equal(found, study.expected(0))
     assert not (tmp_path / "never").exists()
+    _, asked = node.logits(1)  # which is not there
+    assert asked >= len(study.data.train)
 
 
 def test_a_reference_of_another_network_is_found_out(tmp_path: Path) -> None:

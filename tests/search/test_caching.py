@@ -14,16 +14,10 @@ from kdsearch.data import Dataset
 from kdsearch.errors import SpecError, TeacherError
 from kdsearch.models import Signal, build_network
 from kdsearch.search import caching
-from kdsearch.search.caching import (
-    WORTH_WORKERS,
-    Caches,
-    TeacherCache,
-    epochs_ahead,
-    plan_caches,
-    prepare_caches,
-    signals_read,
-)
+from kdsearch.search.ahead import WORTH_WORKERS, epochs_ahead
+from kdsearch.search.caching import plan_caches, prepare_caches, signals_read
 from kdsearch.search.fitting import Fitting
+from kdsearch.search.kept import Caches, TeacherCache
 from kdsearch.search.plan import Plan, make_plan
 from kdsearch.spec import ModelConfig, parse_spec
 from kdsearch.spec.sections import CacheSection
@@ -193,7 +187,7 @@ def test_with_no_disk_nothing_is_kept_timed_or_written(
     planned: Planner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(caching, "_ask_a_few", None)  # calling it would fail
-    plan, caches = planned("cache.disk_gb=0", AUGMENT)
+    _, caches = planned("cache.disk_gb=0", AUGMENT)
     cache = caches.teachers["teacher"]
     assert (cache.whole, cache.live) == ([], [FEATURES, LOGITS])
     assert (caches.plans, caches.bytes, caches.reference) == ([], 0, {})
@@ -201,7 +195,7 @@ def test_with_no_disk_nothing_is_kept_timed_or_written(
     older.mkdir(parents=True)
     (older / "used").touch()
     (older / "file").write_bytes(b"x" * 1000)
-    assert prepare_caches(caches, plan.spec.cache) == []
+    assert prepare_caches(caches) == []
     assert [path.name for path in (tmp_path / ".cache").iterdir()] == [older.name]
 
 
@@ -231,17 +225,18 @@ def test_older_caches_make_room_the_longest_unused_first(planned: Planner, tmp_p
         os.utime(used, (used.stat().st_mtime - age,) * 2)
     (folder / "mine").mkdir()  # no cache, so it stays
     section = plan.spec.cache.model_copy(update={"disk_gb": (caches.bytes + 25_000) / 1e9})
-    assert prepare_caches(caches, section) == ["a" * 16]
+    caches = replace(caches, section=section)
+    assert prepare_caches(caches) == ["a" * 16]
     left = {path.name for path in folder.iterdir()}
     assert left == {"b" * 16, "c" * 16, "mine"} | {each.layout.key for each in caches.plans}
-    assert prepare_caches(caches, section) == []
+    assert prepare_caches(caches) == []
 
 
 def test_a_folder_that_cannot_be_written_is_told(planned: Planner, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
-    plan, caches = planned(f"cache.folder={tmp_path / 'taken'}")
+    _, caches = planned(f"cache.folder={tmp_path / 'taken'}")
     with pytest.raises(TeacherError) as caught:
-        prepare_caches(caches, plan.spec.cache)
+        prepare_caches(caches)
     message = str(caught.value)
     assert "\n" not in message
     assert str(tmp_path / "taken") in message

@@ -9,6 +9,7 @@ import pytest
 
 from kdsearch.errors import SpecError
 from kdsearch.methods import UNDISTILLED
+from kdsearch.search.blueprints import Blueprints
 from kdsearch.search.fitting import Pairs
 from kdsearch.search.plan import make_plan
 from kdsearch.search.proposals import works
@@ -122,7 +123,7 @@ def test_one_width_too_wide_does_not_cost_a_family_its_method(spec_text: str) ->
     wide = "students=[{family: convnet, width: {choices: [0.5, 1, 3]}, depth: 2}]"
     teacher = "teacher.model={family: convnet, width: 2, depth: 2}"
     spec = parse_spec(spec_text, [wide, teacher, "methods=[weight_copy]"])
-    pairs = Pairs(spec, SHAPE, 10)
+    pairs = Pairs(spec, Blueprints(SHAPE, 10))
     drawn = [c for c in draw(spec, 60) if c.method.label == "weight_copy"]
     assert {c.model.width for c in drawn if works(c, pairs)} == {0.5, 1.0}
     assert {c.model.width for c in drawn if not works(c, pairs)} == {3.0}

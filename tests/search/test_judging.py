@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from kdsearch.search.blueprints import Blueprints
 from kdsearch.search.jobs import NoMoreJobs
 from kdsearch.search.judging import Judging, JudgingJobs, baseline_rates
 from kdsearch.search.record import TrialRecord
 from kdsearch.spec import MethodConfig, StudySpec, TermConfig, parse_spec
 from tests.search.records import TASK, trial
 
-SHAPE = (1, 8, 8)
+BLUEPRINTS = Blueprints((1, 8, 8), 10)
 
 
 def distilled(number: int, accuracy: float, size: int, width: float, lr: float) -> TrialRecord:
@@ -76,7 +77,7 @@ def test_the_sweep_covers_the_searched_range(spec: StudySpec, spec_text: str) ->
 
 def test_the_baseline_gets_the_rate_that_is_best_for_it_on_validation(spec: StudySpec) -> None:
     judging = Judging(spec, members(), {})
-    ended = run_all(JudgingJobs(judging, {}, SHAPE, 10), best_rate=0.1)
+    ended = run_all(JudgingJobs(judging, {}, BLUEPRINTS), best_rate=0.1)
     finalists = judging.finalists(by_task(ended))
     seeds = spec.finalists.seeds
     for finalist in finalists[:2]:
@@ -97,14 +98,14 @@ def test_the_baseline_gets_the_rate_that_is_best_for_it_on_validation(spec: Stud
 
 def test_a_member_without_a_teacher_is_its_own_baseline(spec: StudySpec) -> None:
     judging = Judging(spec, members(), {})
-    last = judging.finalists(by_task(run_all(JudgingJobs(judging, {}, SHAPE, 10), 0.1)))[-1]
+    last = judging.finalists(by_task(run_all(JudgingJobs(judging, {}, BLUEPRINTS), 0.1)))[-1]
     assert last.runs == last.baseline
     assert last.gain.count == 0
 
 
 def test_the_sweep_never_sees_the_test_and_each_training_happens_once(spec: StudySpec) -> None:
     judging = Judging(spec, members(), {})
-    ended = run_all(JudgingJobs(judging, {}, SHAPE, 10), 0.1)
+    ended = run_all(JudgingJobs(judging, {}, BLUEPRINTS), 0.1)
     assert len(ended) == judging.total == len({record.task.key for record in ended})
     assert len({record.number for record in ended}) == len(ended)
     search_seed = judging.sweep[0].task.seed
@@ -116,7 +117,7 @@ def test_the_sweep_never_sees_the_test_and_each_training_happens_once(spec: Stud
 def test_members_with_one_student_share_a_baseline(spec: StudySpec) -> None:
     twins = [distilled(0, 0.5, 10, 0.5, 0.03), distilled(1, 0.6, 10, 0.5, 0.1)]
     judging = Judging(spec, twins, {})
-    ended = run_all(JudgingJobs(judging, {}, SHAPE, 10), 0.1)
+    ended = run_all(JudgingJobs(judging, {}, BLUEPRINTS), 0.1)
     first, second = judging.finalists(by_task(ended))
     assert first.baseline == second.baseline
     assert len(ended) == judging.total
@@ -126,20 +127,20 @@ def test_members_with_one_student_share_a_baseline(spec: StudySpec) -> None:
 
 @pytest.mark.parametrize("stop", [1, 7, 12, 15])
 def test_judging_that_was_cut_off_goes_on_with_the_same_numbers(spec: StudySpec, stop: int) -> None:
-    whole = run_all(JudgingJobs(Judging(spec, members(), {}), {}, SHAPE, 10), 0.1)
-    begun = run_all(JudgingJobs(Judging(spec, members(), {}), {}, SHAPE, 10), 0.1, stop=stop)
+    whole = run_all(JudgingJobs(Judging(spec, members(), {}), {}, BLUEPRINTS), 0.1)
+    begun = run_all(JudgingJobs(Judging(spec, members(), {}), {}, BLUEPRINTS), 0.1, stop=stop)
     known = by_task(begun)
     judging = Judging(spec, members(), known)
-    rest = run_all(JudgingJobs(judging, known, SHAPE, 10), 0.1)
+    rest = run_all(JudgingJobs(judging, known, BLUEPRINTS), 0.1)
     assert {r.task.key: r.number for r in begun + rest} == {r.task.key: r.number for r in whole}
     assert len(judging.done(known)) == stop
 
 
 def test_a_study_that_was_extended_keeps_what_is_still_wanted(spec: StudySpec) -> None:
-    ended = by_task(run_all(JudgingJobs(Judging(spec, members(), {}), {}, SHAPE, 10), 0.1))
+    ended = by_task(run_all(JudgingJobs(Judging(spec, members(), {}), {}, BLUEPRINTS), 0.1))
     grown = [*members()[1:], distilled(9, 0.9, 50, 2.0, 0.05)]
     judging = Judging(spec, grown, ended)
-    rest = run_all(JudgingJobs(judging, ended, SHAPE, 10), 0.1)
+    rest = run_all(JudgingJobs(judging, ended, BLUEPRINTS), 0.1)
     assert not {record.task.key for record in rest} & ended.keys()
     assert not {r.number for r in rest} & {r.number for r in ended.values()}
     assert all(f.baseline for f in judging.finalists(ended | by_task(rest)))

@@ -39,6 +39,13 @@ def read_by_optuna(path: Path) -> list[optuna.trial.FrozenTrial]:
     return optuna.load_study(study_name="tiny", storage=storage).trials
 
 
+def test_a_trial_put_in_line_from_outside_is_handed_out(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    open_optuna_study(path, "tiny", "parameters").enqueue_trial({"x": 0.25})
+    later = open_optuna_study(path, "tiny", "parameters")
+    assert later.ask().suggest_float("x", 0, 1) == 0.25
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
 def test_optuna_reads_the_file_as_its_own(spec_text: str, tmp_path: Path, sampler: str) -> None:
     spec = parse_spec(spec_text, [f"search.sampler={sampler}", "search.trials=25"])

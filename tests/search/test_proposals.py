@@ -11,6 +11,7 @@ import pytest
 from optuna.trial import TrialState
 
 from kdsearch.errors import StudyError
+from kdsearch.search.blueprints import Blueprints
 from kdsearch.search.jobs import NoMoreJobs
 from kdsearch.search.proposals import ProposedJobs, open_optuna_study
 from kdsearch.search.record import TrialRecord
@@ -24,7 +25,7 @@ def make_jobs(
     spec: StudySpec, path: Path, finished: dict[int, TrialRecord] | None = None
 ) -> tuple[ProposedJobs, optuna.Study]:
     study = open_optuna_study(path, spec.study.name, spec.search.size)
-    return ProposedJobs(Space(spec), study, SHAPE, CLASSES, finished or {}), study
+    return ProposedJobs(Space(spec), study, Blueprints(SHAPE, CLASSES), finished or {}), study
 
 
 def outcome(record: TrialRecord) -> TrialRecord:

@@ -26,7 +26,7 @@ PART_BYTES = 1 << 28
 """Most bytes of one file, since a part is held in memory while it is built."""
 
 Precision = Literal["float32", "float16"]
-SplitName = Literal["train", "validation", "test"]
+AnySplit = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def teacher_digest(network: Network, model: ModelConfig) -> str:
 def content_key(
     teacher: str,
     data: Dataset,
-    split: SplitName,
+    split: AnySplit,
     augment: Augmentation | None,
     views_seed: int,
     dtype: Precision,

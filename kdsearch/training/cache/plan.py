@@ -15,9 +15,9 @@ from kdsearch.spec.sections import Augmentation
 from kdsearch.training.cache.budget import allot, part_size, signal_bytes
 from kdsearch.training.cache.building import CacheBuilder
 from kdsearch.training.cache.layout import (
+    AnySplit,
     Layout,
     Precision,
-    SplitName,
     content_key,
     is_plain,
 )
@@ -35,7 +35,7 @@ class Subject:
         epochs: Epochs of a trial.
     """
 
-    split: SplitName
+    split: AnySplit
     augment: Augmentation | None
     views_seed: int
     epochs: int
