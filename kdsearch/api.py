@@ -14,7 +14,8 @@ from kdsearch.search.directory import StudyDirectory
 from kdsearch.search.events import Observer, Observers
 from kdsearch.search.plan import make_plan
 from kdsearch.search.session import check_address, ray_session
-from kdsearch.search.study import Study, StudyRun
+from kdsearch.search.study import Study
+from kdsearch.search.study_run import StudyRun
 from kdsearch.spec.study import StudySpec
 from kdsearch.tracking.figures import write_figures
 from kdsearch.tracking.recorder import Recorder

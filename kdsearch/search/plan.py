@@ -19,7 +19,7 @@ from kdsearch.spec.origin import Path
 from kdsearch.spec.ranges import Choices, Range, Scalar, every
 from kdsearch.spec.sections import DataSection
 from kdsearch.spec.study import StudySpec
-from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL, RESERVED, TEACHER
+from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL, RESERVED, teacher_path
 from kdsearch.training.teacher_store import StoredTeacher, given_teacher
 
 
@@ -216,8 +216,3 @@ def _check_teaching(spec: StudySpec) -> None:
         raise spec.refuse(
             ("teaching", "by"), "'average' needs a second teacher; add one under teachers"
         )
-
-
-def teacher_path(name: str) -> Path:
-    """Where a teacher of a name stands in the file."""
-    return ("teacher",) if name == TEACHER else ("teachers", name)

@@ -120,3 +120,8 @@ class Journal:
                     ) from None
                 records.setdefault(record.number, record)
         return records
+
+
+def by_task(journal: Journal) -> dict[str, TrialRecord]:
+    """Ended trainings by the key of their task."""
+    return {record.task.key: record for record in journal.read().values()}

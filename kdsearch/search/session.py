@@ -17,7 +17,7 @@ from ray.exceptions import RayError
 
 from kdsearch.errors import ClusterError, StudyError
 from kdsearch.spec.study import StudySpec
-from kdsearch.spec.teaching import TEACHER
+from kdsearch.spec.teaching import TEACHER, teacher_path
 
 
 @contextmanager
@@ -108,7 +108,7 @@ def _check_resources(spec: StudySpec, may_grow: bool) -> None:
     ]
     for name, teacher in spec.teachers_in_use.items():
         who = "the teacher" if name == TEACHER else f"the teacher {name}"
-        key = f"{'' if name == TEACHER else 'teachers.'}{name}.workers"
+        key = ".".join((*teacher_path(name), "workers"))
         needs.append(("CPU", each.cpus_per_trial * teacher.workers, who, key))
         needs.append(("GPU", gpus * teacher.workers, who, key))
     for kind, need, who, key in needs:

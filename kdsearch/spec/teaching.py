@@ -22,6 +22,11 @@ MUTUAL = "mutual"
 RESERVED = (TEACHER, AVERAGE, BORN_AGAIN, MUTUAL)
 
 
+def teacher_path(name: str) -> tuple[str, ...]:
+    """Where a teacher of a name stands in the file."""
+    return ("teacher",) if name == TEACHER else ("teachers", name)
+
+
 class TeachingSection(Section):
     """``teaching``: who may teach a trial; the search chooses among them."""
 

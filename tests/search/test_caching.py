@@ -306,6 +306,10 @@ def test_of_pictures_that_never_change_one_epoch_is_built_ahead(planned: Planner
     assert epochs_ahead(caches.teachers["teacher"], CacheSection(workers=1)) == 1
 
 
+def test_the_section_names_every_signal() -> None:
+    assert set(CacheSection().signals) == {signal.value for signal in Signal}
+
+
 @pytest.mark.parametrize("setting", ["cache.dtype=float16", "cache.top_k=3", "cache.top_k=99"])
 def test_what_storing_has_changed_is_the_worst_of_all_files(planned: Planner, setting: str) -> None:
     plan, caches = planned(AUGMENT, "training.epochs=3", "methods=[kd]", setting)

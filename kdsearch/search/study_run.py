@@ -1,0 +1,165 @@
+"""One study from teacher to finalists."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from filelock import FileLock
+
+from kdsearch.errors import RunError
+from kdsearch.search.ahead import build_ahead
+from kdsearch.search.caching import plan_caches, prepare_caches
+from kdsearch.search.directory import StudyDirectory
+from kdsearch.search.events import Observer
+from kdsearch.search.home import Home
+from kdsearch.search.judging import Judging, JudgingJobs
+from kdsearch.search.kept import Caches
+from kdsearch.search.plan import Plan
+from kdsearch.search.proposals import ProposedJobs, open_optuna_study
+from kdsearch.search.record import by_task
+from kdsearch.search.runner import Runner
+from kdsearch.search.study import Study
+from kdsearch.training.packing import pack_teacher
+from kdsearch.training.ray_train import Group, SharedData
+from kdsearch.training.teacher import Teacher
+from kdsearch.training.teacher_store import (
+    StoredTeacher,
+    TeacherStore,
+    teacher_key,
+    teacher_task,
+)
+from kdsearch.training.teacher_training import train_on_workers
+
+
+class StudyRun:
+    """Carries a planned study through its phases.
+
+    Args:
+        plan: The checked study.
+        observer: Told of everything that happens.
+    """
+
+    def __init__(self, plan: Plan, observer: Observer) -> None:
+        self.plan = plan
+        self.spec = plan.spec
+        self.observer = observer
+        self.directory = StudyDirectory.of(plan.spec)
+
+    def run(self) -> Study:
+        """Teacher, search, finalists; what is done already is not done again.
+
+        Raises:
+            RunError: The teacher failed, or no trial of the search ended well.
+        """
+        data = SharedData.put(self.plan.data)
+        self.plan = replace(self.plan, data=data.dataset)
+        stored = self._teachers(data)
+        teachers = {name: Teacher(each.build(self.plan.data)) for name, each in stored.items()}
+        packed = {name: pack_teacher(stored[name].model, each) for name, each in teachers.items()}
+        caches = self._caches(teachers, packed, data)
+        shared = {
+            "data": data.reference,
+            "teachers": packed,
+            "caches": caches,
+            "home": Home.here(caches.folder),
+            "resources": self.spec.resources.model_dump(),
+        }
+        runner = Runner(shared, self.spec.resources, self.directory.tune, self.observer)
+        self._search(runner)
+        self._tell_errors(caches)
+        self._finalists(runner)
+        return Study(self.directory)
+
+    def _caches(
+        self,
+        teachers: Mapping[str, Teacher],
+        packed: Mapping[str, dict[str, Any]],
+        data: SharedData,
+    ) -> Caches:
+        """What is kept of the teachers' answers, its first epochs built where that takes long."""
+        caches = plan_caches(self.plan, teachers)
+        kept = {name: cache.plan.kept for name, cache in caches.teachers.items()}
+        self.directory.update(
+            cache={"folder": str(caches.folder), "bytes": caches.bytes, "epochs": kept}
+        )
+        self.observer.caches_planned(caches)
+        prepare_caches(caches)
+        build_ahead(caches, packed, self.spec, data, self.observer.cache_part)
+        return caches
+
+    def _tell_errors(self, caches: Caches) -> None:
+        errors = caches.errors()
+        if any(errors.values()):
+            self.directory.update(cache=self.directory.state()["cache"] | {"errors": errors})
+            self.observer.caches_stored(errors)
+
+    def _teachers(self, data: SharedData) -> dict[str, StoredTeacher]:
+        """Every teacher by name, trained if need be; the first is the one to compare with."""
+        self.directory.update(phase="teacher")
+        found, told = {}, {}
+        for name in self.spec.teachers_in_use:
+            teacher, trained = self.plan.given_teachers.get(name), False
+            if teacher is None:
+                teacher, trained = self._stored_teacher(name, data)
+            found[name] = teacher
+            size = asdict(self.plan.teacher_sizes[name])
+            told[name] = {"key": teacher.key, "weights": str(teacher.weights), "size": size}
+            self.directory.update(teachers=told)
+            self.observer.teacher_ready(teacher, trained)
+        return found
+
+    def _stored_teacher(self, name: str, data: SharedData) -> tuple[StoredTeacher, bool]:
+        """The teacher of a section's content, and whether it had to be trained.
+
+        Of several studies that need it at once, one trains it and the others wait.
+        """
+        spec = self.spec
+        section = spec.given_teachers[name]
+        store = TeacherStore(StudyDirectory.teachers(spec))
+        task = teacher_task(spec, name)
+        key = teacher_key(task, data.dataset)
+        store.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(store.folder / f"{key}.lock"):
+            found = store.find(key)
+            if found is not None:
+                return replace(found, name=name), False
+            self.observer.teacher_started(name, section.training.epochs)
+            group = Group(section.workers, spec.resources, store.folder, f"{key}.run")
+            network, history = train_on_workers(task, data, group, self.observer.teacher_epoch)
+            shutil.rmtree(store.folder / f"{key}.run", ignore_errors=True)
+            kept = store.keep(key, network, task, {"history": history})
+            return replace(kept, name=name), True
+
+    def _search(self, runner: Runner) -> None:
+        spec = self.spec
+        self.directory.update(phase="search")
+        finished = self.directory.trials.read()
+        study = open_optuna_study(self.directory.optuna, spec.study.name, spec.search.size)
+        jobs = ProposedJobs(self.plan.space, study, self.plan.blueprints, finished)
+        self.observer.phase_started("search", spec.search.trials, list(finished.values()))
+        runner.run(jobs, self.directory.trials, "search")
+        jobs.tell_all()
+
+    def _finalists(self, runner: Runner) -> None:
+        spec = self.spec
+        self.directory.update(phase="finalists")
+        records = list(self.directory.trials.read().values())
+        members = Study(self.directory).chosen()
+        if not members:
+            reasons = sorted({record.reason or "" for record in records})
+            raise RunError(
+                f"none of the {len(records)} trials ended well, so there is no front; the first "
+                f"reason was: {reasons[0] if reasons else 'no trial ran'}"
+            )
+        ended = by_task(self.directory.finalists)
+        judging = Judging(spec, members, ended)
+        self.observer.phase_started("finalists", judging.total, judging.done(ended))
+        runner.run(
+            JudgingJobs(judging, ended, self.plan.blueprints),
+            self.directory.finalists,
+            "finalists",
+            self.directory.weights,
+        )
