@@ -1,0 +1,211 @@
+"""One configuration trained to its end, and what each candidate for a rung's score says on the way.
+
+The candidates, each after some fraction of the epochs:
+
+- ``raw``: the student as it is;
+- ``ema``: its weights averaged (:class:`~kdsearch.training.averaging.WeightAverage`);
+- ``cooldown``: a copy that trains on for a fifth of the epochs so far while its learning rate falls
+  to zero;
+- ``scaled``: a training from the start whose whole schedule is as long as the rung.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.optim.lr_scheduler import LambdaLR
+
+from kdsearch.errors import DivergedError
+from kdsearch.models import Network, build_network
+from kdsearch.search.caching import plan_caches, prepare_caches
+from kdsearch.search.plan import make_plan
+from kdsearch.spec import load_spec
+from kdsearch.spec.study import StudySpec
+from kdsearch.spec.teaching import TEACHER
+from kdsearch.training.averaging import WeightAverage
+from kdsearch.training.cache import CachedTeacher
+from kdsearch.training.courses import teaching_of
+from kdsearch.training.evaluation import Evaluation, evaluation_sums, summarise
+from kdsearch.training.task import Task
+from kdsearch.training.teacher import Teacher, Teaching, plain_views
+from kdsearch.training.trainer import Trainer
+
+SPACE = Path(__file__).resolve().parents[2] / "search_spaces" / "fashion_mnist.yaml"
+FRACTIONS = tuple(Fraction(1, part) for part in (9, 4, 3, 2))
+CANDIDATES = ("raw", "ema", "cooldown", "scaled")
+COOLDOWN = Fraction(1, 5)
+"""Epochs of a cooldown over those before it."""
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the benchmark trains.
+
+    Attributes:
+        samples: Training and validation pictures together.
+        validation: Share of them that trainings are scored on.
+        epochs: Epochs of a whole training, a multiple of 36 for rungs at whole epochs.
+        configs: Configurations.
+    """
+
+    samples: int = 4_000
+    validation: float = 0.5
+    epochs: int = 36
+    configs: int = 48
+
+    def spec(self, root: Path, folder: Path) -> StudySpec:
+        """The shipped space of Fashion-MNIST, with a smaller teacher and fewer pictures."""
+        words = {
+            "study.directory": folder,
+            "data.root": root,
+            "data.limit": self.samples,
+            "data.validation": self.validation,
+            "teacher.model": "{family: convnet, width: 1, depth: 3}",
+            "training.batch_size": 64,
+            "training.epochs": self.epochs,
+        }
+        return load_spec(SPACE, [f"{key}={value}" for key, value in words.items()])
+
+    def marks(self) -> dict[str, int]:
+        """Epochs after which the candidates are read, by the fraction's name."""
+        return {str(each): max(1, round(self.epochs * each)) for each in FRACTIONS}
+
+
+@dataclass
+class Scores:
+    """What the candidates said of one configuration, and what they took.
+
+    Attributes:
+        parameters: Size of the student.
+        label: Its method.
+        final: Validation scores at the end; ``None`` of a training that diverged.
+        at: By candidate and fraction, validation scores.
+        seconds: By candidate and fraction, what it took beside the training; of ``final``, the
+            whole training.
+    """
+
+    parameters: int
+    label: str
+    final: dict[str, float] | None = None
+    at: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
+    seconds: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def note(self, candidate: str, fraction: str, scores: Evaluation, since: float) -> None:
+        """Take in what a candidate said, and the time since it was asked."""
+        self.at.setdefault(candidate, {})[fraction] = scores.as_dict()
+        spent = self.seconds.setdefault(candidate, {})
+        spent[fraction] = spent.get(fraction, 0.0) + time.perf_counter() - since
+
+
+class Bench:
+    """What each process holds: data, and a teacher whose answers are kept."""
+
+    def __init__(self, setting: Setting, spec: StudySpec, weights: Mapping[str, Any]) -> None:
+        torch.set_num_threads(1)
+        self.setting = setting
+        self.plan = make_plan(spec)
+        self.data = self.plan.data
+        network = build_network(spec.teacher.model, self.data.image_shape, len(self.data.classes))
+        network.load_state_dict(weights)
+        teacher = Teacher(network)
+        caches = plan_caches(self.plan, {TEACHER: teacher})
+        prepare_caches(caches)
+        kept = caches.teachers[TEACHER].plan
+        self.teachers: dict[str, Teaching] = {
+            TEACHER: CachedTeacher(kept.builder(teacher, self.data, CPU))
+        }
+
+    def measure(self, task: Task, parameters: int) -> Scores:
+        """Train a configuration to its end, and ask the candidates on the way."""
+        found = Scores(parameters, task.method.label)
+        try:
+            self._whole(task, found)
+            for fraction, epochs in self.setting.marks().items():
+                start = time.perf_counter()
+                found.note("scaled", fraction, self._scaled(task, epochs), start)
+        except DivergedError:
+            found.final = None
+        return found
+
+    def _trainer(self, task: Task) -> Trainer:
+        return Trainer(task, self.data, teaching_of(task, self.teachers))
+
+    def _whole(self, task: Task, found: Scores) -> None:
+        trainer = self._trainer(task)
+        average = WeightAverage(trainer.student)
+        fractions = {epoch: fraction for fraction, epoch in self.setting.marks().items()}
+        averaging = training = 0.0
+        while not trainer.finished:
+            start, losses = time.perf_counter(), []
+            for step, batch in enumerate(trainer.begin_epoch()):
+                losses.append(trainer.train_step(batch, step))
+                before = time.perf_counter()
+                average.update()
+                averaging += time.perf_counter() - before
+            report = trainer.end_epoch(losses, start)
+            training += report.seconds
+            fraction = fractions.get(trainer.epoch)
+            if fraction is not None:
+                found.note("raw", fraction, report.scores, time.perf_counter())
+                found.note("ema", fraction, self._score(average.network), time.perf_counter())
+                found.seconds["ema"][fraction] += averaging
+                start = time.perf_counter()
+                found.note("cooldown", fraction, self._cooled_down(trainer), start)
+        found.final = report.scores.as_dict()
+        found.seconds["final"] = {"1": training - averaging}
+
+    def _score(self, network: Network) -> Evaluation:
+        views = plain_views(self.data, "validation", CPU)
+        return summarise(evaluation_sums(network, views, torch.arange(len(views))))
+
+    def _cooled_down(self, trainer: Trainer) -> Evaluation:
+        branch = self._trainer(trainer.task)
+        branch.load_state_dict(copy.deepcopy(trainer.state_dict()))
+        optimizer = branch._optimizer
+        epochs = max(1, round(trainer.epoch * COOLDOWN))
+        steps = epochs * branch.steps_per_epoch
+        reached = optimizer.param_groups[0]["lr"] / optimizer.param_groups[0]["initial_lr"]
+        branch._schedule = LambdaLR(optimizer, lambda step: reached * (1 - step / steps))
+        for _ in range(epochs):
+            report = branch.train_epoch()
+        return report.scores
+
+    def _scaled(self, task: Task, epochs: int) -> Evaluation:
+        training = task.training.model_copy(update={"epochs": epochs})
+        trainer = self._trainer(task.model_copy(update={"training": training}))
+        while not trainer.finished:
+            report = trainer.train_epoch()
+        return report.scores
+
+
+def train_teacher(spec: StudySpec) -> dict[str, torch.Tensor]:
+    """The weights of the study's teacher, trained in this process."""
+    from kdsearch.training.teacher_store import teacher_task
+
+    trainer = Trainer(teacher_task(spec, TEACHER), make_plan(spec).data)
+    while not trainer.finished:
+        trainer.train_epoch()
+    return {name: value.clone() for name, value in trainer.student.state_dict().items()}
+
+
+_bench: list[Bench] = []
+"""That of this process, once it is started."""
+
+
+def start_process(setting: Setting, spec: StudySpec, weights: Mapping[str, Any]) -> None:
+    """Prepare a process for :func:`measure`."""
+    _bench.append(Bench(setting, spec, weights))
+
+
+def measure(job: tuple[Task, int]) -> Scores:
+    """:meth:`Bench.measure` of this process."""
+    return _bench[0].measure(*job)

@@ -1,0 +1,90 @@
+"""What the benchmarks share: their figures are right, and a run is not lost at its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from subprocess import PIPE, Popen
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import quantile_test
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Imports a benchmark's module by its plain name, as the scripts do."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    return import_module
+
+
+@pytest.fixture
+def command(module: Any) -> ModuleType:
+    return module("command")
+
+
+@pytest.mark.parametrize("count", [6, 7, 9, 20, 41])
+def test_the_interval_of_a_median_is_scipys(module: Any, count: int) -> None:
+    values = np.random.default_rng(count).normal(size=count).tolist()
+    middle, low, high = module("measuring").median_interval(values)
+    expected = quantile_test(values, p=0.5).confidence_interval(0.95)
+    assert middle == pytest.approx(np.median(values))
+    assert (low, high) == (expected.low, expected.high)
+
+
+def test_a_few_values_have_their_range_as_interval(module: Any) -> None:
+    assert module("measuring").median_interval([3.0, 1.0, 2.0]) == (2.0, 1.0, 3.0)
+
+
+def test_a_ratio_is_taken_round_by_round(module: Any) -> None:
+    figure = module("measuring").ratio([2.0, 30.0, 4.0], [1.0, 10.0, 1.0])
+    assert figure == {"ratio": 3.0, "low": 2.0, "high": 4.0, "rounds": 3}
+
+
+@pytest.mark.parametrize("place", ["missing/found.json", ""])
+def test_results_that_cannot_be_written_are_refused_at_once(
+    command: ModuleType, tmp_path: Path, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = command.command_line("A benchmark.", quick="less")
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_args(["--json", str(tmp_path / place)])
+    assert ended.value.code == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_figures_are_written_and_shown(
+    command: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "found.json"
+    options = command.command_line("A benchmark.", quick="less").parse_args(["--json", str(file)])
+    assert list(tmp_path.iterdir()) == []
+    command.carry_out(options.json, lambda console: {"figure": 1.5}, lambda found: str(found))
+    assert json.loads(file.read_text()) == {"figure": 1.5}
+    shown = capsys.readouterr().out
+    assert "{'figure': 1.5}" in shown
+    assert "minutes" in shown
+
+
+def test_memory_is_that_of_a_process_and_its_children(module: Any) -> None:
+    weighing = module("memory_weighing")
+    waits = [sys.executable, "-c", "print('there', flush=True); input()"]
+    with Popen(waits, stdin=PIPE, stdout=PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "there\n"
+        assert {os.getpid(), child.pid} <= set(weighing.processes_below(os.getpid()))
+        assert weighing.processes_below(child.pid) == [child.pid]
+        found = sum(size for _, size in weighing.mapped(child.pid, "/nowhere"))
+        expected = _kernels_sum(child.pid)
+        child.communicate("\n")
+    assert found == pytest.approx(expected, rel=0.05)
+
+
+def _kernels_sum(process: int) -> int:
+    """Proportional bytes of a process, added up by the kernel."""
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
