@@ -1,10 +1,11 @@
-"""What every part's tests share: one thread, a small real data set, and trainings on it."""
+"""What every part's tests share: one thread, small real data, trainings on it, and commands."""
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -15,12 +16,21 @@ from kdsearch.methods import method_config
 from kdsearch.spec.concrete import ModelConfig, TrainingConfig
 from kdsearch.spec.sections import Augmentation, DataSection
 from kdsearch.training.task import Task
+from tests.command_line import CallCommand, call
 from tests.user_study import command, make_folder
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread_for_small_networks() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ray_train_looks_often() -> Iterator[None]:
+    """Ray Train asks its workers every 0.2 s instead of every 2, so a short teacher ends sooner."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +64,22 @@ def make_task() -> Callable[..., Task]:
         )
 
     return make
+
+
+@pytest.fixture(scope="module")
+def short_folder() -> Iterator[Path]:
+    """For the temporary files of processes that are killed, which cannot tidy up themselves.
+
+    Short, since sockets lie in it and a socket's path may have 107 characters.
+    """
+    with TemporaryDirectory(prefix="kd", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def call_command(capfd: pytest.CaptureFixture[str]) -> CallCommand:
+    """``call_command("front", "studies/x")``: the command line, in this process."""
+    return lambda *words: call(capfd, words)
 
 
 @pytest.fixture(scope="session")

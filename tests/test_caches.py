@@ -1,4 +1,7 @@
-"""Whole studies with and without what is kept of the teacher's answers: the same studies."""
+"""Whole studies with and without what is kept of the teacher's answers: the same studies.
+
+The first and the killed one are commands of their own; the others share the Ray of this process.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 import signal
 import subprocess
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -16,9 +20,11 @@ from safetensors.torch import load_file, save_file
 import kdsearch
 from kdsearch.data import load_dataset
 from kdsearch.models import build_network
-from kdsearch.spec import ModelConfig
+from kdsearch.search.session import ray_session
+from kdsearch.spec import ModelConfig, parse_spec
 from kdsearch.training.teacher import Reference, Teacher
 from kdsearch.training.weights import load_weights
+from tests.command_line import CallCommand
 from tests.user_study import command, lines, start, wait_until
 
 pytestmark = pytest.mark.slow
@@ -52,12 +58,13 @@ def words(name: str, *changes: str) -> list[str]:
     return ["run", "space.yaml", *(word for change in settings for word in ("--set", change))]
 
 
-def run(folder: Path, name: str, *changes: str) -> subprocess.CompletedProcess[str]:
+def complete(*words: str, folder: Path) -> str:
+    """What a command of its own prints on its way to a good end."""
     done = subprocess.run(
-        command(*words(name, *changes)), cwd=folder, capture_output=True, text=True, timeout=400
+        command(*words), cwd=folder, capture_output=True, text=True, timeout=400, check=False
     )
-    assert done.returncode == 0, done.stderr
-    return done
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
 
 
 def study(folder: Path, name: str) -> kdsearch.Study:
@@ -84,21 +91,45 @@ def assert_same_studies(one: kdsearch.Study, other: kdsearch.Study) -> None:
 
 
 @pytest.fixture(scope="module")
-def first(folder: Path) -> subprocess.CompletedProcess[str]:
-    """The study with a cache, which the others are compared with."""
-    return run(folder, "one")
+def printed(folder: Path) -> str:
+    """What the study with a cache prints, which the others are compared with."""
+    return complete(*words("one"), folder=folder)
 
 
 @pytest.fixture(scope="module")
-def one(folder: Path, first: subprocess.CompletedProcess[str]) -> kdsearch.Study:
-    assert first.stderr == ""
+def one(folder: Path, printed: str) -> kdsearch.Study:
     return study(folder, "one")
 
 
+@pytest.fixture(scope="module")
+def _ray() -> Iterator[None]:
+    with ray_session(parse_spec(SPEC), None):
+        yield
+
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(
+    folder: Path, _ray: None, call_command: CallCommand, monkeypatch: pytest.MonkeyPatch
+) -> Run:
+    """``run("two", "search.trials=1")``: a study in this process, and what it prints."""
+    monkeypatch.chdir(folder)
+
+    def to_a_good_end(*changes: str, resume: bool = False) -> str:
+        given = words(*changes, "resources.concurrent=1")
+        code, out, err = call_command(*given, *["--resume"] * resume)
+        assert (code, err) == (0, "")
+        return out
+
+    return to_a_good_end
+
+
 def test_a_person_sees_what_is_kept_and_the_study_notes_it(
-    folder: Path, one: kdsearch.Study, first: subprocess.CompletedProcess[str]
+    folder: Path, one: kdsearch.Study, printed: str
 ) -> None:
-    (line,) = [line for line in first.stdout.splitlines() if "its answers" in line]
+    (line,) = [line for line in printed.splitlines() if "its answers" in line]
     start = "teacher: its answers (logits and features) to the views of 2 epochs are kept in "
     assert line.startswith(f"{start}studies/.cache (")
     assert "asked for once for all trials" in line
@@ -121,10 +152,11 @@ def test_trials_read_the_folder_of_the_study_and_no_other(folder: Path, one: obj
     assert not any((own / key).exists() for key in keys)
 
 
-def test_without_a_cache_it_is_the_same_study(folder: Path, one: kdsearch.Study) -> None:
+def test_without_a_cache_it_is_the_same_study(folder: Path, one: kdsearch.Study, run: Run) -> None:
     before = parts(folder / "studies" / ".cache")
-    done = run(folder, "live", "cache.disk_gb=0")
-    assert "the teachers are asked at every step, as cache.disk_gb is 0" in done.stdout
+    assert "the teachers are asked at every step, as cache.disk_gb is 0" in run(
+        "live", "cache.disk_gb=0"
+    )
     live = study(folder, "live")
     assert_same_studies(one, live)
     assert (live.state["cache"]["bytes"], live.state["cache"]["epochs"]["teacher"]) == (
@@ -135,51 +167,48 @@ def test_without_a_cache_it_is_the_same_study(folder: Path, one: kdsearch.Study)
 
 
 def test_a_second_study_asks_the_teacher_nothing_that_is_there(
-    folder: Path, one: kdsearch.Study
+    folder: Path, one: kdsearch.Study, run: Run
 ) -> None:
     before = parts(folder / "studies" / ".cache")
-    done = run(folder, "two")
-    assert "and are there already" in done.stdout
+    printed = run("two", "cache.workers=2", "cache.ahead=2")
+    assert "and are there already" in printed
+    assert "parts of its answers" not in printed  # no group starts for what is there
     assert parts(folder / "studies" / ".cache") == before
     two = study(folder, "two")
     pd.testing.assert_frame_equal(one.trials[SAME + SCORES[:1]], two.trials[SAME + SCORES[:1]])
 
 
 def test_a_study_killed_in_the_search_goes_on_with_what_is_there(
-    folder: Path, one: kdsearch.Study
+    folder: Path, one: kdsearch.Study, run: Run
 ) -> None:
-    given = words("killed", "cache.folder=of_killed")
+    changes = ("killed", "cache.folder=of_killed")
     path = folder / "studies" / "killed"
-    with start(folder, given) as process:
+    with start(folder, words(*changes)) as process:
         wait_until(lambda: lines(path / "trials.jsonl") >= 2, process)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate(timeout=60)
     before = parts(folder / "of_killed")
-    done = subprocess.run(
-        command(*given, "--resume"), cwd=folder, capture_output=True, text=True, timeout=400
-    )
-    assert done.returncode == 0, done.stderr
+    run(*changes, resume=True)
     after = parts(folder / "of_killed")
     assert {name: after[name] for name in before} == before
     assert len(after) == 6
     assert_same_studies(one, study(folder, "killed"))
 
 
-def test_workers_build_ahead_and_leave_nothing_behind(folder: Path, one: kdsearch.Study) -> None:
-    done = run(folder, "ahead", "cache.folder=of_ahead", "cache.workers=2", "cache.ahead=2")
-    told = [line for line in done.stdout.splitlines() if "parts of its answers" in line]
+def test_workers_build_ahead_and_leave_nothing_behind(
+    folder: Path, one: kdsearch.Study, run: Run
+) -> None:
+    printed = run("ahead", "cache.folder=of_ahead", "cache.workers=2", "cache.ahead=2").splitlines()
+    told = [line for line in printed if "parts of its answers" in line]
     assert told[-1] == "teacher: 2 of 2 parts of its answers are kept"
-    search = done.stdout.splitlines().index("search: 6 trainings")
-    assert done.stdout.splitlines().index(told[-1]) < search
+    assert printed.index(told[-1]) < printed.index("search: 6 trainings")
     assert not list((folder / "of_ahead").glob("*.run"))
     assert_same_studies(one, study(folder, "ahead"))
-    again = run(folder, "again", "cache.folder=of_ahead", "cache.workers=2", "search.trials=1")
-    assert "parts of its answers" not in again.stdout  # no group starts for what is there
 
 
-def test_what_half_precision_changes_is_told(folder: Path, one: kdsearch.Study) -> None:
-    done = run(folder, "half", "cache.dtype=float16")
-    (line,) = [line for line in done.stdout.splitlines() if "(logits) as stored differ by" in line]
+def test_what_half_precision_changes_is_told(folder: Path, one: kdsearch.Study, run: Run) -> None:
+    printed = run("half", "cache.dtype=float16")
+    (line,) = [line for line in printed.splitlines() if "(logits) as stored differ by" in line]
     assert line.endswith(" nats in their probabilities")
     half = study(folder, "half")
     errors = half.state["cache"]["errors"]["teacher"]
@@ -188,34 +217,35 @@ def test_what_half_precision_changes_is_told(folder: Path, one: kdsearch.Study) 
     assert_same_studies(one, half)
 
 
-def test_answers_that_cannot_be_stored_end_the_study_before_its_search(folder: Path) -> None:
+@pytest.mark.usefixtures("_ray")
+def test_answers_that_cannot_be_stored_end_the_study_before_its_search(
+    folder: Path, call_command: CallCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
     network = build_network(ModelConfig(family="convnet", width=1, depth=2), (1, 8, 8), 10)
     state = network.state_dict()
     state["classifier.bias"] = state["classifier.bias"] + 1e6
     save_file(state, folder / "large.safetensors")
+    monkeypatch.chdir(folder)
     changes = ["teacher.checkpoint=large.safetensors", "cache.dtype=float16"]
-    done = subprocess.run(
-        command(*words("large", *changes)), cwd=folder, capture_output=True, text=True, timeout=100
-    )
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert "beyond what float16 holds; set cache.dtype to float32" in done.stderr
+    code, _, err = call_command(*words("large", *changes))
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "beyond what float16 holds; set cache.dtype to float32" in err
     state_file = json.loads((folder / "studies" / "large" / "study.json").read_text())
     assert state_file["state"] == "failed"
     assert lines(folder / "studies" / "large" / "trials.jsonl") == 0
 
 
-def test_a_dry_run_tells_what_would_be_kept_and_writes_nothing(tmp_path: Path) -> None:
+def test_a_dry_run_tells_what_would_be_kept_and_writes_nothing(
+    tmp_path: Path, call_command: CallCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "space.yaml").write_text(SPEC)
-    done = subprocess.run(
-        command("run", "space.yaml", "--dry-run", "--set", "cache.signals=[logits]"),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=100,
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call_command(
+        "run", "space.yaml", "--dry-run", "--set", "cache.signals=[logits]"
     )
-    assert done.returncode == 0, done.stderr
-    told = [line for line in done.stdout.splitlines() if line.startswith("teacher: its answers")]
+    assert (code, err) == (0, "")
+    told = [line for line in out.splitlines() if line.startswith("teacher: its answers")]
     kept, live = told
     # 320 samples, ten logits of four bytes, two epochs
     assert "(logits) to the views of 2 epochs are kept in studies/.cache (25.6 kB)" in kept

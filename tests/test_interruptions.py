@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,9 @@ from mlflow import MlflowClient
 
 import kdsearch
 from kdsearch.search.directory import StudyDirectory
+from kdsearch.search.session import ray_session
+from kdsearch.spec import load_spec
+from tests.command_line import CallCommand
 from tests.user_study import command, lines, start, wait_until
 
 pytestmark = pytest.mark.slow
@@ -33,8 +37,29 @@ def whole(user_folder: Path, finished: subprocess.CompletedProcess[str]) -> kdse
     return kdsearch.Study.open(user_folder / "studies" / "tiny")
 
 
+@pytest.fixture(scope="module")
+def _ray(user_folder: Path) -> Iterator[None]:
+    """A Ray whose workers find the user's modules, for the studies of this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(user_folder)
+        patch.syspath_prepend(str(user_folder))
+        with ray_session(load_spec(Path("space.yaml")), None):
+            yield
+
+
+@pytest.fixture
+def call_in_folder(
+    _ray: None, folder: Path, call_command: CallCommand, monkeypatch: pytest.MonkeyPatch
+) -> CallCommand:
+    """The command line in this process, in the user's folder."""
+    monkeypatch.chdir(folder)
+    return call_command
+
+
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*words), cwd=folder, capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        command(*words), cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
 
 
 def state(path: Path) -> dict:
@@ -42,20 +67,15 @@ def state(path: Path) -> dict:
     return json.loads(file.read_text()) if file.exists() else {}
 
 
-def interrupt(folder: Path, words: list[str], path: Path, when: str, least: int = 1) -> None:
-    """Send an interrupt once ``least`` trials have ended, or in the teacher's training."""
+def cut_off(
+    folder: Path, words: list[str], by: signal.Signals, when: Callable[[], bool]
+) -> tuple[int, str]:
+    """Send a running command a signal; its exit code and what it says of it."""
     with start(folder, words) as process:
-        if when == "teacher":
-            wait_until(lambda: state(path).get("phase") == "teacher", process)
-            wait_until(lambda: list((folder / "studies" / ".teachers").glob("*.run")), process)
-        else:
-            wait_until(lambda: lines(path / "trials.jsonl") >= least, process)
-        os.kill(process.pid, signal.SIGINT)
+        wait_until(when, process)
+        os.kill(process.pid, by)
         _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
-    plain = " ".join(word for word in words if word != "--resume")
-    assert errors.strip() == f"kdsearch: interrupted; go on with: kdsearch {plain} --resume"
-    assert state(path)["state"] == "interrupted"
+    return process.returncode, errors
 
 
 def check_records(study: kdsearch.Study) -> None:
@@ -70,57 +90,61 @@ def check_records(study: kdsearch.Study) -> None:
     assert all(run.info.status in ("FINISHED", "FAILED") for run in runs)
 
 
-def test_a_killed_study_goes_on_to_the_same_end(folder: Path, whole: kdsearch.Study) -> None:
-    words = ["run", "space.yaml", "--set", "study.name=killed"]
-    path = folder / "studies" / "killed"
-    with start(folder, words) as process:
-        wait_until(lambda: lines(path / "trials.jsonl") >= 4, process)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate(timeout=60)
-    before = (path / "trials.jsonl").read_bytes()
-    done = run(folder, *words, "--resume")
+def test_an_interrupted_and_killed_study_goes_on_to_the_same_end(
+    folder: Path, whole: kdsearch.Study
+) -> None:
+    """In the teacher's training, which a second process takes up, and twice in the search."""
+    words = ["run", "space.yaml", "--set", "study.directory=elsewhere"]
+    path = folder / "elsewhere" / "tiny"
+
+    def in_the_teachers_training() -> bool:
+        return state(path).get("phase") == "teacher" and any(
+            (folder / "elsewhere" / ".teachers").glob("*.run")
+        )
+
+    go_on = f"kdsearch: interrupted; go on with: kdsearch {' '.join(words)} --resume\n"
+    assert cut_off(folder, words, signal.SIGINT, in_the_teachers_training) == (130, go_on)
+    assert state(path)["state"] == "interrupted"
+    assert lines(path / "trials.jsonl") == 0
+
+    words.append("--resume")
+    found = cut_off(folder, words, signal.SIGINT, lambda: lines(path / "trials.jsonl") >= 3)
+    assert found == (130, go_on)
+    assert state(path)["state"] == "interrupted"
+    interrupted = (path / "trials.jsonl").read_bytes()
+
+    more = interrupted.count(b"\n") + 1
+    cut_off(folder, words, signal.SIGKILL, lambda: lines(path / "trials.jsonl") >= more)
+    assert state(path)["state"] == "running"
+    killed = (path / "trials.jsonl").read_bytes()
+    assert killed.startswith(interrupted)
+    assert killed.count(b"\n") < len(whole.trials)
+
+    done = run(folder, *words)
     assert done.returncode == 0, done.stderr
-    assert (path / "trials.jsonl").read_bytes().startswith(before)
+    assert (path / "trials.jsonl").read_bytes().startswith(killed)
     study = kdsearch.Study.open(path)
+    assert (study.state["state"], study.state["reason"]) == ("finished", None)
     pd.testing.assert_frame_equal(study.trials[COLUMNS], whole.trials[COLUMNS])
     pd.testing.assert_frame_equal(study.front, whole.front)
     check_records(study)
 
 
-def test_an_interrupted_study_says_how_to_go_on_and_does(
-    folder: Path, whole: kdsearch.Study
+def test_one_process_at_a_time_runs_a_study(
+    folder: Path, whole: kdsearch.Study, call_in_folder: CallCommand
 ) -> None:
-    """In the teacher's training, which a second process takes up, and in the search after it."""
-    words = ["run", "space.yaml", "--set", "study.name=cut", "--set", "teacher.seed=9"]
-    path = folder / "studies" / "cut"
-    interrupt(folder, words, path, "teacher")
-    assert lines(path / "trials.jsonl") == 0
-    interrupt(folder, [*words, "--resume"], path, "search", least=3)
-    done = run(folder, *words, "--resume")
-    assert done.returncode == 0, done.stderr
-    study = kdsearch.Study.open(path)
-    assert study.state["state"] == "finished"
-    assert study.state["reason"] is None
-    columns = ["trial", "method", "width", "lr"]
-    # another teacher, so other accuracies; the first proposals do not depend on them
-    pd.testing.assert_frame_equal(study.trials[columns][:4], whole.trials[columns][:4])
-    check_records(study)
-
-
-def test_one_process_at_a_time_runs_a_study(folder: Path, whole: kdsearch.Study) -> None:
     words = ["run", "space.yaml", "--set", "study.name=tiny", "--resume"]
     with StudyDirectory(whole.directory.path).locked():
         refused = run(folder, *words)
     assert refused.returncode == 2
     assert "another process is running the study" in refused.stderr
     assert refused.stderr.count("\n") == 1
-    done = run(folder, *words)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert "front of tiny" in done.stdout
+    code, out, err = call_in_folder(*words)
+    assert (code, err) == (0, "")
+    assert "front of tiny" in out
 
 
-def test_lost_processes_cost_their_trials_alone(folder: Path) -> None:
+def test_lost_processes_cost_their_trials_alone(folder: Path, call_in_folder: CallCommand) -> None:
     """One process is lost once and begun again, others every time, and some break."""
     students = ", ".join(
         f"{{family: 'own_students:{name}', width: {{low: 0.1, high: 0.5}}}}"
@@ -128,16 +152,16 @@ def test_lost_processes_cost_their_trials_alone(folder: Path) -> None:
     )
     changes = [
         "study.name=lost",
+        "study.seed=8",  # which proposes each of the three twice
         f"students=[{students}]",
         "methods=[none]",
-        "search.trials=9",
+        "search.trials=6",
         "search.sampler=random",
         "finalists.max=1",
     ]
     words = [word for change in changes for word in ("--set", change)]
-    done = run(folder, "run", "space.yaml", *words)
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
+    code, _, err = call_in_folder("run", "space.yaml", *words)
+    assert (code, err) == (0, "")
     trials = kdsearch.Study.open(folder / "studies" / "lost").trials
     families = trials.groupby("family")
     assert set(families.groups) == {
@@ -149,8 +173,7 @@ def test_lost_processes_cost_their_trials_alone(folder: Path) -> None:
         if good:
             assert rows["epochs"].tolist() == [2] * len(rows)
     assert (folder / "lost").exists()
-    reasons = set(trials[trials["family"] == "own_students:broken"]["reason"])
-    assert len(reasons) == 1
-    assert "the user's own mistake" in reasons.pop()
+    broken = trials[trials["family"] == "own_students:broken"]["reason"]
+    assert all("the user's own mistake" in reason for reason in broken)
     lost = trials[trials["family"] == "own_students:always_lost"]["reason"]
     assert all("Actor" in reason or "died" in reason for reason in lost)

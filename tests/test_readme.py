@@ -58,9 +58,10 @@ def test_the_start_of_the_readme_holds_for_the_digits_space() -> None:
 
 @pytest.mark.slow
 def test_the_python_example_runs(tmp_path: Path) -> None:
-    """As it stands, but for the length of the search."""
+    """As it stands, but for its length."""
     (tmp_path / "search_spaces").symlink_to(ROOT / "search_spaces")
-    shorter = '"search.trials=6", "training.epochs=2", "finalists.seeds=2", "finalists.max=2"'
+    changes = ("teacher.training.epochs=2", "search.trials=6", "training.epochs=2")
+    shorter = ", ".join(f'"{c}"' for c in (*changes, "finalists.seeds=2", "finalists.max=2"))
     code = block("python", "run_study").replace(
         '"study.name=from-python"', f'"study.name=short", {shorter}'
     )

@@ -17,7 +17,7 @@ from sklearn.metrics import accuracy_score
 import kdsearch
 from kdsearch.data import load_dataset
 from kdsearch.search.events import Observer
-from tests.user_study import command
+from tests.command_line import CallCommand
 
 pytestmark = pytest.mark.slow
 
@@ -172,13 +172,11 @@ def test_the_same_spec_and_seed_give_the_same_trials_and_metrics(study: kdsearch
 
 
 def test_a_second_run_under_the_same_name_is_refused(
-    user_folder: Path, study: kdsearch.Study
+    study: kdsearch.Study, call_command: CallCommand
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in study.directory.path.rglob("*")}
-    done = subprocess.run(
-        command("run", "space.yaml"), cwd=user_folder, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 2
-    assert "--resume" in done.stderr
-    assert done.stderr.count("\n") == 1
+    code, _, err = call_command("run", "space.yaml")
+    assert code == 2
+    assert "--resume" in err
+    assert err.count("\n") == 1
     assert {p: p.stat().st_mtime_ns for p in study.directory.path.rglob("*")} == before

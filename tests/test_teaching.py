@@ -13,6 +13,7 @@ import kdsearch
 from kdsearch.models import build_network
 from kdsearch.search.record import TrialRecord
 from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL
+from tests.command_line import CallCommand
 from tests.user_study import command
 
 pytestmark = pytest.mark.slow
@@ -77,13 +78,14 @@ def trials(study: kdsearch.Study) -> list[TrialRecord]:
     return study.records()
 
 
-def test_validate_says_what_cannot_work(folder: Path) -> None:
-    told = subprocess.run(
-        command("validate", "space.yaml"), cwd=folder, capture_output=True, text=True, timeout=60
-    )
-    assert told.returncode == 0
-    assert "taught by teacher, wide, average, born_again, mutual" in " ".join(told.stdout.split())
-    unfit = [line for line in told.stdout.splitlines() if line.startswith("weight_copy+kd")]
+def test_validate_says_what_cannot_work(
+    folder: Path, call_command: CallCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    code, out, _ = call_command("validate", "space.yaml")
+    assert code == 0
+    assert "taught by teacher, wide, average, born_again, mutual" in " ".join(out.split())
+    unfit = [line for line in out.splitlines() if line.startswith("weight_copy+kd")]
     assert any("wide" in line for line in unfit)
     assert any("average, born_again, mutual" in line for line in unfit)
 

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.interrupts import interruptible
+
 SPEC = """
 study: {name: tiny, seed: 3, directory: studies}
 data: {source: digits, validation: 0.2, test: 0.25, augment: {crop: 1}}
@@ -69,15 +71,16 @@ def make_folder(path: Path) -> Path:
 
 
 def start(folder: Path, words: list[str]) -> subprocess.Popen[str]:
-    """Start the command in a session of its own, so that a signal reaches it alone."""
-    return subprocess.Popen(
-        command(*words),
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    """Start the command in a session of its own, so that a signal reaches it, and it alone."""
+    with interruptible():
+        return subprocess.Popen(
+            command(*words),
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
 
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 import ray
 
-from kdsearch import cli
+from tests.command_line import CallCommand
 
 from .command import SPEC, Command, Told
 
@@ -31,22 +30,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def kdsearch(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
+def kdsearch(folder: Path, call_command: CallCommand) -> Command:
     """``kdsearch("run", "spec.yaml")``: runs the command and checks what holds for every error."""
 
     def run(*words: str) -> Told:
         before = sorted(folder.rglob("*"))
-        monkeypatch.setattr(sys, "argv", ["kdsearch", *words])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        out, err = capsys.readouterr()
+        code, out, err = call_command(*words)
         assert sorted(folder.rglob("*")) == before
         assert "Traceback" not in out + err
         assert err.count("\n") == 1
         assert err.startswith("kdsearch: ")
-        return Told(left.value.code, err.removeprefix("kdsearch: ").rstrip("\n"), out)
+        return Told(code, err.removeprefix("kdsearch: ").rstrip("\n"), out)
 
     return run

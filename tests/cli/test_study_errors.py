@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from kdsearch import cli
 from kdsearch.errors import StudyError
 from kdsearch.search.directory import StudyDirectory
 from kdsearch.spec import load_spec
+from tests.command_line import CallCommand
 
 from .command import Command
 
@@ -139,16 +138,12 @@ def test_an_unknown_method_comes_with_the_valid_ones(
 )
 def test_a_wrong_call_is_told_with_the_usage(
     folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    call_command: CallCommand,
     words: list[str],
     told: str,
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["kdsearch", *words])
-    with pytest.raises(SystemExit) as left:
-        cli.main()
-    out, err = capsys.readouterr()
-    assert left.value.code == 2
+    code, out, err = call_command(*words)
+    assert code == 2
     assert out == ""
     assert told in err
     assert "Traceback" not in err

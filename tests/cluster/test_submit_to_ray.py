@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -94,26 +92,27 @@ def first_answer(url: str, process: subprocess.Popen[str]) -> int:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+def cluster(short_folder: Path) -> Iterator[Cluster]:
     environment = {name: value for name, value in os.environ.items() if name[:4] != "RAY_"}
     environment.pop("MLFLOW_TRACKING_URI", None)
     environment |= {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(16),
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+        "TMPDIR": str(short_folder),
         # the `python` of a job is the first on the head's PATH
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
     dashboard, client = free_ports(2)
-    # short, since Ray's sockets lie in it and a socket's path may have 107 characters
-    folder = tempfile.mkdtemp(prefix="kd")
     head = subprocess.Popen(
         [
             *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
             *("--port=0", "--min-worker-port=0", "--max-worker-port=0"),
             *(f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1"),
             *(f"--ray-client-server-port={client}", "--dashboard-agent-listen-port=0"),
-            *("--num-cpus=2", "--num-gpus=0", f"--temp-dir={folder}", "--disable-usage-stats"),
+            *("--num-cpus=2", "--num-gpus=0", "--disable-usage-stats"),
+            f"--temp-dir={short_folder}",
         ],
         env=environment,
         stdout=subprocess.PIPE,
@@ -130,7 +129,6 @@ def cluster() -> Iterator[Cluster]:
             head.wait(timeout=40)
         except subprocess.TimeoutExpired:
             head.kill()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

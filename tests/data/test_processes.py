@@ -18,6 +18,7 @@ from kdsearch.data.processes import without_main
 from kdsearch.errors import DataError
 from kdsearch.spec.sections import Augmentation
 from tests.data.processes import wait_until_gone
+from tests.interrupts import interruptible
 
 MakeSplit = Callable[..., Split]
 Mapped = Callable[[Split], Split]
@@ -53,19 +54,21 @@ time.sleep(60)
 @pytest.mark.slow
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT])
 def test_workers_end_with_the_process_that_started_them(
-    make_split: MakeSplit, mapped: Mapped, tmp_path: Path, by: signal.Signals
+    make_split: MakeSplit, mapped: Mapped, tmp_path: Path, short_folder: Path, by: signal.Signals
 ) -> None:
     images = mapped(make_split()).images
     assert isinstance(images, MappedPictures)
     script = tmp_path / "train.py"
     script.write_text(_SCRIPT)
-    started = subprocess.Popen(
-        [sys.executable, script, images.file],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    with interruptible():
+        started = subprocess.Popen(
+            [sys.executable, script, images.file],
+            env=os.environ | {"TMPDIR": str(short_folder)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
     assert started.stdout is not None
     # The script has no guard of its main part: its workers must not run it again.
     assert started.stdout.readline() == "the script runs\n"
@@ -148,12 +151,17 @@ ray.kill(trial)
 
 @pytest.mark.slow
 def test_workers_serve_an_actor_of_ray_and_end_when_it_is_killed(
-    make_split: MakeSplit, mapped: Mapped
+    make_split: MakeSplit, mapped: Mapped, short_folder: Path
 ) -> None:
     images = mapped(make_split()).images
     assert isinstance(images, MappedPictures)
     run = subprocess.run(
-        [sys.executable, "-c", _IN_RAY, images.file], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", _IN_RAY, images.file],
+        env=os.environ | {"TMPDIR": str(short_folder)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert run.returncode == 0, run.stderr
     same, imports_ray, *pids = run.stdout.replace(",", " ").replace("[", " ").split()

@@ -1,10 +1,12 @@
-"""A trained student with the records of a study around it."""
+"""A trained student with the records of a study around it, and a strict reader of JSON."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +20,7 @@ from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
 from kdsearch.training.trainer import Trainer
 from kdsearch.training.weights import save_weights
+from tests.training.trainings import finish
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,15 @@ class Trained:
     weights: Path
 
 
+def strict_json(text: str) -> Any:
+    """The text as other languages read it: NaN and Infinity are no JSON."""
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
 @pytest.fixture(scope="session")
 def trained(
     digits: Dataset, make_task: Callable[..., Task], tmp_path_factory: pytest.TempPathFactory
@@ -38,9 +50,7 @@ def trained(
     teacher = Teacher(build_network(ModelConfig(family="convnet", depth=2), shape, classes))
     task = make_task("kd+fitnet", {"kd.temperature": 3.0}, augment={"crop": 1}, epochs=3)
     trainer = Trainer(task, digits, teacher)
-    reports = []
-    while not trainer.finished:
-        reports.append(trainer.train_epoch().as_dict())
+    reports = [report.as_dict() for report in finish(trainer)]
     scores = trainer.score_test()
     run = new_record(0, "finalists", task, measure(trainer.student)).model_copy(
         update={

@@ -24,14 +24,7 @@ from kdsearch.search.study import Study
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER
 from kdsearch.training.weights import save_weights
-from tests.export.conftest import Trained
-
-
-def strict_json(text: str) -> Any:
-    def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON")
-
-    return json.loads(text, parse_constant=refuse)
+from tests.export.conftest import Trained, strict_json
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.nan, None])

@@ -17,7 +17,7 @@ from kdsearch.export import Student, load_student, save_student
 from kdsearch.files import checksum
 from kdsearch.models import measure
 from kdsearch.search.finalists import Finalist
-from tests.export.conftest import Trained
+from tests.export.conftest import Trained, strict_json
 
 
 @pytest.fixture
@@ -26,13 +26,6 @@ def folder(trained: Trained, digits: Dataset, tmp_path: Path) -> Path:
     target = tmp_path / "students" / "trial-0007"
     save_student(trained.finalist, digits, trained.weights, target)
     return target
-
-
-def strict_json(text: str) -> Any:
-    def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON")
-
-    return json.loads(text, parse_constant=refuse)
 
 
 def test_a_loaded_student_answers_as_the_trained_network(

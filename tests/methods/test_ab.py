@@ -5,23 +5,11 @@ import torch
 from kdsearch.errors import MethodError
 from kdsearch.methods.ab import ActivationBoundaries, boundary_loss
 from kdsearch.methods.targets import Targets
-from kdsearch.models.signals import Signal, Signals, SignalShapes
+from kdsearch.models.signals import Signal, Signals
+from tests.methods.maps import conv_bn, preactivations_of, random_maps, shapes_of
 
 TARGETS = Targets(torch.zeros(3, dtype=torch.long))
 PRECISION = [(torch.float64, 1e-9), (torch.float32, 1e-5)]
-
-
-def shapes_of(*features: tuple[int, int, int]) -> SignalShapes:
-    return SignalShapes(classes=7, embedding=5, features=features)
-
-
-def random_maps(shapes: SignalShapes, batch: int = 3, seed: int = 0) -> list[np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return [rng.normal(size=(batch, *shape)) for shape in shapes.features]
-
-
-def signals_of(maps: list[np.ndarray], dtype: torch.dtype = torch.float64) -> Signals:
-    return Signals(preactivation=tuple(torch.tensor(f, dtype=dtype) for f in maps))
 
 
 def reference(student: np.ndarray, teacher: np.ndarray, margin: float = 1.0) -> float:
@@ -35,20 +23,11 @@ def reference(student: np.ndarray, teacher: np.ndarray, margin: float = 1.0) -> 
     return total / len(student)
 
 
-def connected(connector: torch.nn.Sequential, values: np.ndarray) -> np.ndarray:
-    """Convolution and batch normalisation with its initial scale 1 and shift 0."""
-    weight = connector[0].weight.detach().double().numpy()[:, :, 0, 0]
-    mixed = np.einsum("oi,bihw->bohw", weight, values)
-    mean = mixed.mean(axis=(0, 2, 3), keepdims=True)
-    variance = ((mixed - mean) ** 2).mean(axis=(0, 2, 3), keepdims=True)
-    return (mixed - mean) / np.sqrt(variance + 1e-5)
-
-
 def reference_stages(method, f_s: list[np.ndarray], f_t: list[np.ndarray]) -> float:
     count = len(f_s)
     total = 0.0
     for i in range(count):
-        loss = reference(connected(method.connectors[i], f_s[i]), f_t[i])
+        loss = reference(conv_bn(method.connectors[i], f_s[i]), f_t[i])
         total += 2.0 ** (i - count + 1) * loss * 3 / 1000
     return total
 
@@ -98,7 +77,7 @@ def test_deeper_stages_weigh_twice_as_much(count, dtype, tolerance, student_shap
     student = shapes_of(*student_shapes.features[-count:])
     f_s, f_t = random_maps(student), random_maps(teacher_shapes, seed=1)
     method = ActivationBoundaries(student, teacher_shapes).to(dtype)
-    found = ab_of(method, signals_of(f_s, dtype), signals_of(f_t, dtype)).item()
+    found = ab_of(method, preactivations_of(f_s, dtype), preactivations_of(f_t, dtype)).item()
     assert found == pytest.approx(reference_stages(method, f_s, f_t[-count:]), rel=tolerance)
 
 
@@ -107,7 +86,7 @@ def test_a_larger_map_is_averaged_before_the_comparison():
     (f_s,), (f_t,) = random_maps(student), random_maps(teacher, seed=1)
     method = ActivationBoundaries(student, teacher).double()
     blocks = f_s.reshape(3, 2, 2, 2, 2, 2).mean(axis=(3, 5))
-    found = ab_of(method, signals_of([f_s]), signals_of([f_t])).item()
+    found = ab_of(method, preactivations_of([f_s]), preactivations_of([f_t])).item()
     assert found == pytest.approx(reference_stages(method, [blocks], [f_t]), rel=1e-9)
 
 
@@ -161,9 +140,9 @@ def test_afterwards_it_costs_nothing_and_leaves_the_helpers(
 ):
     method = ActivationBoundaries(student_shapes, teacher_shapes)
     before = {name: value.clone() for name, value in method.state_dict().items()}
-    student = signals_of(random_maps(student_shapes), torch.bfloat16)
+    student = preactivations_of(random_maps(student_shapes), torch.bfloat16)
     last = student.preactivation[-1].fill_(float("inf")).requires_grad_()
-    teacher = signals_of(random_maps(teacher_shapes, seed=1), torch.bfloat16)
+    teacher = preactivations_of(random_maps(teacher_shapes, seed=1), torch.bfloat16)
     found = ab_of(method, student, teacher, progress)
     assert found.dtype == torch.float32
     assert found.item() == 0.0
@@ -188,8 +167,8 @@ def test_connectors_are_registered_and_saved():
 def test_gradient_reaches_student_and_helpers_and_never_the_teacher(student_shapes, teacher_shapes):
     torch.manual_seed(0)
     method = ActivationBoundaries(student_shapes, teacher_shapes)
-    student = signals_of(random_maps(student_shapes), torch.float32)
-    teacher = signals_of(random_maps(teacher_shapes, seed=1), torch.float32)
+    student = preactivations_of(random_maps(student_shapes), torch.float32)
+    teacher = preactivations_of(random_maps(teacher_shapes, seed=1), torch.float32)
     for values in (*student.preactivation, *teacher.preactivation):
         values.requires_grad_()
     ab_of(method, student, teacher).backward()

@@ -1,17 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
 
 from kdsearch.errors import MethodError
 from kdsearch.methods.dkd import DKD, nckd_loss, tckd_loss
 from kdsearch.methods.kd import kd_loss
 from kdsearch.methods.targets import Targets
 from kdsearch.models.signals import Signals, SignalShapes
-
-
-def softmax(z: np.ndarray) -> np.ndarray:
-    e = np.exp(z - z.max())
-    return e / e.sum()
 
 
 def tckd_of_one(z_s, z_t, label, temperature):

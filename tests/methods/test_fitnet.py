@@ -5,13 +5,10 @@ import torch
 from kdsearch.errors import MethodError
 from kdsearch.methods.fitnet import FitNet
 from kdsearch.methods.targets import Targets
-from kdsearch.models.signals import Signals, SignalShapes
+from kdsearch.models.signals import Signals
+from tests.methods.maps import shapes_of
 
 TARGETS = Targets(torch.zeros(3, dtype=torch.long))
-
-
-def shapes_of(*features: tuple[int, int, int]) -> SignalShapes:
-    return SignalShapes(classes=7, embedding=5, features=features)
 
 
 def loss_of(method, f_s, f_t):

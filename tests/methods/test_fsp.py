@@ -5,23 +5,11 @@ import torch
 from kdsearch.errors import MethodError
 from kdsearch.methods.fsp import FSP, flow_matrix, fsp_loss
 from kdsearch.methods.targets import Targets
-from kdsearch.models.signals import Signals, SignalShapes
+from kdsearch.models.signals import Signals
+from tests.methods.maps import features_of, random_maps, shapes_of
 
 TARGETS = Targets(torch.zeros(3, dtype=torch.long))
 PRECISION = [(torch.float64, 1e-9), (torch.float32, 1e-5)]
-
-
-def shapes_of(*features: tuple[int, int, int]) -> SignalShapes:
-    return SignalShapes(classes=7, embedding=5, features=features)
-
-
-def random_maps(shapes: SignalShapes, batch: int = 3, seed: int = 0) -> list[np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return [rng.normal(size=(batch, *shape)) for shape in shapes.features]
-
-
-def signals_of(maps: list[np.ndarray], dtype: torch.dtype = torch.float64) -> Signals:
-    return Signals(features=tuple(torch.tensor(f, dtype=dtype) for f in maps))
 
 
 def halved(maps: np.ndarray) -> np.ndarray:
@@ -90,7 +78,7 @@ def test_pairs_of_stages_are_summed(stages, dtype, tolerance):
     shapes = shapes_of(*stages)
     f_s, f_t = random_maps(shapes), random_maps(shapes, seed=1)
     method = FSP(shapes, shapes)
-    found = method(signals_of(f_s, dtype), signals_of(f_t, dtype), TARGETS, 0.0)["fsp"].item()
+    found = method(features_of(f_s, dtype), features_of(f_t, dtype), TARGETS, 0.0)["fsp"].item()
     assert found == pytest.approx(reference(f_s, f_t), rel=tolerance)
 
 
@@ -100,7 +88,7 @@ def test_other_channels_are_projected_to_the_teachers(
 ):
     f_s, f_t = random_maps(student_shapes), random_maps(teacher_shapes, seed=1)
     method = FSP(student_shapes, teacher_shapes).to(dtype)
-    found = method(signals_of(f_s, dtype), signals_of(f_t, dtype), TARGETS, 0.0)["fsp"].item()
+    found = method(features_of(f_s, dtype), features_of(f_t, dtype), TARGETS, 0.0)["fsp"].item()
     assert found == pytest.approx(reference(projected(method, f_s), f_t), rel=tolerance)
 
 
@@ -112,7 +100,7 @@ def test_only_other_channels_are_projected():
 
 
 def test_identical_maps_cost_exactly_nothing(student_shapes, gradient):
-    maps = signals_of(random_maps(student_shapes), torch.float32)
+    maps = features_of(random_maps(student_shapes), torch.float32)
     method = FSP(student_shapes, student_shapes)
     assert not list(method.parameters())
     assert method(maps, maps, TARGETS, 0.0)["fsp"].item() == 0.0
@@ -128,14 +116,14 @@ def test_a_longer_networks_shallow_stages_are_left_out():
     student = shapes_of((4, 4, 4), (5, 2, 2))
     teacher = shapes_of((9, 8, 8), (4, 4, 4), (5, 2, 2))
     f_s, f_t = random_maps(student), random_maps(teacher, seed=1)
-    found = FSP(student, teacher)(signals_of(f_s), signals_of(f_t), TARGETS, 0.0)
+    found = FSP(student, teacher)(features_of(f_s), features_of(f_t), TARGETS, 0.0)
     assert found["fsp"].item() == pytest.approx(reference(f_s, f_t[1:]), rel=1e-9)
 
 
 def test_maps_of_another_size_need_no_pooling_between_the_networks():
     student, teacher = shapes_of((3, 4, 4), (4, 2, 2)), shapes_of((3, 8, 8), (4, 4, 4))
     f_s, f_t = random_maps(student), random_maps(teacher, seed=1)
-    found = FSP(student, teacher)(signals_of(f_s), signals_of(f_t), TARGETS, 0.0)
+    found = FSP(student, teacher)(features_of(f_s), features_of(f_t), TARGETS, 0.0)
     assert found["fsp"].item() == pytest.approx(reference(f_s, f_t), rel=1e-9)
 
 

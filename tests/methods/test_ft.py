@@ -13,19 +13,12 @@ from kdsearch.methods.ft import (
     reconstruction_loss,
 )
 from kdsearch.methods.targets import Targets
-from kdsearch.models.signals import Signal, Signals, SignalShapes
+from kdsearch.models.signals import Signal, Signals
+from tests.methods.maps import convolved, features_of, shapes_of, weight_of
 
 TARGETS = Targets(torch.zeros(3, dtype=torch.long))
 PRECISION = [(torch.float64, 1e-9), (torch.float32, 1e-5)]
 FIRST, LATER = 0.0, 0.5
-
-
-def shapes_of(*features: tuple[int, int, int]) -> SignalShapes:
-    return SignalShapes(classes=7, embedding=5, features=features)
-
-
-def signals_of(*maps: np.ndarray, dtype: torch.dtype = torch.float64) -> Signals:
-    return Signals(features=tuple(torch.tensor(f, dtype=dtype) for f in maps))
 
 
 def reference(student: np.ndarray, teacher: np.ndarray) -> float:
@@ -39,23 +32,12 @@ def reference(student: np.ndarray, teacher: np.ndarray) -> float:
     return total / count
 
 
-def convolved(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    padded = np.pad(values, ((0, 0), (0, 0), (1, 1), (1, 1)))
-    height, width = values.shape[2:]
-    out = np.zeros((len(values), len(weight), height, width))
-    for i in range(height):
-        for j in range(width):
-            window = padded[:, :, i : i + 3, j : j + 3]
-            out[:, :, i, j] = np.einsum("oirc,birc->bo", weight, window)
-    return out
-
-
 def layers(module: torch.nn.Sequential, values: np.ndarray, training: bool) -> np.ndarray:
     """Convolution, normalisation with scale 1 and shift 0, and leaky activation, repeated."""
     for conv, norm in pairwise(module):
         if not isinstance(norm, torch.nn.BatchNorm2d):
             continue
-        values = convolved(values, conv.weight.detach().double().numpy())
+        values = convolved(weight_of(conv), values)
         mean, variance = norm.running_mean.double().numpy(), norm.running_var.double().numpy()
         if training:
             mean, variance = values.mean(axis=(0, 2, 3)), values.var(axis=(0, 2, 3))
@@ -88,7 +70,7 @@ def test_translated_and_paraphrased_factors_are_compared(student, teacher, dtype
     rng = np.random.default_rng(0)
     f_s, f_t = rng.normal(size=(3, *student)), rng.normal(size=(3, *teacher))
     method = FactorTransfer(shapes_of(student), shapes_of(teacher)).to(dtype)
-    pair = signals_of(f_s, dtype=dtype), signals_of(f_t, dtype=dtype)
+    pair = features_of([f_s], dtype), features_of([f_t], dtype)
     # Statistics that are not the initial 0 and 1, so that to ignore them would be seen.
     method(*pair, TARGETS, FIRST)
     translated = layers(method.translator, f_s, training=True)
@@ -110,7 +92,7 @@ def test_the_paraphraser_reconstructs_the_teachers_last_map(dtype, tolerance):
     method = FactorTransfer(shapes, shapes).to(dtype)
     encoded = layers(method.paraphraser.encoder, last, training=True)
     decoded = layers(method.paraphraser.decoder, encoded, training=True)
-    pair = signals_of(first, -last, dtype=dtype), signals_of(first, last, dtype=dtype)
+    pair = features_of([first, -last], dtype), features_of([first, last], dtype)
     parts = method(*pair, TARGETS, FIRST)
     expected = ((decoded - last) ** 2).mean()
     assert parts["reconstruction"].item() == pytest.approx(expected, rel=tolerance)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
 
 from kdsearch.errors import MethodError
 from kdsearch.methods.mlkd import MLKD, batch_loss, class_loss
@@ -8,13 +9,8 @@ from kdsearch.methods.targets import Targets
 from kdsearch.models.signals import Signals, SignalShapes
 
 
-def softmax(z: np.ndarray) -> np.ndarray:
-    e = np.exp(z - z.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
-
-
 def batch_reference(z_s, z_t, temperature):
-    p_s, p_t = softmax(z_s / temperature), softmax(z_t / temperature)
+    p_s, p_t = softmax(z_s / temperature, axis=1), softmax(z_t / temperature, axis=1)
     count = len(z_s)
     total = 0.0
     for a in range(count):
@@ -24,7 +20,7 @@ def batch_reference(z_s, z_t, temperature):
 
 
 def class_reference(z_s, z_t, temperature):
-    p_s, p_t = softmax(z_s / temperature), softmax(z_t / temperature)
+    p_s, p_t = softmax(z_s / temperature, axis=1), softmax(z_t / temperature, axis=1)
     classes = z_s.shape[1]
     total = 0.0
     for i in range(classes):
@@ -34,7 +30,7 @@ def class_reference(z_s, z_t, temperature):
 
 
 def instance_reference(z_s, z_t, temperature):
-    p_s, p_t = softmax(z_s / temperature), softmax(z_t / temperature)
+    p_s, p_t = softmax(z_s / temperature, axis=1), softmax(z_t / temperature, axis=1)
     return temperature**2 * (p_t * np.log(p_t / p_s)).sum() / len(z_s)
 
 

@@ -5,23 +5,11 @@ import torch
 from kdsearch.errors import MethodError
 from kdsearch.methods.nst import NST, nst_loss
 from kdsearch.methods.targets import Targets
-from kdsearch.models.signals import Signals, SignalShapes
+from kdsearch.models.signals import Signals
+from tests.methods.maps import features_of, random_maps, shapes_of
 
 TARGETS = Targets(torch.zeros(3, dtype=torch.long))
 PRECISION = [(torch.float64, 1e-9), (torch.float32, 1e-5)]
-
-
-def shapes_of(*features: tuple[int, int, int]) -> SignalShapes:
-    return SignalShapes(classes=7, embedding=5, features=features)
-
-
-def random_maps(shapes: SignalShapes, batch: int = 3, seed: int = 0) -> list[np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return [rng.normal(size=(batch, *shape)) for shape in shapes.features]
-
-
-def signals_of(maps: list[np.ndarray], dtype: torch.dtype = torch.float64) -> Signals:
-    return Signals(features=tuple(torch.tensor(f, dtype=dtype) for f in maps))
 
 
 def mean_kernel(x: np.ndarray, y: np.ndarray) -> float:
@@ -68,7 +56,7 @@ def test_is_the_distance_of_the_mean_outer_products():
 def test_stages_are_summed(student_shapes, teacher_shapes):
     f_s, f_t = random_maps(student_shapes), random_maps(teacher_shapes, seed=1)
     method = NST(student_shapes, teacher_shapes)
-    found = method(signals_of(f_s), signals_of(f_t), TARGETS, 0.0)
+    found = method(features_of(f_s), features_of(f_t), TARGETS, 0.0)
     expected = sum(reference(a, b) for a, b in zip(f_s, f_t, strict=True))
     assert found["nst"].item() == pytest.approx(expected, rel=1e-9)
 
@@ -77,7 +65,7 @@ def test_more_stages_are_matched_from_the_deepest():
     student = shapes_of((2, 4, 4), (3, 2, 2))
     teacher = shapes_of((2, 8, 8), (4, 4, 4), (5, 2, 2))
     f_s, f_t = random_maps(student), random_maps(teacher, seed=1)
-    found = NST(student, teacher)(signals_of(f_s), signals_of(f_t), TARGETS, 0.0)
+    found = NST(student, teacher)(features_of(f_s), features_of(f_t), TARGETS, 0.0)
     expected = reference(f_s[0], f_t[1]) + reference(f_s[1], f_t[2])
     assert found["nst"].item() == pytest.approx(expected, rel=1e-9)
 
@@ -86,7 +74,7 @@ def test_a_larger_map_is_averaged_before_the_comparison():
     student, teacher = shapes_of((2, 4, 4)), shapes_of((3, 2, 2))
     (f_s,), (f_t,) = random_maps(student), random_maps(teacher, seed=1)
     blocks = f_s.reshape(3, 2, 2, 2, 2, 2).mean(axis=(3, 5))
-    found = NST(student, teacher)(signals_of([f_s]), signals_of([f_t]), TARGETS, 0.0)
+    found = NST(student, teacher)(features_of([f_s]), features_of([f_t]), TARGETS, 0.0)
     assert found["nst"].item() == pytest.approx(reference(blocks, f_t), rel=1e-9)
 
 

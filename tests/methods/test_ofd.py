@@ -5,23 +5,11 @@ import torch
 from kdsearch.errors import MethodError
 from kdsearch.methods.ofd import OFD, Margin, margin_relu, partial_loss
 from kdsearch.methods.targets import Targets
-from kdsearch.models.signals import Signal, Signals, SignalShapes
+from kdsearch.models.signals import Signal, Signals
+from tests.methods.maps import conv_bn, preactivations_of, random_maps, shapes_of
 
 TARGETS = Targets(torch.zeros(3, dtype=torch.long))
 PRECISION = [(torch.float64, 1e-9), (torch.float32, 1e-5)]
-
-
-def shapes_of(*features: tuple[int, int, int]) -> SignalShapes:
-    return SignalShapes(classes=7, embedding=5, features=features)
-
-
-def random_maps(shapes: SignalShapes, batch: int = 3, seed: int = 0) -> list[np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return [rng.normal(size=(batch, *shape)) for shape in shapes.features]
-
-
-def signals_of(maps: list[np.ndarray], dtype: torch.dtype = torch.float64) -> Signals:
-    return Signals(preactivation=tuple(torch.tensor(f, dtype=dtype) for f in maps))
 
 
 def reference_margin(*batches: np.ndarray) -> list[float]:
@@ -41,14 +29,6 @@ def reference(student: np.ndarray, teacher: np.ndarray, margin: list[float]) -> 
         if not s <= t <= 0:
             total += (s - t) ** 2
     return total / len(student)
-
-
-def regressed(regressor: torch.nn.Sequential, values: np.ndarray) -> np.ndarray:
-    """Convolution and batch normalisation with its initial scale 1 and shift 0."""
-    weight = regressor[0].weight.detach().double().numpy()[:, :, 0, 0]
-    mixed = np.einsum("oi,bihw->bohw", weight, values)
-    mean, variance = mixed.mean(axis=(0, 2, 3)), mixed.var(axis=(0, 2, 3))
-    return (mixed - mean[:, None, None]) / np.sqrt(variance[:, None, None] + 1e-5)
 
 
 def ofd_of(method: OFD, student: Signals, teacher: Signals) -> torch.Tensor:
@@ -139,9 +119,9 @@ def test_deeper_stages_weigh_twice_as_much(count, dtype, tolerance, student_shap
     student = shapes_of(*student_shapes.features[-count:])
     f_s, f_t = random_maps(student), random_maps(teacher_shapes, seed=1)[-count:]
     method = OFD(student, teacher_shapes).to(dtype)
-    found = ofd_of(method, signals_of(f_s, dtype), signals_of(f_t, dtype)).item()
+    found = ofd_of(method, preactivations_of(f_s, dtype), preactivations_of(f_t, dtype)).item()
     expected = sum(
-        reference(regressed(method.regressors[i], f_s[i]), f_t[i], reference_margin(f_t[i]))
+        reference(conv_bn(method.regressors[i], f_s[i]), f_t[i], reference_margin(f_t[i]))
         / 2 ** (count - i - 1)
         for i in range(count)
     )
@@ -152,9 +132,9 @@ def test_margins_of_earlier_batches_count():
     shapes = shapes_of((2, 2, 2))
     method = OFD(shapes, shapes).double()
     (f_s,), (first,), (second,) = (random_maps(shapes, seed=seed) for seed in range(3))
-    ofd_of(method, signals_of([f_s]), signals_of([first]))
-    found = ofd_of(method, signals_of([f_s]), signals_of([second])).item()
-    student = regressed(method.regressors[0], f_s)
+    ofd_of(method, preactivations_of([f_s]), preactivations_of([first]))
+    found = ofd_of(method, preactivations_of([f_s]), preactivations_of([second])).item()
+    student = conv_bn(method.regressors[0], f_s)
     expected = reference(student, second, reference_margin(first, second))
     assert found == pytest.approx(expected, rel=1e-9)
     assert found != pytest.approx(reference(student, second, reference_margin(second)), rel=1e-3)
@@ -166,12 +146,12 @@ def test_a_larger_map_is_averaged_before_the_margin(larger):
     student, teacher = shapes_of((2, sizes[0], sizes[0])), shapes_of((3, sizes[1], sizes[1]))
     (f_s,), (f_t,) = random_maps(student), random_maps(teacher, seed=1)
     method = OFD(student, teacher).double()
-    found = ofd_of(method, signals_of([f_s]), signals_of([f_t])).item()
+    found = ofd_of(method, preactivations_of([f_s]), preactivations_of([f_t])).item()
     if larger == "student":
         f_s = f_s.reshape(3, 2, 2, 2, 2, 2).mean(axis=(3, 5))
     else:
         f_t = f_t.reshape(3, 3, 2, 2, 2, 2).mean(axis=(3, 5))
-    expected = reference(regressed(method.regressors[0], f_s), f_t, reference_margin(f_t))
+    expected = reference(conv_bn(method.regressors[0], f_s), f_t, reference_margin(f_t))
     assert found == pytest.approx(expected, rel=1e-9)
 
 
@@ -180,7 +160,9 @@ def test_a_longer_networks_shallow_stages_are_left_out(student_shapes, teacher_s
         method = OFD(student, teacher)
         assert len(method.regressors) == len(method.margins) == 1
         f_s, f_t = random_maps(student), random_maps(teacher, seed=1)
-        assert torch.isfinite(ofd_of(method, *(signals_of(f, torch.float32) for f in (f_s, f_t))))
+        assert torch.isfinite(
+            ofd_of(method, *(preactivations_of(f, torch.float32) for f in (f_s, f_t)))
+        )
 
 
 def test_published_facts():
@@ -193,7 +175,7 @@ def test_published_facts():
 def test_margins_and_regressors_are_registered_and_saved(student_shapes, teacher_shapes):
     method = OFD(student_shapes, teacher_shapes)
     f_s, f_t = random_maps(student_shapes), random_maps(teacher_shapes, seed=1)
-    pair = signals_of(f_s, torch.float32), signals_of(f_t, torch.float32)
+    pair = preactivations_of(f_s, torch.float32), preactivations_of(f_t, torch.float32)
     ofd_of(method, *pair)
     restored = OFD(student_shapes, teacher_shapes)
     restored.load_state_dict(method.state_dict())
@@ -205,8 +187,8 @@ def test_margins_and_regressors_are_registered_and_saved(student_shapes, teacher
 def test_gradient_reaches_student_and_helpers_and_never_the_teacher(student_shapes, teacher_shapes):
     torch.manual_seed(0)
     method = OFD(student_shapes, teacher_shapes)
-    student = signals_of(random_maps(student_shapes), torch.float32)
-    teacher = signals_of(random_maps(teacher_shapes, seed=1), torch.float32)
+    student = preactivations_of(random_maps(student_shapes), torch.float32)
+    teacher = preactivations_of(random_maps(teacher_shapes, seed=1), torch.float32)
     for values in (*student.preactivation, *teacher.preactivation):
         values.requires_grad_()
     ofd_of(method, student, teacher).backward()

@@ -6,23 +6,11 @@ import torch.nn.functional as F  # noqa: N812
 from kdsearch.errors import MethodError
 from kdsearch.methods.reviewkd import WIDEST, ReviewKD, context_loss, resized
 from kdsearch.methods.targets import Targets
-from kdsearch.models.signals import Signals, SignalShapes
+from kdsearch.models.signals import Signals
+from tests.methods.maps import conv_bn, features_of, random_maps, shapes_of
 
 TARGETS = Targets(torch.zeros(3, dtype=torch.long))
 PRECISION = [(torch.float64, 1e-9), (torch.float32, 1e-5)]
-
-
-def shapes_of(*features: tuple[int, int, int]) -> SignalShapes:
-    return SignalShapes(classes=7, embedding=5, features=features)
-
-
-def random_maps(shapes: SignalShapes, batch: int = 3, seed: int = 0) -> list[np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return [rng.normal(size=(batch, *shape)) for shape in shapes.features]
-
-
-def signals_of(maps: list[np.ndarray], dtype: torch.dtype = torch.float64) -> Signals:
-    return Signals(features=tuple(torch.tensor(f, dtype=dtype) for f in maps))
 
 
 def pooled(values: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -49,20 +37,6 @@ def reference(student: np.ndarray, teacher: np.ndarray) -> float:
     return total / weights
 
 
-def convolved(layer: torch.nn.Sequential, values: np.ndarray) -> np.ndarray:
-    """A convolution of odd size, then normalisation with its initial scale 1 and shift 0."""
-    weight = layer[0].weight.detach().double().numpy()
-    side = weight.shape[2]
-    reach = side // 2
-    padded = np.pad(values, ((0, 0), (0, 0), (reach, reach), (reach, reach)))
-    out = np.zeros((len(values), len(weight), *values.shape[2:]))
-    for i, j in np.ndindex(*values.shape[2:]):
-        window = padded[:, :, i : i + side, j : j + side]
-        out[:, :, i, j] = np.einsum("oirc,birc->bo", weight, window)
-    mean, variance = out.mean(axis=(0, 2, 3)), out.var(axis=(0, 2, 3))
-    return (out - mean[:, None, None]) / np.sqrt(variance[:, None, None] + 1e-5)
-
-
 def nearest(values: np.ndarray, height: int, width: int) -> np.ndarray:
     out = np.zeros((*values.shape[:2], height, width))
     for i, j in np.ndindex(height, width):
@@ -85,11 +59,11 @@ def reference_review(method: ReviewKD, f_s: list[np.ndarray], f_t: list[np.ndarr
     total, deeper = 0.0, None
     for i in reversed(range(len(f_s))):
         fusion = method.fusions[i]
-        own = convolved(fusion.entry, f_s[i])
+        own = conv_bn(fusion.entry, f_s[i])
         if deeper is not None:
             own = fused(fusion.gate, own, nearest(deeper, *own.shape[2:]))
         deeper = own
-        answer = convolved(fusion.exit, own)
+        answer = conv_bn(fusion.exit, own)
         size = np.minimum(answer.shape[2:], f_t[i].shape[2:])
         total += reference(pooled(answer, *size), pooled(f_t[i], *size))
     return total
@@ -147,7 +121,7 @@ def test_stages_are_fused_from_the_deepest(count, dtype, tolerance, student_shap
     student = shapes_of(*student_shapes.features[-count:])
     method = ReviewKD(student, teacher_shapes).to(dtype)
     f_s, f_t = random_maps(student), random_maps(teacher_shapes, seed=1)
-    found = review_of(method, signals_of(f_s, dtype), signals_of(f_t, dtype)).item()
+    found = review_of(method, features_of(f_s, dtype), features_of(f_t, dtype)).item()
     assert found == pytest.approx(reference_review(method, f_s, f_t[-count:]), rel=tolerance)
 
 
@@ -165,7 +139,7 @@ def test_maps_of_any_size_are_compared(student, teacher, dtype, tolerance):
     student, teacher = shapes_of(*student), shapes_of(*teacher)
     method = ReviewKD(student, teacher).to(dtype)
     f_s, f_t = random_maps(student), random_maps(teacher, seed=1)
-    found = review_of(method, signals_of(f_s, dtype), signals_of(f_t, dtype)).item()
+    found = review_of(method, features_of(f_s, dtype), features_of(f_t, dtype)).item()
     assert found == pytest.approx(reference_review(method, f_s, f_t), rel=tolerance)
 
 
@@ -174,7 +148,7 @@ def test_a_longer_networks_shallow_stages_are_left_out(student_shapes, teacher_s
     assert len(method.fusions) == 1
     assert method.fusions[0].gate is None
     f_s, f_t = random_maps(student_shapes), random_maps(shapes_of((4, 2, 2)), seed=1)
-    found = review_of(method.double(), signals_of(f_s), signals_of(f_t)).item()
+    found = review_of(method.double(), features_of(f_s), features_of(f_t)).item()
     assert found == pytest.approx(reference_review(method, f_s[-1:], f_t), rel=1e-9)
 
 
@@ -195,8 +169,8 @@ def test_the_published_weight_and_ramp(student_shapes, teacher_shapes):
 def test_gradient_reaches_student_and_helpers_and_never_the_teacher(student_shapes, teacher_shapes):
     torch.manual_seed(0)
     method = ReviewKD(student_shapes, teacher_shapes)
-    student = signals_of(random_maps(student_shapes), torch.float32)
-    teacher = signals_of(random_maps(teacher_shapes, seed=1), torch.float32)
+    student = features_of(random_maps(student_shapes), torch.float32)
+    teacher = features_of(random_maps(teacher_shapes, seed=1), torch.float32)
     for values in (*student.features, *teacher.features):
         values.requires_grad_()
     review_of(method, student, teacher).backward()
@@ -208,7 +182,7 @@ def test_gradient_reaches_student_and_helpers_and_never_the_teacher(student_shap
 def test_the_shallow_stage_reviews_the_deeper_ones(student_shapes, teacher_shapes, gradient):
     torch.manual_seed(0)
     method = ReviewKD(student_shapes, teacher_shapes).double()
-    f_s = signals_of(random_maps(student_shapes)).features
+    f_s = features_of(random_maps(student_shapes)).features
 
     def shallow(values):
         passed = None
@@ -256,7 +230,7 @@ def test_training_brings_the_student_to_the_teacher():
     torch.manual_seed(0)
     shapes = shapes_of((4, 4, 4), (6, 2, 2))
     method = ReviewKD(shapes, shapes)
-    teacher = signals_of(random_maps(shapes, batch=6), torch.float32)
+    teacher = features_of(random_maps(shapes, batch=6), torch.float32)
     values = [torch.randn_like(f).requires_grad_() for f in teacher.features]
     optimizer = torch.optim.Adam([*values, *method.parameters()], lr=0.05)
     losses = []

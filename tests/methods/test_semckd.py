@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
 
 from kdsearch.errors import MethodError
 from kdsearch.methods.semckd import (
@@ -12,29 +13,19 @@ from kdsearch.methods.semckd import (
     stage_attention,
 )
 from kdsearch.methods.targets import Targets
-from kdsearch.models.signals import Signals, SignalShapes
+from kdsearch.models.signals import Signals
+from tests.methods.maps import (
+    convolved,
+    features_of,
+    normalised,
+    random_maps,
+    shapes_of,
+    weight_of,
+)
 
 TARGETS = Targets(torch.zeros(3, dtype=torch.long))
 PRECISION = [(torch.float64, 1e-9), (torch.float32, 1e-5)]
 SIZES = [(1, 1, 1), (3, 2, 4), (5, 4, 3)]
-
-
-def shapes_of(*features: tuple[int, int, int]) -> SignalShapes:
-    return SignalShapes(classes=7, embedding=5, features=features)
-
-
-def random_maps(shapes: SignalShapes, batch: int = 3, seed: int = 0) -> list[np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return [rng.normal(size=(batch, *shape)) for shape in shapes.features]
-
-
-def signals_of(maps: list[np.ndarray], dtype: torch.dtype = torch.float64) -> Signals:
-    return Signals(features=tuple(torch.tensor(f, dtype=dtype) for f in maps))
-
-
-def softmax(energies: np.ndarray) -> np.ndarray:
-    e = np.exp(energies - energies.max())
-    return e / e.sum()
 
 
 def reference_attention(queries: np.ndarray, keys: np.ndarray) -> np.ndarray:
@@ -53,37 +44,19 @@ def reference(errors: np.ndarray, attention: np.ndarray) -> float:
     return total / (batch * students)
 
 
-def weights(layer: torch.nn.Module) -> np.ndarray:
-    return layer.weight.detach().double().numpy()
-
-
 def embedded(mlp: torch.nn.Sequential, maps: np.ndarray) -> np.ndarray:
     """Mean over the pixels, two linear layers with ReLU between them, norm 1."""
     bias = [mlp[i].bias.detach().double().numpy() for i in (0, 2)]
-    hidden = np.maximum(maps.mean(axis=(2, 3)) @ weights(mlp[0]).T + bias[0], 0)
-    out = hidden @ weights(mlp[2]).T + bias[1]
+    hidden = np.maximum(maps.mean(axis=(2, 3)) @ weight_of(mlp[0]).T + bias[0], 0)
+    out = hidden @ weight_of(mlp[2]).T + bias[1]
     return out / np.sqrt((out**2).sum(axis=1, keepdims=True))
-
-
-def convolved(weight: np.ndarray, values: np.ndarray) -> np.ndarray:
-    side = weight.shape[2]
-    reach = side // 2
-    padded = np.pad(values, ((0, 0), (0, 0), (reach, reach), (reach, reach)))
-    out = np.zeros((len(values), len(weight), *values.shape[2:]))
-    for i, j in np.ndindex(*values.shape[2:]):
-        window = padded[:, :, i : i + side, j : j + side]
-        out[:, :, i, j] = np.einsum("oirc,birc->bo", weight, window)
-    return out
 
 
 def projected(projector: torch.nn.Sequential, values: np.ndarray) -> np.ndarray:
     """Two normalised convolutions with ReLU, and a plain one."""
     for i in (0, 3):
-        values = convolved(weights(projector[i]), values)
-        mean, variance = values.mean(axis=(0, 2, 3)), values.var(axis=(0, 2, 3))
-        values = (values - mean[:, None, None]) / np.sqrt(variance[:, None, None] + 1e-5)
-        values = np.maximum(values, 0)
-    return convolved(weights(projector[6]), values)
+        values = np.maximum(normalised(convolved(weight_of(projector[i]), values)), 0)
+    return convolved(weight_of(projector[6]), values)
 
 
 def halved(values: np.ndarray, side: int) -> np.ndarray:
@@ -161,7 +134,7 @@ def test_all_pairs_of_stages_are_compared(batch, student, teacher, dtype, tolera
     student, teacher = shapes_of(*student), shapes_of(*teacher)
     method = SemCKD(student, teacher).to(dtype)
     f_s, f_t = random_maps(student, batch), random_maps(teacher, batch, seed=1)
-    found = semckd_of(method, signals_of(f_s, dtype), signals_of(f_t, dtype)).item()
+    found = semckd_of(method, features_of(f_s, dtype), features_of(f_t, dtype)).item()
     assert found == pytest.approx(reference_semckd(method, f_s, f_t), rel=tolerance)
 
 
@@ -170,10 +143,10 @@ def test_a_samples_attention_does_not_depend_on_the_others(student_shapes, teach
     method = SemCKD(student_shapes, teacher_shapes).double().eval()
     f_s, f_t = random_maps(student_shapes, 6), random_maps(teacher_shapes, 6, seed=1)
     halves = [
-        semckd_of(method, signals_of([f[half] for f in f_s]), signals_of([f[half] for f in f_t]))
+        semckd_of(method, features_of([f[half] for f in f_s]), features_of([f[half] for f in f_t]))
         for half in (slice(0, 2), slice(2, 6))
     ]
-    whole = semckd_of(method, signals_of(f_s), signals_of(f_t)).item()
+    whole = semckd_of(method, features_of(f_s), features_of(f_t)).item()
     assert whole == pytest.approx((2 * halves[0].item() + 4 * halves[1].item()) / 6, rel=1e-12)
     assert not SemCKD.batchwise
 
@@ -218,8 +191,8 @@ def test_gradient_reaches_student_and_helpers_and_never_the_teacher(
     torch.manual_seed(0)
     shapes = shapes_of(*student_shapes.features[students])
     method = SemCKD(shapes, teacher_shapes)
-    student = signals_of(random_maps(shapes, 6), torch.float32)
-    teacher = signals_of(random_maps(teacher_shapes, 6, seed=1), torch.float32)
+    student = features_of(random_maps(shapes, 6), torch.float32)
+    teacher = features_of(random_maps(teacher_shapes, 6, seed=1), torch.float32)
     for values in (*student.features, *teacher.features):
         values.requires_grad_()
     semckd_of(method, student, teacher).backward()
@@ -268,7 +241,7 @@ def test_training_brings_the_student_to_the_teacher():
     torch.manual_seed(0)
     shapes = shapes_of((4, 4, 4), (6, 2, 2))
     method = SemCKD(shapes, shapes)
-    teacher = signals_of(random_maps(shapes, batch=6), torch.float32)
+    teacher = features_of(random_maps(shapes, batch=6), torch.float32)
     values = [torch.randn_like(f).requires_grad_() for f in teacher.features]
     optimizer = torch.optim.Adam([*values, *method.parameters()], lr=0.02)
     losses = []

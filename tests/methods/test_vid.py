@@ -7,23 +7,11 @@ import torch
 from kdsearch.errors import MethodError
 from kdsearch.methods.targets import Targets
 from kdsearch.methods.vid import VID, Regressor, vid_loss
-from kdsearch.models.signals import Signals, SignalShapes
+from kdsearch.models.signals import Signals
+from tests.methods.maps import features_of, random_maps, shapes_of
 
 TARGETS = Targets(torch.zeros(3, dtype=torch.long))
 PRECISION = [(torch.float64, 1e-9), (torch.float32, 1e-5)]
-
-
-def shapes_of(*features: tuple[int, int, int]) -> SignalShapes:
-    return SignalShapes(classes=7, embedding=5, features=features)
-
-
-def random_maps(shapes: SignalShapes, batch: int = 3, seed: int = 0) -> list[np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return [rng.normal(size=(batch, *shape)) for shape in shapes.features]
-
-
-def signals_of(maps: list[np.ndarray], dtype: torch.dtype = torch.float64) -> Signals:
-    return Signals(features=tuple(torch.tensor(f, dtype=dtype) for f in maps))
 
 
 def reference(mean: np.ndarray, f_t: np.ndarray, variance: np.ndarray) -> float:
@@ -81,7 +69,7 @@ def test_stages_are_summed(dtype, tolerance, student_shapes, teacher_shapes):
     f_s, f_t = random_maps(student_shapes), random_maps(teacher_shapes, seed=1)
     method = VID(student_shapes, teacher_shapes).to(dtype)
     vary_scales(method)
-    found = method(signals_of(f_s, dtype), signals_of(f_t, dtype), TARGETS, 0.0)["vid"].item()
+    found = method(features_of(f_s, dtype), features_of(f_t, dtype), TARGETS, 0.0)["vid"].item()
     expected = sum(map(reference_stage, method.regressors, f_s, f_t))
     assert found == pytest.approx(expected, rel=tolerance)
 
@@ -91,7 +79,7 @@ def test_more_stages_are_matched_from_the_deepest():
     teacher = shapes_of((2, 8, 8), (4, 4, 4), (5, 2, 2))
     f_s, f_t = random_maps(student), random_maps(teacher, seed=1)
     method = VID(student, teacher).double()
-    found = method(signals_of(f_s), signals_of(f_t), TARGETS, 0.0)["vid"].item()
+    found = method(features_of(f_s), features_of(f_t), TARGETS, 0.0)["vid"].item()
     expected = sum(map(reference_stage, method.regressors, f_s, f_t[1:]))
     assert found == pytest.approx(expected, rel=1e-9)
 
@@ -101,7 +89,7 @@ def test_a_larger_map_is_averaged_before_the_regression():
     (f_s,), (f_t,) = random_maps(student), random_maps(teacher, seed=1)
     method = VID(student, teacher).double()
     blocks = f_s.reshape(3, 2, 2, 2, 2, 2).mean(axis=(3, 5))
-    found = method(signals_of([f_s]), signals_of([f_t]), TARGETS, 0.0)["vid"].item()
+    found = method(features_of([f_s]), features_of([f_t]), TARGETS, 0.0)["vid"].item()
     assert found == pytest.approx(reference_stage(method.regressors[0], blocks, f_t), rel=1e-9)
 
 

@@ -1,16 +1,22 @@
-"""Teachers, and networks of a user's own."""
+"""Teachers, and a Ray of the tests' own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+import ray
 import torch
 
 from kdsearch.data import Dataset
 from kdsearch.models import build_network
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.teacher import Teacher
+from tests.training.own_networks import MARKER
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -27,3 +33,20 @@ def make_teacher(digits: Dataset) -> Callable[[], Teacher]:
         return Teacher(network)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def private_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Two workers that know the networks of the tests, and a file where one that dies says so."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(MARKER, str(tmp_path_factory.mktemp("marker") / "killed"))
+        patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+        ray.init(
+            address="local",
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="error",
+        )
+        yield
+        ray.shutdown()

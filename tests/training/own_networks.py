@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from kdsearch.training import ray_train
 
 MARKER = "KDSEARCH_TEST_MARKER"
-"""Environment variable with a file: once a process has been killed, the steps of the next one."""
+"""Environment variable with a file: once a process has died, how far the next one has come."""
 
 
 def with_dropout(image_shape: tuple[int, int, int], classes: int, width: float) -> nn.Sequential:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdsearch.data import Dataset, Views, derive, epoch_order
 from kdsearch.errors import MethodError
@@ -19,6 +19,7 @@ from kdsearch.training.optimizer import make_optimizer, make_schedule
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import AveragedTeachers, Batch, Peer, Reference, Teacher
 from kdsearch.training.trainer import Trainer, initial_student
+from tests.training.trainings import assert_same_weights, finish
 
 KD = {"temperature": 2.0, "weight": 0.5, "ce_weight": 1.0}
 
@@ -34,17 +35,7 @@ def task_of(make_task: Callable[..., Task]) -> Callable[..., Task]:
 
 
 def train(course: Course) -> list[dict[str, float]]:
-    reports = []
-    while not course.finished:
-        reports.append(course.train_epoch().as_dict())
-    return reports
-
-
-def same(one: nn.Module, other: nn.Module, tolerance: float = 0.0) -> None:
-    for name, value in one.state_dict().items():
-        torch.testing.assert_close(
-            value, other.state_dict()[name], rtol=tolerance, atol=tolerance, msg=name
-        )
+    return [report.as_dict() for report in finish(course)]
 
 
 def kd_loss(logits: Tensor, labels: Tensor, answers: Tensor) -> Tensor:
@@ -85,7 +76,7 @@ def test_the_named_teacher_teaches(
     named = begin_course(task_of("other"), digits, teachers)
     alone = Trainer(task_of("other"), digits, other)
     assert train(named)[-1]["loss"] == train(alone)[-1]["loss"]
-    same(named.student, alone.student)
+    assert_same_weights(named.student, alone.student)
 
 
 def test_born_again_is_a_chain_of_whole_trainings(
@@ -106,7 +97,7 @@ def test_born_again_is_a_chain_of_whole_trainings(
         )
         train(next_one)
         chain = next_one
-    same(course.student, chain.student)
+    assert_same_weights(course.student, chain.student)
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3, 5])
@@ -124,7 +115,7 @@ def test_a_resumed_course_ends_as_the_whole_one(
     resumed.load_state_dict(deepcopy(begun.state_dict()))
     rest = train(resumed)
     assert [r["loss"] for r in rest] == [r["loss"] for r in reports[stop:]]
-    same(resumed.student, whole.student)
+    assert_same_weights(resumed.student, whole.student)
 
 
 def test_mutual_learning_is_the_papers_algorithm(
@@ -154,7 +145,7 @@ def test_mutual_learning_is_the_papers_algorithm(
                 loss.backward()
                 optimizers[own].step()
                 schedules[own].step()
-    same(course.student, networks[0], 1e-5)
+    assert_same_weights(course.student, networks[0], 1e-5)
 
 
 @pytest.mark.parametrize("label", ["kd", "dkd+at", "fitnet", "rkd"])

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -23,6 +21,7 @@ from kdsearch.training.task import Task
 from kdsearch.training.teacher import Batch, Teacher
 from kdsearch.training.trainer import EpochReport, Trainer
 from kdsearch.training.weights import save_weights
+from tests.training.trainings import finish, through_a_file
 
 CPU = torch.device("cpu")
 VIEWING = f"{__name__}:viewing"
@@ -59,23 +58,9 @@ def colours(side: int, samples: int = 48) -> Dataset:
     return Dataset("colours", split(samples), split(16), split(16), classes, middle, middle)
 
 
-def finish(trainer: Trainer) -> list[EpochReport]:
-    reports = []
-    while not trainer.finished:
-        reports.append(trainer.train_epoch())
-    return reports
-
-
 def step_losses(trainer: Trainer, steps: int) -> list[float]:
     batches = enumerate(trainer.begin_epoch())
     return [float(trainer.train_step(batch, step)) for step, batch in batches if step < steps]
-
-
-def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return torch.load(file, weights_only=True)
 
 
 class Asked(Teacher):

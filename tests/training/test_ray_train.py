@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
-import torch
 
 from kdsearch.data import Dataset
 from kdsearch.errors import TeacherError
@@ -21,27 +19,9 @@ from kdsearch.training.task import Task
 from kdsearch.training.teacher_training import train_on_workers
 from kdsearch.training.trainer import Trainer
 from tests.training.own_networks import MARKER
+from tests.training.trainings import assert_same_weights, finish
 
-pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _private_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(MARKER, str(tmp_path_factory.mktemp("marker") / "killed"))
-        patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
-        patch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
-        ray.init(
-            address="local",
-            num_cpus=2,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="error",
-        )
-        yield
-        ray.shutdown()
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("private_ray")]
 
 
 class Run:
@@ -58,21 +38,11 @@ class Run:
 
 def in_process(task: Task, data: Dataset) -> tuple[Trainer, list[dict[str, float]]]:
     trainer = Trainer(task, data)
-    history = []
-    while not trainer.finished:
-        history.append(trainer.train_epoch().as_dict())
-    return trainer, history
+    return trainer, [report.as_dict() for report in finish(trainer)]
 
 
 def without_times(history: list[dict[str, float]]) -> list[dict[str, float]]:
     return [{name: v for name, v in report.items() if name != "seconds"} for report in history]
-
-
-def assert_same_weights(one: Network, other: Network, tolerance: float) -> None:
-    first, second = one.state_dict(), other.state_dict()
-    assert first.keys() == second.keys()
-    for name, value in first.items():
-        torch.testing.assert_close(value, second[name], rtol=tolerance, atol=tolerance)
 
 
 def test_two_workers_share_each_batch(

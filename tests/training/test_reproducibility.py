@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from kdsearch.errors import ModelError
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
 from kdsearch.training.trainer import Trainer
+from tests.training.trainings import finish, through_a_file
 
 DROPOUT = {"family": "tests.training.own_networks:with_dropout"}
 
@@ -31,17 +31,9 @@ def make_trainer(
     return make
 
 
-def finish(trainer: Trainer) -> Trainer:
-    while not trainer.finished:
-        trainer.train_epoch()
+def finished(trainer: Trainer) -> Trainer:
+    finish(trainer)
     return trainer
-
-
-def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return torch.load(file, weights_only=True)
 
 
 def weights(trainer: Trainer) -> dict[str, Tensor]:
@@ -65,15 +57,15 @@ each_task = pytest.mark.parametrize("options", TASKS.values(), ids=TASKS.keys())
 def test_a_training_twice_gives_the_same_bits(
     make_trainer: MakeTrainer, options: dict[str, Any]
 ) -> None:
-    first = finish(make_trainer(**options))
+    first = finished(make_trainer(**options))
     torch.manual_seed(99)
     second = make_trainer(**options)
     torch.rand(7)  # the rest of the process may draw numbers of its own
-    assert equal(weights(first), weights(finish(second)))
+    assert equal(weights(first), weights(finished(second)))
 
 
 def test_another_seed_gives_other_weights(make_trainer: MakeTrainer) -> None:
-    assert not equal(weights(finish(make_trainer())), weights(finish(make_trainer(seed=2))))
+    assert not equal(weights(finished(make_trainer())), weights(finished(make_trainer(seed=2))))
 
 
 @each_task
@@ -81,7 +73,7 @@ def test_a_training_cut_in_two_gives_the_same_bits(
     make_trainer: MakeTrainer, options: dict[str, Any]
 ) -> None:
     options = options | {"epochs": 4}
-    whole = finish(make_trainer(**options))
+    whole = finished(make_trainer(**options))
     first = make_trainer(**options)
     first.train_epoch()
     first.train_epoch()
@@ -90,7 +82,7 @@ def test_a_training_cut_in_two_gives_the_same_bits(
     second = make_trainer(**options)
     second.load_state_dict(state)
     assert second.epoch == 2
-    assert equal(weights(whole), weights(finish(second)))
+    assert equal(weights(whole), weights(finished(second)))
     assert whole.evaluate_validation() == second.evaluate_validation()
 
 
@@ -107,7 +99,7 @@ def test_the_state_of_another_task_is_refused(make_trainer: MakeTrainer) -> None
 def test_trainings_in_one_process_do_not_disturb_each_other(
     make_trainer: MakeTrainer, digits: Dataset, options: dict[str, Any]
 ) -> None:
-    apart = [finish(make_trainer(**options)), finish(make_trainer("dist", seed=4))]
+    apart = [finished(make_trainer(**options)), finished(make_trainer("dist", seed=4))]
     together = [make_trainer(**options), make_trainer("dist", seed=4)]
     together[1].teacher = together[0].teacher or together[1].teacher
     while not together[0].finished:
@@ -127,6 +119,6 @@ def test_methods_with_one_seed_start_from_the_same_student(make_trainer: MakeTra
 def test_methods_with_one_seed_drop_the_same_units(make_trainer: MakeTrainer) -> None:
     """A helper draws initial weights; what the student draws later must not shift by that."""
     without_effect = {"kd.weight": 0.0, "fitnet.weight": 0.0, "ce_weight": 1.0}
-    plain = finish(make_trainer("none", model=DROPOUT))
-    helped = finish(make_trainer("kd+fitnet", without_effect, model=DROPOUT))
+    plain = finished(make_trainer("none", model=DROPOUT))
+    helped = finished(make_trainer("kd+fitnet", without_effect, model=DROPOUT))
     assert equal(plain.student.state_dict(), helped.student.state_dict())

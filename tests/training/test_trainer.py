@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdsearch.data import Dataset, Views, epoch_order
 from kdsearch.errors import DataError, DivergedError, MethodError
@@ -18,16 +18,10 @@ from kdsearch.search.fitting import adopting
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
-from kdsearch.training.trainer import EpochReport, Trainer
+from kdsearch.training.trainer import Trainer
+from tests.training.trainings import assert_same_weights, finish
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-def train(trainer: Trainer) -> list[EpochReport]:
-    reports = []
-    while not trainer.finished:
-        reports.append(trainer.train_epoch())
-    return reports
 
 
 def plain_training(task: Task, data: Dataset, loss: Loss) -> Network:
@@ -61,19 +55,12 @@ def plain_training(task: Task, data: Dataset, loss: Loss) -> Network:
     return model
 
 
-def assert_same_weights(one: nn.Module, other: nn.Module, tolerance: float = 0.0) -> None:
-    first, second = one.state_dict(), other.state_dict()
-    assert first.keys() == second.keys()
-    for name, value in first.items():
-        torch.testing.assert_close(value, second[name], rtol=tolerance, atol=tolerance, msg=name)
-
-
 def test_an_undistilled_training_is_the_plain_loop(
     digits: Dataset, make_task: Callable[..., Task]
 ) -> None:
     task = make_task(batch_size=50, augment={"crop": 1, "flip": True}, clip_grad_norm=None)
     trainer = Trainer(task, digits)
-    train(trainer)
+    finish(trainer)
     expected = plain_training(
         task, digits, lambda logits, labels, _: F.cross_entropy(logits, labels)
     )
@@ -87,7 +74,7 @@ def test_a_distilled_training_is_the_plain_loop(
     task = make_task("kd", values, augment={"crop": 1, "cutout": 3}, clip_grad_norm=None)
     teacher = make_teacher()
     trainer = Trainer(task, digits, make_teacher())
-    train(trainer)
+    finish(trainer)
 
     def loss(logits: Tensor, labels: Tensor, images: Tensor) -> Tensor:
         with torch.no_grad():
@@ -122,7 +109,7 @@ def test_the_last_incomplete_batch_is_left_out(
 def test_a_report_tells_of_its_epoch(digits: Dataset, make_task: Callable[..., Task]) -> None:
     trainer = Trainer(make_task(epochs=3, lr=0.1), digits)
     assert not trainer.finished
-    reports = train(trainer)
+    reports = finish(trainer)
     assert [report.epoch for report in reports] == [1, 2, 3]
     # the last step of epoch e is step 4 e - 1 of 12
     rates = [0.05 * (1 + math.cos(math.pi * (4 * epoch - 1) / 12)) for epoch in (1, 2, 3)]
@@ -154,7 +141,7 @@ def test_distillation_brings_the_student_nearer_to_the_teacher(
     distances = {}
     for label in ("none", "mse_logits"):
         trainer = Trainer(make_task(label, epochs=4), digits, make_teacher())
-        train(trainer)
+        finish(trainer)
         with torch.no_grad():
             gap = trainer.student.eval()(images[0]) - make_teacher().network(images[0])
         distances[label] = float(gap.square().mean())
@@ -175,7 +162,7 @@ def test_every_method_trains_under_every_augmentation(
     model = adopting(label, task.model, ModelConfig(family="convnet", width=1, depth=3))
     trainer = Trainer(task.model_copy(update={"model": model}), digits, make_teacher())
     start = {name: value.clone() for name, value in trainer.student.named_parameters()}
-    reports = train(trainer)
+    reports = finish(trainer)
     assert all(math.isfinite(value) for report in reports for value in report.as_dict().values())
     parameters = dict(trainer.student.named_parameters())
     learnt = {name for name, value in parameters.items() if value.requires_grad}
@@ -190,7 +177,7 @@ def test_an_absurd_learning_rate_is_told_with_its_epoch(
     model = {"family": family, "width": 0.5, "depth": 2}
     task = make_task(model=model, lr=1e30, epochs=20, clip_grad_norm=clip)
     with pytest.raises(DivergedError, match=r"became (nan|inf) in epoch \d+; lower the learning"):
-        train(Trainer(task, digits))
+        finish(Trainer(task, digits))
 
 
 def test_a_last_step_that_breaks_the_network_is_told_by_its_validation_loss(
@@ -219,7 +206,7 @@ def test_the_test_split_is_scored_as_any_other(
     digits: Dataset, make_task: Callable[..., Task]
 ) -> None:
     trainer = Trainer(make_task(), digits)
-    train(trainer)
+    finish(trainer)
     images, targets = Views(digits.test, digits.mean, digits.std, None, 0).batch(
         torch.arange(len(digits.test)), 0
     )

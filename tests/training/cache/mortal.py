@@ -7,8 +7,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-MARKER = "KDSEARCH_TEST_CACHE_MARKER"
-"""Environment variable with a file: once a process has died, how often the next one was asked."""
+from tests.training.own_networks import MARKER
 
 
 class DiesOnce(nn.Sequential):

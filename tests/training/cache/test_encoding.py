@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
 from torch import Tensor
 
 from kdsearch.data import Dataset
@@ -21,11 +22,6 @@ from kdsearch.training.teacher import Teacher
 from tests.training.cache.helpers import batch_of, build, cached, plan_of, tensors_of
 
 MakeTeacher = Callable[[], Teacher]
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def half_bound(values: np.ndarray) -> np.ndarray:
@@ -124,7 +120,7 @@ def test_the_largest_logits_keep_their_probabilities_and_the_others_their_sum(
     assert np.array_equal(
         np.take_along_axis(exact, largest, 1), np.take_along_axis(found, largest, 1)
     )
-    p, q = softmax(exact), softmax(found)
+    p, q = softmax(exact, axis=1), softmax(found, axis=1)
     np.testing.assert_allclose(
         np.take_along_axis(q, largest, 1), np.take_along_axis(p, largest, 1), rtol=2e-5
     )
@@ -149,7 +145,7 @@ def test_the_error_of_the_largest_logits_is_noted_over_all_batches(dtype: Any) -
         stored = encode(Signal.LOGITS, Signals(logits=part), dtype, 3)
         error.add(Signals(logits=part), stored)
     exact, found = logits.double().numpy(), through(logits, 3, dtype).double().numpy()
-    p, q = softmax(exact), softmax(found)
+    p, q = softmax(exact, axis=1), softmax(found, axis=1)
     noted = error.summary()
     assert noted["kl"] == pytest.approx((p * np.log(p / q)).sum(1).mean(), rel=1e-5)
     assert noted["worst"] == pytest.approx(np.abs(exact - found).max(), rel=1e-6)

@@ -1,0 +1,44 @@
+"""The command line within the tests' own process, for what needs no process of its own."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import pytest
+
+from kdsearch import cli
+
+
+class Left(NamedTuple):
+    """What a command leaves: its exit code, and what it wrote to its two streams."""
+
+    code: int
+    out: str
+    err: str
+
+
+CallCommand = Callable[..., Left]
+
+
+def call(capture: pytest.CaptureFixture[str], words: tuple[str, ...]) -> Left:
+    """Run ``kdsearch WORDS`` as the program does, and undo what it changes in its process."""
+    capture.readouterr()
+    with _as_a_program(["kdsearch", *words]), pytest.raises(SystemExit) as left:
+        cli.main()
+    code = left.value.code
+    assert isinstance(code, int)
+    return Left(code, *capture.readouterr())
+
+
+@contextmanager
+def _as_a_program(words: list[str]) -> Iterator[None]:
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", words)
+        patch.setattr(sys, "path", [*sys.path])
+        yield
+    signal.signal(signal.SIGTERM, on_sigterm)

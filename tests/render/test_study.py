@@ -1,0 +1,80 @@
+"""The table of the front, and the samples of a space."""
+
+from __future__ import annotations
+
+from kdsearch.render.study import front_note, front_view, samples_view
+from kdsearch.search.finalists import Finalist
+from kdsearch.search.tables import front_table
+from kdsearch.spec import MethodConfig, TermConfig
+from tests.render.reading import block, shown
+from tests.search.records import trial
+
+
+def judged(number: int, label: str, teacher: str | None, scores: dict[str, float]) -> Finalist:
+    terms = () if label == "none" else (TermConfig(name=label, hyperparameters={"weight": 2.5}),)
+    made = trial(number, 0.5, 1000 * (number + 1))
+    task = made.task.model_copy(
+        update={"method": MethodConfig(label=label, terms=terms), "teacher": teacher}
+    )
+    record = made.model_copy(update={"task": task})
+    runs = [
+        record.model_copy(
+            update={
+                "task": task.model_copy(update={"seed": seed}),
+                "test": {name: score + 0.01 * seed for name, score in scores.items()},
+            }
+        )
+        for seed in (1, 2, 3)
+    ]
+    return Finalist(record, tuple(runs), tuple(runs))
+
+
+SCORES = {"accuracy": 0.9, "nll": 0.4, "ece": 0.03, "agreement": 0.85, "kl": 0.2}
+
+
+def test_the_front_shows_each_score_with_its_interval() -> None:
+    finalists = [judged(0, "none", None, SCORES), judged(1, "kd", "teacher", SCORES)]
+    front = front_table(finalists)
+    text = shown(front_view(front, "front of x", 160), 160)
+    # the t quantile of 2 degrees of freedom, 4.3027, times 1 point / √3
+    line = block(text, "1")
+    for told in ("92.00 ± 2.48", "5.00 ± 2.48", "87.00 ± 2.48", "+0.00 ± 0.00", "kd 2.5", "2,000"):
+        assert told in line
+    assert "baseline" in block(text, "0")
+    head = text.splitlines()[1]
+    assert all(name in head for name in ("test accuracy", "ECE", "agreement", "gain"))
+    assert "taught by" not in head
+    assert "expected calibration error (ECE)" in front_note(front, 160)
+    assert "over 3 seeds" in front_note(front, 160)
+
+
+def test_a_narrow_front_says_what_has_no_room() -> None:
+    front = front_table([judged(0, "kd", "teacher", SCORES)])
+    text = shown(front_view(front, "front of x", 100), 100)
+    assert "ECE" not in text
+    assert "92.00 ± 2.48" in text
+    assert front_note(front, 100).endswith("ECE, agreement: in a wider terminal")
+
+
+def test_a_front_of_old_records_leaves_out_what_they_lack() -> None:
+    front = front_table([judged(0, "kd", "teacher", {"accuracy": 0.9, "nll": 0.4})])
+    text = shown(front_view(front, "front of x", 160), 160)
+    assert "ECE" not in text + front_note(front, 160)
+    assert "nan" not in text
+    assert "agreement" not in front_note(front, 100)
+
+
+def test_the_front_names_the_teachers_where_there_are_several() -> None:
+    front = front_table([judged(0, "kd", "small", SCORES), judged(1, "kd", "large", SCORES)])
+    text = shown(front_view(front, "front of x", 160), 160)
+    assert "taught by" in text
+    assert "small" in block(text, "0")
+    assert "large" in block(text, "1")
+
+
+def test_samples_name_their_values_and_sizes() -> None:
+    records = [judged(n, "kd", name, SCORES).trial for n, name in enumerate(("small", "large"))]
+    text = shown(samples_view(records))
+    assert all(word in text for word in ("taught by", "small", "large", "weight 2.5", "2,000"))
+    plain = judged(2, "kd", "teacher", SCORES).trial
+    assert "taught by" not in shown(samples_view([plain]))
