@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -36,9 +37,18 @@ def call(capture: pytest.CaptureFixture[str], words: tuple[str, ...]) -> Left:
 
 @contextmanager
 def _as_a_program(words: list[str]) -> Iterator[None]:
-    on_sigterm = signal.getsignal(signal.SIGTERM)
+    on_sigterm, known = signal.getsignal(signal.SIGTERM), set(sys.modules)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", words)
         patch.setattr(sys, "path", [*sys.path])
         yield
     signal.signal(signal.SIGTERM, on_sigterm)
+    _forget(set(sys.modules) - known, Path.cwd())
+
+
+def _forget(names: set[str], folder: Path) -> None:
+    """Let the next command import modules of equal names from a folder of its own."""
+    for name in names:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file is not None and Path(file).parent == folder:
+            del sys.modules[name]

@@ -16,19 +16,19 @@ search share the time that the cache takes.
 process to the end, Ray's start and the building of the cache counted, over kdsearch's. Both sides
 try the same configurations, two at a time on two cores: kdsearch as ``StudyRun`` (without finalists
 and MLflow), the ordinary loop under Ray Tune with ``OptunaSearch``, or one trial after another in
-one process with two threads, whichever is faster. kdsearch and the faster one search twice, so the
-interval is the range of two.
+one process with two threads, whichever is faster. A search is long and is measured once, so its
+ratio has no interval.
 
 ``start_seconds`` tells how much of kdsearch's wall clock is start: from the start of the process to
 that of the first trial, that is Python's imports, Ray, the plan, and an actor with its own imports.
-It is the same for a search of any length: some 20 s of two minutes here, a sixth, and next to
-nothing of the hours of a real search. So the ratio here is lower than that of a real search, which
+It is the same for a search of any length: some 20 s of four minutes here, and next to nothing of
+the hours of a real search. So the ratio here is lower than that of a real search, which
 ``epochs_speedup_with_building`` on two cores tells. The opponents' own start is in their times.
 
     python tests/benchmarks/throughput.py --json throughput.json --data CIFAR-10-images.zip
 
-About 22 minutes on two cores. With ``--quick`` about 4: fewer pictures, fewer rounds, and one
-search of 6 trials, of which the start is then most. Without ``--data`` the pictures are noise,
+About half an hour on two cores. With ``--quick`` some minutes: fewer pictures, fewer rounds, and
+a search of 6 trials, of which the start is then most. Without ``--data`` the pictures are noise,
 which takes the same time.
 """
 
