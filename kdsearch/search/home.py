@@ -42,10 +42,11 @@ class Home:
             names: Below the folder.
         """
         there = NodeAffinitySchedulingStrategy(self.node, soft=False)
-        read = ray.remote(_read).options(num_cpus=0, scheduling_strategy=there)
-        return ray.get(read.remote([self.folder / name for name in names]))
+        files = [self.folder / name for name in names]
+        return ray.get(_read.options(scheduling_strategy=there).remote(files))
 
 
+@ray.remote(num_cpus=0)
 def _read(files: Sequence[Path]) -> list[bytes] | None:
     try:
         return [file.read_bytes() for file in files]

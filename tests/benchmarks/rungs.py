@@ -52,11 +52,13 @@ def run(options: Namespace, setting: Setting, console: Console) -> dict[str, Any
     """Train everything; the figures, and what they were made of."""
     with tempfile.TemporaryDirectory(prefix="rungs") as folder:
         spec = setting.spec(options.data, Path(folder))
+        weights = Path(folder) / "teacher.safetensors"
         records = sample_trials(make_plan(spec), setting.configs)
-        weights = train_teacher(spec)
+        train_teacher(spec, weights)
+        taught = setting.spec(options.data, Path(folder), f"teacher.checkpoint={weights}")
         context, workers = multiprocessing.get_context("spawn"), os.cpu_count() or 1
         found: list[Scores] = []
-        with context.Pool(workers, start_process, (setting, spec, weights)) as pool:
+        with context.Pool(workers, start_process, (setting, taught)) as pool:
             jobs = [(record.task, record.parameter_count) for record in records]
             for scores in pool.imap(measure, jobs, chunksize=1):
                 found.append(scores)

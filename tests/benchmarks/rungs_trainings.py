@@ -13,29 +13,28 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import torch
+from studies import StudyCache
 from torch.optim.lr_scheduler import LambdaLR
 
 from kdsearch.errors import DivergedError
-from kdsearch.models import Network, build_network
-from kdsearch.search.caching import plan_caches, prepare_caches
+from kdsearch.models import Network
 from kdsearch.search.plan import make_plan
 from kdsearch.spec import load_spec
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER
 from kdsearch.training.averaging import WeightAverage
-from kdsearch.training.cache import CachedTeacher
 from kdsearch.training.courses import teaching_of
 from kdsearch.training.evaluation import Evaluation, evaluation_sums, summarise
 from kdsearch.training.task import Task
-from kdsearch.training.teacher import Teacher, Teaching, plain_views
+from kdsearch.training.teacher import Teaching, plain_views
+from kdsearch.training.teacher_store import teacher_task
 from kdsearch.training.trainer import Trainer
+from kdsearch.training.weights import save_weights
 
 SPACE = Path(__file__).resolve().parents[2] / "search_spaces" / "fashion_mnist.yaml"
 FRACTIONS = tuple(Fraction(1, part) for part in (9, 4, 3, 2))
@@ -62,7 +61,7 @@ class Setting:
     epochs: int = 36
     configs: int = 48
 
-    def spec(self, root: Path, folder: Path) -> StudySpec:
+    def spec(self, root: Path, folder: Path, *more: str) -> StudySpec:
         """The shipped space of Fashion-MNIST, with a smaller teacher and fewer pictures."""
         words = {
             "study.directory": folder,
@@ -73,7 +72,7 @@ class Setting:
             "training.batch_size": 64,
             "training.epochs": self.epochs,
         }
-        return load_spec(SPACE, [f"{key}={value}" for key, value in words.items()])
+        return load_spec(SPACE, [*(f"{key}={value}" for key, value in words.items()), *more])
 
     def marks(self) -> dict[str, int]:
         """Epochs after which the candidates are read, by the fraction's name."""
@@ -107,22 +106,19 @@ class Scores:
 
 
 class Bench:
-    """What each process holds: data, and a teacher whose answers are kept."""
+    """What each process holds: data, and a teacher whose answers are kept.
 
-    def __init__(self, setting: Setting, spec: StudySpec, weights: Mapping[str, Any]) -> None:
+    Args:
+        setting: What is trained.
+        spec: The study, its teacher given as a checkpoint.
+    """
+
+    def __init__(self, setting: Setting, spec: StudySpec) -> None:
         torch.set_num_threads(1)
         self.setting = setting
-        self.plan = make_plan(spec)
-        self.data = self.plan.data
-        network = build_network(spec.teacher.model, self.data.image_shape, len(self.data.classes))
-        network.load_state_dict(weights)
-        teacher = Teacher(network)
-        caches = plan_caches(self.plan, {TEACHER: teacher})
-        prepare_caches(caches)
-        kept = caches.teachers[TEACHER].plan
-        self.teachers: dict[str, Teaching] = {
-            TEACHER: CachedTeacher(kept.builder(teacher, self.data, CPU))
-        }
+        plan = make_plan(spec)
+        self.data = plan.data
+        self.teachers: dict[str, Teaching] = {TEACHER: StudyCache(plan).teacher}
 
     def measure(self, task: Task, parameters: int) -> Scores:
         """Train a configuration to its end, and ask the candidates on the way."""
@@ -187,23 +183,21 @@ class Bench:
         return report.scores
 
 
-def train_teacher(spec: StudySpec) -> dict[str, torch.Tensor]:
-    """The weights of the study's teacher, trained in this process."""
-    from kdsearch.training.teacher_store import teacher_task
-
+def train_teacher(spec: StudySpec, weights: Path) -> None:
+    """Train the study's teacher in this process."""
     trainer = Trainer(teacher_task(spec, TEACHER), make_plan(spec).data)
     while not trainer.finished:
         trainer.train_epoch()
-    return {name: value.clone() for name, value in trainer.student.state_dict().items()}
+    save_weights(trainer.student, weights)
 
 
 _bench: list[Bench] = []
 """That of this process, once it is started."""
 
 
-def start_process(setting: Setting, spec: StudySpec, weights: Mapping[str, Any]) -> None:
+def start_process(setting: Setting, spec: StudySpec) -> None:
     """Prepare a process for :func:`measure`."""
-    _bench.append(Bench(setting, spec, weights))
+    _bench.append(Bench(setting, spec))
 
 
 def measure(job: tuple[Task, int]) -> Scores:
