@@ -116,6 +116,8 @@ def test_any_number_of_workers_builds_what_one_process_builds_and_nothing_twice(
     assert_same(plan, here, epochs=2)
 
     before = written(plan)
+    assert Building(plan, teacher, digits, 2).told == list(range(1, 11))
+    assert written(plan) == before
     assert Building(plan, teacher, digits, 1, epochs=3).told == list(range(1, 16))
     assert_same(plan, here, epochs=3)
     assert before.items() <= written(plan).items()
