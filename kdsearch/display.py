@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
@@ -34,8 +35,7 @@ class Progress:
 
     def __init__(self, phase: str, total: int, done: Sequence[TrialRecord]) -> None:
         self.phase, self.total = phase, total
-        self.complete = sum(record.status == "complete" for record in done)
-        self.failed = len(done) - self.complete
+        self._ended = Counter(record.status for record in done)
         self.running: dict[int, TrialRecord] = {}
         self._seconds: list[float] = []
         self._start = time.monotonic()
@@ -43,8 +43,7 @@ class Progress:
     def ended(self, record: TrialRecord) -> None:
         """Count a training that has ended."""
         self.running.pop(record.number, None)
-        self.complete += record.status == "complete"
-        self.failed += record.status == "failed"
+        self._ended[record.status] += 1
         self._seconds.append(time.monotonic() - self._start)
 
     @property
@@ -53,15 +52,16 @@ class Progress:
         if len(self._seconds) < 2:
             return None
         pace = self._seconds[-1] / len(self._seconds)
-        return pace * (self.total - self.complete - self.failed)
+        return pace * (self.total - self._ended.total())
 
     def line(self) -> str:
         """Counts and time left in one line."""
-        left = self.left
+        ended, left = self._ended, self.left
+        stopped = f", {ended['stopped']} stopped early" if ended["stopped"] else ""
         tail = "" if left is None else f", about {duration(left)} left"
         return (
-            f"{self.phase}: {self.complete} of {self.total} complete, {len(self.running)} running, "
-            f"{self.failed} failed{tail}"
+            f"{self.phase}: {ended['complete']} of {self.total} complete{stopped}, "
+            f"{len(self.running)} running, {ended['failed']} failed{tail}"
         )
 
 
@@ -171,9 +171,13 @@ class Display(Observer):
 
     def _result(self, record: TrialRecord) -> str:
         name = f"trial {record.number} {record.task.method.label}"
-        if record.accuracy is None:
+        if record.status == "failed":
             return f"{name} failed: {record.reason}"
         size = f"{record.size(self._size):,} {self._size}"
+        if record.status == "stopped":
+            epochs = f"{len(record.epochs)} of {total_epochs(record.task)} epochs"
+            reached = f"validation accuracy {record.epochs[-1]['accuracy']:.2%}"
+            return f"{name}: {size}, stopped after {epochs}, {reached} there"
         return f"{name}: {size}, validation accuracy {record.accuracy:.2%}"
 
     def _say(self, line: str) -> None:

@@ -15,6 +15,7 @@ from kdsearch.errors import StudyError
 from kdsearch.models import Signal, Signals, build_network
 from kdsearch.search.caching import plan_caches
 from kdsearch.search.fitting import Pairs
+from kdsearch.search.halving import Halving
 from kdsearch.search.judging import baseline_rates
 from kdsearch.search.kept import Caches
 from kdsearch.search.plan import Plan
@@ -40,7 +41,8 @@ class Cost:
         teacher: Training the teachers; 0 where checkpoints are given.
         answers: Asking the teachers, once for all trials, for what is kept of their answers and
             not there yet.
-        search: All trials, several at a time.
+        search: All trials, several at a time; with a scheduler, as many as it is expected to let go
+            on.
         finalists: Trainings of finalists and baselines, at most.
         caches: What is kept of the teachers' answers.
     """
@@ -112,10 +114,17 @@ def estimate_cost(plan: Plan, samples: list[TrialRecord]) -> Cost:
     finally:
         torch.set_num_threads(threads)
     asking = sum(cache.seconds_left or 0.0 for cache in caches.teachers.values())
+    halving = Halving(spec.search)
+    shares = [halving.expected_share(record.task) for record in samples]
+    search = sum(s * share for s, share in zip(each, shares, strict=True)) / len(each)
     mean = sum(each) / len(each) / spec.resources.concurrent
     last = spec.finalists.max * (2 * spec.finalists.seeds + len(baseline_rates(spec)) + 1)
     return Cost(
-        first, asking / spec.resources.concurrent, mean * spec.search.trials, mean * last, caches
+        teacher=first,
+        answers=asking / spec.resources.concurrent,
+        search=search * spec.search.trials / spec.resources.concurrent,
+        finalists=mean * last,
+        caches=caches,
     )
 
 

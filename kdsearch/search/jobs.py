@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from kdsearch.search.record import TrialRecord
 
@@ -21,6 +22,14 @@ class Jobs(ABC):
         Raises:
             NoMoreJobs: There will be no other.
         """
+
+    def averaged_after(self, record: TrialRecord) -> Sequence[int]:
+        """Epochs after which a training scores its averaged weights too."""
+        return ()
+
+    def goes_on(self, record: TrialRecord) -> bool:
+        """Whether a training that has finished an epoch, but not its last, is trained further."""
+        return True
 
     @abstractmethod
     def ended(self, record: TrialRecord) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import optuna
@@ -14,6 +14,7 @@ from kdsearch.data import derive
 from kdsearch.errors import StudyError
 from kdsearch.search.blueprints import Blueprints
 from kdsearch.search.fitting import Pairs
+from kdsearch.search.halving import Halving
 from kdsearch.search.jobs import Jobs, NoMoreJobs
 from kdsearch.search.optuna_journal import SoleWriterJournal
 from kdsearch.search.record import TrialRecord, new_record
@@ -82,6 +83,9 @@ class ProposedJobs(Jobs):
         self._blueprints = blueprints
         self._pairs = Pairs(self._spec, blueprints)
         self._outcomes = dict(finished)
+        self._halving = Halving(self._spec.search)
+        for record in finished.values():
+            self._halving.take_in(record)
         self._order: list[int] = []
         self._told = 0
         self.lag = 2 * self._spec.resources.concurrent
@@ -118,8 +122,19 @@ class ProposedJobs(Jobs):
             return None
         return self._propose()
 
+    def averaged_after(self, record: TrialRecord) -> Sequence[int]:
+        return self._halving.averaged_after(record.task)
+
+    def goes_on(self, record: TrialRecord) -> bool:
+        """Compare a trial at a rung with those whose outcomes were known when it was proposed.
+
+        Others may have reached the rung by now, but which of them depends on how fast each was.
+        """
+        return self._halving.goes_on(record, record.number - self.lag)
+
     def ended(self, record: TrialRecord) -> None:
         self._outcomes[record.number] = record
+        self._halving.take_in(record)
 
     def tell_all(self) -> None:
         """Tell Optuna every outcome that is there, in order."""
@@ -132,11 +147,13 @@ class ProposedJobs(Jobs):
             if outcome is None:
                 return False
             number = self._order[self._told]
-            if outcome.accuracy is None:
-                self._study.tell(number, state=TrialState.FAIL)
-            else:
+            if outcome.accuracy is not None:
                 size = math.log10(outcome.size(self._spec.search.size))
                 self._study.tell(number, [outcome.accuracy, size])
+            else:
+                # an accuracy on the way is no accuracy at the end: one that was stopped has none
+                stopped = outcome.status == "stopped"
+                self._study.tell(number, state=TrialState.PRUNED if stopped else TrialState.FAIL)
             self._told += 1
         return True
 

@@ -69,7 +69,8 @@ def method_ranking(
     intervals cover the spread of trials, not of training seeds, and of few trials a bootstrap
     makes them too narrow: between two equal methods of 3 to 10 random trials each, simulated, the
     gain's interval left out 0 in 12 to 19 % of the studies. No correction is made for the number
-    of methods. Failed trials count for nothing, neither as a score nor as budget.
+    of methods. Failed trials count for nothing, neither as a score nor as budget; nor do those that
+    a scheduler stopped, so that under one the figures are those of each method's survivors.
 
     Args:
         records: The trials of the search.

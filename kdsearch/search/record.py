@@ -14,7 +14,7 @@ from kdsearch.models import Size
 from kdsearch.spec.base import Section
 from kdsearch.training.task import Task
 
-Status = Literal["running", "complete", "failed"]
+Status = Literal["running", "complete", "stopped", "failed"]
 Phase = Literal["search", "baselines", "finalists"]
 
 
@@ -36,7 +36,7 @@ class TrialRecord(Section):
     bytes: int
     """Bytes of the stored weights."""
     status: Status = "running"
-    """Whether it ran to its end."""
+    """Whether it ran to its end; ``stopped`` is one that a scheduler ended at a rung."""
     reason: str | None = None
     """Why it failed, in one line."""
     epochs: tuple[dict[str, float], ...] = ()

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ray import cloudpickle, tune
 from ray.tune.experiment import Trial
+from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from kdsearch.errors import one_line
 from kdsearch.search.actors import KeepingActors
+from kdsearch.search.desk import Desk
 from kdsearch.search.events import Observer
-from kdsearch.search.finalists import weights_file
-from kdsearch.search.jobs import Jobs, NoMoreJobs
-from kdsearch.search.record import Journal, TrialRecord
+from kdsearch.search.jobs import Jobs
+from kdsearch.search.record import Journal
 from kdsearch.search.trial import StudentTrial
 from kdsearch.spec.sections import ResourcesSection
+
+_REPORT = "report/"
+"""Stands before the names of an epoch's report where Ray Tune has flattened a result."""
 
 LOST_TRIES = 1
 """How often a training whose process was lost is begun again before it counts as failed."""
@@ -57,7 +60,7 @@ class Runner:
             name: Name of the run below the storage folder.
             save_folder: Where the weights go; given for finalists, who are scored on the test.
         """
-        desk = _Desk(jobs, journal, self._observer, save_folder)
+        desk = Desk(jobs, journal, self._observer, save_folder)
         trainable = tune.with_resources(
             tune.with_parameters(self._trainable, shared=self._shared), self._each()
         )
@@ -65,7 +68,7 @@ class Runner:
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=_DeskSearcher(desk),
-                scheduler=KeepingActors(self._resources.concurrent),
+                scheduler=_DeskScheduler(desk, self._resources.concurrent),
                 num_samples=-1,
                 max_concurrent_trials=self._resources.concurrent,
                 reuse_actors=True,
@@ -88,85 +91,6 @@ class Runner:
         return {"CPU": self._resources.cpus_per_trial} | ({"GPU": gpus} if gpus else {})
 
 
-class _Desk:
-    """Keeps the records of the running trainings and hands jobs out and in."""
-
-    def __init__(
-        self, jobs: Jobs, journal: Journal, observer: Observer, save_folder: Path | None
-    ) -> None:
-        self._jobs = jobs
-        self._journal = journal
-        self._observer = observer
-        self._save_folder = save_folder
-        self._records: dict[int, TrialRecord] = {}
-        self.fault: Exception | None = None
-
-    def take(self, event: Callable[..., None], *details: Any) -> None:
-        """Take in an event; after a fault of our own, such as a full disk, no other counts."""
-        if self.fault is None:
-            try:
-                event(*details)
-            except Exception as error:  # Tune would take it for a failure of the trial
-                self.fault = error
-
-    def hand_out(self) -> dict[str, Any] | str | None:
-        if self.fault is not None:
-            return Searcher.FINISHED
-        try:
-            record = self._jobs.next()
-        except NoMoreJobs:
-            return Searcher.FINISHED
-        except Exception as error:  # Tune would log it and go on without a searcher
-            self.fault = error
-            return Searcher.FINISHED
-        if record is None:
-            return None
-        self._records[record.number] = record
-        config: dict[str, Any] = {
-            "number": record.number,
-            "task": record.task.model_dump(mode="json"),
-        }
-        if self._save_folder is not None and record.phase == "finalists":
-            config["save_to"] = str(weights_file(self._save_folder, record).resolve())
-        return config
-
-    def started(self, number: int) -> None:
-        self._observer.trial_started(self._records[number])
-
-    def epoch(self, number: int, result: dict[str, Any]) -> None:
-        record = self._records[number]
-        if "failed" in result:
-            self._records[number] = record.model_copy(update={"reason": result["failed"]})
-            return
-        report = result["report"]
-        # a training that was lost and begun again starts over
-        before = tuple(epoch for epoch in record.epochs if epoch["epoch"] < report["epoch"])
-        update = {"epochs": (*before, report), "test": result.get("test")}
-        self._records[number] = record.model_copy(update=update)
-        self._observer.trial_epoch(self._records[number])
-
-    def ended(self, number: int, crash: str | None) -> None:
-        record = self._records.pop(number)
-        reason = crash or record.reason or self._missing_weights(record)
-        update = {"status": "failed" if reason else "complete", "reason": reason}
-        if reason:
-            update["test"] = None
-        record = record.model_copy(update=update)
-        self._journal.append(record)
-        self._jobs.ended(record)
-        self._observer.trial_ended(record)
-
-    def _missing_weights(self, record: TrialRecord) -> str | None:
-        if self._save_folder is None or record.phase != "finalists":
-            return None
-        if weights_file(self._save_folder, record).is_file():
-            return None
-        return (
-            f"its weights are not in {self._save_folder}; give a study.directory that all nodes of "
-            "the cluster share"
-        )
-
-
 class _DeskSearcher(Searcher):
     """Ray Tune's way to the desk: it asks here for configurations.
 
@@ -174,9 +98,9 @@ class _DeskSearcher(Searcher):
     study's own files hold the state; so nothing of the desk is saved.
     """
 
-    def __init__(self, desk: _Desk) -> None:
+    def __init__(self, desk: Desk) -> None:
         super().__init__()
-        self._desk: _Desk | None = desk
+        self._desk: Desk | None = desk
 
     def suggest(self, trial_id: str) -> Any:
         assert self._desk is not None
@@ -197,10 +121,36 @@ class _DeskSearcher(Searcher):
         return self.__dict__ | {"_desk": None}
 
 
+class _DeskScheduler(KeepingActors):
+    """Ray Tune's way to the desk: it asks here after each epoch whether a trial goes on.
+
+    Args:
+        desk: The desk.
+        count: Trials at a time.
+    """
+
+    def __init__(self, desk: Desk, count: int) -> None:
+        super().__init__(count)
+        self._desk: Desk | None = desk
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        assert self._desk is not None
+        report = {
+            name.removeprefix(_REPORT): value
+            for name, value in result.items()
+            if name.startswith(_REPORT)
+        }
+        goes_on = self._desk.goes_on(trial.config["number"], report)
+        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_desk": None}
+
+
 class _DeskCallback(tune.Callback):
     """Ray Tune's way to the desk: it tells here what happens."""
 
-    def __init__(self, desk: _Desk) -> None:
+    def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
     def on_trial_start(

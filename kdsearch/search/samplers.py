@@ -104,7 +104,7 @@ class RememberingTPESampler(TPESampler):
         trials = study._get_trials(deepcopy=False, states=states, use_cache=False)
         trials = [each for each in trials if each.number != trial.number]
         ended = sum(each.state != TrialState.RUNNING for each in trials)
-        split = _split_complete if self._history.plain else _split_trials
+        split = _split_plain if self._history.plain else _split_trials
         below, above = split(study, trials, default_gamma_multiobjective(ended))
         return _Side(below, good=True), _Side(above, good=False)
 
@@ -122,12 +122,14 @@ class RememberingTPESampler(TPESampler):
         return {name: rows[:, place] for place, name in enumerate(search_space)}
 
 
-def _split_complete(study: Study, trials: list[FrozenTrial], count: int) -> Split:
-    """Optuna's split of trials that are complete, without constraints, or running."""
+def _split_plain(study: Study, trials: list[FrozenTrial], count: int) -> Split:
+    """Optuna's split of trials without constraints: those that were stopped are no examples."""
     complete = [each for each in trials if each.state == TrialState.COMPLETE]
-    running = [each for each in trials if each.state == TrialState.RUNNING]
+    if len(complete) < count:
+        return _split_trials(study, trials, count)
     below, above = _split_complete_trials(complete, study, count)
-    return below, sorted([*above, *running], key=lambda each: each.number)
+    others = [each for each in trials if each.state != TrialState.COMPLETE]
+    return below, sorted([*above, *others], key=lambda each: each.number)
 
 
 class _Side(list[FrozenTrial]):
@@ -157,7 +159,7 @@ class History:
     So only those that were told since the last proposal are taken in.
 
     Attributes:
-        plain: Whether all are complete and without constraints.
+        plain: Whether all are without constraints.
     """
 
     def __init__(self) -> None:
@@ -171,8 +173,7 @@ class History:
         for trial in told[len(self._told) :]:
             self._groups.add_distributions(trial.distributions)
             self._told.append(trial)
-            complete = trial.state == TrialState.COMPLETE
-            self.plain = self.plain and complete and not trial.constraints
+            self.plain = self.plain and not trial.constraints
         return self._groups
 
     @property

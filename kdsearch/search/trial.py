@@ -30,8 +30,9 @@ class StudentTrial(tune.Trainable):
         """Take up data, teacher and the first task.
 
         Args:
-            config: ``task`` (a dumped :class:`Task`), and for finalists ``save_to``, the file that
-                takes the weights after the last epoch.
+            config: ``task`` (a dumped :class:`Task`); ``rungs``, the epochs after which averaged
+                weights are scored; and for finalists ``save_to``, the file that takes the weights
+                after the last epoch.
             shared: ``data``, a reference to the packed data in Ray's object store; ``teachers``,
                 packed, by name; ``caches``, what is kept of their answers, and ``home``, where the
                 study's own process has it; and ``resources``, a dumped
@@ -52,6 +53,7 @@ class StudentTrial(tune.Trainable):
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._save_to = config.get("save_to")
+        self._rungs = config.get("rungs", ())
         self._task = Task.model_validate(config["task"])
         self._course: Course | None = None
 
@@ -74,6 +76,7 @@ class StudentTrial(tune.Trainable):
                 self._answers.teachers,
                 self._hardware,
                 self._answers.reference,
+                self._rungs,
             )
         course = self._course
         result: dict[str, Any] = {"report": course.train_epoch().as_dict()}

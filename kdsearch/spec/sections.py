@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from kdsearch.spec.base import Section
 from kdsearch.spec.concrete import ModelConfig, TrainingConfig
 from kdsearch.spec.ranges import Dimension, Range, every
+from kdsearch.spec.scheduling import SchedulerSection
 from kdsearch.spec.values import Flag, Number, UserPath, Whole
 
 
@@ -156,6 +157,8 @@ class SearchSection(Section):
     """Number of trials."""
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
     """Optuna's multi-objective TPE, NSGA-II, or random search."""
+    scheduler: SchedulerSection = SchedulerSection()
+    """Which trials are ended early."""
     size: Literal["parameters", "macs", "bytes"] = "parameters"
     """The size that accuracy is weighed against."""
     max_parameters: Whole | None = Field(default=None, ge=1)

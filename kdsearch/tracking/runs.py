@@ -32,6 +32,8 @@ EPOCH_METRICS = {
     "lr": "learning_rate",
     "seconds": "epoch_seconds",
     "epoch": "epoch",
+    "averaged_accuracy": "validation_averaged_accuracy",
+    "averaged_nll": "validation_averaged_nll",
 }
 """Keys of an epoch's report, and what MLflow calls them; a report may lack some scores."""
 
@@ -188,7 +190,7 @@ def last_step(store: Store, run: str, metric: str) -> int:
 
 
 def end_nested(store: Store, run: str, record: TrialRecord) -> str:
-    """Write what a training ended with: its test scores, or the reason of its failure.
+    """Write what a training ended with: its test scores, or the reason of its early end.
 
     Returns:
         The state of its run.
@@ -198,6 +200,8 @@ def end_nested(store: Store, run: str, record: TrialRecord) -> str:
         store.client.log_batch(run, metrics=metrics(scores))
     if record.reason:
         store.client.set_tag(run, "reason", record.reason)
+    if record.status == "stopped":
+        store.client.set_tag(run, "stopped", f"after {len(record.epochs)} epochs")
     status = "FAILED" if record.reason else "FINISHED"
     store.client.set_terminated(run, status)
     return status

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -13,9 +13,10 @@ from kdsearch.models import Network
 from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL
 from kdsearch.training.evaluation import Evaluation
 from kdsearch.training.hardware import Hardware
+from kdsearch.training.reports import EpochReport
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import AveragedTeachers, Peer, Reference, Teacher, Teaching
-from kdsearch.training.trainer import EpochReport, Trainer, initial_student
+from kdsearch.training.trainer import Trainer, initial_student
 
 
 class Course(Protocol):
@@ -48,6 +49,7 @@ def begin_course(
     teachers: Mapping[str, Teaching],
     hardware: Hardware | None = None,
     reference: Reference | None = None,
+    rungs: Collection[int] = (),
 ) -> Course:
     """The training of a task.
 
@@ -57,15 +59,17 @@ def begin_course(
         teachers: The study's teachers by name.
         hardware: What to train on.
         reference: The teacher that students are compared with in evaluations.
+        rungs: As :class:`Trainer`, counted as the reports count epochs.
 
     Raises:
         KdsearchError: As :class:`Trainer`.
     """
     if task.teacher == BORN_AGAIN:
-        return BornAgain(task, data, hardware, reference)
+        return BornAgain(task, data, hardware, reference, rungs)
     if task.teacher == MUTUAL:
-        return Mutual(task, data, hardware, reference)
-    return Trainer(task, data, teaching_of(task, teachers), hardware, reference=reference)
+        return Mutual(task, data, hardware, reference, rungs)
+    teaching = teaching_of(task, teachers)
+    return Trainer(task, data, teaching, hardware, reference=reference, rungs=rungs)
 
 
 def teaching_of(task: Task, teachers: Mapping[str, Teaching]) -> Teaching | None:
@@ -98,6 +102,7 @@ class BornAgain(Course):
         data: The data set.
         hardware: What to train on.
         reference: The teacher that students are compared with in evaluations.
+        rungs: As :func:`begin_course`.
     """
 
     def __init__(
@@ -106,9 +111,11 @@ class BornAgain(Course):
         data: Dataset,
         hardware: Hardware | None = None,
         reference: Reference | None = None,
+        rungs: Collection[int] = (),
     ) -> None:
         self.task = task
         self._data, self._hardware, self._reference = data, hardware or Hardware(), reference
+        self._rungs = rungs
         self.generation = 0
         self._teacher: Teacher | None = None
         self._trainer = self._begin(None)
@@ -121,7 +128,11 @@ class BornAgain(Course):
             task = task.model_copy(update={"seed": seed})
         if teacher is None:
             task = task.model_copy(update={"method": method_config(UNDISTILLED, {})})
-        return Trainer(task, self._data, teacher, self._hardware, reference=self._reference)
+        since = range(self._before + 1, self._before + task.training.epochs + 1)
+        rungs = [rung - self._before for rung in self._rungs if rung in since]
+        return Trainer(
+            task, self._data, teacher, self._hardware, reference=self._reference, rungs=rungs
+        )
 
     @property
     def student(self) -> Network:
@@ -140,8 +151,12 @@ class BornAgain(Course):
             self.generation += 1
             self._trainer = self._begin(teacher)
         report = self._trainer.train_epoch()
-        before = self.generation * self.task.training.epochs
-        return replace(report, epoch=before + report.epoch)
+        return replace(report, epoch=self._before + report.epoch)
+
+    @property
+    def _before(self) -> int:
+        """Epochs of the generations before the present one."""
+        return self.generation * self.task.training.epochs
 
     def score_test(self) -> Evaluation:
         """Scores of the last generation on the test split."""
@@ -179,6 +194,7 @@ class Mutual(Course):
         data: The data set.
         hardware: What to train on.
         reference: The teacher that students are compared with in evaluations.
+        rungs: As :func:`begin_course`.
     """
 
     def __init__(
@@ -187,12 +203,13 @@ class Mutual(Course):
         data: Dataset,
         hardware: Hardware | None = None,
         reference: Reference | None = None,
+        rungs: Collection[int] = (),
     ) -> None:
         other = task.model_copy(update={"seed": derive(task.seed, "peer")})
         hardware = hardware or Hardware()
         students = [initial_student(each, data).to(hardware.device) for each in (task, other)]
         first, second = students
-        self._first = Trainer(task, data, Peer(second), hardware, None, reference, first)
+        self._first = Trainer(task, data, Peer(second), hardware, None, reference, first, rungs)
         self._second = Trainer(other, data, Peer(first), hardware, None, None, second)
 
     @property

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,67 +14,16 @@ from torch.nn.parallel import DistributedDataParallel
 from kdsearch.data import Dataset, Views, derive, epoch_order, make_feed
 from kdsearch.errors import DataError, DivergedError, ModelError
 from kdsearch.methods import Objective
-from kdsearch.methods.targets import Targets
-from kdsearch.models import Network, Signals, Trace, build_network, signals_of
+from kdsearch.models import Network, build_network
+from kdsearch.training.averaging import WeightAverage
+from kdsearch.training.distiller import Distiller
 from kdsearch.training.evaluation import Evaluation, evaluation_sums, summarise
 from kdsearch.training.hardware import Hardware, memory_format
 from kdsearch.training.optimizer import make_optimizer, make_schedule
 from kdsearch.training.ranks import Ranks
+from kdsearch.training.reports import EpochReport
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Batch, Reference, SplitName, Teaching, plain_views
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """What one finished epoch tells.
-
-    Attributes:
-        epoch: Number of finished epochs.
-        loss: Mean training loss of the epoch.
-        lr: Learning rate of the epoch's last step.
-        seconds: Wall time of the epoch, evaluation included.
-        scores: On the validation split.
-    """
-
-    epoch: int
-    loss: float
-    lr: float
-    seconds: float
-    scores: Evaluation
-
-    def as_dict(self) -> dict[str, float]:
-        """The report as plain numbers, the scores by their names among them."""
-        own = {"epoch": self.epoch, "loss": self.loss, "lr": self.lr, "seconds": self.seconds}
-        return own | self.scores.as_dict()
-
-
-class Distiller(nn.Module):
-    """Student and objective as one module, so that distributed training wraps both.
-
-    Args:
-        student: The network.
-        objective: Its loss.
-        compiled: The student's forward pass where it was compiled.
-    """
-
-    def __init__(
-        self,
-        student: Network,
-        objective: Objective,
-        compiled: Callable[[Tensor], Trace] | None = None,
-    ) -> None:
-        super().__init__()
-        self.student = student
-        self.objective = objective
-        self._compiled = compiled
-
-    def forward(
-        self, images: Tensor, targets: Targets, teacher: Signals | None, progress: float
-    ) -> dict[str, Tensor]:
-        """Named loss parts of a batch; ``"loss"`` is their sum."""
-        trace = self._compiled or self.student.trace
-        observed = signals_of(trace(images), self.objective.signals)
-        return self.objective(observed, teacher, targets, progress)
 
 
 def initial_student(task: Task, data: Dataset) -> Network:
@@ -98,6 +46,8 @@ class Trainer:
         ranks: This process's place among the workers.
         reference: The teacher that the student is compared with in evaluations.
         student: The network to train, where it must be a certain object; else it is made.
+        rungs: Epochs after which the average of the latest weights is scored too. It changes
+            nothing else.
 
     Raises:
         DataError: Fewer training samples than one batch.
@@ -114,6 +64,7 @@ class Trainer:
         ranks: Ranks | None = None,
         reference: Reference | None = None,
         student: Network | None = None,
+        rungs: Collection[int] = (),
     ) -> None:
         self.task = task
         hardware = hardware or Hardware()
@@ -163,6 +114,8 @@ class Trainer:
         self._optimizer = make_optimizer(self.distiller.parameters(), task.training)
         self._schedule = make_schedule(self._optimizer, task.training, self.steps_per_epoch)
         self._lr = float(self._schedule.get_last_lr()[0])
+        self._rungs = frozenset(rungs)
+        self._average = WeightAverage(self.student) if self._rungs else None
         self.epoch = 0
 
     @property
@@ -227,7 +180,9 @@ class Trainer:
                 )
         if self.finished:
             self._feed.close()
-        return EpochReport(self.epoch, loss, self._lr, time.perf_counter() - start, scores)
+        averaged = self._score_average()
+        seconds = time.perf_counter() - start
+        return EpochReport(self.epoch, loss, self._lr, seconds, scores, averaged)
 
     def train_step(self, batch: Batch, step: int) -> Tensor:
         """One optimiser step on the ``step``-th batch of the epoch; the detached loss."""
@@ -245,23 +200,34 @@ class Trainer:
         self._optimizer.step()
         self._lr = float(self._schedule.get_last_lr()[0])
         self._schedule.step()
+        if self._average is not None:
+            self._average.update()
         return loss.detach()
 
     def evaluate_validation(self) -> Evaluation:
         """Scores on the validation split."""
-        return self._evaluate(self._validation_views, "validation")
+        return self._evaluate(self.student, self._validation_views, "validation")
+
+    def _score_average(self) -> Evaluation | None:
+        """Scores of the averaged weights after a rung; no average is taken beyond the last."""
+        if self._average is None or self.epoch not in self._rungs:
+            return None
+        network = self._average.network
+        if self.epoch == max(self._rungs):
+            self._average = None
+        return self._evaluate(network, self._validation_views, "validation")
 
     def score_test(self) -> Evaluation:
         """Scores on the test split; for finalists alone, once, after the last epoch."""
-        return self._evaluate(plain_views(self._data, "test", self.device), "test")
+        return self._evaluate(self.student, plain_views(self._data, "test", self.device), "test")
 
-    def _evaluate(self, views: Views, split: SplitName) -> Evaluation:
-        """Scores on a split, shared out over the workers."""
+    def _evaluate(self, network: Network, views: Views, split: SplitName) -> Evaluation:
+        """Scores of a network on a split, shared out over the workers."""
         # Each worker's batch statistics are of its own pictures; the first worker's are kept.
-        self.ranks.follow_first(self.student.buffers())
+        self.ranks.follow_first(network.buffers())
         index = self.ranks.share(torch.arange(len(views), device=self.device))
         beside = None if self._reference is None else self._reference.logits(split)
-        sums = self.ranks.sum(evaluation_sums(self.student, views, index, beside))
+        sums = self.ranks.sum(evaluation_sums(network, views, index, beside))
         return summarise(sums, compared=beside is not None)
 
     def state_dict(self) -> dict[str, Any]:
@@ -272,6 +238,7 @@ class Trainer:
             "distiller": self.distiller.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
+            "average": self._average and self._average.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -285,4 +252,8 @@ class Trainer:
         self.distiller.load_state_dict(state["distiller"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
+        if state["average"] is None:
+            self._average = None
+        elif self._average is not None:
+            self._average.load_state_dict(state["average"])
         self.epoch = state["epoch"]

@@ -11,8 +11,6 @@ FOLDER holds ``FashionMNIST/raw``. With ``--quick`` fewer pictures, epochs and s
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from command import carry_out, command_line, write_results
-from methods_training import KD_BY, QUICK, Setting, start_process, train, train_teacher
+from methods_training import KD_BY, QUICK, Bench, Setting, train_teacher
 from rich.console import Console
 from rich.table import Table
+from side_by_side import side_by_side
 
 from kdsearch.methods import METHODS, UNDISTILLED
 from kdsearch.models import measure_config
@@ -63,17 +62,15 @@ def run(setting: Setting, root: Path, names: Sequence[str], console: Console) ->
     """Train everything; yields one row a method, the baseline's first."""
     weights, accuracy = train_teacher(setting, root)
     console.print(f"teacher: test accuracy {accuracy:.2%}")
-    context = multiprocessing.get_context("spawn")
-    workers = os.cpu_count() or 1
-    with context.Pool(workers, start_process, (setting, root, weights)) as pool:
+    with side_by_side(Bench, (setting, root, weights), "train") as train:
         tried = [(name, 0, lr, False) for name in names for lr in RATES]
-        sweep = pool.map(train, tried, chunksize=1)
+        sweep = list(train(tried))
         rates = {name: best_rate([run for run in sweep if run["name"] == name]) for name in names}
         seeds = range(1, setting.seeds + 1)
         jobs = [(name, seed, rates[name], True) for name in names for seed in seeds]
         done: list[dict[str, Any]] = []
         baseline: list[dict[str, Any]] = []
-        for result in pool.imap(train, jobs, chunksize=1):
+        for result in train(jobs):
             done.append(result)
             if len(done) < setting.seeds:
                 continue

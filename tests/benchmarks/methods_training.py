@@ -1,4 +1,4 @@
-"""What the methods train, and the processes that do it."""
+"""What the methods train."""
 
 from __future__ import annotations
 
@@ -98,8 +98,9 @@ class Bench:
     def network(self) -> Network:
         return build_network(self.setting.teacher[0], self.data.image_shape, len(self.data.classes))
 
-    def train(self, name: str, seed: int, lr: float, test: bool) -> dict[str, Any]:
+    def train(self, job: tuple[str, int, float, bool]) -> dict[str, Any]:
         """One training's scores; on the test split if asked, else on validation."""
+        name, seed, lr, test = job
         start = time.perf_counter()
         task = self.setting.task(name, seed, lr)
         course = begin_course(task, self.data, {TEACHER: self.teacher}, reference=self.reference)
@@ -111,20 +112,6 @@ class Bench:
             return {**told, "accuracy": 0.0, "diverged": True}
         scores = course.score_test() if test else report.scores
         return {**told, "seconds": time.perf_counter() - start, **scores.as_dict()}
-
-
-_bench: list[Bench] = []
-"""That of this process, once it is started."""
-
-
-def start_process(setting: Setting, root: Path, weights: dict[str, torch.Tensor]) -> None:
-    """Prepare a process for :func:`train`."""
-    _bench.append(Bench(setting, root, weights))
-
-
-def train(job: tuple[str, int, float, bool]) -> dict[str, Any]:
-    """:meth:`Bench.train` of this process."""
-    return _bench[0].train(*job)
 
 
 def train_teacher(setting: Setting, root: Path) -> tuple[dict[str, torch.Tensor], float]:

@@ -15,8 +15,6 @@ FOLDER holds ``FashionMNIST/raw``. With ``--quick`` fewer configurations, pictur
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Sequence
@@ -30,16 +28,9 @@ from command import carry_out, command_line
 from measuring import machine
 from rich.console import Console
 from rich.table import Table
-from rungs_trainings import (
-    CANDIDATES,
-    FRACTIONS,
-    Scores,
-    Setting,
-    measure,
-    start_process,
-    train_teacher,
-)
+from rungs_trainings import CANDIDATES, FRACTIONS, Bench, Scores, Setting
 from scipy.stats import kendalltau
+from side_by_side import side_by_side, train_teacher
 
 from kdsearch.search.estimate import sample_trials
 from kdsearch.search.plan import make_plan
@@ -56,11 +47,10 @@ def run(options: Namespace, setting: Setting, console: Console) -> dict[str, Any
         records = sample_trials(make_plan(spec), setting.configs)
         train_teacher(spec, weights)
         taught = setting.spec(options.data, Path(folder), f"teacher.checkpoint={weights}")
-        context, workers = multiprocessing.get_context("spawn"), os.cpu_count() or 1
         found: list[Scores] = []
-        with context.Pool(workers, start_process, (setting, taught)) as pool:
-            jobs = [(record.task, record.parameter_count) for record in records]
-            for scores in pool.imap(measure, jobs, chunksize=1):
+        jobs = [(record.task, record.parameter_count) for record in records]
+        with side_by_side(Bench, (setting, taught), "measure") as measure:
+            for scores in measure(jobs):
                 found.append(scores)
                 told = "diverged" if scores.final is None else f"{scores.final['accuracy']:.2%}"
                 console.print(f"{len(found)} of {len(jobs)}: {scores.label} {told}")

@@ -18,23 +18,18 @@ from fractions import Fraction
 from pathlib import Path
 
 import torch
-from studies import StudyCache
+from side_by_side import StudyBench
 from torch.optim.lr_scheduler import LambdaLR
 
 from kdsearch.errors import DivergedError
 from kdsearch.models import Network
-from kdsearch.search.plan import make_plan
 from kdsearch.spec import load_spec
 from kdsearch.spec.study import StudySpec
-from kdsearch.spec.teaching import TEACHER
 from kdsearch.training.averaging import WeightAverage
-from kdsearch.training.courses import teaching_of
 from kdsearch.training.evaluation import Evaluation, evaluation_sums, summarise
 from kdsearch.training.task import Task
-from kdsearch.training.teacher import Teaching, plain_views
-from kdsearch.training.teacher_store import teacher_task
+from kdsearch.training.teacher import plain_views
 from kdsearch.training.trainer import Trainer
-from kdsearch.training.weights import save_weights
 
 SPACE = Path(__file__).resolve().parents[2] / "search_spaces" / "fashion_mnist.yaml"
 FRACTIONS = tuple(Fraction(1, part) for part in (9, 4, 3, 2))
@@ -105,8 +100,8 @@ class Scores:
         spent[fraction] = spent.get(fraction, 0.0) + time.perf_counter() - since
 
 
-class Bench:
-    """What each process holds: data, and a teacher whose answers are kept.
+class Bench(StudyBench):
+    """Trains a configuration, and asks the candidates on the way.
 
     Args:
         setting: What is trained.
@@ -114,14 +109,12 @@ class Bench:
     """
 
     def __init__(self, setting: Setting, spec: StudySpec) -> None:
-        torch.set_num_threads(1)
+        super().__init__(spec)
         self.setting = setting
-        plan = make_plan(spec)
-        self.data = plan.data
-        self.teachers: dict[str, Teaching] = {TEACHER: StudyCache(plan).teacher}
 
-    def measure(self, task: Task, parameters: int) -> Scores:
-        """Train a configuration to its end, and ask the candidates on the way."""
+    def measure(self, job: tuple[Task, int]) -> Scores:
+        """Train a task, whose student has so many parameters, to its end."""
+        task, parameters = job
         found = Scores(parameters, task.method.label)
         try:
             self._whole(task, found)
@@ -132,11 +125,8 @@ class Bench:
             found.final = None
         return found
 
-    def _trainer(self, task: Task) -> Trainer:
-        return Trainer(task, self.data, teaching_of(task, self.teachers))
-
     def _whole(self, task: Task, found: Scores) -> None:
-        trainer = self._trainer(task)
+        trainer = self.trainer(task)
         average = WeightAverage(trainer.student)
         fractions = {epoch: fraction for fraction, epoch in self.setting.marks().items()}
         averaging = training = 0.0
@@ -164,7 +154,7 @@ class Bench:
         return summarise(evaluation_sums(network, views, torch.arange(len(views))))
 
     def _cooled_down(self, trainer: Trainer) -> Evaluation:
-        branch = self._trainer(trainer.task)
+        branch = self.trainer(trainer.task)
         branch.load_state_dict(copy.deepcopy(trainer.state_dict()))
         optimizer = branch._optimizer
         epochs = max(1, round(trainer.epoch * COOLDOWN))
@@ -177,29 +167,7 @@ class Bench:
 
     def _scaled(self, task: Task, epochs: int) -> Evaluation:
         training = task.training.model_copy(update={"epochs": epochs})
-        trainer = self._trainer(task.model_copy(update={"training": training}))
+        trainer = self.trainer(task.model_copy(update={"training": training}))
         while not trainer.finished:
             report = trainer.train_epoch()
         return report.scores
-
-
-def train_teacher(spec: StudySpec, weights: Path) -> None:
-    """Train the study's teacher in this process."""
-    trainer = Trainer(teacher_task(spec, TEACHER), make_plan(spec).data)
-    while not trainer.finished:
-        trainer.train_epoch()
-    save_weights(trainer.student, weights)
-
-
-_bench: list[Bench] = []
-"""That of this process, once it is started."""
-
-
-def start_process(setting: Setting, spec: StudySpec) -> None:
-    """Prepare a process for :func:`measure`."""
-    _bench.append(Bench(setting, spec))
-
-
-def measure(job: tuple[Task, int]) -> Scores:
-    """:meth:`Bench.measure` of this process."""
-    return _bench[0].measure(*job)

@@ -17,9 +17,10 @@ from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.sections import ResourcesSection
 from kdsearch.training import trainer as loop
 from kdsearch.training.hardware import COMPILE_STEPS, Hardware, memory_format
+from kdsearch.training.reports import EpochReport
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Batch, Teacher
-from kdsearch.training.trainer import EpochReport, Trainer
+from kdsearch.training.trainer import Trainer
 from kdsearch.training.weights import save_weights
 from tests.training.trainings import finish, through_a_file
 

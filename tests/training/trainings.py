@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from kdsearch.training.courses import Course
-from kdsearch.training.trainer import EpochReport
+from kdsearch.training.reports import EpochReport
 
 
 def finish(training: Course) -> list[EpochReport]:

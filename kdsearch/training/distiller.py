@@ -1,0 +1,40 @@
+"""Student and objective as one module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from kdsearch.methods import Objective
+from kdsearch.methods.targets import Targets
+from kdsearch.models import Network, Signals, Trace, signals_of
+
+
+class Distiller(nn.Module):
+    """Student and objective as one module, so that distributed training wraps both.
+
+    Args:
+        student: The network.
+        objective: Its loss.
+        compiled: The student's forward pass where it was compiled.
+    """
+
+    def __init__(
+        self,
+        student: Network,
+        objective: Objective,
+        compiled: Callable[[Tensor], Trace] | None = None,
+    ) -> None:
+        super().__init__()
+        self.student = student
+        self.objective = objective
+        self._compiled = compiled
+
+    def forward(
+        self, images: Tensor, targets: Targets, teacher: Signals | None, progress: float
+    ) -> dict[str, Tensor]:
+        """Named loss parts of a batch; ``"loss"`` is their sum."""
+        trace = self._compiled or self.student.trace
+        observed = signals_of(trace(images), self.objective.signals)
+        return self.objective(observed, teacher, targets, progress)

@@ -1,0 +1,131 @@
+"""Records learning curves of random configurations, for searches that are replayed from them.
+
+The space is a small one on scikit-learn's digits: three methods and no distillation, over
+temperature, weight, learning rate and the width of a convolutional student. Every configuration is
+trained to its end. The table keeps its parameters, its sizes, the validation accuracy of the
+student and of its averaged weights after each epoch, the time an epoch took, and the test accuracy.
+
+    python tests/benchmarks/curves.py tests/benchmarks/curves/digits.jsonl.gz
+
+With ``--quick`` a few short trainings.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tempfile
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import optuna
+from command import results_file
+from curves_table import Curve, Dimension
+from optuna.distributions import FloatDistribution
+from rich.console import Console
+from rich.progress import track
+from side_by_side import StudyBench, side_by_side, train_teacher
+
+from kdsearch.errors import DivergedError
+from kdsearch.files import write_atomically
+from kdsearch.search.estimate import sample_trials
+from kdsearch.search.plan import make_plan
+from kdsearch.search.record import TrialRecord
+from kdsearch.spec.study import StudySpec
+
+EPOCHS, CONFIGS = 27, 3_000
+QUICK_EPOCHS, QUICK_CONFIGS = 3, 20
+
+
+def curves_spec(folder: Path, epochs: int = EPOCHS, **teacher: Any) -> StudySpec:
+    """The study whose space is sampled, and searched again in the replay."""
+    return StudySpec.model_validate(
+        {
+            "study": {"name": "curves", "directory": str(folder)},
+            "data": {"source": "digits", "validation": 0.5, "test": 0.25, "augment": {"crop": 1}},
+            "teacher": {
+                "model": {"family": "convnet", "width": 2, "depth": 3},
+                "training": {"epochs": epochs, "batch_size": 64, "lr": 0.05},
+                **teacher,
+            },
+            "students": [
+                {"family": "convnet", "depth": 2, "width": {"low": 0.1, "high": 2, "log": True}}
+            ],
+            "methods": ["none", "kd", "dkd", "dist"],
+            "training": {
+                "epochs": epochs,
+                "batch_size": 64,
+                "lr": {"low": 0.003, "high": 0.5, "log": True},
+            },
+            "cache": {"folder": str(folder / "cache")},
+        }
+    )
+
+
+class Bench(StudyBench):
+    """Trains a configuration to its end, its averaged weights scored after each epoch."""
+
+    def record(self, trial: TrialRecord) -> Curve:
+        """The curve of a trial; as far as it came, where it diverged."""
+        trainer = self.trainer(trial.task, range(1, trial.task.training.epochs + 1))
+        raw, averaged, seconds, test = [], [], [], None
+        try:
+            while not trainer.finished:
+                report = trainer.train_epoch()
+                assert report.averaged is not None
+                raw.append(report.scores.accuracy)
+                averaged.append(report.averaged.accuracy)
+                seconds.append(report.seconds)
+            test = trainer.score_test().accuracy
+        except DivergedError:
+            pass
+        sizes = {name: trial.size(name) for name in ("parameters", "macs", "bytes")}
+        spent = sum(seconds) / max(1, len(seconds))
+        return Curve(trial.parameters, sizes, raw, averaged, spent, test)
+
+
+def record(spec: StudySpec, weights: Path, configs: int, console: Console) -> list[Curve]:
+    """Train random configurations of a study, its teacher first."""
+    trials = sample_trials(make_plan(spec), configs)
+    train_teacher(spec, weights)
+    epochs = spec.training.epochs
+    taught = curves_spec(spec.study.directory, epochs, checkpoint=str(weights))
+    with side_by_side(Bench, (taught,), "record") as trained:
+        return list(track(trained(trials), "training", len(trials), console=console))
+
+
+def dimensions(spec: StudySpec) -> dict[str, Dimension]:
+    """The ranges of the space's numbers, by Optuna's names."""
+    space = make_plan(spec).space
+    study = optuna.create_study()
+    found: dict[str, Dimension] = {}
+    for label in space.methods:
+        study.enqueue_trial({"method": label})
+        trial = study.ask()
+        space.suggest(trial)
+        for name, each in trial.distributions.items():
+            if isinstance(each, FloatDistribution):
+                found[name] = Dimension(each.low, each.high, each.log)
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Record a table from the command line."""
+    parser = ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("table", type=results_file, help="file that the curves go to")
+    parser.add_argument("--quick", action="store_true", help="a few short trainings")
+    options = parser.parse_args(arguments)
+    epochs, configs = (QUICK_EPOCHS, QUICK_CONFIGS) if options.quick else (EPOCHS, CONFIGS)
+    with tempfile.TemporaryDirectory(prefix="curves") as folder:
+        spec = curves_spec(Path(folder), epochs)
+        curves = record(spec, Path(folder) / "teacher.safetensors", configs, Console(stderr=True))
+        head = {"epochs": epochs, "dimensions": {n: asdict(d) for n, d in dimensions(spec).items()}}
+    lines = [json.dumps(each) for each in (head, *(asdict(curve) for curve in curves))]
+    write_atomically(options.table, gzip.compress("\n".join(lines).encode(), mtime=0))
+
+
+if __name__ == "__main__":
+    main()

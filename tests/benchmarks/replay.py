@@ -1,0 +1,116 @@
+"""A search whose trainings are read from a table instead of run."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from curves_table import Curve, CurvesTable
+
+from kdsearch.search.front import hypervolume
+from kdsearch.search.jobs import Jobs
+from kdsearch.search.record import TrialRecord
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How the front of a search grew.
+
+    Attributes:
+        compute: [N] what was spent when a trial was complete, in whole trainings.
+        volume: [N] hypervolume of the front on validation then.
+        trials: Trials that were begun.
+    """
+
+    compute: np.ndarray
+    volume: np.ndarray
+    trials: int
+
+    def at(self, compute: np.ndarray) -> np.ndarray:
+        """[M] hypervolume when so much was spent; 0 before the first trial was complete."""
+        places = np.searchsorted(self.compute, compute, side="right")
+        return np.append(0.0, self.volume)[places]
+
+
+class Replay:
+    """Runs the jobs of a search on made-up workers, an epoch at a time.
+
+    A proposal is answered with the nearest recorded configuration: its sizes, its scores, and the
+    time that its epochs took, which decides the order of events.
+
+    Args:
+        table: The recorded configurations.
+        workers: Trials at a time.
+        largest: Size of the teacher, the end of the hypervolume's axis.
+        size: The size that accuracy is weighed against.
+    """
+
+    def __init__(
+        self, table: CurvesTable, workers: int, largest: int, size: str = "parameters"
+    ) -> None:
+        self._table, self._workers = table, workers
+        self._largest, self._size = largest, size
+
+    def run(self, jobs: Jobs, budget: float) -> Progress:
+        """Search until so many whole trainings' epochs are spent."""
+        events: list[tuple[float, int]] = []
+        running: dict[int, _Running] = {}
+        complete: list[TrialRecord] = []
+        spent, begun = [], 0
+        volumes: list[float] = []
+        clock, epochs = 0.0, 0
+        while epochs < budget * self._table.epochs:
+            while len(running) < self._workers and (record := jobs.next()) is not None:
+                curve = self._table.nearest(record.parameters)
+                trial = _Running(_sized(record, curve), curve)
+                running[record.number], begun = trial, begun + 1
+                heapq.heappush(events, (clock + curve.seconds, record.number))
+            clock, number = heapq.heappop(events)
+            epochs += 1
+            record = running[number].step(self._table.epochs, jobs.goes_on)
+            if record.status == "running":
+                heapq.heappush(events, (clock + running[number].curve.seconds, number))
+                continue
+            del running[number]
+            jobs.ended(record)
+            if record.accuracy is not None:
+                complete.append(record)
+                spent.append(epochs / self._table.epochs)
+                volumes.append(hypervolume(complete, self._size, self._largest))
+        return Progress(np.array(spent), np.array(volumes), begun)
+
+
+@dataclass
+class _Running:
+    """A trial and the curve that it follows."""
+
+    record: TrialRecord
+    curve: Curve
+
+    def step(self, epochs: int, goes_on: Callable[[TrialRecord], bool]) -> TrialRecord:
+        """The trial one epoch on, ended if it is at its end, diverged or stopped."""
+        done = len(self.record.epochs)
+        if done == len(self.curve.accuracy):
+            return self._with(status="failed", reason="it diverged when it was recorded")
+        report = {
+            "epoch": done + 1,
+            "seconds": self.curve.seconds,
+            "accuracy": self.curve.accuracy[done],
+            "averaged_accuracy": self.curve.averaged[done],
+        }
+        self._with(epochs=(*self.record.epochs, report))
+        if done + 1 == epochs:
+            return self._with(status="complete")
+        return self.record if goes_on(self.record) else self._with(status="stopped")
+
+    def _with(self, **update: object) -> TrialRecord:
+        self.record = self.record.model_copy(update=update)
+        return self.record
+
+
+def _sized(record: TrialRecord, curve: Curve) -> TrialRecord:
+    sizes = {"parameter_count": curve.sizes["parameters"]}
+    sizes |= {name: curve.sizes[name] for name in ("macs", "bytes")}
+    return record.model_copy(update=sizes)

@@ -1,0 +1,146 @@
+"""The searches that are compared: what proposes the trials, and what ends them early."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import optuna
+from curves_table import CurvesTable
+from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
+
+from kdsearch.search.jobs import Jobs
+from kdsearch.search.plan import Plan
+from kdsearch.search.proposals import ProposedJobs
+from kdsearch.search.record import TrialRecord
+from kdsearch.search.space import Space
+from kdsearch.spec.study import StudySpec
+
+GRACE, REDUCTION = 3, 3
+"""First rung of the schedulers that are not ours, in epochs of 27, and what they keep: one in so
+many, as ours do."""
+
+Decide = Callable[[TrialRecord], bool]
+"""Whether a trial goes on, by its record with the latest report."""
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A search.
+
+    Attributes:
+        sampler: kdsearch's name of what proposes.
+        scheduler: kdsearch's name of what ends trials early.
+        other: Makes a scheduler that is not kdsearch's, from the epochs of a training and a seed.
+    """
+
+    sampler: str
+    scheduler: str = "none"
+    other: Callable[[int, int], Decide] | None = None
+
+    def jobs(self, plan: Plan, table: CurvesTable, seed: int, workers: int) -> Jobs:
+        """The jobs of one search with this seed, so many at a time."""
+        space = Space(_with(plan.spec, self, seed, workers), plan.space.fitting)
+        study = optuna.create_study(directions=["maximize", "minimize"])
+        proposed = ProposedJobs(space, study, plan.blueprints, {})
+        if self.other is None:
+            return proposed
+        return Compared(proposed, self.other(table.epochs, seed))
+
+
+def _with(spec: StudySpec, strategy: Strategy, seed: int, workers: int) -> StudySpec:
+    scheduler = spec.search.scheduler.model_copy(update={"name": strategy.scheduler})
+    search = {"sampler": strategy.sampler, "scheduler": scheduler, "trials": 10**6}
+    return spec.model_copy(
+        update={
+            "study": spec.study.model_copy(update={"seed": seed}),
+            "search": spec.search.model_copy(update=search),
+            "resources": spec.resources.model_copy(update={"concurrent": workers}),
+        }
+    )
+
+
+class Compared(Jobs):
+    """Trials that kdsearch proposes and another scheduler ends early.
+
+    Args:
+        proposed: The proposals.
+        decide: The other scheduler.
+    """
+
+    def __init__(self, proposed: ProposedJobs, decide: Decide) -> None:
+        self._proposed, self._decide = proposed, decide
+
+    def next(self) -> TrialRecord | None:
+        return self._proposed.next()
+
+    def goes_on(self, record: TrialRecord) -> bool:
+        return self._decide(record)
+
+    def ended(self, record: TrialRecord) -> None:
+        self._proposed.ended(record)
+
+
+def tunes_asha(epochs: int, seed: int) -> Decide:
+    """Ray Tune's ASHA on accuracy alone, which is what it takes."""
+    np.random.seed(seed)  # noqa: NPY002 - it draws from NumPy's one generator
+    scheduler = AsyncHyperBandScheduler(
+        time_attr="epoch",
+        metric="averaged_accuracy",
+        mode="max",
+        max_t=epochs,
+        grace_period=GRACE,
+        reduction_factor=REDUCTION,
+    )
+
+    def decide(record: TrialRecord) -> bool:
+        trial: Any = SimpleNamespace(trial_id=str(record.number))
+        if len(record.epochs) == 1:
+            scheduler.on_trial_add(None, trial)
+        decision = scheduler.on_trial_result(None, trial, record.epochs[-1])
+        return decision != TrialScheduler.STOP
+
+    return decide
+
+
+def syne_tunes_moasha(mended: bool, epochs: int, seed: int) -> Decide:
+    """Syne Tune's MO-ASHA over error and log size, as published or with its ranks mended.
+
+    Its ``NonDominatedPriority`` gives the order of the points where their ranks are expected, and
+    its epsilon-net gives ranks where the order is.
+    """
+    from replay_moasha import make_moasha
+
+    return make_moasha(mended, epochs, GRACE, REDUCTION, seed)
+
+
+def strategies() -> dict[str, Strategy]:
+    """Every search by name; those of Syne Tune where it is installed."""
+    found = {
+        "random": Strategy("random"),
+        "tpe": Strategy("tpe"),
+        "nsga2": Strategy("nsga2"),
+        "tpe + Ray Tune's ASHA on accuracy": Strategy("tpe", other=tunes_asha),
+        "kdsearch halving": Strategy("tpe", "halving"),
+        "kdsearch neighbours": Strategy("tpe", "neighbours"),
+    }
+    if find_spec("syne_tune") is None:
+        return found
+    for words, mended in (("as published", False), ("mended", True)):
+        for sampler in ("random", "tpe"):
+            name = f"{sampler} + Syne Tune's MO-ASHA {words}"
+            found[name] = Strategy(sampler, other=_moasha(mended))
+    return found
+
+
+def _moasha(mended: bool) -> Callable[[int, int], Decide]:
+    return lambda epochs, seed: syne_tunes_moasha(mended, epochs, seed)
+
+
+def chosen(names: Sequence[str] | None) -> dict[str, Strategy]:
+    """Some of the strategies; all for ``None``."""
+    return {name: each for name, each in strategies().items() if names is None or name in names}

@@ -1,0 +1,170 @@
+"""The replayed searches: what a proposal is answered with, what is counted, and the ratio."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kdsearch.search.front import hypervolume
+from kdsearch.search.jobs import Jobs, NoMoreJobs
+from kdsearch.search.record import TrialRecord
+from tests.search.records import trial
+
+EPOCHS = 4
+
+
+@pytest.fixture(autouse=True)
+def _plain_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+
+
+@pytest.fixture
+def made_table() -> Any:
+    """Forty made-up configurations of two methods; every seventh diverged after two epochs."""
+    tables, generator = import_module("curves_table"), np.random.default_rng(0)
+    curves = []
+    for place in range(40):
+        width = float(np.exp(generator.uniform(np.log(0.1), np.log(2.0))))
+        parameters: dict[str, Any] = {"method": "kd" if place % 2 else "none", "width": width}
+        if place % 2:
+            parameters["kd.weight"] = float(generator.uniform(0, 5))
+        size = int(1_000 * width)
+        scores = [0.1 * (epoch + 1) + 0.2 * width for epoch in range(EPOCHS)]
+        if place % 7 == 6:
+            scores = scores[:2]
+        curves.append(
+            tables.Curve(
+                parameters,
+                {"parameters": size, "macs": 2 * size, "bytes": 4 * size},
+                scores,
+                [score + 0.05 for score in scores],
+                0.5 + width,
+                None if place % 7 == 6 else scores[-1],
+            )
+        )
+    dimensions = {
+        "width": tables.Dimension(0.1, 2.0, True),
+        "kd.weight": tables.Dimension(0.0, 5.0, False),
+    }
+    return tables.CurvesTable(curves, dimensions, EPOCHS)
+
+
+def test_a_proposal_is_answered_with_the_nearest_of_its_method(made_table: Any) -> None:
+    generator = np.random.default_rng(1)
+    for _ in range(30):
+        wanted = {"method": "kd", "width": generator.uniform(0.1, 2), "kd.weight": 2.5}
+
+        def gap(curve: Any, wanted: dict[str, Any] = wanted) -> float:
+            across = math.log(curve.parameters["width"] / wanted["width"]) / math.log(20)
+            along = (curve.parameters["kd.weight"] - wanted["kd.weight"]) / 5
+            return math.hypot(across, along)
+
+        of_method = [each for each in made_table.curves if each.parameters["method"] == "kd"]
+        assert made_table.nearest(wanted) is min(of_method, key=gap)
+
+
+def test_choices_that_were_not_recorded_are_no_neighbours(made_table: Any) -> None:
+    with pytest.raises(KeyError):
+        made_table.nearest({"method": "dkd", "width": 1.0})
+
+
+def test_a_table_is_read_as_it_was_written(made_table: Any, tmp_path: Path) -> None:
+    head = {"epochs": EPOCHS, "dimensions": {"width": {"low": 0.1, "high": 2.0, "log": True}}}
+    undistilled = [each for each in made_table.curves if each.parameters["method"] == "none"]
+    lines = [json.dumps(each) for each in (head, *(asdict(curve) for curve in undistilled))]
+    file = tmp_path / "table.jsonl.gz"
+    file.write_bytes(gzip.compress("\n".join(lines).encode()))
+    table = import_module("curves_table").CurvesTable.read(file)
+    assert table.curves == undistilled
+    assert table.epochs == EPOCHS
+    wanted = {"method": "none", "width": 0.7}
+    assert table.nearest(wanted) == made_table.nearest(wanted)
+
+
+class Widths(Jobs):
+    """Proposes widths, and stops every third trial after its second epoch."""
+
+    def __init__(self, count: int) -> None:
+        self._left, self.handed = count, 0
+        self.records: list[TrialRecord] = []
+
+    def next(self) -> TrialRecord | None:
+        if self.handed == self._left:
+            raise NoMoreJobs
+        self.handed += 1
+        parameters = {"method": "none", "width": 0.1 + 0.05 * self.handed}
+        update = {"status": "running", "parameters": parameters, "epochs": ()}
+        return trial(self.handed - 1, None, 1).model_copy(update=update)
+
+    def goes_on(self, record: TrialRecord) -> bool:
+        return not (record.number % 3 == 2 and len(record.epochs) == 2)
+
+    def ended(self, record: TrialRecord) -> None:
+        self.records.append(record)
+
+
+def test_every_epoch_counts_and_the_complete_alone_make_the_front(made_table: Any) -> None:
+    jobs = Widths(1_000)
+    progress = import_module("replay").Replay(made_table, 3, largest=5_000).run(jobs, budget=10)
+    ended = {record.number: record for record in jobs.records}
+    for record in ended.values():
+        curve = made_table.nearest(record.parameters)
+        assert record.parameter_count == curve.sizes["parameters"]
+        scores = [each["accuracy"] for each in record.epochs]
+        assert scores == curve.accuracy[: len(scores)]
+        if curve.diverged:
+            expected = ("stopped", 2) if record.number % 3 == 2 else ("failed", 2)
+        else:
+            expected = ("stopped", 2) if record.number % 3 == 2 else ("complete", EPOCHS)
+        assert (record.status, len(record.epochs)) == expected
+    complete = [record for record in jobs.records if record.status == "complete"]
+    assert len(progress.volume) == len(complete)
+    assert progress.volume[-1] == pytest.approx(hypervolume(complete, "parameters", 5_000))
+    assert np.all(np.diff(progress.volume) >= 0)
+    spent = sum(len(record.epochs) for record in jobs.records)
+    assert progress.compute[-1] * EPOCHS <= spent + 3 * EPOCHS
+    assert 0 < progress.compute[-1] <= 10 + 1 / EPOCHS
+    assert progress.at(np.array([0.0, 1e9])).tolist() == [0.0, progress.volume[-1]]
+
+
+def test_compute_is_all_epochs_so_far(made_table: Any) -> None:
+    """One worker trains one trial after another; the epoch in which one diverges is spent too."""
+    jobs = Widths(30)
+    progress = import_module("replay").Replay(made_table, 1, largest=5_000).run(jobs, 12)
+    so_far = np.cumsum([len(each.epochs) + (each.status == "failed") for each in jobs.records])
+    complete = [record.status == "complete" for record in jobs.records]
+    assert 3 < sum(complete) < len(complete)
+    assert progress.compute.tolist() == (so_far[complete] / EPOCHS).tolist()
+
+
+def test_the_ratio_is_where_the_mean_reaches_the_others_end() -> None:
+    module = import_module("search_replay")
+    base = np.tile(module.GRID * 0.8, (5, 1))
+    ahead = np.minimum(1.0, base * 4)
+    assert module.compute_ratio(ahead, base)["ratio"] == pytest.approx(0.25, abs=0.01)
+    assert module.compute_ratio(base, base)["ratio"] == 1.0
+    assert module.compute_ratio(base / 2, base) == {"ratio": None, "low": None, "high": None}
+
+
+@pytest.mark.parametrize("name", ["tunes_asha"])
+def test_tunes_asha_keeps_the_most_accurate(name: str) -> None:
+    """Its rungs are at 3 and 9 of 27 epochs; of nine trials the third third is stopped."""
+    decide = getattr(import_module("replay_strategies"), name)(27, 0)
+    kept = []
+    for number in range(9):
+        record = trial(number, None, 100).model_copy(update={"status": "running"})
+        for epoch in range(1, 4):
+            report = {"epoch": epoch, "averaged_accuracy": 0.9 - 0.05 * number}
+            record = record.model_copy(update={"epochs": (*record.epochs, report)})
+            goes_on = decide(record)
+            assert goes_on or epoch == 3
+        kept.append(goes_on)
+    assert kept == [True] + [False] * 8
