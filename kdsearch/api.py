@@ -60,7 +60,11 @@ def run_study(
     run = StudyRun(plan, watching)
     with ray_session(spec, address), directory.locked():
         directory.create(spec)
-        facts = {"name": plan.data.name, "fingerprint": plan.data.fingerprint}
+        facts = {
+            "name": plan.data.name,
+            "fingerprint": plan.data.fingerprint,
+            "validation": len(plan.data.validation),
+        }
         del plan  # and with it the pictures, once the run has them in Ray's store
         directory.update(state="running", reason=None, data=facts)
         study = Study(directory)

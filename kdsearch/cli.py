@@ -176,7 +176,7 @@ def front(
 
 
 def _print_front(console: Console, study: Any) -> None:
-    from kdsearch.render.study import front_note, front_view
+    from kdsearch.render.study import front_note, front_view, pays_note
 
     table = study.front
     if not len(table):
@@ -185,6 +185,8 @@ def _print_front(console: Console, study: Any) -> None:
     title = f"front of {study.spec.study.name}"
     console.print(front_view(table, title, console.width), markup=False)
     console.print(front_note(table, console.width), style="dim", highlight=False)
+    if note := pays_note(table, study.size):
+        console.print(note, highlight=False)
 
 
 @app.command(epilog=_examples("kdsearch ranking studies/digits"))

@@ -12,10 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from kdsearch.render.caches import cache_lines, called, error_lines
-from kdsearch.render.units import duration
+from kdsearch.render.units import duration, sized
 from kdsearch.search.events import Observer
 from kdsearch.search.front import pareto_front
 from kdsearch.search.kept import Caches, StorageErrors
+from kdsearch.search.objectives import TO_BE_SMALL, Objectives
 from kdsearch.search.record import TrialRecord
 from kdsearch.search.study import Study
 from kdsearch.training.courses import total_epochs
@@ -75,7 +76,7 @@ class Display(Observer):
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live: Live | None = None
-        self._size = "parameters"
+        self._objectives = Objectives()
         self._records: list[TrialRecord] = []
         self._progress: Progress | None = None
         self._teacher: tuple[str, int, float] | None = None
@@ -83,7 +84,7 @@ class Display(Observer):
         self._start = time.monotonic()
 
     def study_started(self, study: Study) -> None:
-        self._size = study.size
+        self._objectives = study.objectives
         self._say(f"study {study.spec.study.name} in {study.directory.path}")
 
     def teacher_started(self, name: str, epochs: int) -> None:
@@ -157,6 +158,10 @@ class Display(Observer):
             self._live.console.print(self._result(record), highlight=False)
         self._refresh()
 
+    def budget_spent(self, reason: str) -> None:
+        self._hide()
+        self._say(f"search: no more trials are proposed, since {reason}")
+
     def study_finished(self, study: Study) -> None:
         self._hide()
         self._say(f"finished in {duration(time.monotonic() - self._start)}")
@@ -173,7 +178,7 @@ class Display(Observer):
         name = f"trial {record.number} {record.task.method.label}"
         if record.status == "failed":
             return f"{name} failed: {record.reason}"
-        size = f"{record.size(self._size):,} {self._size}"
+        size = self._sized(record)
         if record.status == "stopped":
             epochs = f"{len(record.epochs)} of {total_epochs(record.task)} epochs"
             reached = f"validation accuracy {record.epochs[-1]['accuracy']:.2%}"
@@ -206,8 +211,8 @@ class Display(Observer):
             epochs = total_epochs(record.task)
             parts.append(
                 Text(
-                    f"  running {number}: {record.task.method.label}, {record.size(self._size):,} "
-                    f"{self._size}, epoch {len(record.epochs)}/{epochs}",
+                    f"  running {number}: {record.task.method.label}, {self._sized(record)}, "
+                    f"epoch {len(record.epochs)}/{epochs}",
                     style="dim",
                 )
             )
@@ -215,16 +220,20 @@ class Display(Observer):
             parts.append(self._front())
         return Group(*parts)
 
+    def _sized(self, record: TrialRecord) -> str:
+        return sized(record.size(self._objectives.size), self._objectives.size)
+
     def _front(self) -> Table:
         table = Table(title="front so far (validation)", title_justify="left", box=None)
-        for name, justify in ((self._size, "right"), ("accuracy", "right"), ("method", "left")):
+        score, size = self._objectives.score, self._objectives.size
+        for name, justify in ((size, "right"), (score, "right"), ("method", "left")):
             table.add_column(name, justify=justify)  # type: ignore[arg-type]
-        members = pareto_front(self._records, self._size)
+        members = pareto_front(self._records, self._objectives)
         hidden = len(members) - FRONT_ROWS
         if hidden > 0:
             table.title = f"front so far (validation), {hidden} smaller ones not shown"
         for record in members[-FRONT_ROWS:]:
-            table.add_row(
-                f"{record.size(self._size):,}", f"{record.accuracy:.2%}", record.task.method.label
-            )
+            value = record.epochs[-1][score]
+            shown = f"{value:.3f}" if score in TO_BE_SMALL else f"{value:.2%}"
+            table.add_row(f"{record.size(size):,.0f}", shown, record.task.method.label)
         return table

@@ -2,6 +2,7 @@
 distillation reads of them, and their sizes."""
 
 from kdsearch.models.family import Family
+from kdsearch.models.latency import measure_latency
 from kdsearch.models.network import Network, signals_of
 from kdsearch.models.registry import FAMILIES, blueprint, build_network
 from kdsearch.models.signals import Signal, Signals, SignalShapes, Trace
@@ -20,5 +21,6 @@ __all__ = [
     "build_network",
     "measure",
     "measure_config",
+    "measure_latency",
     "signals_of",
 ]

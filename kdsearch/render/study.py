@@ -11,6 +11,7 @@ from rich.text import Text
 
 from kdsearch.methods import UNDISTILLED
 from kdsearch.render.tables import plain_table
+from kdsearch.render.units import sized
 from kdsearch.search.fitting import Fitting
 from kdsearch.search.ranking import MIN_TRIALS
 from kdsearch.search.record import TrialRecord
@@ -22,6 +23,9 @@ FRONT_SCORES = {
     "test_agreement": ("agreement", "agreement with the teacher's answers"),
 }
 """Columns of the front beside the accuracy: their heads and what they are."""
+
+NEAR = "*"
+"""Stands after the number of a trial that is not on the front but within noise of it."""
 
 WIDE = 140
 """Columns of a line from which :data:`FRONT_SCORES` find room."""
@@ -47,10 +51,13 @@ def front_view(front: pd.DataFrame, title: str, width: int = WIDE) -> Table:
     )
     for head in ("parameters", "MACs", *scores.values(), "gain"):
         table.add_column(head, justify="right", no_wrap=True)
+    beaten = bool(len(front)) and bool(front["beaten_by"].notna().any())
+    if beaten:
+        table.add_column("beaten by", justify="right")
     seeds = front["seeds"].max()
     for row in front.to_dict("records"):
         table.add_row(
-            str(row["trial"]),
+            f"{row['trial']}{'' if row['member'] else NEAR}",
             row["method"],
             *(["" if pd.isna(row["teacher"]) else row["teacher"]] if taught else []),
             "" if pd.isna(row["temperature"]) else f"{row['temperature']:.3g}",
@@ -62,6 +69,7 @@ def front_view(front: pd.DataFrame, title: str, width: int = WIDE) -> Table:
             "baseline"
             if row["method"] == UNDISTILLED
             else _interval(row, "gain", "gain_seeds", seeds),
+            *(["" if pd.isna(row["beaten_by"]) else f"{row['beaten_by']:.0f}"] if beaten else []),
         )
     return table
 
@@ -76,8 +84,43 @@ def front_note(front: pd.DataFrame, width: int = WIDE) -> str:
     return (
         f"test accuracy{more} in %; gain in points over the same student undistilled, at its own "
         f"best learning rate; mean ± 95 % interval (Student's t) over {seeds} seeds unless n says "
-        f"otherwise; front chosen on validation{hidden}"
+        f"otherwise; front chosen on validation{_near_note(front)}{_beaten_note(front)}{hidden}"
     )
+
+
+def pays_note(front: pd.DataFrame, size: str) -> str:
+    """Where distillation pays and where it does not, by the gains' intervals; empty without any."""
+    gains = front[front["gain"].notna()] if len(front) else front
+    if not len(gains):
+        return ""
+    low, high = gains["gain"] - gains["gain_ci"], gains["gain"] + gains["gain_ci"]
+    parts = [
+        f"{verb} at {len(rows)} ({_span(rows, size)})"
+        for verb, rows in (
+            ("pays", gains[low > 0]),
+            ("costs", gains[high < 0]),
+            ("is undecided", gains[~(low > 0) & ~(high < 0)]),
+        )
+        if len(rows)
+    ]
+    return f"of {len(gains)} distilled finalists distillation {', '.join(parts)}"
+
+
+def _span(rows: pd.DataFrame, size: str) -> str:
+    low, high = rows[size].min(), rows[size].max()
+    return sized(high, size) if low == high else f"{low:,.0f} to {sized(high, size)}"
+
+
+def _near_note(front: pd.DataFrame) -> str:
+    if not len(front) or front["member"].all():
+        return ""
+    return f"; {NEAR} within noise of that front, on which it is not"
+
+
+def _beaten_note(front: pd.DataFrame) -> str:
+    if not len(front) or front["beaten_by"].isna().all():
+        return ""
+    return "; beaten by: a trial that is no larger and whose interval lies above"
 
 
 def _front_scores(front: pd.DataFrame, width: int) -> dict[str, tuple[str, str]]:

@@ -11,7 +11,16 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch.overrides import TorchFunctionMode
 
-from kdsearch.models import FAMILIES, Network, SignalShapes, Size, blueprint, measure
+from kdsearch.models import (
+    FAMILIES,
+    Network,
+    SignalShapes,
+    Size,
+    blueprint,
+    build_network,
+    measure,
+    measure_latency,
+)
 from kdsearch.spec.concrete import ModelConfig
 
 ROOM = 512
@@ -43,10 +52,11 @@ class _ShapesAlone(TorchFunctionMode):
 
 @dataclass
 class _Known:
-    """What is known of an architecture; the shapes once they were asked for."""
+    """What is known of an architecture; shapes and latency once they were asked for."""
 
     size: Size
     shapes: SignalShapes | None = None
+    latency: float | None = None
 
 
 class Blueprints:
@@ -84,6 +94,18 @@ class Blueprints:
             with _ShapesAlone():
                 known.shapes = self._network(model).signal_shapes()
         return known.shapes
+
+    def latency(self, model: ModelConfig) -> float:
+        """Microseconds of one picture on this process's device; measured once an architecture.
+
+        Raises:
+            ModelError: As :func:`~kdsearch.models.build_network`.
+        """
+        known = self._of(model)
+        if known.latency is None:
+            network = build_network(model, self.image_shape, self.classes)
+            known.latency = measure_latency(network)
+        return known.latency
 
     def _of(self, model: ModelConfig) -> _Known:
         network = self._network(model)

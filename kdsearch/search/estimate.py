@@ -19,8 +19,9 @@ from kdsearch.search.halving import Halving
 from kdsearch.search.judging import baseline_rates
 from kdsearch.search.kept import Caches
 from kdsearch.search.plan import Plan
-from kdsearch.search.proposals import within_limits, works
-from kdsearch.search.record import TrialRecord, new_record
+from kdsearch.search.proposals import works
+from kdsearch.search.record import TrialRecord
+from kdsearch.search.sizing import sized_record, within_limits
 from kdsearch.spec.teaching import BORN_AGAIN, MUTUAL
 from kdsearch.training.courses import teaching_of, total_epochs
 from kdsearch.training.hardware import Hardware
@@ -69,19 +70,20 @@ def sample_trials(plan: Plan, count: int) -> list[TrialRecord]:
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
     pairs = Pairs(plan.spec, plan.blueprints)
     records: list[TrialRecord] = []
+    search = plan.spec.search
     for number in range(20 * count):
         trial = study.ask()
         candidate = plan.space.suggest(trial)
-        size = plan.blueprints.size(candidate.model)
-        record = new_record(number, "search", candidate.task(plan.spec, 0), size, trial.params)
-        if within_limits(record, plan.spec.search) and works(candidate, pairs):
+        task = candidate.task(plan.spec, 0)
+        record = sized_record(plan.blueprints, search, number, "search", task, trial.params)
+        if within_limits(record, search) and works(candidate, pairs):
             records.append(record)
         if len(records) == count:
             break
     if not records:
         raise StudyError(
             f"none of {20 * count} random students keeps the size limits; raise "
-            "search.max_parameters, max_macs or max_bytes, or search smaller widths"
+            "search.max_parameters, max_macs, max_bytes or max_latency, or search smaller widths"
         )
     return records
 

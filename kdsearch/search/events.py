@@ -53,6 +53,9 @@ class Observer:
     def trial_ended(self, record: TrialRecord) -> None:
         """A training is complete or has failed."""
 
+    def budget_spent(self, reason: str) -> None:
+        """The search has ended before all its trials, since a budget is spent."""
+
     def study_finished(self, study: Study) -> None:
         """The report is written."""
 
@@ -113,6 +116,10 @@ class Observers(Observer):
     def trial_ended(self, record: TrialRecord) -> None:
         for member in self.members:
             member.trial_ended(record)
+
+    def budget_spent(self, reason: str) -> None:
+        for member in self.members:
+            member.budget_spent(reason)
 
     def study_finished(self, study: Study) -> None:
         for member in self.members:

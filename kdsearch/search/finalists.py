@@ -61,8 +61,11 @@ class Finalist:
             name: ``"accuracy"``, ``"nll"``, ``"ece"``, or, where there is a teacher to compare
                 with, ``"agreement"`` and ``"kl"``.
         """
-        tests = [_test(run) for run in self.runs]
-        return estimate([test[name] for test in tests if name in test])
+        return _scores(self.runs, name)
+
+    def baseline_test(self, name: str) -> Estimate:
+        """The same of the undistilled baseline."""
+        return _scores(self.baseline, name)
 
     @property
     def test_accuracy(self) -> Estimate:
@@ -72,7 +75,7 @@ class Finalist:
     @property
     def baseline_accuracy(self) -> Estimate:
         """Test accuracy of the undistilled baseline over the seeds."""
-        return estimate([_test(run)["accuracy"] for run in self.baseline])
+        return self.baseline_test("accuracy")
 
     @property
     def gain(self) -> Estimate:
@@ -100,6 +103,11 @@ class Finalist:
 def weights_file(folder: Path, record: TrialRecord) -> Path:
     """Where the weights of a finalist's training lie."""
     return folder / f"{record.task.key[:16]}.safetensors"
+
+
+def _scores(runs: Sequence[TrialRecord], name: str) -> Estimate:
+    tests = [_test(run) for run in runs]
+    return estimate([test[name] for test in tests if name in test])
 
 
 def _test(record: TrialRecord) -> dict[str, float]:

@@ -7,18 +7,22 @@ from bisect import bisect_right
 
 import numpy as np
 
+from kdsearch.search.objectives import Objectives
 from kdsearch.search.record import TrialRecord
 from kdsearch.search.rungs import goes_on, goes_on_among_neighbours, rung_epochs
-from kdsearch.spec.sections import SearchSection
+from kdsearch.spec.searching import SearchSection
 from kdsearch.training.courses import total_epochs
 from kdsearch.training.reports import AVERAGED
 from kdsearch.training.task import Task
+
+Point = tuple[float, ...]
+"""Loss and log sizes."""
 
 
 class Halving:
     """Decides at each rung which trials go on.
 
-    A trial is compared with those that reached the same rung before it, error against log size.
+    A trial is compared with those that reached the same rung before it, loss against log sizes.
     Which trials those are is a function of its number alone, so all that this holds can be had
     again from the records of the ended trials.
 
@@ -28,7 +32,7 @@ class Halving:
 
     def __init__(self, search: SearchSection) -> None:
         self._scheduler = search.scheduler
-        self._size = search.size
+        self._objectives = Objectives.of(search)
         self._rungs = [_Rung() for _ in self._scheduler.rungs]
 
     def rungs(self, task: Task) -> tuple[int, ...]:
@@ -68,18 +72,23 @@ class Halving:
         points = self._points(record)
         if not points or record.epochs[-1]["epoch"] != self.rungs(record.task)[len(points) - 1]:
             return True
-        own, others = np.array(points[-1]), self._rungs[len(points) - 1].until(latest)
+        own = np.array(points[-1])
+        others = self._rungs[len(points) - 1].until(latest).reshape(-1, len(own))
         scheduler = self._scheduler
         if scheduler.name == "neighbours":
             return goes_on_among_neighbours(own, others, scheduler.reduction, scheduler.neighbours)
         return goes_on(own, others, scheduler.reduction)
 
-    def _points(self, record: TrialRecord) -> list[tuple[float, float]]:
-        """Error and log size at each rung that a trial has reached."""
-        name = "accuracy" if self._scheduler.score == "raw" else AVERAGED + "accuracy"
+    def _points(self, record: TrialRecord) -> list[Point]:
+        """Loss and log sizes at each rung that a trial has reached."""
+        prefix = "" if self._scheduler.score == "raw" else AVERAGED
         marks = set(self.rungs(record.task))
-        size = math.log10(record.size(self._size))
-        return [(1 - each[name], size) for each in record.epochs if each["epoch"] in marks]
+        sizes = [math.log10(record.size(name)) for name in self._objectives.sizes]
+        return [
+            (self._objectives.loss(each, prefix), *sizes)
+            for each in record.epochs
+            if each["epoch"] in marks
+        ]
 
 
 class _Rung:
@@ -87,14 +96,13 @@ class _Rung:
 
     def __init__(self) -> None:
         self._numbers: list[int] = []
-        self._points: list[tuple[float, float]] = []
+        self._points: list[Point] = []
 
-    def add(self, number: int, point: tuple[float, float]) -> None:
+    def add(self, number: int, point: Point) -> None:
         place = bisect_right(self._numbers, number)
         self._numbers.insert(place, number)
         self._points.insert(place, point)
 
     def until(self, latest: int) -> np.ndarray:
-        """[N, 2] those of the trials up to a number, that one included."""
-        count = bisect_right(self._numbers, latest)
-        return np.array(self._points[:count]).reshape(-1, 2)
+        """[N, M] those of the trials up to a number, that one included."""
+        return np.array(self._points[: bisect_right(self._numbers, latest)])

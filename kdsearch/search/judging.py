@@ -12,7 +12,8 @@ from kdsearch.methods import UNDISTILLED
 from kdsearch.search.blueprints import Blueprints
 from kdsearch.search.finalists import Finalist
 from kdsearch.search.jobs import Jobs, NoMoreJobs
-from kdsearch.search.record import Phase, TrialRecord, new_record
+from kdsearch.search.record import Phase, TrialRecord
+from kdsearch.search.sizing import sized_record
 from kdsearch.search.space import Candidate
 from kdsearch.spec.ranges import Choices, Range
 from kdsearch.spec.study import StudySpec
@@ -65,6 +66,7 @@ class Judging:
         ended: Trainings that have ended, by the key of their task; they keep their numbers.
 
     Attributes:
+        spec: The study.
         sweep: The baselines' trainings at each rate; they never see the test.
         runs: The members' trainings, one a seed.
     """
@@ -75,7 +77,7 @@ class Judging:
         members: Sequence[TrialRecord],
         ended: Mapping[str, TrialRecord],
     ) -> None:
-        self._spec = spec
+        self.spec = spec
         self._known = {key: record.number for key, record in ended.items()}
         taken = set(self._known.values())
         self._free = (number for number in count() if number not in taken)
@@ -96,7 +98,7 @@ class Judging:
     def total(self) -> int:
         """Trainings in all."""
         groups = {self._sweep_key(member) for member in self._distilled()}
-        return len(self.sweep) + len(self.runs) + len(groups) * self._spec.finalists.seeds
+        return len(self.sweep) + len(self.runs) + len(groups) * self.spec.finalists.seeds
 
     def baselines(self, ended: Mapping[str, TrialRecord]) -> list[Training]:
         """The baselines' trainings, one a seed, once their sweeps have ended.
@@ -133,12 +135,12 @@ class Judging:
 
     def _sweep_tasks(self, member: TrialRecord) -> list[Task]:
         candidate = Candidate.of(member.task).undistilled()
-        rates = sorted({*baseline_rates(self._spec), member.task.training.lr})
-        return [candidate.at_rate(rate).task(self._spec, 0) for rate in rates]
+        rates = sorted({*baseline_rates(self.spec), member.task.training.lr})
+        return [candidate.at_rate(rate).task(self.spec, 0) for rate in rates]
 
     def _sweep_key(self, member: TrialRecord) -> str:
         """Equal for members with one baseline."""
-        return Candidate.of(member.task).undistilled().at_rate(1.0).task(self._spec, 0).key
+        return Candidate.of(member.task).undistilled().at_rate(1.0).task(self.spec, 0).key
 
     def _baseline_tasks(self, member: TrialRecord, ended: Mapping[str, TrialRecord]) -> list[Task]:
         """Trainings of the member's baseline at its best rate; none before its sweep has ended."""
@@ -157,8 +159,8 @@ class Judging:
         return self._seeded(Candidate.of(best.task))
 
     def _seeded(self, candidate: Candidate) -> list[Task]:
-        seeds = range(1, self._spec.finalists.seeds + 1)
-        return [candidate.task(self._spec, seed) for seed in seeds]
+        seeds = range(1, self.spec.finalists.seeds + 1)
+        return [candidate.task(self.spec, seed) for seed in seeds]
 
     def _add(self, trainings: list[Training], phase: Phase, task: Task, noted: set[str]) -> None:
         """Note a training, unless another member needs the same."""
@@ -205,8 +207,9 @@ class JudgingJobs(Jobs):
         if not self._waiting:
             raise NoMoreJobs
         each = self._waiting.pop(0)
-        size = self._blueprints.size(each.task.model)
-        return new_record(each.number, each.phase, each.task, size)
+        return sized_record(
+            self._blueprints, self._judging.spec.search, each.number, each.phase, each.task
+        )
 
     def ended(self, record: TrialRecord) -> None:
         key = record.task.key

@@ -6,13 +6,15 @@ import re
 from dataclasses import dataclass
 
 from kdsearch.data import Dataset, load_dataset
-from kdsearch.errors import CheckpointError, DataError, MethodError, ModelError
+from kdsearch.errors import CheckpointError, DataError, MethodError, ModelError, StudyError
 from kdsearch.methods import UNDISTILLED, Hyperparameter, label_hyperparameters
 from kdsearch.methods.labels import check_value
 from kdsearch.models import Network, Size, blueprint
 from kdsearch.search.blueprints import Blueprints
+from kdsearch.search.budget import longest_trial
 from kdsearch.search.fitting import Pairs, corners, find_fitting
 from kdsearch.search.space import Space
+from kdsearch.search.study import Study
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.names import suggest
 from kdsearch.spec.origin import Path
@@ -67,6 +69,7 @@ def make_plan(spec: StudySpec) -> Plan:
     space = Space(spec, find_fitting(spec, probes, Pairs(spec, blueprints)))
     _check_pairs(spec, space)
     _check_limits(spec, blueprints)
+    _check_past(spec)
     sizes = {name: blueprints.size(section.model) for name, section in spec.given_teachers.items()}
     return Plan(spec, data, space, blueprints, sizes, _given_teachers(spec, data))
 
@@ -140,6 +143,19 @@ def _meta_network(spec: StudySpec, path: Path, model: ModelConfig, data: Dataset
         raise spec.refuse((*path, named[0] if named else "family"), text) from None
 
 
+def _check_past(spec: StudySpec) -> None:
+    for place, folder in enumerate(spec.search.warm_start):
+        try:
+            members = Study.open(folder).members()
+        except StudyError as error:
+            raise spec.refuse(("search", "warm_start", place), str(error)) from None
+        if not members:
+            raise spec.refuse(
+                ("search", "warm_start", place),
+                f"the study in {folder} has no front yet; finish it first, or remove it",
+            )
+
+
 def _check_pairs(spec: StudySpec, space: Space) -> None:
     """Refuse a method that works on no pair of the space, or a teacher who can teach nobody."""
     keys, teachers = list(space.students), list(spec.taught_by)
@@ -160,7 +176,14 @@ def _check_pairs(spec: StudySpec, space: Space) -> None:
 
 
 def _check_limits(spec: StudySpec, blueprints: Blueprints) -> None:
-    """Refuse size limits that no student of the space can keep."""
+    """Refuse a budget that holds no trial, and size limits that no student of the space keeps."""
+    longest, allowed = longest_trial(spec), spec.search.max_epochs
+    if allowed is not None and allowed < longest:
+        raise spec.refuse(
+            ("search", "max_epochs"),
+            f"one trial may take {longest} epochs, more than search.max_epochs ({allowed}); raise "
+            "that",
+        )
     limits = {
         name: limit
         for name in ("parameters", "macs", "bytes")

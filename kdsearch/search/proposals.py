@@ -2,49 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import Any, NoReturn
 
 import optuna
-from optuna.storages import JournalStorage
 from optuna.trial import FixedTrial, TrialState
 
 from kdsearch.data import derive
 from kdsearch.errors import StudyError
 from kdsearch.search.blueprints import Blueprints
+from kdsearch.search.budget import Budget, Room
 from kdsearch.search.fitting import Pairs
 from kdsearch.search.halving import Halving
 from kdsearch.search.jobs import Jobs, NoMoreJobs
-from kdsearch.search.optuna_journal import SoleWriterJournal
-from kdsearch.search.record import TrialRecord, new_record
+from kdsearch.search.objectives import Objectives
+from kdsearch.search.optuna_study import tell_outcome
+from kdsearch.search.record import TrialRecord
 from kdsearch.search.samplers import Samplers
+from kdsearch.search.sizing import sized_record, within_limits
 from kdsearch.search.space import Candidate, Space
-from kdsearch.spec.sections import SearchSection
 
 REJECTIONS = 500
 """Proposals outside the size limits in a row after which the space is taken to hold no other."""
 
 
 PUBLISHED_TRIES = 20
-"""So often the first trial of a method is proposed anew before the sampler chooses freely: a method
+"""So often one of the first trials is proposed anew before the sampler chooses freely: a method
 whose students all exceed the size limits must not end the study."""
-
-
-def open_optuna_study(path: Path, name: str, size: str) -> optuna.Study:
-    """The Optuna study in a journal file, made if absent; optuna-dashboard reads it too.
-
-    The path is made absolute: Optuna's lock is a link to it, and a link that leads nowhere is never
-    recognised as the leftover of a process that was killed.
-    """
-    study = optuna.create_study(
-        storage=JournalStorage(SoleWriterJournal(path.resolve())),
-        study_name=name,
-        directions=["maximize", "minimize"],
-        load_if_exists=True,
-    )
-    study.set_metric_names(["validation accuracy", f"log10 {size}"])
-    return study
 
 
 _PLACE = "place"
@@ -67,6 +51,12 @@ class ProposedJobs(Jobs):
         study: The Optuna study; its storage keeps what was proposed.
         blueprints: Tells the sizes of the students.
         finished: Outcomes from before, by place in the order.
+        budget: What may be spent; absent: as the spec says, from now on.
+        past: Parameters that earlier studies found good, to be tried after the published ones.
+
+    Attributes:
+        lag: How many places before a trial the last lies whose outcome was known.
+        spent: Why no more are proposed, in words, where not all trials were.
     """
 
     def __init__(
@@ -75,17 +65,24 @@ class ProposedJobs(Jobs):
         study: optuna.Study,
         blueprints: Blueprints,
         finished: Mapping[int, TrialRecord],
+        budget: Budget | None = None,
+        past: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self._space = space
         self._spec = space.spec
         self._study = study
+        self._objectives = Objectives.of(self._spec.search)
         self._samplers = Samplers(self._spec.search.sampler)
         self._blueprints = blueprints
         self._pairs = Pairs(self._spec, blueprints)
+        self._budget = budget or Budget(self._spec)
+        self._first = [*(space.published(label) for label in space.methods), *map(dict, past)]
         self._outcomes = dict(finished)
         self._halving = Halving(self._spec.search)
         for record in finished.values():
             self._halving.take_in(record)
+            self._budget.take_in(record)
+        self.spent: str | None = None
         self._order: list[int] = []
         self._told = 0
         self.lag = 2 * self._spec.resources.concurrent
@@ -115,12 +112,24 @@ class ProposedJobs(Jobs):
     def next(self) -> TrialRecord | None:
         if self._again:
             return self._again.pop(0)
-        if len(self._order) >= self._spec.search.trials:
-            self._tell(len(self._order))
-            raise NoMoreJobs
-        if not self._tell(len(self._order) - self.lag + 1):
+        place = len(self._order)
+        self.spent = self._budget.out_of_time()
+        if place >= self._spec.search.trials or self.spent:
+            self._end()
+        if not self._tell(place - self.lag + 1):
             return None
+        match self._budget.room(place, place - self.lag + 1, self._outcomes):
+            case Room.UNKNOWN:
+                return None
+            case Room.NONE:
+                limit = self._spec.search.max_epochs
+                self.spent = f"search.max_epochs ({limit}) leave no room for another trial"
+                self._end()
         return self._propose()
+
+    def _end(self) -> NoReturn:
+        self._tell(len(self._order))
+        raise NoMoreJobs
 
     def averaged_after(self, record: TrialRecord) -> Sequence[int]:
         return self._halving.averaged_after(record.task)
@@ -135,6 +144,7 @@ class ProposedJobs(Jobs):
     def ended(self, record: TrialRecord) -> None:
         self._outcomes[record.number] = record
         self._halving.take_in(record)
+        self._budget.take_in(record)
 
     def tell_all(self) -> None:
         """Tell Optuna every outcome that is there, in order."""
@@ -146,14 +156,7 @@ class ProposedJobs(Jobs):
             outcome = self._outcomes.get(self._told)
             if outcome is None:
                 return False
-            number = self._order[self._told]
-            if outcome.accuracy is not None:
-                size = math.log10(outcome.size(self._spec.search.size))
-                self._study.tell(number, [outcome.accuracy, size])
-            else:
-                # an accuracy on the way is no accuracy at the end: one that was stopped has none
-                stopped = outcome.status == "stopped"
-                self._study.tell(number, state=TrialState.PRUNED if stopped else TrialState.FAIL)
+            tell_outcome(self._study, self._order[self._told], outcome, self._objectives)
             self._told += 1
         return True
 
@@ -170,14 +173,14 @@ class ProposedJobs(Jobs):
             self._study.tell(trial.number, state=TrialState.FAIL)
         raise StudyError(
             f"{REJECTIONS} proposals in a row were outside the size limits or could not work; "
-            "raise search.max_parameters, max_macs or max_bytes, or search other widths and depths"
+            "raise search.max_parameters, max_macs, max_bytes or max_latency, or search other "
+            "widths and depths"
         )
 
     def _ask(self, place: int, attempt: int) -> optuna.Trial:
-        """A new trial; the first of each method starts from its published values."""
-        labels = list(self._space.methods)
-        if place < len(labels) and attempt < PUBLISHED_TRIES and not self._waiting():
-            self._study.enqueue_trial(self._space.published(labels[place]))
+        """A new trial; the first ones start from values that are known to be good."""
+        if place < len(self._first) and attempt < PUBLISHED_TRIES and not self._waiting():
+            self._study.enqueue_trial(self._first[place])
         seed = derive(self._spec.study.seed, "sampler", place, attempt)
         self._study.sampler = self._samplers.make(seed)
         return self._study.ask()
@@ -187,8 +190,9 @@ class ProposedJobs(Jobs):
         return bool(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
 
     def _record(self, number: int, candidate: Candidate, parameters: dict) -> TrialRecord:
-        size = self._blueprints.size(candidate.model)
-        return new_record(number, "search", candidate.task(self._spec, 0), size, dict(parameters))
+        task = candidate.task(self._spec, 0)
+        search = self._spec.search
+        return sized_record(self._blueprints, search, number, "search", task, dict(parameters))
 
 
 def works(candidate: Candidate, pairs: Pairs) -> bool:
@@ -196,13 +200,3 @@ def works(candidate: Candidate, pairs: Pairs) -> bool:
     if candidate.teacher is None:
         return True
     return not pairs.reason(candidate.method, candidate.teacher, candidate.model)
-
-
-def within_limits(record: TrialRecord, search: SearchSection) -> bool:
-    """Whether a student keeps the size limits of the spec."""
-    limits = (
-        (record.parameter_count, search.max_parameters),
-        (record.macs, search.max_macs),
-        (record.bytes, search.max_bytes),
-    )
-    return all(limit is None or value <= limit for value, limit in limits)

@@ -46,12 +46,12 @@ COLUMNS = (
 def study_ranking(study: Study) -> pd.DataFrame:
     """:func:`method_ranking` of a study's search, relative to its teacher's size."""
     records = study.records()
-    largest = study.largest if records else 1  # without a trial there may be no teacher yet
+    largest = study.largest[0] if records else 1  # without a trial there may be no teacher yet
     return method_ranking(records, study.size, largest, study.spec.study.seed)
 
 
 def method_ranking(
-    records: Sequence[TrialRecord], size: str, reference_size: int, seed: int
+    records: Sequence[TrialRecord], size: str, reference_size: float, seed: int
 ) -> pd.DataFrame:
     """What n trials of each method reach on validation, best first; one row a method label.
 
@@ -74,7 +74,7 @@ def method_ranking(
 
     Args:
         records: The trials of the search.
-        size: ``"parameters"``, ``"macs"`` or ``"bytes"``.
+        size: The name of a size.
         reference_size: The teacher's size, the reference of the hypervolume.
         seed: The study's seed, from which the draws are made.
 
@@ -129,7 +129,7 @@ def _complete_trials(records: Sequence[TrialRecord]) -> dict[str, list[TrialReco
 
 
 def _reached(
-    trials: Sequence[TrialRecord], size: str, largest: int, budget: int, seed: int
+    trials: Sequence[TrialRecord], size: str, largest: float, budget: int, seed: int
 ) -> _Reached:
     accuracies, steps = _staircase(trials, size, largest)
     expected = _expected_best(accuracies, budget)
@@ -141,7 +141,7 @@ def _reached(
 
 
 def _staircase(
-    trials: Sequence[TrialRecord], size: str, largest: int
+    trials: Sequence[TrialRecord], size: str, largest: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Accuracies [N], small trials first, and the widths [N] of the steps below a front of theirs.
 

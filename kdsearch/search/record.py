@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from kdsearch.errors import StudyError
 from kdsearch.files import whole_lines
-from kdsearch.models import Size
 from kdsearch.spec.base import Section
 from kdsearch.training.task import Task
 
@@ -35,6 +34,8 @@ class TrialRecord(Section):
     """Multiply-accumulates of one picture."""
     bytes: int
     """Bytes of the stored weights."""
+    latency: float | None = None
+    """Microseconds of one picture, where the study measures them."""
     status: Status = "running"
     """Whether it ran to its end; ``stopped`` is one that a scheduler ended at a rung."""
     reason: str | None = None
@@ -54,28 +55,13 @@ class TrialRecord(Section):
         """Wall time of its epochs."""
         return sum(epoch["seconds"] for epoch in self.epochs)
 
-    def size(self, kind: str) -> int:
-        """The size that a study weighs accuracy against: parameters, macs or bytes."""
-        return {"parameters": self.parameter_count, "macs": self.macs, "bytes": self.bytes}[kind]
-
-
-def new_record(
-    number: int,
-    phase: Phase,
-    task: Task,
-    size: Size,
-    parameters: dict[str, Any] | None = None,
-) -> TrialRecord:
-    """The record of a training that is about to start."""
-    return TrialRecord(
-        number=number,
-        phase=phase,
-        task=task,
-        parameters=parameters or {},
-        parameter_count=size.parameters,
-        macs=size.macs,
-        bytes=size.bytes,
-    )
+    def size(self, kind: str) -> float:
+        """A size: parameters, macs or bytes, or the latency where it was measured."""
+        sizes = {"parameters": self.parameter_count, "macs": self.macs, "bytes": self.bytes}
+        if kind != "latency":
+            return sizes[kind]
+        assert self.latency is not None, "the study did not measure it"
+        return self.latency
 
 
 class Journal:

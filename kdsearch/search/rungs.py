@@ -46,8 +46,8 @@ def goes_on_among_neighbours(
     """Whether a point is among the best ``1 / reduction`` of its neighbours in size.
 
     Args:
-        own: [2] error and log size.
-        others: [N, 2] points that reached the rung before it; as for :func:`goes_on`.
+        own: [M] loss and log sizes; the first size is the one that makes neighbours.
+        others: [N, M] points that reached the rung before it; as for :func:`goes_on`.
         reduction: The inverse of the share that goes on.
         neighbours: With how many of them, the nearest in size, its error is compared.
     """

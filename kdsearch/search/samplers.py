@@ -7,7 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from optuna import Study
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.samplers import (
+    BaseSampler,
+    GPSampler,
+    NSGAIISampler,
+    RandomSampler,
+    TPESampler,
+)
 from optuna.samplers._tpe.sampler import (
     _split_complete_trials,
     _split_trials,
@@ -29,10 +35,11 @@ class Samplers:
     """Makes the sampler of each proposal; what they learn of ended trials is kept between them.
 
     ``tpe`` is the multi-objective tree-structured Parzen estimator (Ozaki et al. 2022), with the
-    parameters of one method modelled jointly; ``nsga2`` is NSGA-II (Deb et al. 2002).
+    parameters of one method modelled jointly; ``nsga2`` is NSGA-II (Deb et al. 2002); ``gp`` has
+    Gaussian processes over the parameters that all trials have, and draws the others at random.
 
     Args:
-        name: ``tpe``, ``nsga2`` or ``random``.
+        name: ``tpe``, ``nsga2``, ``gp`` or ``random``.
     """
 
     def __init__(self, name: str) -> None:
@@ -45,6 +52,8 @@ class Samplers:
             return RememberingTPESampler(seed, self._history)
         if self._name == "nsga2":
             return NSGAIISampler(seed=seed, population_size=20)
+        if self._name == "gp":
+            return GPSampler(seed=seed, warn_independent_sampling=False)
         return RandomSampler(seed=seed)
 
 

@@ -10,8 +10,9 @@ import pandas as pd
 from kdsearch.errors import StudyError
 from kdsearch.search.directory import StudyDirectory
 from kdsearch.search.finalists import Finalist
-from kdsearch.search.front import hypervolume, pareto_front, spread
+from kdsearch.search.front import hypervolume, near_front, pareto_front, spread
 from kdsearch.search.judging import Judging
+from kdsearch.search.objectives import Objectives
 from kdsearch.search.record import TrialRecord, by_task
 from kdsearch.search.tables import front_table, trials_table
 from kdsearch.spec.study import StudySpec
@@ -45,15 +46,21 @@ class Study:
         return cls(directory)
 
     @property
-    def size(self) -> str:
-        """The size that accuracy is weighed against."""
-        return self.spec.search.size
+    def objectives(self) -> Objectives:
+        """What the search weighs."""
+        return Objectives.of(self.spec.search)
 
     @property
-    def largest(self) -> int:
-        """That size of the teacher with which every student is compared."""
+    def size(self) -> str:
+        """The size of tables and figures."""
+        return self.objectives.size
+
+    @property
+    def largest(self) -> tuple[float, ...]:
+        """The teacher, with whom every student is compared, by each of the objectives' sizes."""
         try:
-            return self.state["teachers"][TEACHER]["size"][self.size]
+            sizes = self.state["teachers"][TEACHER]["size"]
+            return tuple(sizes[name] for name in self.objectives.sizes)
         except KeyError:
             raise StudyError(
                 f"{self.directory.path} does not say how large its teacher is; was it made by an "
@@ -71,14 +78,21 @@ class Study:
 
     def members(self) -> list[TrialRecord]:
         """The Pareto front on validation, small to large."""
-        return pareto_front(self.records(), self.size)
+        return pareto_front(self.records(), self.objectives)
 
     def chosen(self) -> list[TrialRecord]:
-        """The members of the front that are judged: all, or some spread evenly along it."""
-        return spread(self.members(), self.spec.finalists.max, self.size)
+        """The finalists: the members of the front, or some spread evenly along it, small to large.
+
+        Places that the members leave go to the trials that are within noise of the front.
+        """
+        members, most = self.members(), self.spec.finalists.max
+        pictures = self.state.get("data", {}).get("validation", 0)
+        near = near_front(self.records(), members, self.objectives, pictures)
+        chosen = [*spread(members, most, self.size), *near[: max(0, most - len(members))]]
+        return sorted(chosen, key=lambda record: (record.size(self.size), record.number))
 
     def finalists(self) -> list[Finalist]:
-        """The members that were, or will be, judged on the test."""
+        """The trials that were, or will be, judged on the test."""
         chosen = self.chosen()
         ended = by_task(self.directory.finalists)
         return Judging(self.spec, chosen, ended).finalists(ended)
@@ -91,12 +105,12 @@ class Study:
     @property
     def front(self) -> pd.DataFrame:
         """One row a finalist, with test accuracy and gain over the undistilled baseline."""
-        return front_table(self.finalists())
+        members = {member.number for member in self.members()}
+        return front_table(self.finalists(), self.objectives, members)
 
     def hypervolumes(self) -> list[float]:
         """Hypervolume of the validation front after each ended trial, in the order they ended."""
-        records = self.records()
-        largest = self.largest
+        records, objectives, largest = self.records(), self.objectives, self.largest
         return [
-            hypervolume(records[: count + 1], self.size, largest) for count in range(len(records))
+            hypervolume(records[: count + 1], objectives, largest) for count in range(len(records))
         ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -11,16 +11,21 @@ from filelock import FileLock
 
 from kdsearch.errors import RunError
 from kdsearch.search.ahead import build_ahead
+from kdsearch.search.budget import Budget
 from kdsearch.search.caching import plan_caches, prepare_caches
 from kdsearch.search.directory import StudyDirectory
 from kdsearch.search.events import Observer
 from kdsearch.search.home import Home
 from kdsearch.search.judging import Judging, JudgingJobs
 from kdsearch.search.kept import Caches
+from kdsearch.search.objectives import Objectives
+from kdsearch.search.optuna_study import open_optuna_study
+from kdsearch.search.past import past_proposals
 from kdsearch.search.plan import Plan
-from kdsearch.search.proposals import ProposedJobs, open_optuna_study
-from kdsearch.search.record import by_task
+from kdsearch.search.proposals import ProposedJobs
+from kdsearch.search.record import TrialRecord, by_task
 from kdsearch.search.runner import Runner
+from kdsearch.search.sizing import measures_latency
 from kdsearch.search.study import Study
 from kdsearch.training.packing import pack_teacher
 from kdsearch.training.ray_train import Group, SharedData
@@ -105,7 +110,10 @@ class StudyRun:
             if teacher is None:
                 teacher, trained = self._stored_teacher(name, data)
             found[name] = teacher
-            size = asdict(self.plan.teacher_sizes[name])
+            size: dict[str, float] = asdict(self.plan.teacher_sizes[name])
+            if measures_latency(self.spec.search):
+                model = self.spec.given_teachers[name].model
+                size["latency"] = self.plan.blueprints.latency(model)
             told[name] = {"key": teacher.key, "weights": str(teacher.weights), "size": size}
             self.directory.update(teachers=told)
             self.observer.teacher_ready(teacher, trained)
@@ -137,11 +145,21 @@ class StudyRun:
         spec = self.spec
         self.directory.update(phase="search")
         finished = self.directory.trials.read()
-        study = open_optuna_study(self.directory.optuna, spec.study.name, spec.search.size)
-        jobs = ProposedJobs(self.plan.space, study, self.plan.blueprints, finished)
+        objectives = Objectives.of(spec.search)
+        study = open_optuna_study(self.directory.optuna, spec.study.name, objectives)
+        past = past_proposals(self.plan.space, spec.search.warm_start)
+        jobs = ProposedJobs(
+            self.plan.space, study, self.plan.blueprints, finished, self._budget(), past
+        )
         self.observer.phase_started("search", spec.search.trials, list(finished.values()))
         runner.run(jobs, self.directory.trials, "search")
         jobs.tell_all()
+        if jobs.spent is not None:
+            self.observer.budget_spent(jobs.spent)
+
+    def _budget(self) -> Budget:
+        before = self.directory.state().get("search_seconds", 0.0)
+        return Budget(self.spec, before, lambda now: self.directory.update(search_seconds=now))
 
     def _finalists(self, runner: Runner) -> None:
         spec = self.spec
@@ -149,11 +167,7 @@ class StudyRun:
         records = list(self.directory.trials.read().values())
         members = Study(self.directory).chosen()
         if not members:
-            reasons = sorted({record.reason or "" for record in records})
-            raise RunError(
-                f"none of the {len(records)} trials ended well, so there is no front; the first "
-                f"reason was: {reasons[0] if reasons else 'no trial ran'}"
-            )
+            raise RunError(no_front(records, spec.search.min_accuracy))
         ended = by_task(self.directory.finalists)
         judging = Judging(spec, members, ended)
         self.observer.phase_started("finalists", judging.total, judging.done(ended))
@@ -163,3 +177,19 @@ class StudyRun:
             "finalists",
             self.directory.weights,
         )
+
+
+def no_front(records: Sequence[TrialRecord], min_accuracy: float | None) -> str:
+    """Why a study has no front, and what to do."""
+    accuracies = [each.accuracy for each in records if each.accuracy is not None]
+    if accuracies and min_accuracy is not None:
+        return (
+            f"the best of {len(accuracies)} complete trials reaches a validation accuracy of "
+            f"{max(accuracies):.2%}, below search.min_accuracy ({min_accuracy:.2%}), so there is "
+            "no front; lower it, or allow larger students or longer trainings"
+        )
+    reasons = sorted({record.reason for record in records if record.reason})
+    return (
+        f"none of the {len(records)} trials ended well, so there is no front; the first "
+        f"reason was: {reasons[0] if reasons else 'no trial ran to its end'}"
+    )

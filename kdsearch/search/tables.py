@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
 
 from kdsearch.methods import METHODS
 from kdsearch.search.finalists import Estimate, Finalist
+from kdsearch.search.objectives import TO_BE_SMALL, Objectives
 from kdsearch.search.record import TrialRecord
 
 SCORES = ("nll", "ece", "agreement", "kl")
@@ -49,6 +50,7 @@ def describe_trial(record: TrialRecord) -> dict[str, Any]:
         "parameters": record.parameter_count,
         "macs": record.macs,
         "bytes": record.bytes,
+        "latency": record.latency,
     }
 
 
@@ -73,12 +75,51 @@ def trials_table(records: Sequence[TrialRecord], on_front: Sequence[TrialRecord]
     return pd.DataFrame(rows)
 
 
-def front_table(finalists: Sequence[Finalist]) -> pd.DataFrame:
+def front_table(
+    finalists: Sequence[Finalist], objectives: Objectives, members: Collection[int]
+) -> pd.DataFrame:
     """One row a finalist, small to large; scores as in :func:`trials_table`.
 
-    A column with ``_ci`` is half the width of the 95 % interval of the mean before it.
+    A column with ``_ci`` is half the width of the 95 % interval of the mean before it. ``member``
+    tells those of the validation front from those within noise of it. ``beaten_by`` is the trial of
+    the best finalist that is no larger and whose interval on the test lies wholly on the better
+    side of this one's; it is absent for most.
+
+    Args:
+        finalists: The finalists.
+        objectives: What is weighed.
+        members: Numbers of the trials on the validation front.
     """
-    return pd.DataFrame([_judged(finalist) for finalist in finalists])
+    beaten = beaten_by(finalists, objectives)
+    return pd.DataFrame(
+        [
+            _judged(finalist)
+            | {
+                "member": finalist.trial.number in members,
+                "beaten_by": beaten.get(finalist.trial.number),
+            }
+            for finalist in finalists
+        ]
+    )
+
+
+def beaten_by(finalists: Sequence[Finalist], objectives: Objectives) -> dict[int, int]:
+    """Which finalists another one clearly beats on the test, as :func:`front_table` tells."""
+    sign = 1 if objectives.score in TO_BE_SMALL else -1
+    losses = {each.trial.number: each.test(objectives.score) for each in finalists}
+    found = {}
+    for one in finalists:
+        own = losses[one.trial.number]
+        rivals = [
+            (sign * rival.mean, other.trial.number)
+            for other in finalists
+            if all(other.trial.size(n) <= one.trial.size(n) for n in objectives.sizes)
+            and sign * (rival := losses[other.trial.number]).mean + rival.half_width
+            < sign * own.mean - own.half_width
+        ]
+        if rivals:
+            found[one.trial.number] = min(rivals)[1]
+    return found
 
 
 def _judged(finalist: Finalist) -> dict[str, Any]:
@@ -86,7 +127,8 @@ def _judged(finalist: Finalist) -> dict[str, Any]:
     row = describe_trial(finalist.trial) | {"validation_accuracy": finalist.trial.accuracy}
     for name in ("accuracy", *SCORES):
         row |= _columns(f"test_{name}", finalist.test(name))
-    row |= _columns("baseline_accuracy", finalist.baseline_accuracy)
+    for name in ("accuracy", *SCORES):
+        row |= _columns(f"baseline_{name}", finalist.baseline_test(name))
     row["baseline_lr"] = baseline[0].task.training.lr if baseline else None
     row |= _columns("gain", finalist.gain)
     return row | {"seeds": finalist.test_accuracy.count, "gain_seeds": finalist.gain.count}

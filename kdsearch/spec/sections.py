@@ -11,7 +11,6 @@ from pydantic import AfterValidator, Field, model_validator
 from kdsearch.spec.base import Section
 from kdsearch.spec.concrete import ModelConfig, TrainingConfig
 from kdsearch.spec.ranges import Dimension, Range, every
-from kdsearch.spec.scheduling import SchedulerSection
 from kdsearch.spec.values import Flag, Number, UserPath, Whole
 
 
@@ -148,25 +147,6 @@ class TrialTraining(TrainingConfig):
     """Peak learning rate, or a range of it."""
     weight_decay: NotNegativeDimension = 5e-4  # type: ignore[assignment]
     """Weight decay, or a range of it."""
-
-
-class SearchSection(Section):
-    """``search``: how many trials, proposed how, against which size."""
-
-    trials: Whole = Field(default=50, ge=1)
-    """Number of trials."""
-    sampler: Literal["tpe", "nsga2", "random"] = "tpe"
-    """Optuna's multi-objective TPE, NSGA-II, or random search."""
-    scheduler: SchedulerSection = SchedulerSection()
-    """Which trials are ended early."""
-    size: Literal["parameters", "macs", "bytes"] = "parameters"
-    """The size that accuracy is weighed against."""
-    max_parameters: Whole | None = Field(default=None, ge=1)
-    """Students with more parameters are never trained."""
-    max_macs: Whole | None = Field(default=None, ge=1)
-    """Students with more multiply-accumulates a picture are never trained."""
-    max_bytes: Whole | None = Field(default=None, ge=1)
-    """Students whose weights take more bytes are never trained."""
 
 
 class FinalistsSection(Section):

@@ -13,12 +13,14 @@ import plotly.graph_objects as go
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from kdsearch.search.objectives import TO_BE_SMALL
 from kdsearch.search.study import Study
 
 SIZE_NAMES = {
     "parameters": "parameters",
     "macs": "multiply-accumulates a picture",
     "bytes": "bytes of weights",
+    "latency": "microseconds a picture",
 }
 COLOURS = (
     "#4477aa",
@@ -55,21 +57,23 @@ def write_figures(study: Study) -> None:
 def interactive_front(study: Study) -> go.Figure:
     """Trials, validation front, and finalists with their intervals on the test."""
     trials, front, size = _complete(study), study.front, study.size
+    score = study.objectives.score
+    form = ".3f" if score in TO_BE_SMALL else ".2%"
     figure = go.Figure()
     for method, rows, colour in _by_method(trials):
         figure.add_scatter(
             x=rows[size],
-            y=rows["validation_accuracy"],
+            y=rows[f"validation_{score}"],
             mode="markers",
             name=method,
             marker={"size": 7, "opacity": 0.55, "color": colour},
             text=[_hover(row, "validation") for row in rows.to_dict("records")],
-            hovertemplate="%{text}<br>validation %{y:.2%}<extra></extra>",
+            hovertemplate=f"%{{text}}<br>validation %{{y:{form}}}<extra></extra>",
         )
     line = trials[trials["front"]].sort_values(size)
     figure.add_scatter(
         x=line[size],
-        y=line["validation_accuracy"],
+        y=line[f"validation_{score}"],
         mode="lines",
         name="front (validation)",
         line={"shape": "hv", "width": 1.5, "color": "#222222"},
@@ -78,28 +82,28 @@ def interactive_front(study: Study) -> go.Figure:
     if len(front):
         figure.add_scatter(
             x=front[size],
-            y=front["baseline_accuracy"],
+            y=front[f"baseline_{score}"],
             mode="markers",
             name="undistilled baseline (test)",
             marker={"symbol": "circle-open", "size": 11, "color": BASELINE_COLOUR},
-            error_y={"array": front["baseline_accuracy_ci"], "color": BASELINE_COLOUR, "width": 3},
-            hovertemplate="undistilled<br>test %{y:.2%}<extra></extra>",
+            error_y={"array": front[f"baseline_{score}_ci"], "color": BASELINE_COLOUR, "width": 3},
+            hovertemplate=f"undistilled<br>test %{{y:{form}}}<extra></extra>",
         )
         figure.add_scatter(
             x=front[size],
-            y=front["test_accuracy"],
+            y=front[f"test_{score}"],
             mode="markers",
             name="finalist (test)",
             marker={"symbol": "diamond", "size": 11, "color": "#000000"},
-            error_y={"array": front["test_accuracy_ci"], "color": "#000000", "width": 3},
+            error_y={"array": front[f"test_{score}_ci"], "color": "#000000", "width": 3},
             text=[_hover(row, "test") for row in front.to_dict("records")],
-            hovertemplate="%{text}<br>test %{y:.2%}<extra></extra>",
+            hovertemplate=f"%{{text}}<br>test %{{y:{form}}}<extra></extra>",
         )
-    low, high = _range(trials, front)
+    ticks = ".2f" if score in TO_BE_SMALL else ".1%"
     figure.update_layout(
-        title=f"{study.spec.study.name}: accuracy against size",
+        title=f"{study.spec.study.name}: {score} against size",
         xaxis={"title": SIZE_NAMES[size], "type": "log"},
-        yaxis={"title": "accuracy", "tickformat": ".1%", "range": [low, high]},
+        yaxis={"title": score, "tickformat": ticks, "range": list(_range(trials, front, score))},
         template="plotly_white",
         legend={"title": "method"},
         hovermode="closest",
@@ -110,12 +114,13 @@ def interactive_front(study: Study) -> go.Figure:
 def static_front(study: Study, path: Path) -> None:
     """The same as a PNG."""
     trials, front, size = _complete(study), study.front, study.size
+    score = study.objectives.score
     figure = Figure(figsize=(9, 5.5), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     for method, rows, colour in _by_method(trials):
         axes.scatter(
             rows[size],
-            rows["validation_accuracy"],
+            rows[f"validation_{score}"],
             s=18,
             alpha=0.55,
             color=colour,
@@ -125,7 +130,7 @@ def static_front(study: Study, path: Path) -> None:
     line = trials[trials["front"]].sort_values(size)
     axes.step(
         line[size],
-        line["validation_accuracy"],
+        line[f"validation_{score}"],
         where="post",
         color="#222222",
         linewidth=1.2,
@@ -134,8 +139,8 @@ def static_front(study: Study, path: Path) -> None:
     if len(front):
         axes.errorbar(
             front[size],
-            front["baseline_accuracy"],
-            yerr=front["baseline_accuracy_ci"],
+            front[f"baseline_{score}"],
+            yerr=front[f"baseline_{score}_ci"],
             fmt="o",
             markerfacecolor="none",
             color=BASELINE_COLOUR,
@@ -145,8 +150,8 @@ def static_front(study: Study, path: Path) -> None:
         )
         axes.errorbar(
             front[size],
-            front["test_accuracy"],
-            yerr=front["test_accuracy_ci"],
+            front[f"test_{score}"],
+            yerr=front[f"test_{score}_ci"],
             fmt="D",
             color="#000000",
             markersize=5,
@@ -155,11 +160,12 @@ def static_front(study: Study, path: Path) -> None:
             label="finalist (test)",
         )
     axes.set_xscale("log")
-    axes.set_ylim(*_range(trials, front))
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
+    axes.set_ylim(*_range(trials, front, score))
+    if score not in TO_BE_SMALL:
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
     axes.set_xlabel(SIZE_NAMES[size])
-    axes.set_ylabel("accuracy")
-    axes.set_title(f"{study.spec.study.name}: accuracy against size", loc="left")
+    axes.set_ylabel(score)
+    axes.set_title(f"{study.spec.study.name}: {score} against size", loc="left")
     axes.grid(alpha=0.25, which="both")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
     figure.savefig(path)
@@ -178,14 +184,17 @@ def _by_method(trials: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, str]]:
         yield method, trials[trials["method"] == method], colour
 
 
-def _range(trials: pd.DataFrame, front: pd.DataFrame) -> tuple[float, float]:
-    """An accuracy axis that shows the best nine tenths of the trials and every finalist."""
-    values = [float(trials["validation_accuracy"].quantile(0.1))]
-    if len(front):
-        values += [float(front[column].min()) for column in ("test_accuracy", "baseline_accuracy")]
-    low = min(value for value in values if value == value)
+def _range(trials: pd.DataFrame, front: pd.DataFrame, score: str) -> tuple[float, float]:
+    """An axis that shows the best nine tenths of the trials and every finalist."""
+    scored = trials[f"validation_{score}"]
+    judged = front[[f"test_{score}", f"baseline_{score}"]].stack() if len(front) else front
+    values = [float(each) for each in judged if each == each] if len(front) else []
+    if score in TO_BE_SMALL:
+        high = max([float(scored.quantile(0.9)), *values])
+        return 0.0, 1.05 * high
+    low = min([float(scored.quantile(0.1)), *values])
     margin = max(0.01, (1 - low) * 0.08)
-    return max(0.0, low - margin), min(1.0, 1.0) + margin * 0.5
+    return max(0.0, low - margin), 1.0 + margin * 0.5
 
 
 def _hover(row: dict, split: str) -> str:

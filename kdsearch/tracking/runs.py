@@ -67,7 +67,8 @@ def describe_parent(store: Store, run: str, study: Study) -> None:
         "methods": ", ".join(spec.methods),
         "trials": spec.search.trials,
         "sampler": spec.search.sampler,
-        "size": spec.search.size,
+        "objective": spec.search.objective,
+        "size": ", ".join(spec.search.size),
         "epochs": spec.training.epochs,
     }
     store.client.log_batch(run, params=params(parameters))
@@ -143,7 +144,7 @@ def describe_nested(record: TrialRecord) -> Description:
     chosen = ("method", "teacher", "family", "width", "depth", "lr", "weight_decay")
     parameters = {key: facts[key] for key in chosen} | facts["hyperparameters"]
     parameters |= {"ce_weight": record.task.method.ce_weight, "seed": record.task.seed}
-    sizes = {key: facts[key] for key in ("parameters", "macs", "bytes")}
+    sizes = {key: facts[key] for key in ("parameters", "macs", "bytes", "latency")}
     return Description(params(parameters), metrics(sizes))
 
 

@@ -122,7 +122,7 @@ class Writer:
 
     def write_hypervolume(self, ended: Sequence[TrialRecord]) -> None:
         """Write the hypervolume after each of the search's trials, in the order they ended."""
-        size = self._study.size
+        objectives = self._study.objectives
         while self._volumes < len(ended):
             largest = self._study.largest
             last = min(len(ended), self._volumes + BATCH)
@@ -130,7 +130,7 @@ class Writer:
                 metric
                 for count in range(self._volumes + 1, last + 1)
                 for metric in metrics(
-                    {"hypervolume": hypervolume(ended[:count], size, largest)}, count
+                    {"hypervolume": hypervolume(ended[:count], objectives, largest)}, count
                 )
             ]
             self._store.client.log_batch(self.parent, metrics=found)

@@ -8,30 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from curves_table import Curve, CurvesTable
+from volumes import Progress
 
 from kdsearch.search.front import hypervolume
 from kdsearch.search.jobs import Jobs
+from kdsearch.search.objectives import Objectives
 from kdsearch.search.record import TrialRecord
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How the front of a search grew.
-
-    Attributes:
-        compute: [N] what was spent when a trial was complete, in whole trainings.
-        volume: [N] hypervolume of the front on validation then.
-        trials: Trials that were begun.
-    """
-
-    compute: np.ndarray
-    volume: np.ndarray
-    trials: int
-
-    def at(self, compute: np.ndarray) -> np.ndarray:
-        """[M] hypervolume when so much was spent; 0 before the first trial was complete."""
-        places = np.searchsorted(self.compute, compute, side="right")
-        return np.append(0.0, self.volume)[places]
 
 
 class Replay:
@@ -43,15 +25,12 @@ class Replay:
     Args:
         table: The recorded configurations.
         workers: Trials at a time.
-        largest: Size of the teacher, the end of the hypervolume's axis.
-        size: The size that accuracy is weighed against.
+        largest: Parameters of the teacher, the end of the hypervolume's axis.
     """
 
-    def __init__(
-        self, table: CurvesTable, workers: int, largest: int, size: str = "parameters"
-    ) -> None:
+    def __init__(self, table: CurvesTable, workers: int, largest: int) -> None:
         self._table, self._workers = table, workers
-        self._largest, self._size = largest, size
+        self._objectives, self._largest = Objectives(), [largest]
 
     def run(self, jobs: Jobs, budget: float) -> Progress:
         """Search until so many whole trainings' epochs are spent."""
@@ -78,7 +57,7 @@ class Replay:
             if record.accuracy is not None:
                 complete.append(record)
                 spent.append(epochs / self._table.epochs)
-                volumes.append(hypervolume(complete, self._size, self._largest))
+                volumes.append(hypervolume(complete, self._objectives, self._largest))
         return Progress(np.array(spent), np.array(volumes), begun)
 
 

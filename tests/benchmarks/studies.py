@@ -16,8 +16,9 @@ from kdsearch.models import Signal, build_network
 from kdsearch.search.caching import plan_caches, prepare_caches
 from kdsearch.search.directory import StudyDirectory
 from kdsearch.search.events import Observer
+from kdsearch.search.objectives import Objectives
+from kdsearch.search.optuna_study import open_optuna_study
 from kdsearch.search.plan import Plan, make_plan
-from kdsearch.search.proposals import open_optuna_study
 from kdsearch.search.runner import Runner
 from kdsearch.search.session import ray_session
 from kdsearch.search.study_run import StudyRun
@@ -118,7 +119,7 @@ def run_search(
     with ray_session(spec, None), directory.locked():
         directory.create(spec)
         directory.update(state="running", reason=None)
-        study = open_optuna_study(directory.optuna, spec.study.name, spec.search.size)
+        study = open_optuna_study(directory.optuna, spec.study.name, Objectives.of(spec.search))
         for proposal in proposals:
             study.enqueue_trial(proposal)
         run.run()

@@ -15,6 +15,7 @@ import pytest
 
 from kdsearch.search.front import hypervolume
 from kdsearch.search.jobs import Jobs, NoMoreJobs
+from kdsearch.search.objectives import Objectives
 from kdsearch.search.record import TrialRecord
 from tests.search.records import trial
 
@@ -127,7 +128,7 @@ def test_every_epoch_counts_and_the_complete_alone_make_the_front(made_table: An
         assert (record.status, len(record.epochs)) == expected
     complete = [record for record in jobs.records if record.status == "complete"]
     assert len(progress.volume) == len(complete)
-    assert progress.volume[-1] == pytest.approx(hypervolume(complete, "parameters", 5_000))
+    assert progress.volume[-1] == pytest.approx(hypervolume(complete, Objectives(), [5_000]))
     assert np.all(np.diff(progress.volume) >= 0)
     spent = sum(len(record.epochs) for record in jobs.records)
     assert progress.compute[-1] * EPOCHS <= spent + 3 * EPOCHS
@@ -146,7 +147,7 @@ def test_compute_is_all_epochs_so_far(made_table: Any) -> None:
 
 
 def test_the_ratio_is_where_the_mean_reaches_the_others_end() -> None:
-    module = import_module("search_replay")
+    module = import_module("volumes")
     base = np.tile(module.GRID * 0.8, (5, 1))
     ahead = np.minimum(1.0, base * 4)
     assert module.compute_ratio(ahead, base)["ratio"] == pytest.approx(0.25, abs=0.01)

@@ -14,12 +14,13 @@ import torch
 from kdsearch.data import Dataset
 from kdsearch.models import Network, build_network, measure
 from kdsearch.search.finalists import Finalist
-from kdsearch.search.record import TrialRecord, new_record
+from kdsearch.search.record import TrialRecord
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
 from kdsearch.training.trainer import Trainer
 from kdsearch.training.weights import save_weights
+from tests.search.records import sized
 from tests.training.trainings import finish
 
 
@@ -52,7 +53,7 @@ def trained(
     trainer = Trainer(task, digits, teacher)
     reports = [report.as_dict() for report in finish(trainer)]
     scores = trainer.score_test()
-    run = new_record(0, "finalists", task, measure(trainer.student)).model_copy(
+    run = sized(0, "finalists", task, measure(trainer.student)).model_copy(
         update={
             "status": "complete",
             "epochs": tuple(reports),

@@ -19,12 +19,13 @@ from kdsearch.models import Size, measure
 from kdsearch.search.directory import StudyDirectory
 from kdsearch.search.finalists import weights_file
 from kdsearch.search.judging import Judging, Training
-from kdsearch.search.record import TrialRecord, new_record
+from kdsearch.search.record import TrialRecord
 from kdsearch.search.study import Study
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER
 from kdsearch.training.weights import save_weights
 from tests.export.conftest import Trained, strict_json
+from tests.search.records import sized
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.nan, None])
@@ -83,7 +84,7 @@ def study(spec: StudySpec, trained: Trained) -> Study:
 
 
 def _ended(training: Training, size: Size, score: float) -> TrialRecord:
-    record = new_record(training.number, training.phase, training.task, size)
+    record = sized(training.number, training.phase, training.task, size)
     epoch = {"epoch": 1.0, "accuracy": score - 0.1, "seconds": 2.0}
     test = {"accuracy": score, "nll": 1.0, "ece": 0.2 * score, "agreement": score + 0.1, "kl": 0.5}
     if record.phase != "finalists":

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from kdsearch.render.study import front_note, front_view, samples_view
+import pandas as pd
+
+from kdsearch.render.study import front_note, front_view, pays_note, samples_view
 from kdsearch.search.finalists import Finalist
+from kdsearch.search.objectives import Objectives
 from kdsearch.search.tables import front_table
 from kdsearch.spec import MethodConfig, TermConfig
 from tests.render.reading import block, shown
@@ -32,9 +35,13 @@ def judged(number: int, label: str, teacher: str | None, scores: dict[str, float
 SCORES = {"accuracy": 0.9, "nll": 0.4, "ece": 0.03, "agreement": 0.85, "kl": 0.2}
 
 
+def table_of(*finalists: Finalist) -> pd.DataFrame:
+    return front_table(finalists, Objectives(), range(99))
+
+
 def test_the_front_shows_each_score_with_its_interval() -> None:
     finalists = [judged(0, "none", None, SCORES), judged(1, "kd", "teacher", SCORES)]
-    front = front_table(finalists)
+    front = table_of(*finalists)
     text = shown(front_view(front, "front of x", 160), 160)
     # the t quantile of 2 degrees of freedom, 4.3027, times 1 point / √3
     line = block(text, "1")
@@ -49,7 +56,7 @@ def test_the_front_shows_each_score_with_its_interval() -> None:
 
 
 def test_a_narrow_front_says_what_has_no_room() -> None:
-    front = front_table([judged(0, "kd", "teacher", SCORES)])
+    front = table_of(judged(0, "kd", "teacher", SCORES))
     text = shown(front_view(front, "front of x", 100), 100)
     assert "ECE" not in text
     assert "92.00 ± 2.48" in text
@@ -57,7 +64,9 @@ def test_a_narrow_front_says_what_has_no_room() -> None:
 
 
 def test_a_front_of_old_records_leaves_out_what_they_lack() -> None:
-    front = front_table([judged(0, "kd", "teacher", {"accuracy": 0.9, "nll": 0.4})])
+    front = front_table(
+        [judged(0, "kd", "teacher", {"accuracy": 0.9, "nll": 0.4})], Objectives(), range(99)
+    )
     text = shown(front_view(front, "front of x", 160), 160)
     assert "ECE" not in text + front_note(front, 160)
     assert "nan" not in text
@@ -65,7 +74,11 @@ def test_a_front_of_old_records_leaves_out_what_they_lack() -> None:
 
 
 def test_the_front_names_the_teachers_where_there_are_several() -> None:
-    front = front_table([judged(0, "kd", "small", SCORES), judged(1, "kd", "large", SCORES)])
+    front = front_table(
+        [judged(0, "kd", "small", SCORES), judged(1, "kd", "large", SCORES)],
+        Objectives(),
+        range(99),
+    )
     text = shown(front_view(front, "front of x", 160), 160)
     assert "taught by" in text
     assert "small" in block(text, "0")
@@ -78,3 +91,32 @@ def test_samples_name_their_values_and_sizes() -> None:
     assert all(word in text for word in ("taught by", "small", "large", "weight 2.5", "2,000"))
     plain = judged(2, "kd", "teacher", SCORES).trial
     assert "taught by" not in shown(samples_view([plain]))
+
+
+def test_the_note_says_where_distillation_pays() -> None:
+    front = pd.DataFrame(
+        {
+            "gain": [0.05, 0.03, -0.04, 0.01, float("nan"), 0.02],
+            "gain_ci": [0.01, 0.02, 0.01, 0.02, float("nan"), float("nan")],
+            "parameters": [100, 2000, 30, 400, 500, 600],
+        }
+    )
+    assert pays_note(front, "parameters") == (
+        "of 5 distilled finalists distillation pays at 2 (100 to 2,000 parameters), costs at 1 (30 "
+        "parameters), is undecided at 2 (400 to 600 parameters)"
+    )
+    assert pays_note(front[:0], "parameters") == ""
+    assert pays_note(front[4:5], "parameters") == ""
+
+
+def test_what_is_not_on_the_front_or_beaten_is_marked() -> None:
+    front = table_of(judged(0, "kd", "teacher", SCORES), judged(1, "kd", "teacher", SCORES))
+    assert "beaten" not in shown(front_view(front, "front of x", 160), 160)
+    assert "*" not in front_note(front, 160)
+    front["member"], front["beaten_by"] = [True, False], [None, 0]
+    text = shown(front_view(front, "front of x", 160), 160)
+    assert "beaten by" in text
+    assert "1*" in text
+    note = front_note(front, 160)
+    assert "* within noise of that front, on which it is not" in note
+    assert "beaten by: a trial that is no larger and whose interval lies above" in note

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from kdsearch.search.record import TrialRecord
+from kdsearch.models import Size
+from kdsearch.search.record import Phase, TrialRecord
 from kdsearch.spec import MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.training.task import Task
 
@@ -26,4 +27,16 @@ def trial(number: int, accuracy: float | None, size: int) -> TrialRecord:
         bytes=4 * size,
         status="failed" if accuracy is None else "complete",
         epochs=epochs,
+    )
+
+
+def sized(number: int, phase: Phase, task: Task, size: Size) -> TrialRecord:
+    """The record of a training that is about to start."""
+    return TrialRecord(
+        number=number,
+        phase=phase,
+        task=task,
+        parameter_count=size.parameters,
+        macs=size.macs,
+        bytes=size.bytes,
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 from kdsearch.search.finalists import Finalist, estimate
+from kdsearch.search.objectives import Objectives
 from kdsearch.search.record import TrialRecord
-from kdsearch.search.tables import front_table, trials_table
+from kdsearch.search.tables import beaten_by, front_table, trials_table
 from kdsearch.spec import MethodConfig, TermConfig
 from tests.search.records import TASK, trial
 
@@ -26,6 +28,10 @@ def distilled() -> TrialRecord:
     record = trial(0, 0.5, 1)
     method = MethodConfig(label="kd", terms=(TermConfig(name="kd"),))
     return record.model_copy(update={"task": record.task.model_copy(update={"method": method})})
+
+
+def front(*finalists: Finalist) -> pd.DataFrame:
+    return front_table(finalists, Objectives(), range(99))
 
 
 def test_estimate_is_the_t_interval_of_scipy() -> None:
@@ -69,7 +75,7 @@ def test_a_score_that_no_record_has_is_not_a_number() -> None:
     finalist = Finalist(trial(0, 0.5, 1), (run(1, 0.9), run(2, 0.8)), ())
     assert finalist.test("agreement").count == 0
     assert math.isnan(finalist.test("agreement").mean)
-    (row,) = front_table([finalist]).to_dict("records")
+    (row,) = front(finalist).to_dict("records")
     assert row["test_accuracy"] == pytest.approx(0.85)
     assert math.isnan(row["test_agreement"])
     assert math.isnan(row["test_kl_ci"])
@@ -79,7 +85,7 @@ def test_the_front_has_each_score_with_its_interval() -> None:
     scores = {"accuracy": 0.9, "nll": 0.4, "ece": 0.03, "agreement": 0.95, "kl": 0.1}
     runs = [run(seed, 0.0) for seed in (1, 2)]
     runs = [record.model_copy(update={"test": scores}) for record in runs]
-    (row,) = front_table([Finalist(distilled(), tuple(runs), ())]).to_dict("records")
+    (row,) = front(Finalist(distilled(), tuple(runs), ())).to_dict("records")
     for name, score in scores.items():
         assert (row[f"test_{name}"], row[f"test_{name}_ci"]) == (pytest.approx(score), 0), name
 
@@ -110,3 +116,24 @@ def test_the_shipped_training_is_best_on_validation_not_on_test() -> None:
     shipped = Finalist(trial(0, 0.5, 1), runs, ()).shipped
     assert shipped is not None
     assert shipped.task.seed == 2
+
+
+def judged(number: int, size: int, scores: list[float]) -> Finalist:
+    runs = tuple(run(seed, score) for seed, score in enumerate(scores))
+    return Finalist(trial(number, 0.5, size), runs, ())
+
+
+def test_a_finalist_is_beaten_by_a_smaller_one_whose_interval_lies_above() -> None:
+    """Of three seeds Student's t interval is ±4.303 standard errors."""
+    finalists = [
+        judged(1, 10, [0.80, 0.81, 0.82]),  # 0.785 to 0.835
+        judged(2, 20, [0.90, 0.91, 0.92]),  # 0.885 to 0.935
+        judged(3, 20, [0.84, 0.85, 0.86]),  # 0.825 to 0.875: no larger than 2, and below it
+        judged(4, 30, [0.70, 0.71, 0.72]),  # below 1, 2 and 3
+        judged(5, 30, [0.88, 0.91, 0.94]),  # overlaps all that are better
+        judged(6, 40, [0.5]),  # one seed has no interval
+    ]
+    assert beaten_by(finalists, Objectives()) == {3: 2, 4: 2}
+    table = front_table(finalists, Objectives(), {1, 2, 5}).set_index("trial")
+    assert table["beaten_by"].dropna().to_dict() == {3: 2, 4: 2}
+    assert table[table["member"]].index.tolist() == [1, 2, 5]

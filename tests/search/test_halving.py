@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from kdsearch.search.front import pareto_front
 from kdsearch.search.halving import Halving
 from kdsearch.search.jobs import NoMoreJobs
+from kdsearch.search.objectives import Objectives
 from kdsearch.search.proposals import ProposedJobs
 from kdsearch.search.record import TrialRecord
 from kdsearch.search.rungs import goes_on, goes_on_among_neighbours
@@ -173,7 +174,7 @@ def test_what_was_stopped_has_no_accuracy_anywhere(halving_spec: StudySpec, tmp_
         assert told[number].state == states[record.status]
         assert (told[number].values is None) == (record.status != "complete")
         assert (record.accuracy is None) == (record.status != "complete")
-    front = pareto_front(list(records.values()), "parameters")
+    front = pareto_front(list(records.values()), Objectives())
     assert front
     assert all(record.status == "complete" for record in front)
     stopped = [record for record in records.values() if record.status == "stopped"]

@@ -14,7 +14,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from kdsearch.search.proposals import open_optuna_study
+from kdsearch.search.objectives import Objectives
+from kdsearch.search.optuna_study import open_optuna_study
 from kdsearch.search.record import Journal
 from kdsearch.spec import parse_spec
 from tests.search.test_proposals import drive, first, make_jobs, parameters
@@ -41,8 +42,8 @@ def read_by_optuna(path: Path) -> list[optuna.trial.FrozenTrial]:
 
 def test_a_trial_put_in_line_from_outside_is_handed_out(tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    open_optuna_study(path, "tiny", "parameters").enqueue_trial({"x": 0.25})
-    later = open_optuna_study(path, "tiny", "parameters")
+    open_optuna_study(path, "tiny", Objectives()).enqueue_trial({"x": 0.25})
+    later = open_optuna_study(path, "tiny", Objectives())
     assert later.ask().suggest_float("x", 0, 1) == 0.25
 
 
@@ -52,14 +53,14 @@ def test_optuna_reads_the_file_as_its_own(spec_text: str, tmp_path: Path, sample
     jobs, study = make_jobs(spec, tmp_path / "journal")
     drive(jobs, 2, first)
     assert read_by_optuna(tmp_path / "journal") == study.trials
-    again = open_optuna_study(tmp_path / "journal", "tiny", "parameters")
+    again = open_optuna_study(tmp_path / "journal", "tiny", Objectives())
     assert again.trials == study.trials
     assert again.metric_names == ["validation accuracy", "log10 parameters"]
 
 
 def test_a_proposal_counts_once_it_is_made(tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    study = open_optuna_study(path, "tiny", "parameters")
+    study = open_optuna_study(path, "tiny", Objectives())
     before = path.read_bytes()
     trial = study.ask()
     trial.suggest_float("x", 0, 1)
@@ -73,11 +74,11 @@ def test_a_proposal_counts_once_it_is_made(tmp_path: Path) -> None:
 
 def test_a_torn_line_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "journal"
-    study = open_optuna_study(path, "tiny", "parameters")
+    study = open_optuna_study(path, "tiny", Objectives())
     study.tell(study.ask().number, [0.5, 3.0])
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"op_code":4,"wor')
-    again = open_optuna_study(path, "tiny", "parameters")
+    again = open_optuna_study(path, "tiny", Objectives())
     assert again.trials == study.trials
     again.tell(again.ask().number, [0.6, 3.0])
     assert [trial.values[0] for trial in read_by_optuna(path)] == [0.5, 0.6]

@@ -13,7 +13,9 @@ from optuna.trial import TrialState
 from kdsearch.errors import StudyError
 from kdsearch.search.blueprints import Blueprints
 from kdsearch.search.jobs import NoMoreJobs
-from kdsearch.search.proposals import ProposedJobs, open_optuna_study
+from kdsearch.search.objectives import Objectives
+from kdsearch.search.optuna_study import open_optuna_study
+from kdsearch.search.proposals import ProposedJobs
 from kdsearch.search.record import TrialRecord
 from kdsearch.search.space import Space
 from kdsearch.spec import StudySpec, parse_spec
@@ -24,7 +26,7 @@ SHAPE, CLASSES = (1, 8, 8), 10
 def make_jobs(
     spec: StudySpec, path: Path, finished: dict[int, TrialRecord] | None = None
 ) -> tuple[ProposedJobs, optuna.Study]:
-    study = open_optuna_study(path, spec.study.name, spec.search.size)
+    study = open_optuna_study(path, spec.study.name, Objectives.of(spec.search))
     return ProposedJobs(Space(spec), study, Blueprints(SHAPE, CLASSES), finished or {}), study
 
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdsearch.search.front import hypervolume
+from kdsearch.search.objectives import Objectives
 from kdsearch.search.ranking import COLUMNS, MIN_TRIALS, method_ranking
 from kdsearch.search.record import TrialRecord
 from kdsearch.spec import MethodConfig
@@ -114,7 +115,7 @@ def test_all_trials_of_a_method_reach_the_hypervolume_of_its_front(
 ) -> None:
     (found,) = ranking(none=pairs).to_dict("records")
     records = trials("none", pairs)
-    expected = hypervolume(records, "parameters", LARGEST)
+    expected = hypervolume(records, Objectives(), [LARGEST])
     assert found["hypervolume"] == pytest.approx(expected, abs=1e-12)
     assert found["best_accuracy"] == pytest.approx(max(score for score, _ in pairs))
     for name in ("hypervolume", "best_accuracy"):
@@ -184,7 +185,7 @@ def test_the_size_of_the_study_counts() -> None:
     records = trials("none", NONE)
     for size, scale in (("macs", 2), ("bytes", 4)):
         (found,) = method_ranking(records, size, scale * LARGEST, 0).to_dict("records")
-        expected = hypervolume(records, size, scale * LARGEST)
+        expected = hypervolume(records, Objectives(sizes=(size,)), [scale * LARGEST])
         assert found["hypervolume"] == pytest.approx(expected, abs=1e-12)
 
 

@@ -1,0 +1,92 @@
+"""``search``: what is weighed against what, how trials are proposed, and which end early."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from kdsearch.spec.base import Section
+from kdsearch.spec.values import Number, UserPath, Whole
+
+
+def _rising(rungs: tuple[float, ...]) -> tuple[float, ...]:
+    if list(rungs) != sorted(set(rungs)):
+        raise ValueError("give each rung once, the smallest first")
+    return rungs
+
+
+Share = Annotated[Number, Field(gt=0, lt=1)]
+"""A part of a whole, neither none nor all of it."""
+
+
+class SchedulerSection(Section):
+    """``search.scheduler``: at which rungs trials are compared, and how many go on."""
+
+    name: Literal["none", "halving", "neighbours"] = "none"
+    """``halving``: the best by non-dominated sorting, spread along the front, go on;
+    ``neighbours``: the best among students of like size; ``none``: every trial is trained to its
+    end."""
+    rungs: Annotated[tuple[Share, ...], AfterValidator(_rising)] = Field(
+        default=(1 / 9, 1 / 3), min_length=1
+    )
+    """Shares of a trial's epochs after which it is compared."""
+    reduction: Number = Field(default=3.0, gt=1)
+    """One in so many goes on at each rung."""
+    neighbours: Whole = Field(default=8, ge=1)
+    """With how many students, the nearest in size, ``neighbours`` compares."""
+    score: Literal["raw", "ema"] = "ema"
+    """What is compared: the validation score of the student as it is (``raw``), or of the average
+    of its latest weights (``ema``)."""
+
+
+SizeName = Literal["parameters", "macs", "bytes", "latency"]
+"""What a student's size may be measured by."""
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("give each size once")
+    return names
+
+
+class SearchSection(Section):
+    """``search``: how many trials, proposed how, and what is weighed against which size."""
+
+    trials: Whole = Field(default=50, ge=1)
+    """Number of trials."""
+    max_epochs: Whole | None = Field(default=None, ge=1)
+    """No trial is begun that could bring the epochs of all trials above this number."""
+    max_hours: Number | None = Field(default=None, gt=0)
+    """Hours of wall clock, those before a resume included, after which no trial is begun."""
+    max_device_hours: Number | None = Field(default=None, gt=0)
+    """Hours of all trials' epochs together, times the GPUs (without any, the cores) of a trial,
+    after which no trial is begun."""
+    sampler: Literal["tpe", "nsga2", "gp", "random"] = "tpe"
+    """Optuna's multi-objective TPE, NSGA-II, Gaussian processes, or random search."""
+    warm_start: tuple[UserPath, ...] = ()
+    """Folders of earlier studies, the members of whose fronts are tried first, after the published
+    values."""
+    scheduler: SchedulerSection = SchedulerSection()
+    """Which trials are ended early."""
+    objective: Literal["accuracy", "nll", "agreement"] = "accuracy"
+    """The score on validation that size is weighed against; ``agreement`` is with the teacher."""
+    size: Annotated[tuple[SizeName, ...], BeforeValidator(_listed), AfterValidator(_each_once)] = (
+        Field(default=("parameters",), min_length=1)
+    )
+    """The size that the score is weighed against, or a list of several; tables and figures have the
+    first. ``latency`` is measured on the machine that runs the study."""
+    min_accuracy: Number | None = Field(default=None, gt=0, lt=1)
+    """Students with a lower validation accuracy are no members of the front."""
+    max_parameters: Whole | None = Field(default=None, ge=1)
+    """Students with more parameters are never trained."""
+    max_macs: Whole | None = Field(default=None, ge=1)
+    """Students with more multiply-accumulates a picture are never trained."""
+    max_bytes: Whole | None = Field(default=None, ge=1)
+    """Students whose weights take more bytes are never trained."""
+    max_latency: Number | None = Field(default=None, gt=0)
+    """Students that take more microseconds for a picture are never trained."""

@@ -1,0 +1,94 @@
+"""What earlier studies teach: their fronts' members are tried first, as far as the space holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kdsearch.errors import SpecError
+from kdsearch.search.blueprints import Blueprints
+from kdsearch.search.directory import StudyDirectory
+from kdsearch.search.objectives import Objectives
+from kdsearch.search.optuna_study import open_optuna_study
+from kdsearch.search.past import past_proposals, recall
+from kdsearch.search.plan import make_plan
+from kdsearch.search.proposals import ProposedJobs
+from kdsearch.search.space import Space
+from kdsearch.search.study import Study
+from kdsearch.spec import StudySpec, parse_spec
+from tests.search.test_proposals import CLASSES, SHAPE, drive, first, make_jobs, parameters
+
+
+def kept_study(spec: StudySpec, tmp_path: Path) -> Path:
+    """A study on made-up trainings, as its directory keeps it."""
+    directory = StudyDirectory.of(spec)
+    directory.path.mkdir(parents=True)
+    directory.create(spec)
+    directory.update(state="finished")
+    for record in drive(make_jobs(spec, tmp_path / f"{spec.study.name}.journal")[0], 2, first):
+        directory.trials.append(record)
+    return directory.path
+
+
+@pytest.fixture
+def earlier(spec_text: str, tmp_path: Path) -> list[Path]:
+    return [
+        kept_study(parse_spec(spec_text, [f"study.name={name}", f"study.seed={seed}"]), tmp_path)
+        for seed, name in enumerate(("one", "two"))
+    ]
+
+
+def test_members_of_the_fronts_come_in_turn_the_largest_first(
+    spec: StudySpec, earlier: list[Path]
+) -> None:
+    fronts = [[each.parameters for each in Study.open(f).members()][::-1] for f in earlier]
+    found = past_proposals(Space(spec), earlier)
+    assert len(found) == len(fronts[0]) + len(fronts[1])
+    assert found[:2] == [fronts[0][0], fronts[1][0]]
+    assert found[2] == fronts[0][1]
+
+
+def test_they_are_tried_after_the_published_values(
+    spec: StudySpec, earlier: list[Path], tmp_path: Path
+) -> None:
+    past = past_proposals(Space(spec), earlier)
+    study = open_optuna_study(tmp_path / "journal", "new", Objectives())
+    jobs = ProposedJobs(Space(spec), study, Blueprints(SHAPE, CLASSES), {}, past=past)
+    tried = parameters(drive(jobs, 2, first))
+    assert [each["method"] for each in tried[:4]] == ["none", "kd", "dist", "kd+fitnet"]
+    count = min(len(past), len(tried) - 4)
+    assert count >= 3
+    assert tried[4 : 4 + count] == past[:count]
+
+
+def test_of_what_the_space_does_not_hold_nothing_is_said(spec_text: str) -> None:
+    words = ["methods={kd: {temperature: {low: 2, high: 4}}, none: {}}", "training.lr=0.1"]
+    space = Space(parse_spec(spec_text, [*words, "students=[{family: mlp, width: 0.3}]"]))
+    known: dict[str, Any] = {
+        "method": "kd",
+        "kd.temperature": 9.0,
+        "kd.weight": 0.5,
+        "student": "convnet",
+        "convnet.width": 0.7,
+        "lr": 0.03,
+    }
+    assert recall(space, known) == {"method": "kd", "kd.weight": 0.5}
+    assert recall(space, known | {"kd.temperature": 3.0}) == {
+        "method": "kd",
+        "kd.temperature": 3.0,
+        "kd.weight": 0.5,
+    }
+    assert recall(space, known | {"method": "dkd"}) is None
+
+
+def test_a_folder_without_a_front_is_refused_with_its_place(
+    spec_text: str, earlier: list[Path], tmp_path: Path
+) -> None:
+    Path(earlier[1] / "trials.jsonl").unlink()
+    for folder, told in ((earlier[1], "has no front yet"), (tmp_path / "no", "no study in")):
+        spec = parse_spec(spec_text, [f"search.warm_start=[{earlier[0]}, {folder}]"])
+        with pytest.raises(SpecError, match=told) as caught:
+            make_plan(spec)
+        assert "--set search.warm_start" in str(caught.value)
