@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from curves_table import Curve, CurvesTable
 from volumes import Progress
 
 from kdsearch.search.front import hypervolume
-from kdsearch.search.jobs import Jobs
+from kdsearch.search.jobs import Jobs, NoMoreJobs
 from kdsearch.search.objectives import Objectives
 from kdsearch.search.record import TrialRecord
 
@@ -33,7 +34,7 @@ class Replay:
         self._objectives, self._largest = Objectives(), [largest]
 
     def run(self, jobs: Jobs, budget: float) -> Progress:
-        """Search until so many whole trainings' epochs are spent."""
+        """Search until so many whole trainings' epochs are spent, or there are no more jobs."""
         events: list[tuple[float, int]] = []
         running: dict[int, _Running] = {}
         complete: list[TrialRecord] = []
@@ -41,11 +42,11 @@ class Replay:
         volumes: list[float] = []
         clock, epochs = 0.0, 0
         while epochs < budget * self._table.epochs:
-            while len(running) < self._workers and (record := jobs.next()) is not None:
-                curve = self._table.nearest(record.parameters)
-                trial = _Running(_sized(record, curve), curve)
-                running[record.number], begun = trial, begun + 1
-                heapq.heappush(events, (clock + curve.seconds, record.number))
+            for trial in self._begin(jobs, len(running)):
+                running[trial.record.number], begun = trial, begun + 1
+                heapq.heappush(events, (clock + trial.curve.seconds, trial.record.number))
+            if not running:
+                break
             clock, number = heapq.heappop(events)
             epochs += 1
             record = running[number].step(self._table.epochs, jobs.goes_on)
@@ -59,6 +60,16 @@ class Replay:
                 spent.append(epochs / self._table.epochs)
                 volumes.append(hypervolume(complete, self._objectives, self._largest))
         return Progress(np.array(spent), np.array(volumes), begun)
+
+    def _begin(self, jobs: Jobs, running: int) -> Iterator[_Running]:
+        """New trials for the workers that have none."""
+        with suppress(NoMoreJobs):
+            for _ in range(running, self._workers):
+                record = jobs.next()
+                if record is None:
+                    return
+                curve = self._table.nearest(record.parameters)
+                yield _Running(_sized(record, curve), curve)
 
 
 @dataclass

@@ -42,9 +42,11 @@ class Strategy:
     scheduler: str = "none"
     other: Callable[[int, int], Decide] | None = None
 
-    def jobs(self, plan: Plan, table: CurvesTable, seed: int, workers: int) -> Jobs:
+    def jobs(
+        self, plan: Plan, table: CurvesTable, seed: int, workers: int, trials: int = 10**6
+    ) -> Jobs:
         """The jobs of one search with this seed, so many at a time."""
-        space = Space(_with(plan.spec, self, seed, workers), plan.space.fitting)
+        space = Space(_with(plan.spec, self, seed, workers, trials), plan.space.fitting)
         study = optuna.create_study(directions=["maximize", "minimize"])
         proposed = ProposedJobs(space, study, plan.blueprints, {})
         if self.other is None:
@@ -52,9 +54,9 @@ class Strategy:
         return Compared(proposed, self.other(table.epochs, seed))
 
 
-def _with(spec: StudySpec, strategy: Strategy, seed: int, workers: int) -> StudySpec:
+def _with(spec: StudySpec, strategy: Strategy, seed: int, workers: int, trials: int) -> StudySpec:
     scheduler = spec.search.scheduler.model_copy(update={"name": strategy.scheduler})
-    search = {"sampler": strategy.sampler, "scheduler": scheduler, "trials": 10**6}
+    search = {"sampler": strategy.sampler, "scheduler": scheduler, "trials": trials}
     return spec.model_copy(
         update={
             "study": spec.study.model_copy(update={"seed": seed}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+import time
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -169,3 +170,30 @@ def test_tunes_asha_keeps_the_most_accurate(name: str) -> None:
             assert goes_on or epoch == 3
         kept.append(goes_on)
     assert kept == [True] + [False] * 8
+
+
+def test_the_drivers_time_is_that_of_the_jobs(made_table: Any) -> None:
+    """Each proposal burns a millisecond of this process."""
+    module, replay = import_module("replay_driver"), import_module("replay")
+
+    class Burning(Widths):
+        def next(self) -> TrialRecord | None:
+            end = time.process_time() + 0.001
+            while time.process_time() < end:
+                pass
+            return super().next()
+
+    found = module.driver_ms(replay.Replay(made_table, 3, largest=5_000), Burning(1_000))
+    assert list(found) == ["10", "100", "1000"]
+    assert all(1.0 <= milliseconds < 3.0 for milliseconds in found.values())
+
+
+def test_a_front_grows_with_the_epochs_of_those_that_ended() -> None:
+    volumes = import_module("volumes")
+    records = [trial(0, 0.5, 100), trial(1, None, 10), trial(2, 0.8, 100)]
+    records[1] = records[1].model_copy(update={"epochs": records[0].epochs * 3})
+    found = volumes.growth(records, Objectives(), [1_000], epochs=2)
+    assert found.compute.tolist() == [0.5, 2.5]
+    # error 0.5, then 0.2, at two thirds of the log size
+    assert found.volume.tolist() == pytest.approx([0.5 / 3, 0.8 / 3])
+    assert found.at(np.array([0.4, 0.5, 2.4, 2.5])) == pytest.approx([0, 0.5 / 3, 0.5 / 3, 0.8 / 3])
