@@ -7,6 +7,7 @@ from pathlib import Path
 
 import optuna
 from optuna.storages import JournalStorage
+from optuna.study import StudyDirection
 from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import TrialState
 
@@ -21,11 +22,12 @@ def open_optuna_study(path: Path, name: str, objectives: Objectives) -> optuna.S
     The path is made absolute: Optuna's lock is a link to it, and a link that leads nowhere is never
     recognised as the leftover of a process that was killed.
     """
-    best = "minimize" if objectives.score in TO_BE_SMALL else "maximize"
+    smallest, largest = StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE
+    best = smallest if objectives.score in TO_BE_SMALL else largest
     study = optuna.create_study(
         storage=JournalStorage(SoleWriterJournal(path.resolve())),
         study_name=name,
-        directions=[best, *("minimize" for _ in objectives.sizes)],
+        directions=[best, *(smallest for _ in objectives.sizes)],
         load_if_exists=True,
     )
     sizes = (f"log10 {size}" for size in objectives.sizes)

@@ -10,13 +10,13 @@ from kdsearch.errors import SpecError
 from kdsearch.spec.base import Section
 from kdsearch.spec.origin import Origin, Path, dotted
 from kdsearch.spec.ranges import Dimension
+from kdsearch.spec.searching import SearchSection
 from kdsearch.spec.sections import (
     CacheSection,
     DataSection,
     FinalistsSection,
     Identity,
     ResourcesSection,
-    SearchSection,
     StudentSection,
     TeacherSection,
     TrackingSection,

@@ -187,8 +187,9 @@ def _by_method(trials: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, str]]:
 def _range(trials: pd.DataFrame, front: pd.DataFrame, score: str) -> tuple[float, float]:
     """An axis that shows the best nine tenths of the trials and every finalist."""
     scored = trials[f"validation_{score}"]
-    judged = front[[f"test_{score}", f"baseline_{score}"]].stack() if len(front) else front
-    values = [float(each) for each in judged if each == each] if len(front) else []
+    columns = [f"{what}_{score}" for what in ("test", "baseline") if len(front)]
+    values = [float(end) for name in columns for end in (front[name].min(), front[name].max())]
+    values = [value for value in values if value == value]
     if score in TO_BE_SMALL:
         high = max([float(scored.quantile(0.9)), *values])
         return 0.0, 1.05 * high

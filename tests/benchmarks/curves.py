@@ -28,6 +28,7 @@ from optuna.distributions import FloatDistribution
 from rich.console import Console
 from rich.progress import track
 from side_by_side import StudyBench, side_by_side, train_teacher
+from studies import quieten
 
 from kdsearch.errors import DivergedError
 from kdsearch.files import write_atomically
@@ -36,7 +37,7 @@ from kdsearch.search.plan import make_plan
 from kdsearch.search.record import TrialRecord
 from kdsearch.spec.study import StudySpec
 
-EPOCHS, CONFIGS = 27, 3_000
+EPOCHS, CONFIGS = 27, 2_000
 QUICK_EPOCHS, QUICK_CONFIGS = 3, 20
 
 
@@ -118,6 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("table", type=results_file, help="file that the curves go to")
     parser.add_argument("--quick", action="store_true", help="a few short trainings")
     options = parser.parse_args(arguments)
+    quieten()
     epochs, configs = (QUICK_EPOCHS, QUICK_CONFIGS) if options.quick else (EPOCHS, CONFIGS)
     with tempfile.TemporaryDirectory(prefix="curves") as folder:
         spec = curves_spec(Path(folder), epochs)
