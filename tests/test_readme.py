@@ -38,8 +38,17 @@ def test_every_link_leads_to_a_file() -> None:
 
 
 def test_the_search_space_of_the_readme_is_sound() -> None:
-    plan = make_plan(parse_spec(block("yaml")))
+    plan = make_plan(parse_spec(block("yaml", "study: {name: digits")))
     assert set(plan.space.methods) == {"none", "kd", "kd+fitnet"}
+
+
+def test_the_search_section_of_the_readme_is_sound() -> None:
+    space = yaml.safe_load(block("yaml", "study: {name: digits"))
+    section = yaml.safe_load(block("yaml", "warm_start"))
+    del section["search"]["warm_start"]  # a study that is not here
+    plan = make_plan(parse_spec(yaml.safe_dump(space | section)))
+    assert plan.spec.search.size == ("parameters", "latency")
+    assert plan.spec.search.max_epochs == 1000
 
 
 def test_the_lines_for_setting_up_use_the_constraints() -> None:
