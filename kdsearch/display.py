@@ -32,11 +32,16 @@ class Progress:
         phase: ``search`` or ``finalists``.
         total: Trainings in all.
         done: Trainings ended before this run.
+        most: Epochs of all trainings, where they are limited.
     """
 
-    def __init__(self, phase: str, total: int, done: Sequence[TrialRecord]) -> None:
+    def __init__(
+        self, phase: str, total: int, done: Sequence[TrialRecord], most: int | None = None
+    ) -> None:
         self.phase, self.total = phase, total
         self._ended = Counter(record.status for record in done)
+        self._epochs, self._most = sum(len(record.epochs) for record in done), most
+        self._before = self._share()
         self.running: dict[int, TrialRecord] = {}
         self._seconds: list[float] = []
         self._start = time.monotonic()
@@ -45,6 +50,7 @@ class Progress:
         """Count a training that has ended."""
         self.running.pop(record.number, None)
         self._ended[record.status] += 1
+        self._epochs += len(record.epochs)
         self._seconds.append(time.monotonic() - self._start)
 
     @property
@@ -52,8 +58,13 @@ class Progress:
         """Seconds that the phase still takes at the pace so far; ``None`` before two have ended."""
         if len(self._seconds) < 2:
             return None
-        pace = self._seconds[-1] / len(self._seconds)
-        return pace * (self.total - self._ended.total())
+        gained = self._share() - self._before
+        return self._seconds[-1] * (1 - self._share()) / gained if gained else None
+
+    def _share(self) -> float:
+        """How much is done, of the trainings or of the epochs, whichever is nearer to its end."""
+        of_epochs = self._epochs / self._most if self._most else 0.0
+        return min(1.0, max(self._ended.total() / self.total if self.total else 1.0, of_epochs))
 
     def line(self) -> str:
         """Counts and time left in one line."""
@@ -77,6 +88,7 @@ class Display(Observer):
         self._console = console
         self._live: Live | None = None
         self._objectives = Objectives()
+        self._most_epochs: int | None = None
         self._records: list[TrialRecord] = []
         self._progress: Progress | None = None
         self._teacher: tuple[str, int, float] | None = None
@@ -85,6 +97,7 @@ class Display(Observer):
 
     def study_started(self, study: Study) -> None:
         self._objectives = study.objectives
+        self._most_epochs = study.spec.search.max_epochs
         self._say(f"study {study.spec.study.name} in {study.directory.path}")
 
     def teacher_started(self, name: str, epochs: int) -> None:
@@ -135,7 +148,8 @@ class Display(Observer):
 
     def phase_started(self, phase: str, total: int, finished: Sequence[TrialRecord]) -> None:
         self._hide()
-        self._progress = Progress(phase, total, finished)
+        most = self._most_epochs if phase == "search" else None
+        self._progress = Progress(phase, total, finished, most)
         if phase == "search":
             self._records = list(finished)
         self._say(f"{phase}: {total} trainings" + (f", {len(finished)} done" if finished else ""))

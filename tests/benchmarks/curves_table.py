@@ -53,7 +53,7 @@ class Curve:
     """
 
     parameters: dict[str, Any]
-    sizes: dict[str, int]
+    sizes: dict[str, float]
     accuracy: list[float]
     averaged: list[float]
     seconds: float

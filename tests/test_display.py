@@ -1,0 +1,65 @@
+"""What is said of a running phase: counts, time left, and how a trial ended."""
+
+from __future__ import annotations
+
+import io
+import time
+
+import pytest
+from rich.console import Console
+
+from kdsearch.display import Display, Progress
+from kdsearch.search.record import TrialRecord
+from tests.search.records import TASK, trial
+
+
+class Clock:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+
+
+def stopped(number: int, epochs: int) -> TrialRecord:
+    reports = tuple({"epoch": n + 1, "accuracy": 0.4, "seconds": 1.0} for n in range(epochs))
+    return trial(number, 0.4, 500).model_copy(update={"status": "stopped", "epochs": reports})
+
+
+def test_the_time_left_is_by_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    progress = Progress("search", 10, [trial(0, 0.5, 1), trial(1, 0.5, 1)])
+    for number in (2, 3):
+        assert progress.left is None
+        clock.now += 30
+        progress.ended(trial(number, 0.5, 1))
+    assert progress.left == pytest.approx(60 / 2 * 6)
+    assert progress.line() == (
+        "search: 4 of 10 complete, 0 running, 0 failed, about 3 min 00 s left"
+    )
+
+
+def test_the_time_left_is_by_epochs_where_they_end_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    progress = Progress("search", 1_000, [stopped(0, 10)], most=50)
+    for number in (1, 2):
+        clock.now += 10
+        progress.ended(stopped(number, 5))
+    # 10 of 40 epochs in 20 seconds
+    assert progress.left == pytest.approx(60)
+    assert "0 of 1000 complete, 3 stopped early, 0 running, 0 failed" in progress.line()
+
+
+def test_each_end_of_a_trial_has_its_line() -> None:
+    out = io.StringIO()
+    display = Display(Console(file=out, width=200))
+    display.phase_started("search", 4, [])
+    for record in (trial(0, 0.75, 12_345), stopped(1, 3), trial(2, None, 7)):
+        display.trial_ended(record.model_copy(update={"reason": "made up"}))
+    display.budget_spent("search.max_epochs (40) leave no room for another trial")
+    told, epochs = out.getvalue(), TASK.training.epochs
+    assert "trial 0 none: 12,345 parameters, validation accuracy 75.00%" in told
+    assert (
+        f"trial 1 none: 500 parameters, stopped after 3 of {epochs} epochs, validation accuracy 40.00% "
+        "there"
+    ) in told
+    assert "trial 2 none failed: made up" in told
+    assert "search: no more trials are proposed, since search.max_epochs (40) leave no room" in told
