@@ -43,18 +43,22 @@ def goes_on(own: np.ndarray, others: np.ndarray, reduction: float) -> bool:
 def goes_on_among_neighbours(
     own: np.ndarray, others: np.ndarray, reduction: float, neighbours: int
 ) -> bool:
-    """Whether a point is among the best ``1 / reduction`` of its neighbours in size.
+    """Whether a point is among the best ``1 / reduction`` of the neighbours that are no larger.
+
+    A larger student is expected to be better and tells nothing against a smaller one; the smallest
+    always goes on.
 
     Args:
         own: [M] loss and log sizes; the first size is the one that makes neighbours.
         others: [N, M] points that reached the rung before it; as for :func:`goes_on`.
         reduction: The inverse of the share that goes on.
-        neighbours: With how many of them, the nearest in size, its error is compared.
+        neighbours: With how many of them, the nearest in size, its loss is compared.
     """
-    if len(others) + 1 < reduction:
+    rivals = others[np.all(others[:, 1:] <= own[1:], axis=1)] if len(others) else others
+    if len(rivals) + 1 < reduction:
         return True
-    nearest = np.argsort(np.abs(others[:, 1] - own[1]), kind="stable")[:neighbours]
-    better = int(np.sum(others[nearest, 0] < own[0]))
+    nearest = np.argsort(own[1] - rivals[:, 1], kind="stable")[:neighbours]
+    better = int(np.sum(rivals[nearest, 0] < own[0]))
     return better < places(len(nearest) + 1, reduction)
 
 

@@ -25,8 +25,8 @@ class SchedulerSection(Section):
 
     name: Literal["none", "halving", "neighbours"] = "none"
     """``halving``: the best by non-dominated sorting, spread along the front, go on;
-    ``neighbours``: the best among students of like size; ``none``: every trial is trained to its
-    end."""
+    ``neighbours``: the best among students of like size that are no larger; ``none``: every trial
+    is trained to its end."""
     rungs: Annotated[tuple[Share, ...], AfterValidator(_rising)] = Field(
         default=(1 / 9, 1 / 3), min_length=1
     )
@@ -34,7 +34,7 @@ class SchedulerSection(Section):
     reduction: Number = Field(default=3.0, gt=1)
     """One in so many goes on at each rung."""
     neighbours: Whole = Field(default=8, ge=1)
-    """With how many students, the nearest in size, ``neighbours`` compares."""
+    """With how many students, the nearest in size of those no larger, ``neighbours`` compares."""
     score: Literal["raw", "ema"] = "ema"
     """What is compared: the validation score of the student as it is (``raw``), or of the average
     of its latest weights (``ema``)."""

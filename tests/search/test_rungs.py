@@ -94,13 +94,26 @@ def test_the_first_of_a_rung_go_on() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_neighbours_are_the_nearest_in_size(seed: int) -> None:
+def test_neighbours_are_the_nearest_that_are_no_larger(seed: int) -> None:
     generator = np.random.default_rng(seed)
     others, own = generator.random((30, 2)), generator.random(2)
-    near = sorted(others.tolist(), key=lambda point: abs(point[1] - own[1]))[:8]
+    no_larger = [point for point in others.tolist() if point[1] <= own[1]]
+    near = sorted(no_larger, key=lambda point: own[1] - point[1])[:8]
     errors = sorted([point[0] for point in near] + [own[0]])
-    expected = errors.index(own[0]) < places(9, 3)
+    expected = len(near) < 2 or errors.index(own[0]) < places(len(near) + 1, 3)
     assert goes_on_among_neighbours(own, others, reduction=3, neighbours=8) == expected
+
+
+def test_the_smallest_goes_on_however_bad() -> None:
+    others = np.array([[0.1, 5.0], [0.2, 4.0], [0.3, 3.0], [0.4, 2.5]])
+    assert goes_on_among_neighbours(np.array([0.9, 2.0]), others, reduction=3, neighbours=8)
+    assert not goes_on_among_neighbours(np.array([0.9, 6.0]), others, reduction=3, neighbours=8)
+
+
+def test_with_several_sizes_a_neighbour_is_no_larger_in_any() -> None:
+    others = np.array([[0.1, 1.0, 3.0]] * 5)
+    assert goes_on_among_neighbours(np.array([0.9, 2.0, 2.0]), others, 3, 8)
+    assert not goes_on_among_neighbours(np.array([0.9, 2.0, 3.0]), others, 3, 8)
 
 
 def test_one_of_any_number_goes_on() -> None:
