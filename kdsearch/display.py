@@ -148,6 +148,8 @@ class Display(Observer):
 
     def phase_started(self, phase: str, total: int, finished: Sequence[TrialRecord]) -> None:
         self._hide()
+        if self._progress is not None and self._console.is_terminal:
+            self._say(self._progress.line())
         most = self._most_epochs if phase == "search" else None
         self._progress = Progress(phase, total, finished, most)
         if phase == "search":

@@ -95,7 +95,7 @@ def pays_note(front: pd.DataFrame, size: str) -> str:
         return ""
     low, high = gains["gain"] - gains["gain_ci"], gains["gain"] + gains["gain_ci"]
     parts = [
-        f"{verb} at {len(rows)} ({_span(rows, size)})"
+        f"{verb} at {len(rows)} of {len(gains)} finalists ({_span(rows, size)})"
         for verb, rows in (
             ("pays", gains[low > 0]),
             ("costs", gains[high < 0]),
@@ -103,7 +103,7 @@ def pays_note(front: pd.DataFrame, size: str) -> str:
         )
         if len(rows)
     ]
-    return f"of {len(gains)} distilled finalists distillation {', '.join(parts)}"
+    return f"distillation {', '.join(parts)}"
 
 
 def _span(rows: pd.DataFrame, size: str) -> str:
@@ -152,7 +152,7 @@ def ranking_note(ranking: pd.DataFrame) -> str:
     """How the figures of :func:`ranking_view` came about."""
     budget = int(ranking["budget"].max()) if len(ranking) else 0
     return (
-        f"what {budget} trials of a method reach on validation, the same number for each (a method "
+        f"what {budget} complete trials of a method reach on validation, the same number for each (a method "
         f"needs {MIN_TRIALS}); hypervolume: share in % of the square of error × relative log size "
         f"that their front dominates; best accuracy in %; gain in points of hypervolume over "
         f"{UNDISTILLED}; in brackets 95 % intervals over trials, by bootstrap, not over training "

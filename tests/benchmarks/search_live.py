@@ -65,7 +65,7 @@ FULL = Setting(
         ),
     },
 )
-QUICK = Setting(trials=8, seeds=2, words={"digits": ("training.epochs=9", "data.limit=600")})
+QUICK = Setting(trials=24, seeds=2, words={"digits": ("training.epochs=9", "data.limit=600")})
 
 
 def search_spec(

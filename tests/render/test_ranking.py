@@ -53,7 +53,7 @@ def test_the_ranking_shows_scores_intervals_and_what_is_clear() -> None:
     assert line.endswith("yes")
     assert "baseline" in block(text, "none")
     assert block(text, "kd").split() == ["kd", "2", "too", "few", "trials"]
-    assert "what 3 trials of a method reach" in ranking_note(table)
+    assert "what 3 complete trials of a method reach" in ranking_note(table)
     assert "not over training seeds" in ranking_note(table)
 
 
