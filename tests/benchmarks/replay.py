@@ -11,7 +11,7 @@ import numpy as np
 from curves_table import Curve, CurvesTable
 from volumes import Progress
 
-from kdsearch.search.front import hypervolume
+from kdsearch.search.front import hypervolume, pareto_front
 from kdsearch.search.jobs import Jobs, NoMoreJobs
 from kdsearch.search.objectives import Objectives
 from kdsearch.search.record import TrialRecord
@@ -38,8 +38,9 @@ class Replay:
         events: list[tuple[float, int]] = []
         running: dict[int, _Running] = {}
         complete: list[TrialRecord] = []
+        tested: dict[int, float] = {}
         spent, begun = [], 0
-        volumes: list[float] = []
+        volumes: list[tuple[float, float]] = []
         clock, epochs = 0.0, 0
         while epochs < budget * self._table.epochs:
             for trial in self._begin(jobs, len(running)):
@@ -49,17 +50,34 @@ class Replay:
                 break
             clock, number = heapq.heappop(events)
             epochs += 1
+            curve = running[number].curve
             record = running[number].step(self._table.epochs, jobs.goes_on)
             if record.status == "running":
-                heapq.heappush(events, (clock + running[number].curve.seconds, number))
+                heapq.heappush(events, (clock + curve.seconds, number))
                 continue
             del running[number]
             jobs.ended(record)
-            if record.accuracy is not None:
+            if curve.test is not None and record.accuracy is not None:
                 complete.append(record)
+                tested[number] = curve.test
                 spent.append(epochs / self._table.epochs)
-                volumes.append(hypervolume(complete, self._objectives, self._largest))
-        return Progress(np.array(spent), np.array(volumes), begun)
+                volumes.append(self._volumes(complete, tested))
+        on_validation, on_test = np.array(volumes).reshape(-1, 2).T
+        return Progress(np.array(spent), on_validation, begun, on_test)
+
+    def _volumes(
+        self, complete: list[TrialRecord], tested: dict[int, float]
+    ) -> tuple[float, float]:
+        """Hypervolume of the validation front by its own scores, and by those on the test."""
+        front = pareto_front(complete, self._objectives)
+        scored = [
+            each.model_copy(update={"epochs": ({"accuracy": tested[each.number]},)})
+            for each in front
+        ]
+        return (
+            hypervolume(front, self._objectives, self._largest),
+            hypervolume(scored, self._objectives, self._largest),
+        )
 
     def _begin(self, jobs: Jobs, running: int) -> Iterator[_Running]:
         """New trials for the workers that have none."""

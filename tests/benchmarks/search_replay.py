@@ -6,7 +6,8 @@ search may spend the epochs of so many whole trainings. ``hypervolume`` is that 
 front of the complete trials, by search and share of the budget: mean over the seeds and interval of
 95 % (Student's t). ``compute_ratio_to_tpe`` is the share of the budget after which a search's mean
 hypervolume is what plain TPE's is at the end, with an interval by drawing the seeds anew; none
-where it never is. ``driver_ms_per_trial`` is the processor time of proposals, decisions and
+where it never is. ``on_test`` has the same of the validation front's scores on the test.
+``driver_ms_per_trial`` is the processor time of proposals, decisions and
 outcomes, over the last tenth of 10, 100 and 1,000 trials.
 
     python tests/benchmarks/search_replay.py --json search_replay.json --figure search_replay.png
@@ -82,8 +83,13 @@ def run(options: Namespace, console: Console) -> dict[str, Any]:
         write_figure(options.figure, GRID * BUDGET, volumes(found, BUDGET))
     of_driver = {name: driver_ms(*prepare(name, 0, COUNTS[-1])) for name in found if name in TIMED}
     setting = {"workers": WORKERS, "seeds": len(seeds)}
-    more = {"driver_ms_per_trial": of_driver, "setting": setting, "machine": machine()}
-    return figures(found, BUDGET) | more
+    on_test = {name: [each.on_test() for each in grown] for name, grown in found.items()}
+    return figures(found, BUDGET) | {
+        "on_test": figures(on_test, BUDGET),
+        "driver_ms_per_trial": of_driver,
+        "setting": setting,
+        "machine": machine(),
+    }
 
 
 def show(found: dict[str, Any]) -> Group:

@@ -131,6 +131,8 @@ def test_every_epoch_counts_and_the_complete_alone_make_the_front(made_table: An
     assert len(progress.volume) == len(complete)
     assert progress.volume[-1] == pytest.approx(hypervolume(complete, Objectives(), [5_000]))
     assert np.all(np.diff(progress.volume) >= 0)
+    # in the made-up table a test accuracy is that on validation after the last epoch
+    assert progress.on_test().volume.tolist() == pytest.approx(progress.volume.tolist())
     spent = sum(len(record.epochs) for record in jobs.records)
     assert progress.compute[-1] * EPOCHS <= spent + 3 * EPOCHS
     assert 0 < progress.compute[-1] <= 10 + 1 / EPOCHS

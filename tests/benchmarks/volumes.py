@@ -31,11 +31,18 @@ class Progress:
         compute: [N] what was spent when a trial was complete, in whole trainings.
         volume: [N] hypervolume of the front on validation then.
         trials: Trials that were begun.
+        tested: [N] the same front's by its scores on the test, where known.
     """
 
     compute: np.ndarray
     volume: np.ndarray
     trials: int
+    tested: np.ndarray | None = None
+
+    def on_test(self) -> Progress:
+        """The same by the scores on the test."""
+        assert self.tested is not None
+        return Progress(self.compute, self.tested, self.trials)
 
     def at(self, compute: np.ndarray) -> np.ndarray:
         """[M] hypervolume when so much was spent; 0 before the first trial was complete."""

@@ -102,8 +102,8 @@ def test_the_note_says_where_distillation_pays() -> None:
         }
     )
     assert pays_note(front, "parameters") == (
-        "distillation pays at 2 of 5 finalists (100 to 2,000 parameters), costs at 1 of 5 finalists "
-        "(30 parameters), is undecided at 2 of 5 finalists (400 to 600 parameters)"
+        "distillation pays at 2 of 5 finalists (100 to 2,000 parameters), costs at 1 of 5 "
+        "finalists (30 parameters), is undecided at 2 of 5 finalists (400 to 600 parameters)"
     )
     assert pays_note(front[:0], "parameters") == ""
     assert pays_note(front[4:5], "parameters") == ""
