@@ -154,9 +154,9 @@ def ranking_note(ranking: pd.DataFrame) -> str:
     return (
         f"what {budget} complete trials of a method reach on validation, the same number for each "
         f"(a method needs {MIN_TRIALS}); hypervolume: share in % of the square of error × relative "
-        f"log size that their front dominates; best accuracy in %; gain in points of hypervolume over "
-        f"{UNDISTILLED}; in brackets 95 % intervals over trials, by bootstrap, not over training "
-        f"seeds; clear: the interval leaves out 0; the sampler chose the trials"
+        f"log size that their front dominates; best accuracy in %; gain in points of hypervolume "
+        f"over {UNDISTILLED}; in brackets 95 % intervals over trials, by bootstrap, not over "
+        f"training seeds; clear: the interval leaves out 0; the sampler chose the trials"
     )
 
 
