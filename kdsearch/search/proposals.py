@@ -113,8 +113,10 @@ class ProposedJobs(Jobs):
         if self._again:
             return self._again.pop(0)
         place = len(self._order)
+        if place >= self._spec.search.trials:
+            self._end()
         self.spent = self._budget.out_of_time()
-        if place >= self._spec.search.trials or self.spent:
+        if self.spent is not None:
             self._end()
         if not self._tell(place - self.lag + 1):
             return None
