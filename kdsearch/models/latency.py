@@ -43,7 +43,8 @@ def measure_latency(network: Network, seconds: float = SECONDS) -> float:
         with evaluating(network), torch.inference_mode():
             for _ in range(FEWEST):
                 timed()
-            end, taken = time.perf_counter() + seconds, []
+            end = time.perf_counter() + seconds
+            taken: list[float] = []
             while len(taken) < FEWEST or time.perf_counter() < end:
                 taken.append(timed())
     finally:
