@@ -48,6 +48,7 @@ for number, content in enumerate(tasks):
     told["reports"].append([report.loss, report.scores.accuracy, report.scores.nll])
     save_weights(trainer.student, folder / f"{number}-{rank}.safetensors")
 (folder / f"{rank}.json").write_text(json.dumps(told))
+del trainer  # its reducer first, or now and then the process is aborted at its end
 dist.destroy_process_group()
 """
 
