@@ -8,7 +8,7 @@ from enum import Enum
 
 from kdsearch.search.record import TrialRecord
 from kdsearch.spec.study import StudySpec
-from kdsearch.spec.teaching import BORN_AGAIN
+from kdsearch.training.courses import epochs_with_forebears
 
 
 class Room(Enum):
@@ -87,5 +87,5 @@ class Budget:
 
 def longest_trial(spec: StudySpec) -> int:
     """Epochs of the longest trial that a study may propose."""
-    generations = spec.teaching.generations if BORN_AGAIN in spec.taught_by else 0
-    return spec.training.epochs * (1 + generations)
+    epochs, generations = spec.training.epochs, spec.teaching.generations
+    return max(epochs_with_forebears(epochs, name, generations) for name in spec.taught_by)

@@ -85,9 +85,10 @@ class Study:
 
         Places that the members leave go to the trials that are within noise of the front.
         """
-        members, most = self.members(), self.spec.finalists.max
+        records, most = self.records(), self.spec.finalists.max
+        members = pareto_front(records, self.objectives)
         pictures = self.state.get("data", {}).get("validation", 0)
-        near = near_front(self.records(), members, self.objectives, pictures)
+        near = near_front(records, members, self.objectives, pictures)
         chosen = [*spread(members, most, self.size), *near[: max(0, most - len(members))]]
         return sorted(chosen, key=lambda record: (record.size(self.size), record.number))
 

@@ -86,7 +86,12 @@ def teaching_of(task: Task, teachers: Mapping[str, Teaching]) -> Teaching | None
 
 def total_epochs(task: Task) -> int:
     """Epochs of a training's reports: forebears are trained as long as the student itself."""
-    return task.training.epochs * (1 + task.generations * (task.teacher == BORN_AGAIN))
+    return epochs_with_forebears(task.training.epochs, task.teacher, task.generations)
+
+
+def epochs_with_forebears(epochs: int, teacher: str | None, generations: int) -> int:
+    """Epochs of a student's training and of all forebears that its teacher asks for."""
+    return epochs * (1 + generations * (teacher == BORN_AGAIN))
 
 
 class BornAgain(Course):

@@ -13,12 +13,12 @@ from optuna.trial import TrialState
 
 from kdsearch.search.front import pareto_front
 from kdsearch.search.halving import Halving
-from kdsearch.search.jobs import NoMoreJobs
 from kdsearch.search.objectives import Objectives
 from kdsearch.search.proposals import ProposedJobs
 from kdsearch.search.record import TrialRecord
 from kdsearch.search.rungs import goes_on, goes_on_among_neighbours
 from kdsearch.spec import StudySpec, parse_spec
+from tests.search import test_proposals as proposals
 from tests.search.records import trial
 from tests.search.test_proposals import first, last, make_jobs
 
@@ -60,31 +60,7 @@ def step(jobs: ProposedJobs, record: TrialRecord) -> TrialRecord:
 
 def drive(jobs: ProposedJobs, at_a_time: int, pick: Pick, cut: int | None = None) -> list:
     """Run made-up trainings an epoch at a time, in the order that ``pick`` says."""
-    running: dict[int, TrialRecord] = {}
-    ended: list[TrialRecord] = []
-    more = True
-    while more or running:
-        while more and len(running) < at_a_time:
-            try:
-                record = jobs.next()
-            except NoMoreJobs:
-                more = False
-                break
-            if record is None:
-                break
-            running[record.number] = record
-        if not running:
-            break
-        record = step(jobs, pick(list(running.values())))
-        running[record.number] = record
-        if record.status != "running":
-            del running[record.number]
-            jobs.ended(record)
-            ended.append(record)
-            if len(ended) == cut:
-                return ended
-    jobs.tell_all()
-    return ended
+    return proposals.drive(jobs, at_a_time, pick, cut, step)
 
 
 def by_number(records: list[TrialRecord]) -> list[TrialRecord]:

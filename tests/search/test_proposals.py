@@ -45,8 +45,12 @@ def drive(
     at_a_time: int,
     pick: Callable[[list[TrialRecord]], TrialRecord],
     stop_after: int | None = None,
+    advance: Callable[[ProposedJobs, TrialRecord], TrialRecord] = lambda _, record: outcome(record),
 ) -> list[TrialRecord]:
-    """Run made-up trainings, ``at_a_time`` at once, ended in the order that ``pick`` says."""
+    """Run made-up trainings, ``at_a_time`` at once, in the order that ``pick`` says.
+
+    ``advance`` brings one of them on; by itself as far as its end.
+    """
     running: list[TrialRecord] = []
     ended: list[TrialRecord] = []
     more = True
@@ -63,8 +67,11 @@ def drive(
         if not (more or running):
             break
         assert running, "the search waits for a training that nobody runs"
-        record = outcome(pick(running))
-        running = [other for other in running if other.number != record.number]
+        place = running.index(pick(running))
+        record = running[place] = advance(jobs, running[place])
+        if record.status == "running":
+            continue
+        del running[place]
         jobs.ended(record)
         ended.append(record)
         if stop_after is not None and len(ended) == stop_after:
