@@ -15,6 +15,7 @@ from kdsearch.render.caches import cache_lines, called, error_lines
 from kdsearch.render.units import duration, sized
 from kdsearch.search.events import Observer
 from kdsearch.search.front import pareto_front
+from kdsearch.search.halving import expected_epochs
 from kdsearch.search.kept import Caches, StorageErrors
 from kdsearch.search.objectives import TO_BE_SMALL, Objectives
 from kdsearch.search.record import TrialRecord
@@ -32,25 +33,41 @@ class Progress:
         phase: ``search`` or ``finalists``.
         total: Trainings in all.
         done: Trainings ended before this run.
-        most: Epochs of all trainings, where they are limited.
+        most: Epochs of all trainings, as far as they are known.
     """
 
     def __init__(
-        self, phase: str, total: int, done: Sequence[TrialRecord], most: int | None = None
+        self, phase: str, total: int, done: Sequence[TrialRecord], most: float | None = None
     ) -> None:
         self.phase, self.total = phase, total
-        self._ended = Counter(record.status for record in done)
-        self._epochs, self._most = sum(len(record.epochs) for record in done), most
+        self._ended = Counter(record.status for record in done if record.ended)
+        self._done = {record.number: len(record.epochs) for record in done}
+        self._paused = {record.number for record in done if not record.ended}
+        self._most = most
         self._before = self._share()
         self.running: dict[int, TrialRecord] = {}
         self._seconds: list[float] = []
         self._start = time.monotonic()
 
+    def started(self, record: TrialRecord) -> None:
+        """Note a training that runs."""
+        self._paused.discard(record.number)
+        self.running[record.number] = record
+
+    def paused(self, record: TrialRecord) -> None:
+        """Count a training that is put aside."""
+        self._leave(record)
+        self._paused.add(record.number)
+
     def ended(self, record: TrialRecord) -> None:
         """Count a training that has ended."""
-        self.running.pop(record.number, None)
+        self._leave(record)
         self._ended[record.status] += 1
-        self._epochs += len(record.epochs)
+
+    def _leave(self, record: TrialRecord) -> None:
+        self.running.pop(record.number, None)
+        self._paused.discard(record.number)
+        self._done[record.number] = len(record.epochs)
         self._seconds.append(time.monotonic() - self._start)
 
     @property
@@ -63,16 +80,17 @@ class Progress:
 
     def _share(self) -> float:
         """How much is done, of the trainings or of the epochs, whichever is nearer to its end."""
-        of_epochs = self._epochs / self._most if self._most else 0.0
+        of_epochs = sum(self._done.values()) / self._most if self._most else 0.0
         return min(1.0, max(self._ended.total() / self.total if self.total else 1.0, of_epochs))
 
     def line(self) -> str:
         """Counts and time left in one line."""
         ended, left = self._ended, self.left
+        paused = f", {len(self._paused)} put aside" if self._paused else ""
         stopped = f", {ended['stopped']} stopped early" if ended["stopped"] else ""
         tail = "" if left is None else f", about {duration(left)} left"
         return (
-            f"{self.phase}: {ended['complete']} of {self.total} complete{stopped}, "
+            f"{self.phase}: {ended['complete']} of {self.total} complete{paused}{stopped}, "
             f"{len(self.running)} running, {ended['failed']} failed{tail}"
         )
 
@@ -88,7 +106,7 @@ class Display(Observer):
         self._console = console
         self._live: Live | None = None
         self._objectives = Objectives()
-        self._most_epochs: int | None = None
+        self._most_epochs: float | None = None
         self._records: list[TrialRecord] = []
         self._progress: Progress | None = None
         self._teacher: tuple[str, int, float] | None = None
@@ -97,7 +115,7 @@ class Display(Observer):
 
     def study_started(self, study: Study) -> None:
         self._objectives = study.objectives
-        self._most_epochs = study.spec.search.max_epochs
+        self._most_epochs = expected_epochs(study.spec)
         self._say(f"study {study.spec.study.name} in {study.directory.path}")
 
     def teacher_started(self, name: str, epochs: int) -> None:
@@ -148,7 +166,7 @@ class Display(Observer):
 
     def phase_started(self, phase: str, total: int, finished: Sequence[TrialRecord]) -> None:
         self._hide()
-        if self._progress is not None and self._console.is_terminal:
+        if self._progress is not None:
             self._say(self._progress.line())
         most = self._most_epochs if phase == "search" else None
         self._progress = Progress(phase, total, finished, most)
@@ -163,14 +181,21 @@ class Display(Observer):
     def trial_epoch(self, record: TrialRecord) -> None:
         self._running(record)
 
+    def trial_paused(self, record: TrialRecord) -> None:
+        assert self._progress is not None
+        self._progress.paused(record)
+        if self._live is None:
+            self._say(f"{self._result(record)} ({self._progress.line()})")
+        self._refresh()
+
     def trial_ended(self, record: TrialRecord) -> None:
         assert self._progress is not None
         self._progress.ended(record)
         if record.phase == "search":
             self._records.append(record)
-        if self._live is None:
+        if self._live is None and record.status != "stopped":  # those are many, and all at the end
             self._say(f"{self._result(record)} ({self._progress.line()})")
-        elif record.status == "failed":
+        elif self._live is not None and record.status == "failed":
             self._live.console.print(self._result(record), highlight=False)
         self._refresh()
 
@@ -187,7 +212,7 @@ class Display(Observer):
 
     def _running(self, record: TrialRecord) -> None:
         assert self._progress is not None
-        self._progress.running[record.number] = record
+        self._progress.started(record)
         self._refresh()
 
     def _result(self, record: TrialRecord) -> str:
@@ -195,10 +220,10 @@ class Display(Observer):
         if record.status == "failed":
             return f"{name} failed: {record.reason}"
         size = self._sized(record)
-        if record.status == "stopped":
+        if record.status == "paused":
             epochs = f"{len(record.epochs)} of {total_epochs(record.task)} epochs"
             reached = f"validation accuracy {record.epochs[-1]['accuracy']:.2%}"
-            return f"{name}: {size}, stopped after {epochs}, {reached} there"
+            return f"{name}: {size}, put aside after {epochs}, {reached} there"
         return f"{name}: {size}, validation accuracy {record.accuracy:.2%}"
 
     def _say(self, line: str) -> None:

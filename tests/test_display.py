@@ -48,16 +48,40 @@ def test_the_time_left_is_by_epochs_where_they_end_first(monkeypatch: pytest.Mon
     assert "0 of 1000 complete, 3 stopped early, 0 running, 0 failed" in progress.line()
 
 
+def test_one_that_was_put_aside_is_none_that_has_ended() -> None:
+    aside = stopped(1, 3).model_copy(update={"status": "paused"})
+    progress = Progress("search", 10, [trial(0, 0.5, 1), aside])
+    assert progress.line() == "search: 1 of 10 complete, 1 put aside, 0 running, 0 failed"
+    progress.started(aside.model_copy(update={"status": "running"}))
+    assert progress.line() == "search: 1 of 10 complete, 1 running, 0 failed"
+    progress.paused(aside)
+    progress.ended(stopped(1, 3))
+    assert progress.line().startswith("search: 1 of 10 complete, 1 stopped early, 0 running")
+
+
+def test_epochs_before_and_after_a_rung_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    progress = Progress("search", 1_000, [], most=50)
+    for epochs in (5, 10):
+        clock.now += 10
+        progress.paused(stopped(1, epochs))
+    # 10 of 50 epochs in 20 seconds
+    assert progress.left == pytest.approx(80)
+
+
 def test_each_end_of_a_trial_has_its_line() -> None:
     out = io.StringIO()
     display = Display(Console(file=out, width=200))
     display.phase_started("search", 4, [])
     for record in (trial(0, 0.75, 12_345), stopped(1, 3), trial(2, None, 7)):
         display.trial_ended(record.model_copy(update={"reason": "made up"}))
+    display.trial_paused(stopped(3, 1).model_copy(update={"status": "paused"}))
     display.budget_spent("search.max_epochs (40) leave no room for another trial")
     told, epochs = out.getvalue(), TASK.training.epochs
     assert "trial 0 none: 12,345 parameters, validation accuracy 75.00%" in told
-    assert "trial 1 none: 500 parameters, stopped after 3 of " in told
+    assert "trial 1" not in told
     assert f"of {epochs} epochs, validation accuracy 40.00% there (search: 1 of 4" in told
+    assert "1 of 4 complete, 1 stopped early, 0 running, 1 failed" in told
     assert "trial 2 none failed: made up" in told
+    assert "trial 3 none: 500 parameters, put aside after 1 of " in told
     assert "search: no more trials are proposed, since search.max_epochs (40) leave no room" in told

@@ -1,4 +1,4 @@
-"""Trials that a scheduler ends early, on real Ray Tune: alike at any speed and after a kill."""
+"""Trials that are put aside at rungs, on real Ray Tune: alike at any speed and after a kill."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CHANGES = [
     "students=[{family: convnet, width: {low: 0.2, high: 1.0, log: true}}]",
     f"training.epochs={EPOCHS}",
     "search.trials=16",
-    "search.scheduler={name: halving, rungs: [0.17, 0.5]}",
+    "search.scheduler={name: halving, rungs: [0.17, 0.5], reduction: 2}",
     "finalists.max=1",
 ]
 RUNGS = (1, 3)
@@ -58,7 +58,7 @@ def call_in_folder(
     return call_command
 
 
-def test_rungs_end_trials_alike_in_a_whole_search_and_in_one_that_was_killed(
+def test_the_best_go_on_alike_in_a_whole_search_and_in_one_that_was_killed(
     folder: Path, call_in_folder: CallCommand
 ) -> None:
     code, out, err = call_in_folder(*words("whole"))
@@ -69,24 +69,64 @@ def test_rungs_end_trials_alike_in_a_whole_search_and_in_one_that_was_killed(
     assert len(stopped) >= 4
     assert set(stopped["epochs"]) <= set(RUNGS)
     assert set(trials["status"]) == {"complete", "stopped"}
-    assert set(trials[trials["status"] == "complete"]["epochs"]) == {EPOCHS}
+    complete = trials[trials["status"] == "complete"]
+    assert set(complete["epochs"]) == {EPOCHS}
+    assert len(complete) >= 2
     assert stopped["validation_accuracy"].isna().all()
     assert not stopped["front"].any()
     assert f"of 16 complete, {len(stopped)} stopped early, 0 running, 0 failed" in out
-    assert "stopped after 1 of 6 epochs, validation accuracy" in out
+    assert "put aside after 1 of 6 epochs, validation accuracy" in out
+    assert not whole.directory.paused.exists()
     check_records(whole, stopped)
+    check_whole_trainings(whole, folder, call_in_folder)
 
     file = folder / "studies" / "cut" / "trials.jsonl"
     with start(folder, words("cut")) as process:
-        wait_until(lambda: lines(file) >= 9, process)
+        wait_until(lambda: lines(file) >= 14, process)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate(timeout=60)
-    assert lines(file) < 16
+    cut = kdsearch.Study.open(folder / "studies" / "cut")
+    aside = [record for record in cut.records() if record.status == "paused"]
+    assert aside
+    assert {len(record.epochs) for record in aside} <= set(RUNGS)
+    assert all(
+        (cut.directory.paused / f"trial-{record.number:04d}-{len(record.epochs)}.pt").is_file()
+        for record in aside
+    )
     code, _, err = call_in_folder(*words("cut", "--resume"))
     assert (code, err) == (0, "")
-    cut = kdsearch.Study.open(folder / "studies" / "cut")
+    stages = [(each.number, len(each.epochs), each.status) for each in cut.directory.trials.lines()]
+    assert len(stages) == len(set(stages))
     pd.testing.assert_frame_equal(cut.trials[COLUMNS], trials[COLUMNS])
     pd.testing.assert_frame_equal(cut.front, whole.front)
+
+
+def check_whole_trainings(whole: kdsearch.Study, folder: Path, call: CallCommand) -> None:
+    """A trial that was put aside twice has the reports of one that was trained in one go."""
+    changes = ["search.scheduler.name=none", "search.trials=6"]
+    code, _, err = call(*words("plain"), *(w for change in changes for w in ("--set", change)))
+    assert (code, err) == (0, "")
+    plain = {
+        each.task.key: each for each in kdsearch.Study.open(folder / "studies" / "plain").records()
+    }
+    compared = 0
+    for record in whole.records():
+        other = plain.get(record.task.key)
+        if other is not None:
+            compared += len(record.epochs)
+            assert [report(each) for each in record.epochs] == [
+                report(each) for each in other.epochs[: len(record.epochs)]
+            ]
+    assert compared > 2 * EPOCHS
+
+
+def report(epoch: dict[str, float]) -> dict[str, float]:
+    """What an epoch says, but the time that it took and the averaged weights."""
+    return {
+        name: value
+        for name, value in epoch.items()
+        if name != "seconds" and not name.startswith("averaged_")
+    }
 
 
 def check_records(study: kdsearch.Study, stopped: pd.DataFrame) -> None:

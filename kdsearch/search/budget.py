@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Mapping
-from enum import Enum
+from collections.abc import Callable
 
-from kdsearch.search.record import TrialRecord
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.courses import epochs_with_forebears
-
-
-class Room(Enum):
-    """Whether the epochs that are left are enough for one more trial."""
-
-    ENOUGH = "enough"
-    NONE = "none"
-    UNKNOWN = "not before more trials have ended"
 
 
 class Budget:
@@ -40,15 +31,16 @@ class Budget:
         self._devices = spec.resources.gpus_per_trial or spec.resources.cpus_per_trial
         self._begun = time.monotonic() - seconds
         self._longest = longest_trial(spec)
+        self._epochs = 0
 
     @property
     def seconds(self) -> float:
         """Wall clock that the search has taken so far."""
         return time.monotonic() - self._begun
 
-    def take_in(self, record: TrialRecord) -> None:
-        """Count an ended trial."""
-        self._seconds += record.seconds
+    def count(self, seconds: float) -> None:
+        """Count the time of a training that has ended or was put aside."""
+        self._seconds += seconds
         if self._keep is not None:
             self._keep(self.seconds)
 
@@ -61,28 +53,29 @@ class Budget:
             return f"search.max_device_hours ({device_hours:g}) are spent"
         return None
 
-    def room(self, place: int, known: int, outcomes: Mapping[int, TrialRecord]) -> Room:
-        """Whether the epochs suffice for one more trial, decided alike at any speed.
+    def hand_out(self, epochs: int) -> None:
+        """Count the epochs of a training that is handed out."""
+        self._epochs += epochs
 
-        Of trials that may still run the longest is supposed. Only where that leaves the question
-        open, the trials before must end.
+    def give_back(self, epochs: int) -> None:
+        """Count epochs that were handed out and not trained, since the training failed."""
+        self._epochs -= epochs
 
-        Args:
-            place: The number of the trial that would be proposed.
-            known: So many of the first trials have ended whenever this is asked.
-            outcomes: Ended trials by number.
-        """
+    @property
+    def room(self) -> float:
+        """Epochs that are left."""
         limit = self._search.max_epochs
-        if limit is None:
-            return Room.ENOUGH
-        known = max(0, known)
-        spent = sum(len(outcomes[number].epochs) for number in range(known))
-        if spent + (place - known + 1) * self._longest <= limit:
-            return Room.ENOUGH
-        if any(number not in outcomes for number in range(known, place)):
-            return Room.UNKNOWN
-        spent += sum(len(outcomes[number].epochs) for number in range(known, place))
-        return Room.ENOUGH if spent + self._longest <= limit else Room.NONE
+        return math.inf if limit is None else limit - self._epochs
+
+    @property
+    def holds_another(self) -> bool:
+        """Whether the epochs that are left are enough for the longest trial."""
+        return self.room >= self._longest
+
+    @property
+    def no_room(self) -> str:
+        """That they are not, in words."""
+        return f"search.max_epochs ({self._search.max_epochs}) leave no room for another trial"
 
 
 def longest_trial(spec: StudySpec) -> int:

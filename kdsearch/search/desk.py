@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,26 @@ from ray.tune.search import Searcher
 
 from kdsearch.search.events import Observer
 from kdsearch.search.finalists import weights_file
-from kdsearch.search.jobs import Jobs, NoMoreJobs
+from kdsearch.search.jobs import Jobs, NoMoreJobs, Stage
 from kdsearch.search.record import Journal, TrialRecord
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders in which the trainings of a phase leave files.
+
+    Attributes:
+        weights: Takes the weights of finalists, who are scored on the test.
+        paused: Takes the trainings that are put aside.
+    """
+
+    weights: Path | None = None
+    paused: Path | None = None
+
+    def aside(self, number: int, epochs: int) -> Path:
+        """The file of a training that was put aside after so many epochs."""
+        assert self.paused is not None, "these trainings are never put aside"
+        return self.paused.resolve() / f"trial-{number:04d}-{epochs}.pt"
 
 
 class Desk:
@@ -19,23 +38,22 @@ class Desk:
 
     Args:
         jobs: Where trainings come from; told of each outcome.
-        journal: Takes the record of each training that ends.
+        journal: Takes the record of each training that ends or is put aside.
         observer: Told of every start, epoch and end.
-        save_folder: Where the weights go; given for finalists.
+        places: Where the trainings leave their files.
 
     Attributes:
         fault: An error of our own, after which nothing else counts.
     """
 
-    def __init__(
-        self, jobs: Jobs, journal: Journal, observer: Observer, save_folder: Path | None
-    ) -> None:
+    def __init__(self, jobs: Jobs, journal: Journal, observer: Observer, places: Places) -> None:
         self._jobs = jobs
         self._journal = journal
         self._observer = observer
-        self._save_folder = save_folder
+        self._places = places
         self._records: dict[int, TrialRecord] = {}
-        self._stopped: set[int] = set()
+        self._stages: dict[int, Stage] = {}
+        self._since: dict[int, Path] = {}
         self.fault: Exception | None = None
 
     def take(self, event: Callable[..., None], *details: Any) -> None:
@@ -59,15 +77,24 @@ class Desk:
             return Searcher.FINISHED
         if record is None:
             return None
-        self._records[record.number] = record
-        config: dict[str, Any] = {
-            "number": record.number,
-            "task": record.task.model_dump(mode="json"),
-        }
-        if rungs := self._jobs.averaged_after(record):
-            config["rungs"] = list(rungs)
-        if self._save_folder is not None and record.phase == "finalists":
-            config["save_to"] = str(weights_file(self._save_folder, record).resolve())
+        return self._config(record)
+
+    def _config(self, record: TrialRecord) -> dict[str, Any]:
+        """What the actor must know of a training that begins or goes on."""
+        number, done = record.number, len(record.epochs)
+        self._records[number] = record
+        stage = self._stages[number] = self._jobs.stage(record)
+        config = {"number": number, "task": record.task.model_dump(mode="json")}
+        if stage.averaged:
+            config["rungs"] = list(stage.averaged)
+        if stage.until is not None:
+            config["until"] = stage.until
+            config["aside"] = str(self._places.aside(number, stage.until))
+        if done:
+            self._since[number] = self._places.aside(number, done)
+            config["since"] = str(self._since[number])
+        if self._places.weights is not None and record.phase == "finalists":
+            config["save_to"] = str(weights_file(self._places.weights, record).resolve())
         return config
 
     def started(self, number: int) -> None:
@@ -84,40 +111,33 @@ class Desk:
         self._records[number] = record.model_copy(update={"test": result.get("test")})
         self._observer.trial_epoch(self._records[number])
 
-    def goes_on(self, number: int, report: dict[str, float]) -> bool:
-        """Whether a training goes on after an epoch that is not its last."""
-        if self.fault is not None:
-            return True
-        try:
-            goes_on = self._jobs.goes_on(_with_report(self._records[number], report))
-        except Exception as error:  # Tune would take it for a failure of the trial
-            self.fault = error
-            return True
-        if not goes_on:
-            self._stopped.add(number)
-        return goes_on
-
     def ended(self, number: int, crash: str | None) -> None:
-        """A training has ended; ``crash`` says why its process broke, if it did."""
-        record = self._records.pop(number)
-        reason = crash or record.reason or self._missing_weights(record)
-        status = "stopped" if number in self._stopped else "complete"
-        update: dict[str, Any] = {"status": "failed" if reason else status, "reason": reason}
-        if reason:
-            update["test"] = None
+        """A training has ended or is put aside; ``crash`` says why its process broke, if it did."""
+        record, stage = self._records.pop(number), self._stages.pop(number)
+        if len(record.epochs) == stage.until:  # whatever broke then, all of the stage is there
+            update: dict[str, Any] = {"status": "paused"}
+        elif reason := crash or record.reason or self._missing_weights(record):
+            update = {"status": "failed", "reason": reason, "test": None}
+        else:
+            update = {"status": "complete"}
         record = record.model_copy(update=update)
         self._journal.append(record)
         self._jobs.ended(record)
-        self._observer.trial_ended(record)
+        if since := self._since.pop(number, None):
+            since.unlink(missing_ok=True)
+        if record.ended:
+            self._observer.trial_ended(record)
+        else:
+            self._observer.trial_paused(record)
 
     def _missing_weights(self, record: TrialRecord) -> str | None:
-        if self._save_folder is None or record.phase != "finalists":
+        if self._places.weights is None or record.phase != "finalists":
             return None
-        if weights_file(self._save_folder, record).is_file():
+        if weights_file(self._places.weights, record).is_file():
             return None
         return (
-            f"its weights are not in {self._save_folder}; give a study.directory that all nodes of "
-            "the cluster share"
+            f"its weights are not in {self._places.weights}; give a study.directory that all nodes "
+            "of the cluster share"
         )
 
 

@@ -42,9 +42,10 @@ class StudyDirectory:
         spec.yaml          the search-space file as given
         resolved.yaml      the same with every default written out and overrides applied
         study.json         state, phase, times, identity of the run in MLflow
-        trials.jsonl       one line for each ended trial of the search
+        trials.jsonl       one line for each trial of the search that ended, or came to a rung
         finalists.jsonl    one line for each ended training of a finalist or its baseline
         optuna.journal     Optuna's storage, which optuna-dashboard opens
+        paused/            trainings that wait at a rung, while the search is on
         finalists/         weights of each finalist's trainings
         students/          the finalists as shipped: safetensors and JSON
         front.csv, .json, .html, .png
@@ -59,6 +60,7 @@ class StudyDirectory:
         self.trials = Journal(path / "trials.jsonl")
         self.finalists = Journal(path / "finalists.jsonl")
         self.optuna = path / "optuna.journal"
+        self.paused = path / "paused"
         self.weights = path / "finalists"
         self.students = path / "students"
         self.tune = path / "tune"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -19,9 +19,10 @@ from kdsearch.search.halving import Halving
 from kdsearch.search.judging import baseline_rates
 from kdsearch.search.kept import Caches
 from kdsearch.search.plan import Plan
-from kdsearch.search.proposals import works
+from kdsearch.search.proposer import works
 from kdsearch.search.record import TrialRecord
 from kdsearch.search.sizing import sized_record, within_limits
+from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import BORN_AGAIN, MUTUAL
 from kdsearch.training.courses import teaching_of, total_epochs
 from kdsearch.training.hardware import Hardware
@@ -42,8 +43,8 @@ class Cost:
         teacher: Training the teachers; 0 where checkpoints are given.
         answers: Asking the teachers, once for all trials, for what is kept of their answers and
             not there yet.
-        search: All trials, several at a time; with a scheduler, as many as it is expected to let go
-            on.
+        search: All trials, several at a time, with a scheduler as far as it is expected to let them
+            go; no more than the budgets allow.
         finalists: Trainings of finalists and baselines, at most.
         caches: What is kept of the teachers' answers.
     """
@@ -117,17 +118,46 @@ def estimate_cost(plan: Plan, samples: list[TrialRecord]) -> Cost:
         torch.set_num_threads(threads)
     asking = sum(cache.seconds_left or 0.0 for cache in caches.teachers.values())
     halving = Halving(spec.search)
-    shares = [halving.expected_share(record.task) for record in samples]
-    search = sum(s * share for s, share in zip(each, shares, strict=True)) / len(each)
+    lengths = [total_epochs(record.task) for record in samples]
+    trained = [halving.expected_epochs(length) for length in lengths]
     mean = sum(each) / len(each) / spec.resources.concurrent
     last = spec.finalists.max * (2 * spec.finalists.seeds + len(baseline_rates(spec)) + 1)
     return Cost(
         teacher=first,
         answers=asking / spec.resources.concurrent,
-        search=search * spec.search.trials / spec.resources.concurrent,
+        search=_search_seconds(spec, each, lengths, trained),
         finalists=mean * last,
         caches=caches,
     )
+
+
+def _search_seconds(
+    spec: StudySpec,
+    seconds: Sequence[float],
+    lengths: Sequence[int],
+    trained: Sequence[float],
+) -> float:
+    """Seconds of the search: all trials, or what its budgets let them take.
+
+    Args:
+        spec: The study.
+        seconds: Of some whole trainings.
+        lengths: Their epochs.
+        trained: How many of those the search is expected to train.
+    """
+    search, resources = spec.search, spec.resources
+    per_epoch = [s / length for s, length in zip(seconds, lengths, strict=True)]
+    mean = sum(each * epochs for each, epochs in zip(per_epoch, trained, strict=True))
+    found = mean / len(seconds) * search.trials / resources.concurrent
+    if search.max_epochs is not None:
+        epochs = search.max_epochs / resources.concurrent
+        found = min(found, epochs * sum(seconds) / sum(lengths))
+    if search.max_hours is not None:
+        found = min(found, 3600 * search.max_hours)
+    if search.max_device_hours is not None:
+        devices = resources.gpus_per_trial or resources.cpus_per_trial
+        found = min(found, 3600 * search.max_device_hours / devices / resources.concurrent)
+    return found
 
 
 def _seconds(task: Task, plan: Plan, teachers: Mapping[str, Teaching], hardware: Hardware) -> float:

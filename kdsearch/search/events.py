@@ -50,8 +50,11 @@ class Observer:
     def trial_epoch(self, record: TrialRecord) -> None:
         """A training finished an epoch, the last in ``record.epochs``."""
 
+    def trial_paused(self, record: TrialRecord) -> None:
+        """A training is put aside at a rung; it may be started again, or ended."""
+
     def trial_ended(self, record: TrialRecord) -> None:
-        """A training is complete or has failed."""
+        """A training is complete, has failed, or is stopped."""
 
     def budget_spent(self, reason: str) -> None:
         """The search has ended before all its trials, since a budget is spent."""
@@ -112,6 +115,10 @@ class Observers(Observer):
     def trial_epoch(self, record: TrialRecord) -> None:
         for member in self.members:
             member.trial_epoch(record)
+
+    def trial_paused(self, record: TrialRecord) -> None:
+        for member in self.members:
+            member.trial_paused(record)
 
     def trial_ended(self, record: TrialRecord) -> None:
         for member in self.members:

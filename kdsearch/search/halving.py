@@ -1,30 +1,31 @@
-"""Early ends of a study's trials, decided alike at any speed and after any resume."""
+"""Successive halving: every trial is put aside at each rung, and the best of those go on."""
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from collections.abc import Callable
 
 import numpy as np
 
 from kdsearch.search.objectives import Objectives
 from kdsearch.search.record import TrialRecord
-from kdsearch.search.rungs import goes_on, goes_on_among_neighbours, rung_epochs
+from kdsearch.search.rungs import neighbour_order, places, preference, rung_epochs
 from kdsearch.spec.searching import SearchSection
-from kdsearch.training.courses import total_epochs
+from kdsearch.spec.study import StudySpec
+from kdsearch.training.courses import epochs_with_forebears, total_epochs
 from kdsearch.training.reports import AVERAGED
 from kdsearch.training.task import Task
 
-Point = tuple[float, ...]
-"""Loss and log sizes."""
+Order = Callable[[np.ndarray], list[int]]
+"""The order [N] in which points [N, M] go on; all objectives are to be made small."""
 
 
 class Halving:
-    """Decides at each rung which trials go on.
+    """Knows who has reached which rung, and who goes on from there.
 
-    A trial is compared with those that reached the same rung before it, loss against log sizes.
-    Which trials those are is a function of its number alone, so all that this holds can be had
-    again from the records of the ended trials.
+    A trial that is put aside is not lost: it goes on as soon as it is among the best of its rung,
+    also when others that have come since made it so (Li et al. 2020, "A System for Massively
+    Parallel Hyperparameter Tuning", algorithm 2, promotes alike, by one objective).
 
     Args:
         search: The section of the spec.
@@ -33,76 +34,115 @@ class Halving:
     def __init__(self, search: SearchSection) -> None:
         self._scheduler = search.scheduler
         self._objectives = Objectives.of(search)
-        self._rungs = [_Rung() for _ in self._scheduler.rungs]
+        self._rungs = [_Rung(self._order) for _ in self._scheduler.rungs]
 
     def rungs(self, task: Task) -> tuple[int, ...]:
-        """The epochs of a training's reports after which it is compared."""
+        """The epochs of a training's reports after which it is put aside."""
+        return self._marks(total_epochs(task))
+
+    def _marks(self, epochs: int) -> tuple[int, ...]:
         if self._scheduler.name == "none":
             return ()
-        return rung_epochs(total_epochs(task), self._scheduler.rungs)
+        return rung_epochs(epochs, self._scheduler.rungs)
+
+    def until(self, record: TrialRecord) -> int | None:
+        """The epochs at the next rung of a trial; ``None`` where only its end is ahead."""
+        done = len(record.epochs)
+        return next((rung for rung in self.rungs(record.task) if rung > done), None)
 
     def averaged_after(self, task: Task) -> tuple[int, ...]:
         """The epochs after which a training must score its averaged weights."""
         return self.rungs(task) if self._scheduler.score == "ema" else ()
 
-    def expected_share(self, task: Task) -> float:
-        """How much of a whole training one of many trials takes, if one in ``reduction`` goes on.
+    def expected_epochs(self, epochs: int) -> float:
+        """The epochs of one of many trials, if just one in ``reduction`` went on from each rung.
 
-        The first trials, with which nobody can be compared, and those that come ever better, take
-        more.
+        Some more do, as others that come later displace them.
+
+        Args:
+            epochs: Of a whole training.
         """
-        marks = np.array([0, *self.rungs(task), total_epochs(task)]) / total_epochs(task)
+        marks = np.array([0, *self._marks(epochs), epochs])
         reaching = self._scheduler.reduction ** -np.arange(len(marks) - 1.0)
         return float(np.diff(marks) @ reaching)
 
-    def take_in(self, record: TrialRecord) -> None:
-        """Note how an ended trial stood at its rungs; one that failed is compared with nobody."""
-        if record.status == "failed":
-            return
-        for rung, point in zip(self._rungs, self._points(record), strict=False):
-            rung.add(record.number, point)
-
-    def goes_on(self, record: TrialRecord, latest: int) -> bool:
-        """Whether a trial is trained further after its latest report.
+    def reached(self, record: TrialRecord, waits: bool = True) -> None:
+        """Note a trial whose latest epoch is a rung.
 
         Args:
-            record: The running trial, its latest report included.
-            latest: The last trial, by number, that it is compared with.
+            record: The trial.
+            waits: Whether it may go on; others are compared with it in any case.
         """
-        points = self._points(record)
-        if not points or record.epochs[-1]["epoch"] != self.rungs(record.task)[len(points) - 1]:
-            return True
-        own = np.array(points[-1])
-        others = self._rungs[len(points) - 1].until(latest).reshape(-1, len(own))
-        scheduler = self._scheduler
-        if scheduler.name == "neighbours":
-            return goes_on_among_neighbours(own, others, scheduler.reduction, scheduler.neighbours)
-        return goes_on(own, others, scheduler.reduction)
+        place = self.rungs(record.task).index(len(record.epochs))
+        self._rungs[place].add(record, self._point(record), waits)
 
-    def _points(self, record: TrialRecord) -> list[Point]:
-        """Loss and log sizes at each rung that a trial has reached."""
+    def next_to_go_on(self, room: float = math.inf, anyone: bool = False) -> TrialRecord | None:
+        """A trial that goes on, and waits no longer; the last rung is looked at first.
+
+        Args:
+            room: Epochs that its training may still take, up to its end.
+            anyone: Whether those that are not among the best of their rung go on as well, the
+                best of them first.
+        """
+        for rung in reversed(self._rungs):
+            share = 1.0 if anyone else self._scheduler.reduction
+            record = rung.take_best(share, room)
+            if record is not None:
+                return record
+        return None
+
+    def _order(self, points: np.ndarray) -> list[int]:
+        if self._scheduler.name == "neighbours":
+            return neighbour_order(points, self._scheduler.neighbours)
+        return preference(points)
+
+    def _point(self, record: TrialRecord) -> list[float]:
+        """Loss and log sizes after the latest epoch."""
         prefix = "" if self._scheduler.score == "raw" else AVERAGED
-        marks = set(self.rungs(record.task))
         sizes = [math.log10(record.size(name)) for name in self._objectives.sizes]
-        return [
-            (self._objectives.loss(each, prefix), *sizes)
-            for each in record.epochs
-            if each["epoch"] in marks
-        ]
+        return [self._objectives.loss(record.epochs[-1], prefix), *sizes]
+
+
+def expected_epochs(spec: StudySpec) -> float:
+    """About how many epochs the trials of a search take together."""
+    halving, generations = Halving(spec.search), spec.teaching.generations
+    lengths = [
+        epochs_with_forebears(spec.training.epochs, name, generations) for name in spec.taught_by
+    ]
+    each = sum(halving.expected_epochs(length) for length in lengths) / len(lengths)
+    return min(spec.search.trials * each, spec.search.max_epochs or math.inf)
 
 
 class _Rung:
-    """The points of the trials that have reached a rung, by number."""
+    """The trials that have reached a rung, and which of them still wait there.
 
-    def __init__(self) -> None:
-        self._numbers: list[int] = []
-        self._points: list[Point] = []
+    Args:
+        order: In which order they go on.
+    """
 
-    def add(self, number: int, point: Point) -> None:
-        place = bisect_right(self._numbers, number)
-        self._numbers.insert(place, number)
-        self._points.insert(place, point)
+    def __init__(self, order: Order) -> None:
+        self._order = order
+        self._records: list[TrialRecord] = []
+        self._points: list[list[float]] = []
+        self._waiting: set[int] = set()
+        self._ordered: list[int] = []
 
-    def until(self, latest: int) -> np.ndarray:
-        """[N, M] those of the trials up to a number, that one included."""
-        return np.array(self._points[: bisect_right(self._numbers, latest)])
+    def add(self, record: TrialRecord, point: list[float], waits: bool) -> None:
+        if waits:
+            self._waiting.add(len(self._records))
+        self._records.append(record)
+        self._points.append(point)
+
+    def take_best(self, reduction: float, room: float) -> TrialRecord | None:
+        """The first that waits among the best ``1 / reduction`` of all, and fits into the room."""
+        if not self._waiting:
+            return None
+        if len(self._ordered) < len(self._records):
+            self._ordered = self._order(np.array(self._points))
+        for place in self._ordered[: places(len(self._records), reduction)]:
+            record = self._records[place]
+            left = total_epochs(record.task) - len(record.epochs)
+            if place in self._waiting and left <= room:
+                self._waiting.remove(place)
+                return record
+        return None

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 from kdsearch.search.record import TrialRecord
 
 
 class NoMoreJobs(Exception):  # noqa: N818 - a signal, not an error
     """Every job has been handed out."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How far a training goes this time.
+
+    Attributes:
+        until: Epochs after which it is put aside, those of earlier stages included; absent: it goes
+            on to its end.
+        averaged: Epochs after which averaged weights are scored too, in any stage.
+    """
+
+    until: int | None = None
+    averaged: tuple[int, ...] = ()
 
 
 class Jobs(ABC):
@@ -19,18 +33,16 @@ class Jobs(ABC):
     def next(self) -> TrialRecord | None:
         """The next training; ``None`` when an outcome must come in first.
 
+        One that was put aside comes again with the reports of its epochs so far.
+
         Raises:
             NoMoreJobs: There will be no other.
         """
 
-    def averaged_after(self, record: TrialRecord) -> Sequence[int]:
-        """Epochs after which a training scores its averaged weights too."""
-        return ()
-
-    def goes_on(self, record: TrialRecord) -> bool:
-        """Whether a training that has finished an epoch, but not its last, is trained further."""
-        return True
+    def stage(self, record: TrialRecord) -> Stage:
+        """How far a training that was handed out goes; by itself to its end."""
+        return Stage()
 
     @abstractmethod
     def ended(self, record: TrialRecord) -> None:
-        """Take in the outcome of a training."""
+        """Take in the outcome of a training, or that it was put aside."""

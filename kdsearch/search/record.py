@@ -13,7 +13,7 @@ from kdsearch.files import whole_lines
 from kdsearch.spec.base import Section
 from kdsearch.training.task import Task
 
-Status = Literal["running", "complete", "stopped", "failed"]
+Status = Literal["running", "paused", "complete", "stopped", "failed"]
 Phase = Literal["search", "baselines", "finalists"]
 
 
@@ -37,13 +37,19 @@ class TrialRecord(Section):
     latency: float | None = None
     """Microseconds of one picture, where the study measures them."""
     status: Status = "running"
-    """Whether it ran to its end; ``stopped`` is one that a scheduler ended at a rung."""
+    """Whether it ran to its end; ``paused`` is one that was put aside at a rung and may go on,
+    ``stopped`` one that never did."""
     reason: str | None = None
     """Why it failed, in one line."""
     epochs: tuple[dict[str, float], ...] = ()
     """A report for each finished epoch (see :class:`~kdsearch.training.trainer.EpochReport`)."""
     test: dict[str, float] | None = None
     """Accuracy and nll on the test split; for finalists alone."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will not go on."""
+        return self.status not in ("running", "paused")
 
     @property
     def accuracy(self) -> float | None:
@@ -65,7 +71,7 @@ class TrialRecord(Section):
 
 
 class Journal:
-    """An append-only file of ended trainings, one JSON object a line.
+    """An append-only file of trainings that have ended or were put aside, one JSON object a line.
 
     A line counts once it is whole: what a crash tore off is left out when the file is read, and
     overwritten by the next append.
@@ -87,12 +93,29 @@ class Journal:
             os.fsync(file.fileno())
 
     def read(self) -> dict[int, TrialRecord]:
-        """The records by number; of two with one number the first, which was told, counts.
+        """The records by number, in the order in which they came to be what they are.
+
+        A training that was put aside is superseded by what becomes of it. Of two ends of one
+        training the first, which was told, counts.
 
         Raises:
             StudyError: A whole line holds no record.
         """
         records: dict[int, TrialRecord] = {}
+        for record in self.lines():
+            known = records.get(record.number)
+            if known is None or not known.ended:
+                records.pop(record.number, None)
+                records[record.number] = record
+        return records
+
+    def lines(self) -> list[TrialRecord]:
+        """All that was appended, in order.
+
+        Raises:
+            StudyError: A whole line holds no record.
+        """
+        records: list[TrialRecord] = []
         if self.path.exists():
             content = self.path.read_bytes()
             lines = content[: content.rfind(b"\n") + 1].splitlines()
@@ -104,7 +127,7 @@ class Journal:
                         f"line {place} of {self.path} is damaged; remove it, and --resume trains "
                         "that trial again"
                     ) from None
-                records.setdefault(record.number, record)
+                records.append(record)
         return records
 
 

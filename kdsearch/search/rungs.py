@@ -20,55 +20,16 @@ def rung_epochs(epochs: int, fractions: Sequence[float]) -> tuple[int, ...]:
     return tuple(sorted(mark for mark in marks if mark < epochs))
 
 
-def goes_on(own: np.ndarray, others: np.ndarray, reduction: float) -> bool:
-    """Whether a point is among the best ``1 / reduction`` of those that have reached its rung.
-
-    Points are ordered by non-dominated sorting and, within a front, along an epsilon-net, so that
-    small students survive beside accurate ones (Schmucker et al. 2021, "Multi-objective
-    Asynchronous Successive Halving", section 4).
-
-    Args:
-        own: [M] the point, every objective to be made small.
-        others: [N, M] points that reached the rung before it. With fewer than ``reduction`` points
-            in all nothing can be told, and the point goes on.
-        reduction: The inverse of the share that goes on.
-    """
-    count = len(others) + 1
-    if count < reduction:
-        return True
-    order = preference(np.vstack([others, own]))
-    return count - 1 in order[: places(count, reduction)]
-
-
-def goes_on_among_neighbours(
-    own: np.ndarray, others: np.ndarray, reduction: float, neighbours: int
-) -> bool:
-    """Whether a point is among the best ``1 / reduction`` of the neighbours that are no larger.
-
-    A larger student is expected to be better and tells nothing against a smaller one; the smallest
-    always goes on.
-
-    Args:
-        own: [M] loss and log sizes; the first size is the one that makes neighbours.
-        others: [N, M] points that reached the rung before it; as for :func:`goes_on`.
-        reduction: The inverse of the share that goes on.
-        neighbours: With how many of them, the nearest in size, its loss is compared.
-    """
-    rivals = others[np.all(others[:, 1:] <= own[1:], axis=1)] if len(others) else others
-    if len(rivals) + 1 < reduction:
-        return True
-    nearest = np.argsort(own[1] - rivals[:, 1], kind="stable")[:neighbours]
-    better = int(np.sum(rivals[nearest, 0] < own[0]))
-    return better < places(len(nearest) + 1, reduction)
-
-
 def places(count: int, reduction: float) -> int:
-    """How many of ``count`` go on."""
-    return max(1, math.floor(count / reduction))
+    """How many of ``count`` go on: the best ``1 / reduction``, rounded down."""
+    return math.floor(count / reduction)
 
 
 def preference(points: np.ndarray) -> list[int]:
     """The order [N] in which points are preferred: by non-dominated rank, then well spread.
+
+    Within a rank they stand along an epsilon-net, so that small students survive beside accurate
+    ones (Schmucker et al. 2021, "Multi-objective Asynchronous Successive Halving", section 4).
 
     Args:
         points: [N, M], every objective to be made small.
@@ -80,6 +41,26 @@ def preference(points: np.ndarray) -> list[int]:
         members = np.flatnonzero(ranks == rank)
         order.extend(int(members[place]) for place in epsilon_net(scaled[members]))
     return order
+
+
+def neighbour_order(points: np.ndarray, neighbours: int) -> list[int]:
+    """The order [N] by the share of the neighbours in size, none larger, that have a smaller loss.
+
+    A larger student is expected to be better and tells nothing against a smaller one.
+
+    Args:
+        points: [N, M] loss and log sizes; the first size is the one that makes neighbours.
+        neighbours: With how many of those that are no larger, the nearest in size, a point is
+            compared.
+    """
+    by_size = np.argsort(-points[:, 1], kind="stable")
+    others = points[by_size]
+    no_larger = np.all(others[None, :, 1:] <= points[:, None, 1:], axis=2)
+    no_larger[by_size, np.arange(len(points))] = False  # nobody is its own neighbour
+    near = no_larger & (np.cumsum(no_larger, axis=1, dtype=np.int32) <= neighbours)
+    better = near & (others[None, :, 0] < points[:, None, 0])
+    beaten = better.sum(axis=1) / (near.sum(axis=1) + 1)
+    return [int(place) for place in np.argsort(beaten, kind="stable")]
 
 
 def epsilon_net(points: np.ndarray) -> list[int]:

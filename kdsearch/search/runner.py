@@ -12,15 +12,12 @@ from ray.tune.search import Searcher
 
 from kdsearch.errors import one_line
 from kdsearch.search.actors import KeepingActors
-from kdsearch.search.desk import Desk
+from kdsearch.search.desk import Desk, Places
 from kdsearch.search.events import Observer
 from kdsearch.search.jobs import Jobs
 from kdsearch.search.record import Journal
 from kdsearch.search.trial import StudentTrial
 from kdsearch.spec.sections import ResourcesSection
-
-_REPORT = "report/"
-"""Stands before the names of an epoch's report where Ray Tune has flattened a result."""
 
 LOST_TRIES = 1
 """How often a training whose process was lost is begun again before it counts as failed."""
@@ -51,16 +48,16 @@ class Runner:
         self._observer = observer
         self._trainable = trainable
 
-    def run(self, jobs: Jobs, journal: Journal, name: str, save_folder: Path | None = None) -> None:
+    def run(self, jobs: Jobs, journal: Journal, name: str, places: Places) -> None:
         """Run jobs until there are no more.
 
         Args:
             jobs: Where trainings come from; told of each outcome.
             journal: Takes the record of each training that ends.
             name: Name of the run below the storage folder.
-            save_folder: Where the weights go; given for finalists, who are scored on the test.
+            places: Where the trainings leave their files.
         """
-        desk = Desk(jobs, journal, self._observer, save_folder)
+        desk = Desk(jobs, journal, self._observer, places)
         trainable = tune.with_resources(
             tune.with_parameters(self._trainable, shared=self._shared), self._each()
         )
@@ -68,7 +65,7 @@ class Runner:
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=_DeskSearcher(desk),
-                scheduler=_DeskScheduler(desk, self._resources.concurrent),
+                scheduler=_StageScheduler(self._resources.concurrent),
                 num_samples=-1,
                 max_concurrent_trials=self._resources.concurrent,
                 reuse_actors=True,
@@ -121,30 +118,17 @@ class _DeskSearcher(Searcher):
         return self.__dict__ | {"_desk": None}
 
 
-class _DeskScheduler(KeepingActors):
-    """Ray Tune's way to the desk: it asks here after each epoch whether a trial goes on.
+class _StageScheduler(KeepingActors):
+    """Ends a trial of Ray Tune's once its training has come to its next rung.
 
-    Args:
-        desk: The desk.
-        count: Trials at a time.
+    What goes on from there, and when, the search itself decides (:class:`ProposedJobs`), as another
+    trial of Ray Tune's: a scheduler that decides by what has come in so far decides otherwise at
+    another speed, and Ray Tune's forget their rungs when a search is restored.
     """
 
-    def __init__(self, desk: Desk, count: int) -> None:
-        super().__init__(count)
-        self._desk: Desk | None = desk
-
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        assert self._desk is not None
-        report = {
-            name.removeprefix(_REPORT): value
-            for name, value in result.items()
-            if name.startswith(_REPORT)
-        }
-        goes_on = self._desk.goes_on(trial.config["number"], report)
-        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_desk": None}
+        at_rung = result.get("report/epoch") == trial.config.get("until", 0)
+        return TrialScheduler.STOP if at_rung else TrialScheduler.CONTINUE
 
 
 class _DeskCallback(tune.Callback):

@@ -28,7 +28,8 @@ Distributions = Mapping[str, BaseDistribution]
 Split = tuple[list[FrozenTrial], list[FrozenTrial]]
 """Trials that a proposal is to resemble, and the others, each by number."""
 
-_TOLD = (TrialState.COMPLETE, TrialState.PRUNED)
+_KNOWN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+"""States of trials from which something is learned."""
 
 
 class Samplers:
@@ -45,6 +46,14 @@ class Samplers:
     def __init__(self, name: str) -> None:
         self._name = name
         self._history = History()
+
+    def put_aside(self, number: int) -> None:
+        """Note that a trial, by Optuna's number, waits at a rung and may go on or not.
+
+        Optuna has no such state: for it the trial runs. TPE takes it for one that was stopped, no
+        example to follow.
+        """
+        self._history.aside.add(number)
 
     def make(self, seed: int) -> BaseSampler:
         """A sampler for one proposal, which draws by this seed alone."""
@@ -63,7 +72,8 @@ class RememberingTPESampler(TPESampler):
     That one finds the groups of parameters among all trials for each proposal, and for each group
     divides and reads all trials anew, so that a proposal after 1,000 trials costs several times one
     after 100. Here groups and values come from a history that lives on, and the trials are divided
-    once.
+    once. Trials that wait at a rung, which Optuna does not know, are among those that are not to be
+    resembled.
 
     Args:
         seed: Of its random numbers.
@@ -78,7 +88,7 @@ class RememberingTPESampler(TPESampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        told = study._get_trials(deepcopy=False, states=_TOLD, use_cache=True)
+        told = study._get_trials(deepcopy=False, states=_KNOWN, use_cache=False)
         self._search_space_group = self._history.take_in(told)
         return {
             name: each
@@ -109,25 +119,24 @@ class RememberingTPESampler(TPESampler):
 
     def _divide(self, study: Study, trial: FrozenTrial) -> tuple[_Side, _Side]:
         """The trials that the proposal is to resemble, and the others."""
-        states = (*_TOLD, TrialState.RUNNING)
-        trials = study._get_trials(deepcopy=False, states=states, use_cache=False)
+        trials = study._get_trials(deepcopy=False, states=_KNOWN, use_cache=False)
         trials = [each for each in trials if each.number != trial.number]
-        ended = sum(each.state != TrialState.RUNNING for each in trials)
+        known = sum(self._history.knows(each) for each in trials)
         split = _split_plain if self._history.plain else _split_trials
-        below, above = split(study, trials, default_gamma_multiobjective(ended))
-        return _Side(below, good=True), _Side(above, good=False)
+        below, above = split(study, trials, default_gamma_multiobjective(known))
+        return _Side(below, self._history, good=True), _Side(above, self._history, good=False)
 
     def _get_internal_repr(
         self, trials: list[FrozenTrial], search_space: dict[str, BaseDistribution], study: Study
     ) -> dict[str, np.ndarray]:
         assert isinstance(trials, _Side)
-        known = self._history.values(search_space, trials.ended)
-        running = [
-            values
-            for each in trials.running
-            if (values := internal_values(self._get_params(each, study), search_space))
-        ]
-        rows = np.concatenate([known, running]) if running else known
+        numbers, rows = self._history.values(search_space, trials.known)
+        for each in trials.running:
+            values = internal_values(self._get_params(each, study), search_space)
+            if values is not None:
+                place = int(np.searchsorted(numbers, each.number))
+                numbers = np.insert(numbers, place, each.number)
+                rows = np.insert(rows, place, values, axis=0)
         return {name: rows[:, place] for place, name in enumerate(search_space)}
 
 
@@ -142,86 +151,106 @@ def _split_plain(study: Study, trials: list[FrozenTrial], count: int) -> Split:
 
 
 class _Side(list[FrozenTrial]):
-    """Some of the trials, by number; those that run come last, as outcomes are told in order.
+    """Some of the trials, by number.
 
     Args:
         trials: The trials.
+        history: What is known.
         good: Whether they are those that a proposal is to resemble.
 
     Attributes:
-        ended: [N] numbers of those that have ended.
+        known: [N] numbers of those whose values the history has.
         running: The others.
     """
 
-    def __init__(self, trials: Iterable[FrozenTrial], good: bool) -> None:
+    def __init__(self, trials: Iterable[FrozenTrial], history: History, good: bool) -> None:
         super().__init__(trials)
         self.good = good
-        self.running = [each for each in self if each.state == TrialState.RUNNING]
-        ended = [each.number for each in self if each.state != TrialState.RUNNING]
-        self.ended = np.array(ended, int)
+        self.running = [each for each in self if not history.knows(each)]
+        self.known = np.array([each.number for each in self if history.knows(each)], int)
 
 
 class History:
-    """What Optuna's TPE finds out of the ended trials, for one study.
+    """What Optuna's TPE finds out of the trials that have ended or wait at a rung, for one study.
 
-    A trial does not change once it was told, and the trials are told in the order of their numbers.
-    So only those that were told since the last proposal are taken in.
+    Their parameters do not change, so only those that are new since the last proposal are taken in.
 
     Attributes:
         plain: Whether all are without constraints.
+        aside: Numbers of those that were put aside at a rung.
     """
 
     def __init__(self) -> None:
         self.plain = True
-        self._told: list[FrozenTrial] = []
+        self.aside: set[int] = set()
+        self._ended: set[int] = set()
+        self._numbers: set[int] = set()
+        self._trials: list[FrozenTrial] = []
         self._groups = _SearchSpaceGroup()
         self._tables: dict[tuple[str, ...], _Table] = {}
 
-    def take_in(self, told: Sequence[FrozenTrial]) -> _SearchSpaceGroup:
-        """Take in the trials that were told by now, by number; the groups of their parameters."""
-        for trial in told[len(self._told) :]:
-            self._groups.add_distributions(trial.distributions)
-            self._told.append(trial)
-            self.plain = self.plain and not trial.constraints
+    def knows(self, trial: FrozenTrial) -> bool:
+        """Whether a trial has ended or was put aside."""
+        return trial.state != TrialState.RUNNING or trial.number in self.aside
+
+    def take_in(self, trials: Sequence[FrozenTrial]) -> _SearchSpaceGroup:
+        """Take in those of the trials that are known by now; the groups of their parameters."""
+        for trial in trials:
+            if trial.state != TrialState.RUNNING and trial.number not in self._ended:
+                self._ended.add(trial.number)
+                self.plain = self.plain and not trial.constraints
+            if trial.number not in self._numbers and self.knows(trial):
+                self._numbers.add(trial.number)
+                self._groups.add_distributions(trial.distributions)
+                self._trials.append(trial)
         return self._groups
 
     @property
     def count(self) -> int:
         """Trials that were taken in."""
-        return len(self._told)
+        return len(self._trials)
 
-    def values(self, space: Distributions, wanted: np.ndarray) -> np.ndarray:
-        """[N, P] values that Optuna models, of those trials that have all P parameters.
+    def values(self, space: Distributions, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """[N] numbers, and [N, P] values that Optuna models, of the trials with all P parameters.
 
         Args:
             space: The parameters.
-            wanted: Numbers of the trials.
+            wanted: Numbers of the trials, in order.
         """
         table = self._tables.setdefault(tuple(space), _Table(len(space)))
-        table.extend(self._told, space)
-        return table.rows[np.isin(table.numbers, wanted, assume_unique=True)]
+        table.extend(self._trials, space)
+        return table.of(wanted)
 
 
 class _Table:
-    """The values of some parameters in all ended trials that have them.
+    """The values of some parameters in all known trials that have them.
 
-    Attributes:
-        numbers: [N] numbers of the trials.
-        rows: [N, P] their values as Optuna models them.
+    Args:
+        parameters: How many parameters.
     """
 
     def __init__(self, parameters: int) -> None:
-        self.numbers, self.rows = np.empty(0, int), np.empty((0, parameters))
+        self._numbers, self._rows = np.empty(0, int), np.empty((0, parameters))
         self._seen = 0
 
-    def extend(self, told: Sequence[FrozenTrial], space: Distributions) -> None:
-        """Bring it to the trials that were told."""
-        for trial in told[self._seen :]:
-            values = internal_values(trial.params, space)
-            if values is not None:
-                self.numbers = np.append(self.numbers, trial.number)
-                self.rows = np.concatenate([self.rows, [values]])
-        self._seen = len(told)
+    def extend(self, trials: Sequence[FrozenTrial], space: Distributions) -> None:
+        """Bring it to the trials that are known."""
+        new = [
+            (trial.number, values)
+            for trial in trials[self._seen :]
+            if (values := internal_values(trial.params, space)) is not None
+        ]
+        self._seen = len(trials)
+        if new:
+            numbers = np.append(self._numbers, [number for number, _ in new])
+            rows = np.concatenate([self._rows, [values for _, values in new]])
+            order = np.argsort(numbers)
+            self._numbers, self._rows = numbers[order], rows[order]
+
+    def of(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers and rows of those that are wanted, by number."""
+        found = np.isin(self._numbers, wanted, assume_unique=True)
+        return self._numbers[found], self._rows[found]
 
 
 def internal_values(params: Mapping[str, object], space: Distributions) -> list[float] | None:

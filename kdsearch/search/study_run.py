@@ -13,6 +13,7 @@ from kdsearch.errors import RunError
 from kdsearch.search.ahead import build_ahead
 from kdsearch.search.budget import Budget
 from kdsearch.search.caching import plan_caches, prepare_caches
+from kdsearch.search.desk import Places
 from kdsearch.search.directory import StudyDirectory
 from kdsearch.search.events import Observer
 from kdsearch.search.home import Home
@@ -23,6 +24,7 @@ from kdsearch.search.optuna_study import open_optuna_study
 from kdsearch.search.past import past_proposals
 from kdsearch.search.plan import Plan
 from kdsearch.search.proposals import ProposedJobs
+from kdsearch.search.proposer import Proposer
 from kdsearch.search.record import TrialRecord, by_task
 from kdsearch.search.runner import Runner
 from kdsearch.search.sizing import measures_latency
@@ -148,12 +150,17 @@ class StudyRun:
         objectives = Objectives.of(spec.search)
         study = open_optuna_study(self.directory.optuna, spec.study.name, objectives)
         past = past_proposals(self.plan.space, spec.search.warm_start)
-        jobs = ProposedJobs(
-            self.plan.space, study, self.plan.blueprints, finished, self._budget(), past
-        )
+        proposer = Proposer(self.plan.space, study, self.plan.blueprints, past)
+        jobs = ProposedJobs(spec, proposer, finished, self._budget())
         self.observer.phase_started("search", spec.search.trials, list(finished.values()))
-        runner.run(jobs, self.directory.trials, "search")
+        places = Places(paused=self.directory.paused)
+        runner.run(jobs, self.directory.trials, "search", places)
+        for record in jobs.stop_waiting():
+            self.directory.trials.append(record)
+            jobs.ended(record)
+            self.observer.trial_ended(record)
         jobs.tell_all()
+        shutil.rmtree(self.directory.paused, ignore_errors=True)
         if jobs.spent is not None:
             self.observer.budget_spent(jobs.spent)
 
@@ -175,7 +182,7 @@ class StudyRun:
             JudgingJobs(judging, ended, self.plan.blueprints),
             self.directory.finalists,
             "finalists",
-            self.directory.weights,
+            Places(weights=self.directory.weights),
         )
 
 

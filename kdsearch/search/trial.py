@@ -15,6 +15,7 @@ from kdsearch.search.answers import Answers
 from kdsearch.spec.sections import ResourcesSection
 from kdsearch.training.courses import Course, begin_course
 from kdsearch.training.hardware import Hardware
+from kdsearch.training.paused import put_aside, take_up
 from kdsearch.training.task import Task
 from kdsearch.training.weights import save_weights
 
@@ -31,8 +32,9 @@ class StudentTrial(tune.Trainable):
 
         Args:
             config: ``task`` (a dumped :class:`Task`); ``rungs``, the epochs after which averaged
-                weights are scored; and for finalists ``save_to``, the file that takes the weights
-                after the last epoch.
+                weights are scored; ``until``, the epoch after which the training is put aside in
+                the file ``aside``; ``since``, such a file that it goes on from; and for finalists
+                ``save_to``, the file that takes the weights after the last epoch.
             shared: ``data``, a reference to the packed data in Ray's object store; ``teachers``,
                 packed, by name; ``caches``, what is kept of their answers, and ``home``, where the
                 study's own process has it; and ``resources``, a dumped
@@ -54,6 +56,8 @@ class StudentTrial(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         self._save_to = config.get("save_to")
         self._rungs = config.get("rungs", ())
+        self._until, self._aside = config.get("until"), config.get("aside")
+        self._since = config.get("since")
         self._task = Task.model_validate(config["task"])
         self._course: Course | None = None
 
@@ -78,8 +82,13 @@ class StudentTrial(tune.Trainable):
                 self._answers.reference,
                 self._rungs,
             )
+            if self._since is not None:
+                take_up(self._course, Path(self._since))
         course = self._course
-        result: dict[str, Any] = {"report": course.train_epoch().as_dict()}
+        report = course.train_epoch()
+        result: dict[str, Any] = {"report": report.as_dict()}
+        if self._aside is not None and report.epoch == self._until:
+            put_aside(course, Path(self._aside))
         if course.finished and self._save_to is not None:
             result["test"] = course.score_test().as_dict()
             save_weights(course.student, Path(self._save_to))

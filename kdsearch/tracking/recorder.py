@@ -71,12 +71,15 @@ class Recorder(Observer):
 
     def phase_started(self, phase: str, total: int, finished: Sequence[TrialRecord]) -> None:
         for record in finished:
-            self.trial_ended(record)
+            (self.trial_ended if record.ended else self.trial_paused)(record)
 
     def trial_started(self, record: TrialRecord) -> None:
         self._note(record)
 
     def trial_epoch(self, record: TrialRecord) -> None:
+        self._note(record)
+
+    def trial_paused(self, record: TrialRecord) -> None:
         self._note(record)
 
     def trial_ended(self, record: TrialRecord) -> None:

@@ -117,7 +117,7 @@ class Writer:
         facts = None if nested.described else describe_nested(record)
         for epoch in log_epochs(self._store, nested.run, reports, description=facts):
             nested.epochs, nested.described = max(nested.epochs, epoch), True
-        if record.status != "running":
+        if record.ended:
             nested.status = end_nested(self._store, nested.run, record)
 
     def write_hypervolume(self, ended: Sequence[TrialRecord]) -> None:

@@ -1,11 +1,15 @@
 """Records learning curves of random configurations, for searches that are replayed from them.
 
-The space is a small one on scikit-learn's digits: three methods and no distillation, over
-temperature, weight, learning rate and the width of a convolutional student. Every configuration is
-trained to its end. The table keeps its parameters, its sizes, the validation accuracy of the
-student and of its averaged weights after each epoch, the time an epoch took, and the test accuracy.
+The spaces are small ones on scikit-learn's digits. ``narrow`` has three methods and no distillation
+over temperature, weight and the width of a convolutional student, with learning rates that all
+learn; ``wide`` has one method more, depth and weight decay, and rates and decays over four orders
+of magnitude, as somebody would write it who knows nothing of them: many of its students learn
+badly or not at all. Every configuration is trained to its end. The table keeps its parameters, its
+sizes, the validation accuracy of the student and of its averaged weights after each epoch, the
+time an epoch took, and the test accuracy.
 
-    python tests/benchmarks/curves.py tests/benchmarks/curves/digits.jsonl.gz
+    python tests/benchmarks/curves.py narrow tests/benchmarks/curves/narrow.jsonl.gz
+    python tests/benchmarks/curves.py wide tests/benchmarks/curves/wide.jsonl.gz
 
 With ``--quick`` a few short trainings.
 """
@@ -24,7 +28,7 @@ from typing import Any
 import optuna
 from command import results_file
 from curves_table import Curve, Dimension
-from optuna.distributions import FloatDistribution
+from optuna.distributions import FloatDistribution, IntDistribution
 from rich.console import Console
 from rich.progress import track
 from side_by_side import StudyBench, side_by_side, train_teacher
@@ -40,9 +44,27 @@ from kdsearch.spec.study import StudySpec
 EPOCHS, CONFIGS = 27, 2_000
 QUICK_EPOCHS, QUICK_CONFIGS = 3, 20
 
+SPACES: dict[str, dict[str, Any]] = {
+    "narrow": {
+        "depth": 2,
+        "methods": ["none", "kd", "dkd", "dist"],
+        "training": {"lr": {"low": 0.003, "high": 0.5, "log": True}},
+    },
+    "wide": {
+        "depth": {"low": 1, "high": 3},
+        "methods": ["none", "kd", "dkd", "dist", "rkd"],
+        "training": {
+            "lr": {"low": 1e-4, "high": 1, "log": True},
+            "weight_decay": {"low": 1e-5, "high": 0.1, "log": True},
+        },
+    },
+}
 
-def curves_spec(folder: Path, epochs: int = EPOCHS, **teacher: Any) -> StudySpec:
-    """The study whose space is sampled, and searched again in the replay."""
+
+def curves_spec(name: str, folder: Path, epochs: int = EPOCHS, **teacher: Any) -> StudySpec:
+    """The study whose space, one of :data:`SPACES`, is sampled, and searched in the replay."""
+    space = SPACES[name]
+    width = {"low": 0.1, "high": 2, "log": True}
     return StudySpec.model_validate(
         {
             "study": {"name": "curves", "directory": str(folder)},
@@ -52,15 +74,9 @@ def curves_spec(folder: Path, epochs: int = EPOCHS, **teacher: Any) -> StudySpec
                 "training": {"epochs": epochs, "batch_size": 64, "lr": 0.05},
                 **teacher,
             },
-            "students": [
-                {"family": "convnet", "depth": 2, "width": {"low": 0.1, "high": 2, "log": True}}
-            ],
-            "methods": ["none", "kd", "dkd", "dist"],
-            "training": {
-                "epochs": epochs,
-                "batch_size": 64,
-                "lr": {"low": 0.003, "high": 0.5, "log": True},
-            },
+            "students": [{"family": "convnet", "depth": space["depth"], "width": width}],
+            "methods": space["methods"],
+            "training": {"epochs": epochs, "batch_size": 64, **space["training"]},
             "cache": {"folder": str(folder / "cache")},
         }
     )
@@ -88,12 +104,18 @@ class Bench(StudyBench):
         return Curve(trial.parameters, sizes, raw, averaged, spent, test)
 
 
-def record(spec: StudySpec, weights: Path, configs: int, console: Console) -> list[Curve]:
-    """Train random configurations of a study, its teacher first."""
+def record(spec: StudySpec, taught: StudySpec, configs: int, console: Console) -> list[Curve]:
+    """Train random configurations of a study, its teacher first.
+
+    Args:
+        spec: The study.
+        taught: The same with the file that its teacher's weights go to.
+        configs: How many.
+        console: Where the progress is shown.
+    """
     trials = sample_trials(make_plan(spec), configs)
-    train_teacher(spec, weights)
-    epochs = spec.training.epochs
-    taught = curves_spec(spec.study.directory, epochs, checkpoint=str(weights))
+    assert taught.teacher.checkpoint is not None
+    train_teacher(spec, taught.teacher.checkpoint)
     with side_by_side(Bench, (taught,), "record") as trained:
         return list(track(trained(trials), "training", len(trials), console=console))
 
@@ -108,7 +130,7 @@ def dimensions(spec: StudySpec) -> dict[str, Dimension]:
         trial = study.ask()
         space.suggest(trial)
         for name, each in trial.distributions.items():
-            if isinstance(each, FloatDistribution):
+            if isinstance(each, FloatDistribution | IntDistribution):
                 found[name] = Dimension(each.low, each.high, each.log)
     return found
 
@@ -116,14 +138,17 @@ def dimensions(spec: StudySpec) -> dict[str, Dimension]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Record a table from the command line."""
     parser = ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("space", choices=list(SPACES), help="what is sampled")
     parser.add_argument("table", type=results_file, help="file that the curves go to")
     parser.add_argument("--quick", action="store_true", help="a few short trainings")
     options = parser.parse_args(arguments)
     quieten()
     epochs, configs = (QUICK_EPOCHS, QUICK_CONFIGS) if options.quick else (EPOCHS, CONFIGS)
     with tempfile.TemporaryDirectory(prefix="curves") as folder:
-        spec = curves_spec(Path(folder), epochs)
-        curves = record(spec, Path(folder) / "teacher.safetensors", configs, Console(stderr=True))
+        spec = curves_spec(options.space, Path(folder), epochs)
+        weights = str(Path(folder) / "teacher.safetensors")
+        taught = curves_spec(options.space, Path(folder), epochs, checkpoint=weights)
+        curves = record(spec, taught, configs, Console(stderr=True))
         head = {"epochs": epochs, "dimensions": {n: asdict(d) for n, d in dimensions(spec).items()}}
     lines = [json.dumps(each) for each in (head, *(asdict(curve) for curve in curves))]
     write_atomically(options.table, gzip.compress("\n".join(lines).encode(), mtime=0))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from abc import abstractmethod
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -15,6 +16,14 @@ from kdsearch.search.front import hypervolume, pareto_front
 from kdsearch.search.jobs import Jobs, NoMoreJobs
 from kdsearch.search.objectives import Objectives
 from kdsearch.search.record import TrialRecord
+
+
+class Stopping(Jobs):
+    """Trainings that may be stopped for good after any epoch."""
+
+    @abstractmethod
+    def goes_on(self, record: TrialRecord) -> bool:
+        """Whether a training that has finished an epoch, but not its last, is trained further."""
 
 
 class Replay:
@@ -44,14 +53,15 @@ class Replay:
         clock, epochs = 0.0, 0
         while epochs < budget * self._table.epochs:
             for trial in self._begin(jobs, len(running)):
-                running[trial.record.number], begun = trial, begun + 1
+                running[trial.record.number] = trial
+                begun += not trial.record.epochs
                 heapq.heappush(events, (clock + trial.curve.seconds, trial.record.number))
             if not running:
                 break
             clock, number = heapq.heappop(events)
             epochs += 1
             curve = running[number].curve
-            record = running[number].step(self._table.epochs, jobs.goes_on)
+            record = running[number].step(self._table.epochs, jobs)
             if record.status == "running":
                 heapq.heappush(events, (clock + curve.seconds, number))
                 continue
@@ -87,7 +97,7 @@ class Replay:
                 if record is None:
                     return
                 curve = self._table.nearest(record.parameters)
-                yield _Running(_sized(record, curve), curve)
+                yield _Running(_sized(record, curve), curve, jobs.stage(record).until)
 
 
 @dataclass
@@ -96,9 +106,10 @@ class _Running:
 
     record: TrialRecord
     curve: Curve
+    until: int | None
 
-    def step(self, epochs: int, goes_on: Callable[[TrialRecord], bool]) -> TrialRecord:
-        """The trial one epoch on, ended if it is at its end, diverged or stopped."""
+    def step(self, epochs: int, jobs: Jobs) -> TrialRecord:
+        """The trial one epoch on, no longer running if it is at its end, diverged or set aside."""
         done = len(self.record.epochs)
         if done == len(self.curve.accuracy):
             return self._with(status="failed", reason="it diverged when it was recorded")
@@ -111,7 +122,10 @@ class _Running:
         self._with(epochs=(*self.record.epochs, report))
         if done + 1 == epochs:
             return self._with(status="complete")
-        return self.record if goes_on(self.record) else self._with(status="stopped")
+        if done + 1 == self.until:
+            return self._with(status="paused")
+        stopped = isinstance(jobs, Stopping) and not jobs.goes_on(self.record)
+        return self._with(status="stopped") if stopped else self.record
 
     def _with(self, **update: object) -> TrialRecord:
         self.record = self.record.model_copy(update=update)

@@ -1,4 +1,4 @@
-"""What a replayed trial takes of the driver: proposal, decisions at its rungs, outcome."""
+"""What a replayed trial takes of the driver: proposal, choice of who goes on, outcome."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from replay import Replay
 
-from kdsearch.search.jobs import Jobs
+from kdsearch.search.jobs import Jobs, Stage
 from kdsearch.search.record import TrialRecord
 
 COUNTS = (10, 100, 1_000)
@@ -24,7 +24,7 @@ class Timed(Jobs):
         jobs: The jobs.
 
     Attributes:
-        seconds: By trials that have ended, processor seconds until then.
+        seconds: By trials that were begun, processor seconds until then.
     """
 
     def __init__(self, jobs: Jobs) -> None:
@@ -33,14 +33,16 @@ class Timed(Jobs):
         self.seconds = [0.0]
 
     def next(self) -> TrialRecord | None:
-        return self._timed(self._jobs.next)
+        record = self._timed(self._jobs.next)
+        if record is not None and not record.epochs:
+            self.seconds.append(self._spent)
+        return record
 
-    def goes_on(self, record: TrialRecord) -> bool:
-        return self._timed(lambda: self._jobs.goes_on(record))
+    def stage(self, record: TrialRecord) -> Stage:
+        return self._timed(lambda: self._jobs.stage(record))
 
     def ended(self, record: TrialRecord) -> None:
         self._timed(lambda: self._jobs.ended(record))
-        self.seconds.append(self._spent)
 
     def _timed(self, act: Callable[[], Found]) -> Found:
         start = time.process_time()

@@ -12,10 +12,12 @@ import numpy as np
 import optuna
 from curves_table import CurvesTable
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
+from replay import Stopping
 
 from kdsearch.search.jobs import Jobs
 from kdsearch.search.plan import Plan
 from kdsearch.search.proposals import ProposedJobs
+from kdsearch.search.proposer import Proposer
 from kdsearch.search.record import TrialRecord
 from kdsearch.search.space import Space
 from kdsearch.spec.study import StudySpec
@@ -46,9 +48,10 @@ class Strategy:
         self, plan: Plan, table: CurvesTable, seed: int, workers: int, trials: int = 10**6
     ) -> Jobs:
         """The jobs of one search with this seed, so many at a time."""
-        space = Space(_with(plan.spec, self, seed, workers, trials), plan.space.fitting)
+        spec = _with(plan.spec, self, seed, workers, trials)
         study = optuna.create_study(directions=["maximize", "minimize"])
-        proposed = ProposedJobs(space, study, plan.blueprints, {})
+        proposer = Proposer(Space(spec, plan.space.fitting), study, plan.blueprints)
+        proposed = ProposedJobs(spec, proposer, {})
         if self.other is None:
             return proposed
         return Compared(proposed, self.other(table.epochs, seed))
@@ -66,7 +69,7 @@ def _with(spec: StudySpec, strategy: Strategy, seed: int, workers: int, trials: 
     )
 
 
-class Compared(Jobs):
+class Compared(Stopping):
     """Trials that kdsearch proposes and another scheduler ends early.
 
     Args:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from kdsearch.search.front import hypervolume
-from kdsearch.search.jobs import Jobs, NoMoreJobs
+from kdsearch.search.jobs import Jobs, NoMoreJobs, Stage
 from kdsearch.search.objectives import Objectives
 from kdsearch.search.record import TrialRecord
 from tests.search.records import trial
@@ -92,13 +92,17 @@ def test_a_table_is_read_as_it_was_written(made_table: Any, tmp_path: Path) -> N
 
 
 class Widths(Jobs):
-    """Proposes widths, and stops every third trial after its second epoch."""
+    """Proposes widths; every third trial is put aside after its second epoch, and half of those go
+    on at once."""
 
     def __init__(self, count: int) -> None:
         self._left, self.handed = count, 0
+        self._waiting: list[TrialRecord] = []
         self.records: list[TrialRecord] = []
 
     def next(self) -> TrialRecord | None:
+        if self._waiting:
+            return self._waiting.pop().model_copy(update={"status": "running"})
         if self.handed == self._left:
             raise NoMoreJobs
         self.handed += 1
@@ -106,26 +110,28 @@ class Widths(Jobs):
         update = {"status": "running", "parameters": parameters, "epochs": ()}
         return trial(self.handed - 1, None, 1).model_copy(update=update)
 
-    def goes_on(self, record: TrialRecord) -> bool:
-        return not (record.number % 3 == 2 and len(record.epochs) == 2)
+    def stage(self, record: TrialRecord) -> Stage:
+        return Stage(until=2 if record.number % 3 == 2 and not record.epochs else None)
 
     def ended(self, record: TrialRecord) -> None:
         self.records.append(record)
+        if record.status == "paused" and record.number % 2:
+            self._waiting.append(record)
 
 
 def test_every_epoch_counts_and_the_complete_alone_make_the_front(made_table: Any) -> None:
-    jobs = Widths(1_000)
-    progress = import_module("replay").Replay(made_table, 3, largest=5_000).run(jobs, budget=10)
+    jobs = Widths(40)
+    progress = import_module("replay").Replay(made_table, 3, largest=5_000).run(jobs, budget=1e9)
     ended = {record.number: record for record in jobs.records}
     for record in ended.values():
         curve = made_table.nearest(record.parameters)
         assert record.parameter_count == curve.sizes["parameters"]
         scores = [each["accuracy"] for each in record.epochs]
         assert scores == curve.accuracy[: len(scores)]
-        if curve.diverged:
-            expected = ("stopped", 2) if record.number % 3 == 2 else ("failed", 2)
+        if record.number % 6 == 2:
+            expected = ("paused", 2)
         else:
-            expected = ("stopped", 2) if record.number % 3 == 2 else ("complete", EPOCHS)
+            expected = ("failed", 2) if curve.diverged else ("complete", EPOCHS)
         assert (record.status, len(record.epochs)) == expected
     complete = [record for record in jobs.records if record.status == "complete"]
     assert len(progress.volume) == len(complete)
@@ -133,9 +139,9 @@ def test_every_epoch_counts_and_the_complete_alone_make_the_front(made_table: An
     assert np.all(np.diff(progress.volume) >= 0)
     # in the made-up table a test accuracy is that on validation after the last epoch
     assert progress.on_test().volume.tolist() == pytest.approx(progress.volume.tolist())
-    spent = sum(len(record.epochs) for record in jobs.records)
-    assert progress.compute[-1] * EPOCHS <= spent + 3 * EPOCHS
-    assert 0 < progress.compute[-1] <= 10 + 1 / EPOCHS
+    spent = sum(len(record.epochs) for record in ended.values())
+    failed = sum(record.status == "failed" for record in ended.values())
+    assert progress.compute[-1] * EPOCHS == spent + failed
     assert progress.at(np.array([0.0, 1e9])).tolist() == [0.0, progress.volume[-1]]
 
 
@@ -143,10 +149,34 @@ def test_compute_is_all_epochs_so_far(made_table: Any) -> None:
     """One worker trains one trial after another; the epoch in which one diverges is spent too."""
     jobs = Widths(30)
     progress = import_module("replay").Replay(made_table, 1, largest=5_000).run(jobs, 12)
-    so_far = np.cumsum([len(each.epochs) + (each.status == "failed") for each in jobs.records])
+    spent, behind = [], dict.fromkeys(range(30), 0)
+    for each in jobs.records:
+        spent.append(len(each.epochs) + (each.status == "failed") - behind[each.number])
+        behind[each.number] = len(each.epochs)
+    so_far = np.cumsum(spent)
     complete = [record.status == "complete" for record in jobs.records]
     assert 3 < sum(complete) < len(complete)
     assert progress.compute.tolist() == (so_far[complete] / EPOCHS).tolist()
+
+
+def test_one_that_another_scheduler_stops_is_lost(made_table: Any) -> None:
+    """Every trial is stopped after its third epoch."""
+    module = import_module("replay")
+
+    class Stops(Widths, module.Stopping):  # type: ignore[name-defined]
+        def stage(self, record: TrialRecord) -> Stage:
+            return Stage()
+
+        def goes_on(self, record: TrialRecord) -> bool:
+            return len(record.epochs) < 3
+
+    jobs = Stops(1_000)
+    progress = module.Replay(made_table, 3, largest=5_000).run(jobs, budget=10)
+    assert len(progress.volume) == 0
+    assert {(record.status, len(record.epochs)) for record in jobs.records} == {
+        ("stopped", 3),
+        ("failed", 2),
+    }
 
 
 def test_the_ratio_is_where_the_mean_reaches_the_others_end() -> None:

@@ -13,12 +13,14 @@ from trial_overhead_clocks import Costs, Meter
 from trial_overhead_idle import IdleTrial
 
 from kdsearch.display import Display
+from kdsearch.search.desk import Places
 from kdsearch.search.directory import StudyDirectory
 from kdsearch.search.events import Observers
 from kdsearch.search.objectives import Objectives
 from kdsearch.search.optuna_study import open_optuna_study
 from kdsearch.search.plan import Plan, make_plan
 from kdsearch.search.proposals import ProposedJobs
+from kdsearch.search.proposer import Proposer
 from kdsearch.search.runner import Runner
 from kdsearch.search.session import ray_session
 from kdsearch.search.study import Study
@@ -84,5 +86,5 @@ def _search(plan: Plan, directory: StudyDirectory, observers: Observers) -> None
     spec = plan.spec
     runner = Runner({}, spec.resources, directory.tune, observers, IdleTrial)
     study = open_optuna_study(directory.optuna, spec.study.name, Objectives.of(spec.search))
-    jobs = ProposedJobs(plan.space, study, plan.blueprints, {})
-    runner.run(jobs, directory.trials, "search")
+    jobs = ProposedJobs(spec, Proposer(plan.space, study, plan.blueprints), {})
+    runner.run(jobs, directory.trials, "search", Places())

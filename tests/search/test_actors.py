@@ -13,6 +13,7 @@ import pytest
 import ray
 from ray import cloudpickle, tune
 
+from kdsearch.search.desk import Places
 from kdsearch.search.events import Observer
 from kdsearch.search.jobs import Jobs, NoMoreJobs
 from kdsearch.search.record import Journal, TrialRecord
@@ -75,7 +76,9 @@ def test_a_wait_costs_no_actor(spec: StudySpec, tmp_path: Path) -> None:
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     journal, jobs = Journal(tmp_path / "trials"), Halting()
     trainable: Any = Telling
-    Runner({}, spec.resources, tmp_path / "tune", Observer(), trainable).run(jobs, journal, "run")
+    Runner({}, spec.resources, tmp_path / "tune", Observer(), trainable).run(
+        jobs, journal, "run", Places()
+    )
     records = journal.read()
     assert jobs.waited
     assert sorted(records) == list(range(10))

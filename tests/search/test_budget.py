@@ -12,7 +12,6 @@ from kdsearch.search.budget import Budget, longest_trial
 from kdsearch.search.plan import make_plan
 from kdsearch.search.record import TrialRecord
 from kdsearch.spec import StudySpec, parse_spec
-from tests.search.records import trial
 from tests.search.test_halving import EPOCHS, WORDS, by_number, drive
 from tests.search.test_proposals import first, last, make_jobs
 
@@ -60,11 +59,10 @@ def test_device_hours_are_those_of_all_trials(spec_text: str) -> None:
     """Trials of one second an epoch: an hour of two cores is 1,800 such epochs."""
     words = ["search.max_device_hours=1", "resources.cpus_per_trial=2"]
     budget = Budget(parse_spec(spec_text, words))
-    record = trial(0, 0.5, 10)
     for _ in range(1_799):
-        budget.take_in(record)
+        budget.count(1.0)
     assert budget.out_of_time() is None
-    budget.take_in(record)
+    budget.count(1.0)
     assert budget.out_of_time() == "search.max_device_hours (1) are spent"
 
 
@@ -73,7 +71,7 @@ def test_wall_clock_goes_on_after_a_resume(spec_text: str) -> None:
     spec = parse_spec(spec_text, ["search.max_hours=0.5"])
     budget = Budget(spec, 1_700.0, kept.append)
     assert budget.out_of_time() is None
-    budget.take_in(trial(0, 0.5, 10))
+    budget.count(1.0)
     assert kept == [pytest.approx(1_700, abs=60)]
     assert Budget(spec, 1_800.0).out_of_time() == "search.max_hours (0.5) are spent"
 

@@ -12,7 +12,7 @@ from kdsearch.methods import UNDISTILLED
 from kdsearch.search.blueprints import Blueprints
 from kdsearch.search.fitting import Pairs
 from kdsearch.search.plan import make_plan
-from kdsearch.search.proposals import works
+from kdsearch.search.proposer import works
 from kdsearch.search.space import Candidate
 from kdsearch.spec import StudySpec, parse_spec
 from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL

@@ -15,6 +15,7 @@ from kdsearch.search.optuna_study import open_optuna_study
 from kdsearch.search.past import past_proposals, recall
 from kdsearch.search.plan import make_plan
 from kdsearch.search.proposals import ProposedJobs
+from kdsearch.search.proposer import Proposer
 from kdsearch.search.space import Space
 from kdsearch.search.study import Study
 from kdsearch.spec import StudySpec, parse_spec
@@ -55,7 +56,8 @@ def test_they_are_tried_after_the_published_values(
 ) -> None:
     past = past_proposals(Space(spec), earlier)
     study = open_optuna_study(tmp_path / "journal", "new", Objectives())
-    jobs = ProposedJobs(Space(spec), study, Blueprints(SHAPE, CLASSES), {}, past=past)
+    proposer = Proposer(Space(spec), study, Blueprints(SHAPE, CLASSES), past)
+    jobs = ProposedJobs(spec, proposer, {})
     tried = parameters(drive(jobs, 2, first))
     assert [each["method"] for each in tried[:4]] == ["none", "kd", "dist", "kd+fitnet"]
     count = min(len(past), len(tried) - 4)

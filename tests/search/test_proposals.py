@@ -16,6 +16,7 @@ from kdsearch.search.jobs import NoMoreJobs
 from kdsearch.search.objectives import Objectives
 from kdsearch.search.optuna_study import open_optuna_study
 from kdsearch.search.proposals import ProposedJobs
+from kdsearch.search.proposer import Proposer
 from kdsearch.search.record import TrialRecord
 from kdsearch.search.space import Space
 from kdsearch.spec import StudySpec, parse_spec
@@ -27,7 +28,8 @@ def make_jobs(
     spec: StudySpec, path: Path, finished: dict[int, TrialRecord] | None = None
 ) -> tuple[ProposedJobs, optuna.Study]:
     study = open_optuna_study(path, spec.study.name, Objectives.of(spec.search))
-    return ProposedJobs(Space(spec), study, Blueprints(SHAPE, CLASSES), finished or {}), study
+    proposer = Proposer(Space(spec), study, Blueprints(SHAPE, CLASSES))
+    return ProposedJobs(spec, proposer, finished or {}), study
 
 
 def outcome(record: TrialRecord) -> TrialRecord:

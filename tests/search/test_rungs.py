@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations
 
 import numpy as np
@@ -9,8 +10,7 @@ import pytest
 
 from kdsearch.search.rungs import (
     epsilon_net,
-    goes_on,
-    goes_on_among_neighbours,
+    neighbour_order,
     places,
     preference,
     rung_epochs,
@@ -70,51 +70,45 @@ def test_every_beginning_of_the_net_covers_at_most_twice_as_badly_as_the_best(se
 
 
 def test_a_small_student_survives_beside_accurate_ones() -> None:
-    """Halving on accuracy alone would stop it first."""
-    accurate = np.array([[0.10 + 0.001 * i, 5.0 + 0.01 * i] for i in range(20)])
-    small = np.array([0.40, 2.0])
-    assert goes_on(small, accurate, reduction=3)
-    assert not goes_on(np.array([0.41, 5.5]), accurate, reduction=3)
+    """By accuracy alone it would be the last."""
+    accurate = [[0.10 + 0.001 * i, 5.0 + 0.01 * i] for i in range(20)]
+    small, bad = [0.40, 2.0], [0.41, 5.5]
+    order = preference(np.array([*accurate, small, bad]))
+    assert order.index(20) < places(22, 3)
+    assert order[-1] == 21
 
 
-@pytest.mark.parametrize("reduction", [2, 3, 4])
-@pytest.mark.parametrize("seed", range(3))
-def test_the_best_share_goes_on(reduction: int, seed: int) -> None:
-    points = np.random.default_rng(seed).random((24, 2))
-    going = [goes_on(points[i], np.delete(points, i, axis=0), reduction) for i in range(24)]
-    kept = preference(points)[: 24 // reduction]
-    assert {i for i, on in enumerate(going) if on} == set(kept)
+def beaten_by(points: np.ndarray, place: int, neighbours: int) -> float:
+    """The share, one after the other."""
+    own = points[place]
+    others = [point for other, point in enumerate(points) if other != place]
+    no_larger = [point for point in others if np.all(point[1:] <= own[1:])]
+    near = sorted(no_larger, key=lambda point: own[1] - point[1])[:neighbours]
+    return sum(point[0] < own[0] for point in near) / (len(near) + 1)
 
 
-def test_the_first_of_a_rung_go_on() -> None:
-    for count in range(2):
-        assert goes_on(np.array([0.9, 9.0]), np.zeros((count, 2)), reduction=3)
-        assert goes_on_among_neighbours(np.array([0.9, 9.0]), np.zeros((count, 2)), 3, 5)
-    assert not goes_on(np.array([0.9, 9.0]), np.zeros((2, 2)), reduction=3)
-
-
+@pytest.mark.parametrize("sizes", [1, 2])
 @pytest.mark.parametrize("seed", range(5))
-def test_neighbours_are_the_nearest_that_are_no_larger(seed: int) -> None:
-    generator = np.random.default_rng(seed)
-    others, own = generator.random((30, 2)), generator.random(2)
-    no_larger = [point for point in others.tolist() if point[1] <= own[1]]
-    near = sorted(no_larger, key=lambda point: own[1] - point[1])[:8]
-    errors = sorted([point[0] for point in near] + [own[0]])
-    expected = len(near) < 2 or errors.index(own[0]) < places(len(near) + 1, 3)
-    assert goes_on_among_neighbours(own, others, reduction=3, neighbours=8) == expected
+def test_neighbours_are_the_nearest_that_are_no_larger(sizes: int, seed: int) -> None:
+    """Sizes are rounded, so that some are equal."""
+    points = np.round(np.random.default_rng(seed).random((40, 1 + sizes)), 1 + seed % 2)
+    shares = [beaten_by(points, place, 8) for place in range(40)]
+    order = neighbour_order(points, 8)
+    assert order == sorted(range(40), key=lambda place: shares[place])
 
 
-def test_the_smallest_goes_on_however_bad() -> None:
-    others = np.array([[0.1, 5.0], [0.2, 4.0], [0.3, 3.0], [0.4, 2.5]])
-    assert goes_on_among_neighbours(np.array([0.9, 2.0]), others, reduction=3, neighbours=8)
-    assert not goes_on_among_neighbours(np.array([0.9, 6.0]), others, reduction=3, neighbours=8)
+def test_the_smallest_is_among_the_first_however_bad() -> None:
+    points = np.array([[0.1, 5.0], [0.2, 4.0], [0.3, 3.0], [0.4, 2.5], [0.9, 2.0], [0.9, 6.0]])
+    order = neighbour_order(points, 8)
+    assert order[-1] == 5
+    assert 4 in order[:-1]
 
 
-def test_with_several_sizes_a_neighbour_is_no_larger_in_any() -> None:
-    others = np.array([[0.1, 1.0, 3.0]] * 5)
-    assert goes_on_among_neighbours(np.array([0.9, 2.0, 2.0]), others, 3, 8)
-    assert not goes_on_among_neighbours(np.array([0.9, 2.0, 3.0]), others, 3, 8)
+@pytest.mark.parametrize("order", [preference, lambda points: neighbour_order(points, 8)])
+def test_one_point_is_an_order(order: Callable[[np.ndarray], list[int]]) -> None:
+    assert order(np.array([[0.5, 2.0]])) == [0]
 
 
-def test_one_of_any_number_goes_on() -> None:
-    assert [places(count, 3) for count in (1, 2, 3, 5, 6, 9)] == [1, 1, 1, 1, 2, 3]
+def test_so_many_go_on_of_any_number() -> None:
+    assert [places(count, 3) for count in (1, 2, 3, 5, 6, 9)] == [0, 0, 1, 1, 2, 3]
+    assert places(7, 1.0) == 7

@@ -66,6 +66,52 @@ def test_pruned_and_constrained_trials_count_as_they_do_for_optuna(
     assert history.plain == (not constrained)
 
 
+@pytest.mark.parametrize("told_late", [False, True])
+def test_trials_that_wait_count_as_pruned_ones_do_for_optuna(told_late: bool) -> None:
+    """Every second trial waits from its start on; ``told_late``: some of them go on later."""
+
+    def ask(sampler: BaseSampler, study: optuna.Study) -> optuna.Trial:
+        study.sampler = sampler
+        trial = study.ask()
+        trial.suggest_float("x", 0, 1)
+        if trial.suggest_categorical("kind", ["a", "b"]) == "b":
+            trial.suggest_int("y", 1, 9)
+        return trial
+
+    def values(params: dict[str, float]) -> list[float]:
+        return [params["x"], params.get("y", 5) * (1 - params["x"])]
+
+    history = History()
+    ours = optuna.create_study(directions=["maximize", "minimize"])
+    waiting: list[optuna.Trial] = []
+    for number in range(60):
+        own = optuna.create_study(directions=["maximize", "minimize"])
+        for trial in ours.get_trials():
+            # Optuna's own sampler sees those that wait as pruned
+            state = TrialState.PRUNED if trial.number in history.aside else trial.state
+            if trial.state == TrialState.COMPLETE:
+                state = TrialState.COMPLETE
+            own.add_trial(
+                optuna.trial.create_trial(
+                    state=state,
+                    values=trial.values,
+                    params=trial.params,
+                    distributions=trial.distributions,
+                )
+            )
+        theirs = ask(TPESampler(seed=number, multivariate=True, group=True), own)
+        trial = ask(RememberingTPESampler(number, history), ours)
+        assert trial.params == theirs.params
+        if number % 2:
+            history.aside.add(trial.number)
+            waiting.append(trial)
+        else:
+            ours.tell(trial, values(trial.params))
+        if told_late and number % 10 == 9:
+            late = waiting.pop(0)
+            ours.tell(late, values(late.params))
+
+
 def test_each_name_is_its_sampler() -> None:
     kinds = {"tpe": TPESampler, "nsga2": NSGAIISampler, "random": RandomSampler}
     for name, kind in kinds.items():
@@ -88,9 +134,10 @@ def test_a_history_knows_groups_and_values() -> None:
     assert sorted(sorted(group) for group in groups) == [["kind", "rate"], ["steps"]]
     for group in groups:
         wanted = [t for t in trials if group.keys() <= t.params.keys() and t.number % 2]
+        numbers, found = history.values(group, np.arange(1, len(trials), 2))
+        assert numbers.tolist() == [t.number for t in wanted]
         expected = [
             ["abc".index(t.params[name]) if name == "kind" else t.params[name] for name in group]
             for t in wanted
         ]
-        found = history.values(group, np.arange(1, len(trials), 2))
         np.testing.assert_array_equal(found, np.array(expected))
