@@ -6,7 +6,7 @@ are trained to their end on a subset. On the way, and beside it, each candidate 
 and fraction, is the rank correlation (Kendall's τ-b) between that score and the accuracy at the
 end, over all configurations; ``kendall_within_sizes`` is its mean over the thirds of the
 configurations by size, where an order is harder to tell. ``cost`` is what the candidate takes
-beside the training itself, over a whole training.
+beside the training itself, over a whole training. ``--candidates`` asks only some.
 
     python tests/benchmarks/rungs.py --data FOLDER --json rungs.json
 
@@ -18,7 +18,7 @@ from __future__ import annotations
 import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,23 +54,23 @@ def run(options: Namespace, setting: Setting, console: Console) -> dict[str, Any
                 found.append(scores)
                 told = "diverged" if scores.final is None else f"{scores.final['accuracy']:.2%}"
                 console.print(f"{len(found)} of {len(jobs)}: {scores.label} {told}")
-    return figures(found) | {"setting": asdict(setting), "machine": machine()}
+    return figures(found, setting.candidates) | {"setting": asdict(setting), "machine": machine()}
 
 
-def figures(found: Sequence[Scores]) -> dict[str, Any]:
+def figures(found: Sequence[Scores], candidates: Sequence[str]) -> dict[str, Any]:
     """The correlations and costs over the trainings that did not diverge."""
-    ended = [each for each in found if each.final is not None]
+
+    def each(of: Callable[[str, str], Any]) -> dict[str, dict[str, Any]]:
+        return {name: {str(part): of(name, str(part)) for part in FRACTIONS} for name in candidates}
+
+    ended = [scores for scores in found if scores.final is not None]
     result: dict[str, Any]
     by_candidate = {"kendall": _kendall, "kendall_within_sizes": _within_sizes}
-    result = {name: _each(partial(_interval, of, ended)) for name, of in by_candidate.items()}
-    result["cost"] = _each(partial(_cost, ended))
+    result = {name: each(partial(_interval, of, ended)) for name, of in by_candidate.items()}
+    result["cost"] = each(partial(_cost, ended))
     result["diverged"] = len(found) - len(ended)
-    result["trainings"] = [asdict(each) for each in found]
+    result["trainings"] = [asdict(scores) for scores in found]
     return result
-
-
-def _each(of: Callable[[str, str], Any]) -> dict[str, dict[str, Any]]:
-    return {name: {str(part): of(name, str(part)) for part in FRACTIONS} for name in CANDIDATES}
 
 
 def _kendall(ended: Sequence[Scores], candidate: str, fraction: str) -> float:
@@ -111,7 +111,7 @@ def table(found: dict[str, Any]) -> Table:
     shown.add_column("Kendall's τ with the end after")
     for part in FRACTIONS:
         shown.add_column(str(part), justify="right")
-    for key, words in (("kendall", ""), ("kendall_within_sizes", ", within thirds by size")):
+    for key, words in (("kendall", ""), ("kendall_within_sizes", ", within thirds")):
         for name, values in found[key].items():
             cells = (f"{v['value']:.2f} ({v['low']:.2f}–{v['high']:.2f})" for v in values.values())
             shown.add_row(name + words, *cells)
@@ -124,8 +124,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark from the command line."""
     parser = command_line(__doc__, "fewer configurations, pictures and epochs")
     parser.add_argument("--data", type=Path, required=True, help="holds FashionMNIST/raw")
+    parser.add_argument(
+        "--candidates", nargs="+", choices=CANDIDATES, default=CANDIDATES, help="who is asked"
+    )
     options = parser.parse_args(arguments)
     setting = QUICK if options.quick else Setting()
+    setting = replace(setting, candidates=tuple(options.candidates))
     carry_out(options.json, partial(run, options, setting), table)
 
 

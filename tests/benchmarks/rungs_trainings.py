@@ -3,7 +3,9 @@
 The candidates, each after some fraction of the epochs:
 
 - ``raw``: the student as it is;
-- ``ema``: its weights averaged (:class:`~kdsearch.training.averaging.WeightAverage`);
+- ``ema``: its weights averaged (:class:`~kdsearch.training.averaging.WeightAverage`), by a profile
+  whose width is a tenth of the steps so far;
+- ``ema_wide``: the same with a width of a fifth;
 - ``cooldown``: a copy that trains on for a fifth of the epochs so far while its learning rate falls
   to zero;
 - ``scaled``: a training from the start whose whole schedule is as long as the rung.
@@ -33,7 +35,9 @@ from kdsearch.training.trainer import Trainer
 
 SPACE = Path(__file__).resolve().parents[2] / "search_spaces" / "fashion_mnist.yaml"
 FRACTIONS = tuple(Fraction(1, part) for part in (9, 4, 3, 2))
-CANDIDATES = ("raw", "ema", "cooldown", "scaled")
+AVERAGES = {"ema": 0.1, "ema_wide": 0.2}
+"""Widths of the averaging profiles."""
+CANDIDATES = ("raw", *AVERAGES, "cooldown", "scaled")
 COOLDOWN = Fraction(1, 5)
 """Epochs of a cooldown over those before it."""
 
@@ -49,12 +53,14 @@ class Setting:
         validation: Share of them that trainings are scored on.
         epochs: Epochs of a whole training, a multiple of 36 for rungs at whole epochs.
         configs: Configurations.
+        candidates: Who is asked.
     """
 
     samples: int = 4_000
     validation: float = 0.5
     epochs: int = 36
     configs: int = 48
+    candidates: tuple[str, ...] = CANDIDATES
 
     def spec(self, root: Path, folder: Path, *more: str) -> StudySpec:
         """The shipped space of Fashion-MNIST, with a smaller teacher and fewer pictures."""
@@ -118,36 +124,45 @@ class Bench(StudyBench):
         found = Scores(parameters, task.method.label)
         try:
             self._whole(task, found)
-            for fraction, epochs in self.setting.marks().items():
-                start = time.perf_counter()
-                found.note("scaled", fraction, self._scaled(task, epochs), start)
+            if "scaled" in self.setting.candidates:
+                for fraction, epochs in self.setting.marks().items():
+                    start = time.perf_counter()
+                    found.note("scaled", fraction, self._scaled(task, epochs), start)
         except DivergedError:
             found.final = None
         return found
 
     def _whole(self, task: Task, found: Scores) -> None:
         trainer = self.trainer(task)
-        average = WeightAverage(trainer.student)
+        averages = {
+            name: WeightAverage(trainer.student, share)
+            for name, share in AVERAGES.items()
+            if name in self.setting.candidates
+        }
+        averaging = dict.fromkeys(averages, 0.0)
         fractions = {epoch: fraction for fraction, epoch in self.setting.marks().items()}
-        averaging = training = 0.0
+        training = 0.0
         while not trainer.finished:
             start, losses = time.perf_counter(), []
             for step, batch in enumerate(trainer.begin_epoch()):
                 losses.append(trainer.train_step(batch, step))
-                before = time.perf_counter()
-                average.update()
-                averaging += time.perf_counter() - before
+                for name, average in averages.items():
+                    before = time.perf_counter()
+                    average.update()
+                    averaging[name] += time.perf_counter() - before
             report = trainer.end_epoch(losses, start)
             training += report.seconds
             fraction = fractions.get(trainer.epoch)
             if fraction is not None:
                 found.note("raw", fraction, report.scores, time.perf_counter())
-                found.note("ema", fraction, self._score(average.network), time.perf_counter())
-                found.seconds["ema"][fraction] += averaging
-                start = time.perf_counter()
-                found.note("cooldown", fraction, self._cooled_down(trainer), start)
+                for name, average in averages.items():
+                    found.note(name, fraction, self._score(average.network), time.perf_counter())
+                    found.seconds[name][fraction] += averaging[name]
+                if "cooldown" in self.setting.candidates:
+                    start = time.perf_counter()
+                    found.note("cooldown", fraction, self._cooled_down(trainer), start)
         found.final = report.scores.as_dict()
-        found.seconds["final"] = {"1": training - averaging}
+        found.seconds["final"] = {"1": training - sum(averaging.values())}
 
     def _score(self, network: Network) -> Evaluation:
         views = plain_views(self.data, "validation", CPU)

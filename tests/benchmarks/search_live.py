@@ -1,9 +1,9 @@
 """How much compute does kdsearch's search need for the front of plain TPE? Real trainings.
 
 Plain multi-objective TPE trains every trial to its end; kdsearch's own search (``--scheduler``)
-ends trials early and may spend as many epochs. Both run on Ray Tune with the same teacher, space
-and seeds, on digits and on a subset of Fashion-MNIST. Figures as in ``search_replay.py``; compute
-counts the epochs of the trials that have ended.
+puts trials aside at rungs and may spend as many epochs. Both run on Ray Tune with the same teacher,
+space and seeds, on digits and on a subset of Fashion-MNIST. Figures as in ``search_replay.py``;
+compute counts the epochs of the trials that have ended or come to a rung.
 
     python tests/benchmarks/search_live.py --data FOLDER --json search_live.json
 
@@ -93,7 +93,8 @@ def search(spec: StudySpec) -> Progress:
     """Run a search; how its front grew."""
     run_search(spec, [])
     study = Study(StudyDirectory.of(spec))
-    return growth(study.records(), study.objectives, study.largest, spec.training.epochs)
+    records = study.directory.trials.lines()
+    return growth(records, study.objectives, study.largest, spec.training.epochs)
 
 
 def run(options: Namespace, setting: Setting, console: Console) -> dict[str, Any]:

@@ -220,6 +220,16 @@ def test_the_drivers_time_is_that_of_the_jobs(made_table: Any) -> None:
     assert all(1.0 <= milliseconds < 100 for milliseconds in found.values())
 
 
+def test_the_epochs_before_a_rung_count_once_and_as_soon_as_it_is_reached() -> None:
+    volumes = import_module("volumes")
+    whole = trial(0, 0.5, 100)
+    parts = [whole.model_copy(update={"epochs": whole.epochs * count}) for count in (1, 3)]
+    aside, other = parts[0].model_copy(update={"status": "paused"}), trial(1, 0.8, 100)
+    found = volumes.growth([aside, other, parts[1]], Objectives(), [1_000], epochs=1)
+    assert found.compute.tolist() == [2.0, 4.0]
+    assert found.trials == 2
+
+
 def test_a_front_grows_with_the_epochs_of_those_that_ended() -> None:
     volumes = import_module("volumes")
     records = [trial(0, 0.5, 100), trial(1, None, 10), trial(2, 0.8, 100)]
@@ -228,4 +238,5 @@ def test_a_front_grows_with_the_epochs_of_those_that_ended() -> None:
     assert found.compute.tolist() == [0.5, 2.5]
     # error 0.5, then 0.2, at two thirds of the log size
     assert found.volume.tolist() == pytest.approx([0.5 / 3, 0.8 / 3])
+    assert found.trials == 3
     assert found.at(np.array([0.4, 0.5, 2.4, 2.5])) == pytest.approx([0, 0.5 / 3, 0.5 / 3, 0.8 / 3])

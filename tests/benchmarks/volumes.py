@@ -51,23 +51,24 @@ class Progress:
 
 
 def growth(
-    ended: Sequence[TrialRecord], objectives: Objectives, largest: Sequence[float], epochs: int
+    records: Sequence[TrialRecord], objectives: Objectives, largest: Sequence[float], epochs: int
 ) -> Progress:
-    """How a front grew with the epochs of the trials that had ended.
+    """How a front grew with the epochs of the trials that had ended or come to a rung.
 
     Args:
-        ended: The trials in the order in which they ended.
+        records: Every record of a trial, in the order in which they came.
         objectives: What is weighed.
         largest: Sizes of the teacher.
         epochs: Epochs of a whole training.
     """
-    spent, volumes, so_far = [], [], 0
-    for place, record in enumerate(ended):
-        so_far += len(record.epochs)
+    spent, volumes = [], []
+    trained: dict[int, int] = {}
+    for place, record in enumerate(records):
+        trained[record.number] = len(record.epochs)
         if record.accuracy is not None:
-            spent.append(so_far / epochs)
-            volumes.append(hypervolume(ended[: place + 1], objectives, largest))
-    return Progress(np.array(spent), np.array(volumes), len(ended))
+            spent.append(sum(trained.values()) / epochs)
+            volumes.append(hypervolume(records[: place + 1], objectives, largest))
+    return Progress(np.array(spent), np.array(volumes), len(trained))
 
 
 def figures(searches: Mapping[str, Sequence[Progress]], budget: float) -> dict[str, Any]:

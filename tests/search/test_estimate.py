@@ -111,6 +111,30 @@ def test_the_search_grows_with_its_trials_and_shrinks_with_those_at_a_time(
     assert searched().answers == 0
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], 40 * 2.0),
+        (
+            ["search.scheduler={name: halving, rungs: [0.12, 0.34]}"],
+            40 * 2.0 * (1 + 2 / 3 + 6 / 9) / 9,
+        ),
+        (["search.max_epochs=90"], 90 / 9 * 2.0),
+        (["search.max_epochs=100000"], 40 * 2.0),
+        (["search.max_hours=0.01"], 36.0),
+        (["search.max_device_hours=0.02", "resources.cpus_per_trial=3"], 24.0),
+    ],
+)
+def test_the_search_is_estimated_within_its_budgets(
+    spec_text: str, monkeypatch: pytest.MonkeyPatch, words: list[str], expected: float
+) -> None:
+    """Every whole training of nine epochs is given two seconds, one trial at a time."""
+    monkeypatch.setattr(estimate, "_seconds", lambda *_: 2.0)
+    fixed = ["training.epochs=9", "search.trials=40", "resources.concurrent=1"]
+    _, _, cost = costed(spec_text, *fixed, *words)
+    assert cost.search == pytest.approx(expected)
+
+
 def test_limits_that_no_random_student_keeps_are_told(
     spec_text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
