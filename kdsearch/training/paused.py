@@ -20,11 +20,14 @@ def put_aside(course: Course, path: Path) -> None:
 def take_up(course: Course, path: Path) -> None:
     """Let a training go on from a file that :func:`put_aside` has written.
 
-    A training whose file is gone, or lies on a node that this one cannot read, starts over; it
+    A training whose file is gone, damaged, or on a node that this one cannot read, starts over; it
     comes to the same end.
 
     Raises:
         ModelError: The file belongs to another training.
     """
-    if path.is_file():
-        course.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # torch.load raises whatever the bytes of the file lead it to
+        return
+    course.load_state_dict(state)

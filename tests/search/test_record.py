@@ -46,6 +46,17 @@ def test_of_two_records_with_one_number_the_first_counts(tmp_path: Path) -> None
     assert journal.read()[0].accuracy == 0.5
 
 
+def test_what_becomes_of_one_that_was_put_aside_supersedes_it(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "trials.jsonl")
+    aside = [trial(number, 0.5, 10).model_copy(update={"status": "paused"}) for number in (0, 1)]
+    longer = aside[0].model_copy(update={"epochs": aside[0].epochs * 2})
+    lines = [*aside, trial(2, 0.7, 10), longer, trial(0, 0.8, 10), trial(0, 0.9, 10)]
+    for record in lines:
+        journal.append(record)
+    assert list(journal.read().values()) == [aside[1], lines[2], lines[4]]
+    assert journal.lines() == lines
+
+
 @pytest.mark.parametrize("torn", [1, 4095, 4096, 4097, 20_000])
 def test_a_torn_line_of_any_length_is_overwritten(tmp_path: Path, torn: int) -> None:
     journal = Journal(tmp_path / "trials.jsonl")

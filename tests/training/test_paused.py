@@ -64,11 +64,22 @@ def test_one_that_was_put_aside_at_each_rung_is_the_whole_one(
     assert {path.name for path in tmp_path.iterdir()} == {"1.pt", "3.pt", "deeper"}
 
 
+@pytest.mark.parametrize("damage", ["absent", "torn", "empty", "foreign"])
 def test_without_its_file_a_training_starts_over(
-    begin: Callable[[str], Course], tmp_path: Path
+    begin: Callable[[str], Course], tmp_path: Path, damage: str
 ) -> None:
+    file = tmp_path / "kd.pt"
     course = begin("kd")
-    take_up(course, tmp_path / "absent.pt")
+    course.train_epoch()
+    put_aside(course, file)
+    content = file.read_bytes()
+    damaged = {"torn": content[: len(content) // 2], "empty": b"", "foreign": b"no pickle" * 99}
+    if damage == "absent":
+        file.unlink()
+    else:
+        file.write_bytes(damaged[damage])
+    course = begin("kd")
+    take_up(course, file)
     assert told(finish(course)) == told(finish(begin("kd")))
 
 
