@@ -15,7 +15,7 @@ from kdsearch.search.fitting import Pairs
 from kdsearch.search.objectives import Objectives
 from kdsearch.search.optuna_study import tell_outcome
 from kdsearch.search.record import TrialRecord
-from kdsearch.search.samplers import Samplers
+from kdsearch.search.samplers import STARTUP, Samplers
 from kdsearch.search.sizing import sized_record, within_limits
 from kdsearch.search.space import Candidate, Space
 
@@ -27,6 +27,9 @@ PUBLISHED_TRIES = 20
 """So often one of the first trials is proposed anew before the sampler chooses freely: a method
 whose students all exceed the size limits must not end the study."""
 
+
+HALVED_STARTUP = 4
+"""Trials before TPE learns from them, where a scheduler lets few come to their end."""
 
 _PLACE = "place"
 """Attribute of an Optuna trial that was handed out: its place in the order of proposals."""
@@ -55,7 +58,9 @@ class Proposer:
         self._space, self._spec = space, space.spec
         self._study = study
         self._objectives = Objectives.of(self._spec.search)
-        self._samplers = Samplers(self._spec.search.sampler)
+        halves = self._spec.search.scheduler.name != "none"
+        startup = HALVED_STARTUP if halves else STARTUP
+        self._samplers = Samplers(self._spec.search.sampler, startup)
         self._blueprints = blueprints
         self._pairs = Pairs(self._spec, blueprints)
         self._first = [*(space.published(label) for label in space.methods), *map(dict, past)]

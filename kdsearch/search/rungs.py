@@ -28,8 +28,10 @@ def places(count: int, reduction: float) -> int:
 def preference(points: np.ndarray) -> list[int]:
     """The order [N] in which points are preferred: by non-dominated rank, then well spread.
 
-    Within a rank they stand along an epsilon-net, so that small students survive beside accurate
-    ones (Schmucker et al. 2021, "Multi-objective Asynchronous Successive Halving", section 4).
+    The members of the front come in the order in which they add most to its hypervolume, those of
+    the later ranks along an epsilon-net, so that small students survive beside accurate ones
+    (Schmucker et al. 2021, "Multi-objective Asynchronous Successive Halving", section 4, which has
+    the net for the front too).
 
     Args:
         points: [N, M], every objective to be made small.
@@ -39,8 +41,31 @@ def preference(points: np.ndarray) -> list[int]:
     order: list[int] = []
     for rank in range(int(ranks.max()) + 1):
         members = np.flatnonzero(ranks == rank)
-        order.extend(int(members[place]) for place in epsilon_net(scaled[members]))
+        spread = epsilon_net if rank else most_volume_first
+        order.extend(int(members[place]) for place in spread(scaled[members]))
     return order
+
+
+REFERENCE = 1.1
+"""Where the hypervolume of scaled points ends, so that those at the ends of a front have some."""
+
+
+def most_volume_first(points: np.ndarray) -> list[int]:
+    """An order [N] of points, each the one that adds most to the hypervolume of those before it.
+
+    (Guerreiro, Fonseca & Paquete 2016, "Greedy Hypervolume Subset Selection in Low Dimensions",
+    have bounds and faster ways; a front of a search is small.)
+
+    Args:
+        points: [N, M], each objective from 0 to 1.
+    """
+    reference = np.full(points.shape[1], REFERENCE)
+    taken: list[int] = []
+    left = list(range(len(points)))
+    while left:
+        volumes = [moocore.hypervolume(points[[*taken, place]], ref=reference) for place in left]
+        taken.append(left.pop(int(np.argmax(volumes))))
+    return taken
 
 
 def neighbour_order(points: np.ndarray, neighbours: int) -> list[int]:

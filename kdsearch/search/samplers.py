@@ -28,6 +28,9 @@ Distributions = Mapping[str, BaseDistribution]
 Split = tuple[list[FrozenTrial], list[FrozenTrial]]
 """Trials that a proposal is to resemble, and the others, each by number."""
 
+STARTUP = 10
+"""Trials before TPE learns from them, Optuna's own number."""
+
 _KNOWN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 """States of trials from which something is learned."""
 
@@ -41,24 +44,24 @@ class Samplers:
 
     Args:
         name: ``tpe``, ``nsga2``, ``gp`` or ``random``.
+        startup: After how many ended trials TPE begins to learn.
     """
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, startup: int = STARTUP) -> None:
+        self._name, self._startup = name, startup
         self._history = History()
 
     def put_aside(self, number: int) -> None:
         """Note that a trial, by Optuna's number, waits at a rung and may go on or not.
 
-        Optuna has no such state: for it the trial runs. TPE takes it for one that was stopped, no
-        example to follow.
+        Optuna has no such state: for it the trial runs, and is no example to follow.
         """
         self._history.aside.add(number)
 
     def make(self, seed: int) -> BaseSampler:
         """A sampler for one proposal, which draws by this seed alone."""
         if self._name == "tpe":
-            return RememberingTPESampler(seed, self._history)
+            return RememberingTPESampler(seed, self._history, self._startup)
         if self._name == "nsga2":
             return NSGAIISampler(seed=seed, population_size=20)
         if self._name == "gp":
@@ -78,10 +81,11 @@ class RememberingTPESampler(TPESampler):
     Args:
         seed: Of its random numbers.
         history: Shared by the samplers of one study.
+        startup: So many trials must have ended before anything is learned from them.
     """
 
-    def __init__(self, seed: int, history: History) -> None:
-        super().__init__(seed=seed, multivariate=True, group=True)
+    def __init__(self, seed: int, history: History, startup: int = STARTUP) -> None:
+        super().__init__(seed=seed, multivariate=True, group=True, n_startup_trials=startup)
         self._history = history
         self._sides: tuple[_Side, _Side] | None = None
 
@@ -121,9 +125,9 @@ class RememberingTPESampler(TPESampler):
         """The trials that the proposal is to resemble, and the others."""
         trials = study._get_trials(deepcopy=False, states=_KNOWN, use_cache=False)
         trials = [each for each in trials if each.number != trial.number]
-        known = sum(self._history.knows(each) for each in trials)
+        ended = sum(each.state != TrialState.RUNNING for each in trials)
         split = _split_plain if self._history.plain else _split_trials
-        below, above = split(study, trials, default_gamma_multiobjective(known))
+        below, above = split(study, trials, default_gamma_multiobjective(ended))
         return _Side(below, self._history, good=True), _Side(above, self._history, good=False)
 
     def _get_internal_repr(
@@ -207,8 +211,8 @@ class History:
 
     @property
     def count(self) -> int:
-        """Trials that were taken in."""
-        return len(self._trials)
+        """Trials that have ended."""
+        return len(self._ended)
 
     def values(self, space: Distributions, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """[N] numbers, and [N, P] values that Optuna models, of the trials with all P parameters.

@@ -6,7 +6,7 @@ import gzip
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,12 +79,12 @@ class CurvesTable:
     ) -> None:
         self.curves, self.epochs = curves, epochs
         self._dimensions = dimensions
-        members: dict[Key, list[Curve]] = defaultdict(list)
-        for curve in curves:
-            members[self._key(curve.parameters)].append(curve)
-        self._members = dict(members)
+        members: dict[Key, list[int]] = defaultdict(list)
+        for number, curve in enumerate(curves):
+            members[self._key(curve.parameters)].append(number)
+        self._members = {key: np.array(found) for key, found in members.items()}
         self._places = {
-            key: np.array([self._place(curve.parameters) for curve in found])
+            key: np.array([self._place(curves[number].parameters) for number in found])
             for key, found in members.items()
         }
 
@@ -96,18 +96,23 @@ class CurvesTable:
         dimensions = {name: Dimension(**each) for name, each in facts["dimensions"].items()}
         return cls([Curve(**json.loads(line)) for line in lines], dimensions, facts["epochs"])
 
-    def nearest(self, parameters: Mapping[str, Any]) -> Curve:
-        """The curve of the configuration that is nearest to a proposal.
+    def nearest(self, parameters: Mapping[str, Any], taken: Container[int] = ()) -> int:
+        """The number of the configuration that is nearest to a proposal.
 
         It has the proposal's method; the distance is Euclidean over the ranges of its numbers, each
         from 0 to 1.
+
+        Args:
+            parameters: What was proposed.
+            taken: Numbers that are no answer while there are others.
 
         Raises:
             KeyError: No configuration with such choices was recorded.
         """
         key = self._key(parameters)
         gaps = np.linalg.norm(self._places[key] - self._place(parameters), axis=1)
-        return self._members[key][int(gaps.argmin())]
+        by_gap = [int(self._members[key][place]) for place in np.argsort(gaps, kind="stable")]
+        return next((number for number in by_gap if number not in taken), by_gap[0])
 
     def _key(self, parameters: Mapping[str, Any]) -> Key:
         numbers = self._dimensions.keys()

@@ -27,10 +27,12 @@ class Stopping(Jobs):
 
 
 class Replay:
-    """Runs the jobs of a search on made-up workers, an epoch at a time.
+    """Runs the jobs of one search on made-up workers, an epoch at a time.
 
-    A proposal is answered with the nearest recorded configuration: its sizes, its scores, and the
-    time that its epochs took, which decides the order of events.
+    A proposal is answered with the nearest recorded configuration that the search has not met: its
+    sizes, its scores, and the time that its epochs took, which decides the order of events. One
+    that was met before would teach nothing new, and a search that looks where it is good would
+    find there, otherwise than in real trainings, the same few students again and again.
 
     Args:
         table: The recorded configurations.
@@ -41,6 +43,7 @@ class Replay:
     def __init__(self, table: CurvesTable, workers: int, largest: int) -> None:
         self._table, self._workers = table, workers
         self._objectives, self._largest = Objectives(), [largest]
+        self._answers: dict[int, int] = {}
 
     def run(self, jobs: Jobs, budget: float) -> Progress:
         """Search until so many whole trainings' epochs are spent, or there are no more jobs."""
@@ -96,8 +99,14 @@ class Replay:
                 record = jobs.next()
                 if record is None:
                     return
-                curve = self._table.nearest(record.parameters)
+                curve = self._answer(record)
                 yield _Running(_sized(record, curve), curve, jobs.stage(record).until)
+
+    def _answer(self, record: TrialRecord) -> Curve:
+        if record.number not in self._answers:
+            taken = set(self._answers.values())
+            self._answers[record.number] = self._table.nearest(record.parameters, taken)
+        return self._table.curves[self._answers[record.number]]
 
 
 @dataclass

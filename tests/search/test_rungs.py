@@ -10,6 +10,7 @@ import pytest
 
 from kdsearch.search.rungs import (
     epsilon_net,
+    most_volume_first,
     neighbour_order,
     places,
     preference,
@@ -67,6 +68,24 @@ def test_every_beginning_of_the_net_covers_at_most_twice_as_badly_as_the_best(se
     for count in range(1, 9):
         best = min(radius(points, list(chosen)) for chosen in combinations(range(9), count))
         assert radius(points, order[:count]) <= 2 * best + 1e-12
+
+
+@pytest.mark.parametrize("objectives", [2, 3])
+def test_each_next_member_of_a_front_adds_the_most_volume(objectives: int) -> None:
+    """Volumes by counting the cells of a grid that are dominated."""
+    generator = np.random.default_rng(objectives)
+    points = generator.integers(0, 11, (7, objectives)) / 10
+    cells = np.stack(np.meshgrid(*[np.arange(11) / 10 + 0.05] * objectives), -1)
+    cells = cells.reshape(-1, objectives)
+
+    def volume(chosen: list[int]) -> int:
+        return sum(any(np.all(points[place] <= cell) for place in chosen) for cell in cells)
+
+    order = most_volume_first(points)
+    assert sorted(order) == list(range(7))
+    for count in range(7):
+        best = max(volume([*order[:count], place]) for place in range(7))
+        assert volume(order[: count + 1]) == best
 
 
 def test_a_small_student_survives_beside_accurate_ones() -> None:
