@@ -110,8 +110,9 @@ class Study:
         return front_table(self.finalists(), self.objectives, members)
 
     def hypervolumes(self) -> list[float]:
-        """Hypervolume of the validation front after each ended trial, in the order they ended."""
-        records, objectives, largest = self.records(), self.objectives, self.largest
+        """Hypervolume of the validation front after each complete trial, by their ends."""
+        records = [record for record in self.records() if record.accuracy is not None]
+        objectives, largest = self.objectives, self.largest
         return [
             hypervolume(records[: count + 1], objectives, largest) for count in range(len(records))
         ]

@@ -40,7 +40,7 @@ class Recorder(Observer):
         self._store = store
         self._teachers: list[tuple[StoredTeacher, bool]] = []
         self._pending: dict[Key, TrialRecord] = {}
-        self._ended: list[TrialRecord] = []
+        self._complete: list[TrialRecord] = []
         self._lock = Lock()
         self._stop = Event()
         self._thread: Thread | None = None
@@ -84,8 +84,8 @@ class Recorder(Observer):
 
     def trial_ended(self, record: TrialRecord) -> None:
         self._note(record)
-        if record.phase == "search":
-            self._ended.append(record)
+        if record.phase == "search" and record.accuracy is not None:
+            self._complete.append(record)
 
     def study_stopped(self, study: Study, state: str, reason: str) -> None:
         """Close the runs, unless the store is away or never took the study."""
@@ -143,7 +143,7 @@ class Recorder(Observer):
             with self._lock:
                 if self._pending[key] is record:
                     del self._pending[key]
-        self._writer.write_hypervolume(list(self._ended))
+        self._writer.write_hypervolume(list(self._complete))
 
     def _attempt(self, action: Callable[[], object]) -> None:
         """Do what may fail because of the store, and keep what it said."""

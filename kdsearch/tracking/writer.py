@@ -120,17 +120,17 @@ class Writer:
         if record.ended:
             nested.status = end_nested(self._store, nested.run, record)
 
-    def write_hypervolume(self, ended: Sequence[TrialRecord]) -> None:
-        """Write the hypervolume after each of the search's trials, in the order they ended."""
+    def write_hypervolume(self, complete: Sequence[TrialRecord]) -> None:
+        """Write the hypervolume after each complete trial, in the order in which they ended."""
         objectives = self._study.objectives
-        while self._volumes < len(ended):
+        while self._volumes < len(complete):
             largest = self._study.largest
-            last = min(len(ended), self._volumes + BATCH)
+            last = min(len(complete), self._volumes + BATCH)
             found = [
                 metric
                 for count in range(self._volumes + 1, last + 1)
                 for metric in metrics(
-                    {"hypervolume": hypervolume(ended[:count], objectives, largest)}, count
+                    {"hypervolume": hypervolume(complete[:count], objectives, largest)}, count
                 )
             ]
             self._store.client.log_batch(self.parent, metrics=found)
