@@ -16,8 +16,8 @@ from kdsearch.training.courses import epochs_with_forebears, total_epochs
 from kdsearch.training.reports import AVERAGED
 from kdsearch.training.task import Task
 
-Order = Callable[[np.ndarray], list[int]]
-"""The order [N] in which points [N, M] go on; all objectives are to be made small."""
+Order = Callable[[np.ndarray, int], list[int]]
+"""The order in which the first so many of points [N, M] go on, all objectives to be made small."""
 
 
 class Halving:
@@ -91,10 +91,10 @@ class Halving:
                 return record
         return None
 
-    def _order(self, points: np.ndarray) -> list[int]:
+    def _order(self, points: np.ndarray, count: int) -> list[int]:
         if self._scheduler.name == "neighbours":
             return neighbour_order(points, self._scheduler.neighbours)
-        return preference(points)
+        return preference(points, count)
 
     def _point(self, record: TrialRecord) -> list[float]:
         """Loss and log sizes after the latest epoch."""
@@ -126,6 +126,7 @@ class _Rung:
         self._points: list[list[float]] = []
         self._waiting: set[int] = set()
         self._ordered: list[int] = []
+        self._known = (0, 0)
 
     def add(self, record: TrialRecord, point: list[float], waits: bool) -> None:
         if waits:
@@ -135,14 +136,20 @@ class _Rung:
 
     def take_best(self, reduction: float, room: float) -> TrialRecord | None:
         """The first that waits among the best ``1 / reduction`` of all, and fits into the room."""
-        if not self._waiting:
+        count = places(len(self._records), reduction)
+        if not self._waiting or not count:
             return None
-        if len(self._ordered) < len(self._records):
-            self._ordered = self._order(np.array(self._points))
-        for place in self._ordered[: places(len(self._records), reduction)]:
+        if self._known != (len(self._records), count):
+            self._known = (len(self._records), count)
+            self._ordered = self._order(np.array(self._points), count)
+        for place in self._ordered[:count]:
             record = self._records[place]
-            left = total_epochs(record.task) - len(record.epochs)
-            if place in self._waiting and left <= room:
+            if place in self._waiting and _left(record) <= room:
                 self._waiting.remove(place)
                 return record
         return None
+
+
+def _left(record: TrialRecord) -> int:
+    """Epochs up to the end of a training."""
+    return total_epochs(record.task) - len(record.epochs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import moocore
 import numpy as np
@@ -25,7 +26,7 @@ def places(count: int, reduction: float) -> int:
     return math.floor(count / reduction)
 
 
-def preference(points: np.ndarray) -> list[int]:
+def preference(points: np.ndarray, count: int | None = None) -> list[int]:
     """The order [N] in which points are preferred: by non-dominated rank, then well spread.
 
     The members of the front come in the order in which they add most to its hypervolume, those of
@@ -35,11 +36,14 @@ def preference(points: np.ndarray) -> list[int]:
 
     Args:
         points: [N, M], every objective to be made small.
+        count: How many of the first are wanted; the others are left out, or not.
     """
     ranks = moocore.pareto_rank(points)
     scaled = _scaled(points)
     order: list[int] = []
     for rank in range(int(ranks.max()) + 1):
+        if count is not None and len(order) >= count:
+            break
         members = np.flatnonzero(ranks == rank)
         spread = epsilon_net if rank else most_volume_first
         order.extend(int(members[place]) for place in spread(scaled[members]))
@@ -59,13 +63,19 @@ def most_volume_first(points: np.ndarray) -> list[int]:
     Args:
         points: [N, M], each objective from 0 to 1.
     """
-    reference = np.full(points.shape[1], REFERENCE)
+    content = np.ascontiguousarray(points, dtype=float)
+    return list(_most_volume_first(content.tobytes(), content.shape))
+
+
+@lru_cache(maxsize=8)  # most trials that come to a rung leave its front as it was
+def _most_volume_first(content: bytes, shape: tuple[int, int]) -> tuple[int, ...]:
+    points, reference = np.frombuffer(content).reshape(shape), np.full(shape[1], REFERENCE)
     taken: list[int] = []
     left = list(range(len(points)))
     while left:
         volumes = [moocore.hypervolume(points[[*taken, place]], ref=reference) for place in left]
         taken.append(left.pop(int(np.argmax(volumes))))
-    return taken
+    return tuple(taken)
 
 
 def neighbour_order(points: np.ndarray, neighbours: int) -> list[int]:

@@ -22,7 +22,7 @@ def write_figure(path: Path, compute: np.ndarray, volumes: Mapping[str, np.ndarr
         compute: [N] whole trainings.
         volumes: By search, [seeds, N] hypervolumes.
     """
-    figure = Figure(figsize=(9, 5.5), dpi=150, layout="constrained")
+    figure = Figure(figsize=(9, 6), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     for (name, found), colour in zip(volumes.items(), COLOURS, strict=False):
         mean = found.mean(axis=0)
@@ -36,5 +36,5 @@ def write_figure(path: Path, compute: np.ndarray, volumes: Mapping[str, np.ndarr
     axes.set_ylabel("hypervolume of the validation front")
     axes.set_title("Hypervolume against compute", loc="left")
     axes.grid(alpha=0.25)
-    axes.legend(loc="lower right", frameon=False, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     figure.savefig(path)

@@ -13,8 +13,8 @@ tenth of 10, 100 and 1,000 trials.
     python tests/benchmarks/search_replay.py --space wide --json wide.json --figure wide.png
     python tests/benchmarks/search_replay.py --space narrow --json narrow.json --figure narrow.png
 
-Syne Tune's searches take part where it is installed (``pip install syne-tune``). With ``--quick``
-fewer seeds.
+Syne Tune's searches take part where it is installed (``pip install -c constraints.txt .[bench]``).
+With ``--quick`` fewer seeds.
 """
 
 from __future__ import annotations

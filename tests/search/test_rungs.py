@@ -50,6 +50,8 @@ def test_points_are_preferred_front_by_front(objectives: int, seed: int) -> None
     assert sorted(order) == list(range(40))
     ordered = [ranks[place] for place in order]
     assert ordered == sorted(ordered)
+    for count in (0, 1, 13, 40):
+        assert preference(points, count)[:count] == order[:count]
 
 
 def radius(points: np.ndarray, chosen: list[int]) -> float:
