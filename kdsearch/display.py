@@ -88,7 +88,7 @@ class Progress:
         ended, left = self._ended, self.left
         paused = f", {len(self._paused)} put aside" if self._paused else ""
         stopped = f", {ended['stopped']} stopped early" if ended["stopped"] else ""
-        tail = "" if left is None else f", about {duration(left)} left"
+        tail = f", about {duration(left)} left" if left else ""
         return (
             f"{self.phase}: {ended['complete']} of {self.total} complete{paused}{stopped}, "
             f"{len(self.running)} running, {ended['failed']} failed{tail}"
