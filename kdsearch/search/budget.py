@@ -28,9 +28,9 @@ class Budget:
         self._search = spec.search
         self._keep = keep if spec.search.max_hours is not None else None
         self._seconds = 0.0
-        self._devices = spec.resources.gpus_per_trial or spec.resources.cpus_per_trial
+        self._devices = spec.resources.devices_per_trial
         self._begun = time.monotonic() - seconds
-        self._longest = longest_trial(spec)
+        self._longest = max(trial_lengths(spec))
         self._epochs = 0
 
     @property
@@ -78,7 +78,7 @@ class Budget:
         return f"search.max_epochs ({self._search.max_epochs}) leave no room for another trial"
 
 
-def longest_trial(spec: StudySpec) -> int:
-    """Epochs of the longest trial that a study may propose."""
+def trial_lengths(spec: StudySpec) -> list[int]:
+    """Epochs of a whole trial, by each who may teach it."""
     epochs, generations = spec.training.epochs, spec.teaching.generations
-    return max(epochs_with_forebears(epochs, name, generations) for name in spec.taught_by)
+    return [epochs_with_forebears(epochs, name, generations) for name in spec.taught_by]

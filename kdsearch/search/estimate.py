@@ -155,8 +155,8 @@ def _search_seconds(
     if search.max_hours is not None:
         found = min(found, 3600 * search.max_hours)
     if search.max_device_hours is not None:
-        devices = resources.gpus_per_trial or resources.cpus_per_trial
-        found = min(found, 3600 * search.max_device_hours / devices / resources.concurrent)
+        devices = resources.devices_per_trial * resources.concurrent
+        found = min(found, 3600 * search.max_device_hours / devices)
     return found
 
 

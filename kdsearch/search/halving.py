@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from kdsearch.search.budget import trial_lengths
 from kdsearch.search.objectives import Objectives
 from kdsearch.search.record import TrialRecord
 from kdsearch.search.rungs import neighbour_order, places, preference, rung_epochs
 from kdsearch.spec.searching import SearchSection
 from kdsearch.spec.study import StudySpec
-from kdsearch.training.courses import epochs_with_forebears, total_epochs
+from kdsearch.training.courses import total_epochs
 from kdsearch.training.reports import AVERAGED
 from kdsearch.training.task import Task
 
@@ -105,10 +106,7 @@ class Halving:
 
 def expected_epochs(spec: StudySpec) -> float:
     """About how many epochs the trials of a search take together."""
-    halving, generations = Halving(spec.search), spec.teaching.generations
-    lengths = [
-        epochs_with_forebears(spec.training.epochs, name, generations) for name in spec.taught_by
-    ]
+    halving, lengths = Halving(spec.search), trial_lengths(spec)
     each = sum(halving.expected_epochs(length) for length in lengths) / len(lengths)
     return min(spec.search.trials * each, spec.search.max_epochs or math.inf)
 

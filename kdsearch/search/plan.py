@@ -11,7 +11,7 @@ from kdsearch.methods import UNDISTILLED, Hyperparameter, label_hyperparameters
 from kdsearch.methods.labels import check_value
 from kdsearch.models import Network, Size, blueprint
 from kdsearch.search.blueprints import Blueprints
-from kdsearch.search.budget import longest_trial
+from kdsearch.search.budget import trial_lengths
 from kdsearch.search.fitting import Pairs, corners, find_fitting
 from kdsearch.search.space import Space
 from kdsearch.search.study import Study
@@ -177,7 +177,7 @@ def _check_pairs(spec: StudySpec, space: Space) -> None:
 
 def _check_limits(spec: StudySpec, blueprints: Blueprints) -> None:
     """Refuse a budget that holds no trial, and size limits that no student of the space keeps."""
-    longest, allowed = longest_trial(spec), spec.search.max_epochs
+    longest, allowed = max(trial_lengths(spec)), spec.search.max_epochs
     if allowed is not None and allowed < longest:
         raise spec.refuse(
             ("search", "max_epochs"),

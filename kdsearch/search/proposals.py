@@ -104,7 +104,7 @@ class ProposedJobs(Jobs):
         """Let the outcome of a training that was handed out count."""
         outcome = self._outcomes[record.number]
         end = self._end_of_stage(record)
-        self._budget.give_back(end - min(end, len(outcome.epochs)))
+        self._budget.give_back(max(0, end - len(outcome.epochs)))
         if self._halving.until(record) is None or len(outcome.epochs) < end:
             self._proposer.tell(record.number, outcome)
             return

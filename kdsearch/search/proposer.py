@@ -106,7 +106,7 @@ class Proposer:
             tell_outcome(self._study, self._trials[place], outcome, self._objectives)
 
     def put_aside(self, place: int) -> None:
-        """Note that a trial waits at a rung, which the sampler is to learn from."""
+        """Note that a trial waits at a rung: it is no example for the sampler."""
         self._samplers.put_aside(self._trials[place])
 
     def _propose(self, place: int) -> TrialRecord:

@@ -173,6 +173,11 @@ class ResourcesSection(Section):
     """Compile students of kdsearch's own families (``torch.compile``); absent: on a GPU, in
     trainings of 10,000 steps."""
 
+    @property
+    def devices_per_trial(self) -> float:
+        """What a trial's hours are counted by: its GPUs or, without any, its cores."""
+        return self.gpus_per_trial or self.cpus_per_trial
+
 
 SignalName = Literal["logits", "embedding", "attention", "features", "preactivation"]
 """What can be read of a teacher."""
