@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
 from kdsearch.search.space import Space
-from kdsearch.search.study import Study
+
+Front = Sequence[Mapping[str, Any]]
+"""The parameters of a front's members, the smallest student first."""
 
 
-def past_proposals(space: Space, folders: Sequence[Path]) -> list[dict[str, Any]]:
+def past_proposals(space: Space, fronts: Sequence[Front]) -> list[dict[str, Any]]:
     """The fronts' members of earlier studies, as far as a space holds them.
 
     Which configuration is best carries over between data sets better than how good it is
@@ -22,14 +23,10 @@ def past_proposals(space: Space, folders: Sequence[Path]) -> list[dict[str, Any]
     Args:
         space: The new study's space. Of a value that it does not hold nothing is said, and the
             sampler chooses; a member whose method it lacks is left out.
-        folders: The earlier studies.
-
-    Raises:
-        StudyError: A folder holds no study.
+        fronts: Of the earlier studies.
     """
-    fronts = [[each.parameters for each in reversed(Study.open(f).members())] for f in folders]
     found: list[dict[str, Any]] = []
-    for turn in zip_longest(*fronts):
+    for turn in zip_longest(*(reversed(front) for front in fronts)):
         for parameters in turn:
             kept = None if parameters is None else recall(space, parameters)
             if kept and kept not in found:

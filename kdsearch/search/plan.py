@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from kdsearch.data import Dataset, load_dataset
 from kdsearch.errors import CheckpointError, DataError, MethodError, ModelError, StudyError
@@ -13,6 +14,7 @@ from kdsearch.models import Network, Size, blueprint
 from kdsearch.search.blueprints import Blueprints
 from kdsearch.search.budget import trial_lengths
 from kdsearch.search.fitting import Pairs, corners, find_fitting
+from kdsearch.search.past import Front, past_proposals
 from kdsearch.search.space import Space
 from kdsearch.search.study import Study
 from kdsearch.spec.concrete import ModelConfig
@@ -36,6 +38,7 @@ class Plan:
         blueprints: Sizes and shapes of the networks that may be proposed.
         teacher_sizes: Size of each teacher, by name.
         given_teachers: The teachers whose ``checkpoint`` is given, by name.
+        past: Parameters that the studies of ``warm_start`` found good, to be tried first.
     """
 
     spec: StudySpec
@@ -44,6 +47,7 @@ class Plan:
     blueprints: Blueprints
     teacher_sizes: dict[str, Size]
     given_teachers: dict[str, StoredTeacher]
+    past: list[dict[str, Any]]
 
 
 def make_plan(spec: StudySpec) -> Plan:
@@ -69,9 +73,9 @@ def make_plan(spec: StudySpec) -> Plan:
     space = Space(spec, find_fitting(spec, probes, Pairs(spec, blueprints)))
     _check_pairs(spec, space)
     _check_limits(spec, blueprints)
-    _check_past(spec)
+    past = past_proposals(space, _past_fronts(spec))
     sizes = {name: blueprints.size(section.model) for name, section in spec.given_teachers.items()}
-    return Plan(spec, data, space, blueprints, sizes, _given_teachers(spec, data))
+    return Plan(spec, data, space, blueprints, sizes, _given_teachers(spec, data), past)
 
 
 def _check_methods(spec: StudySpec) -> None:
@@ -143,7 +147,9 @@ def _meta_network(spec: StudySpec, path: Path, model: ModelConfig, data: Dataset
         raise spec.refuse((*path, named[0] if named else "family"), text) from None
 
 
-def _check_past(spec: StudySpec) -> None:
+def _past_fronts(spec: StudySpec) -> list[Front]:
+    """The fronts of the studies of ``warm_start``."""
+    fronts: list[Front] = []
     for place, folder in enumerate(spec.search.warm_start):
         try:
             members = Study.open(folder).members()
@@ -154,6 +160,8 @@ def _check_past(spec: StudySpec) -> None:
                 ("search", "warm_start", place),
                 f"the study in {folder} has no front yet; finish it first, or remove it",
             )
+        fronts.append([each.parameters for each in members])
+    return fronts
 
 
 def _check_pairs(spec: StudySpec, space: Space) -> None:

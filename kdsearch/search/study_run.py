@@ -21,7 +21,6 @@ from kdsearch.search.judging import Judging, JudgingJobs
 from kdsearch.search.kept import Caches
 from kdsearch.search.objectives import Objectives
 from kdsearch.search.optuna_study import open_optuna_study
-from kdsearch.search.past import past_proposals
 from kdsearch.search.plan import Plan
 from kdsearch.search.proposals import ProposedJobs
 from kdsearch.search.proposer import Proposer
@@ -149,8 +148,7 @@ class StudyRun:
         finished = self.directory.trials.read()
         objectives = Objectives.of(spec.search)
         study = open_optuna_study(self.directory.optuna, spec.study.name, objectives)
-        past = past_proposals(self.plan.space, spec.search.warm_start)
-        proposer = Proposer(self.plan.space, study, self.plan.blueprints, past)
+        proposer = Proposer(self.plan.space, study, self.plan.blueprints, self.plan.past)
         jobs = ProposedJobs(spec, proposer, finished, self._budget())
         self.observer.phase_started("search", spec.search.trials, list(finished.values()))
         places = Places(paused=self.directory.paused)

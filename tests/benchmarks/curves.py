@@ -4,12 +4,17 @@ The spaces are small ones on scikit-learn's digits. ``narrow`` has three methods
 over temperature, weight and the width of a convolutional student, with learning rates that all
 learn; ``wide`` has one method more, depth and weight decay, and rates and decays over four orders
 of magnitude, as somebody would write it who knows nothing of them: many of its students learn
-badly or not at all. Every configuration is trained to its end. The table keeps its parameters, its
+badly or not at all. ``fashion_mnist`` is the space of ``wide`` on another data set, a few pictures
+of Fashion-MNIST. Every configuration is trained to its end. The table keeps its parameters, its
 sizes, the validation accuracy of the student and of its averaged weights after each epoch, the
 time an epoch took, and the test accuracy.
 
     python tests/benchmarks/curves.py narrow tests/benchmarks/curves/narrow.jsonl.gz
     python tests/benchmarks/curves.py wide tests/benchmarks/curves/wide.jsonl.gz
+    python tests/benchmarks/curves.py fashion_mnist --data FOLDER \\
+        tests/benchmarks/curves/fashion_mnist.jsonl.gz
+
+FOLDER holds ``FashionMNIST/raw``.
 
 With ``--quick`` a few short trainings.
 """
@@ -22,6 +27,7 @@ import tempfile
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +47,28 @@ from kdsearch.search.plan import make_plan
 from kdsearch.search.record import TrialRecord
 from kdsearch.spec.study import StudySpec
 
-EPOCHS, CONFIGS = 27, 2_000
+EPOCHS = 27
 QUICK_EPOCHS, QUICK_CONFIGS = 3, 20
+
+DIGITS = {"source": "digits", "validation": 0.5, "test": 0.25, "augment": {"crop": 1}}
+PICTURES = {
+    "source": "fashion_mnist",
+    "limit": 1_600,
+    "validation": 0.5,
+    "augment": {"crop": 2, "flip": True},
+}
 
 SPACES: dict[str, dict[str, Any]] = {
     "narrow": {
+        "data": DIGITS,
+        "configs": 2_000,
         "depth": 2,
         "methods": ["none", "kd", "dkd", "dist"],
         "training": {"lr": {"low": 0.003, "high": 0.5, "log": True}},
     },
     "wide": {
+        "data": DIGITS,
+        "configs": 2_000,
         "depth": {"low": 1, "high": 3},
         "methods": ["none", "kd", "dkd", "dist", "rkd"],
         "training": {
@@ -59,16 +77,28 @@ SPACES: dict[str, dict[str, Any]] = {
         },
     },
 }
+SPACES["fashion_mnist"] = SPACES["wide"] | {"data": PICTURES, "configs": 500}
 
 
-def curves_spec(name: str, folder: Path, epochs: int = EPOCHS, **teacher: Any) -> StudySpec:
-    """The study whose space, one of :data:`SPACES`, is sampled, and searched in the replay."""
+def curves_spec(
+    name: str, folder: Path, root: Path | None = None, epochs: int = EPOCHS, **teacher: Any
+) -> StudySpec:
+    """The study whose space, one of :data:`SPACES`, is sampled, and searched in the replay.
+
+    Args:
+        name: Of the space.
+        folder: Takes the study.
+        root: Folder of the pictures, for data that do not come with a library.
+        epochs: Of a whole training.
+        teacher: More of its section.
+    """
     space = SPACES[name]
+    data = space["data"] | ({} if root is None else {"root": str(root)})
     width = {"low": 0.1, "high": 2, "log": True}
     return StudySpec.model_validate(
         {
             "study": {"name": "curves", "directory": str(folder)},
-            "data": {"source": "digits", "validation": 0.5, "test": 0.25, "augment": {"crop": 1}},
+            "data": data,
             "teacher": {
                 "model": {"family": "convnet", "width": 2, "depth": 3},
                 "training": {"epochs": epochs, "batch_size": 64, "lr": 0.05},
@@ -140,14 +170,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("space", choices=list(SPACES), help="what is sampled")
     parser.add_argument("table", type=results_file, help="file that the curves go to")
+    parser.add_argument("--data", type=Path, help="holds FashionMNIST/raw")
     parser.add_argument("--quick", action="store_true", help="a few short trainings")
     options = parser.parse_args(arguments)
     quieten()
-    epochs, configs = (QUICK_EPOCHS, QUICK_CONFIGS) if options.quick else (EPOCHS, CONFIGS)
+    epochs, configs = EPOCHS, SPACES[options.space]["configs"]
+    if options.quick:
+        epochs, configs = QUICK_EPOCHS, QUICK_CONFIGS
     with tempfile.TemporaryDirectory(prefix="curves") as folder:
-        spec = curves_spec(options.space, Path(folder), epochs)
-        weights = str(Path(folder) / "teacher.safetensors")
-        taught = curves_spec(options.space, Path(folder), epochs, checkpoint=weights)
+        make = partial(curves_spec, options.space, Path(folder), options.data, epochs)
+        spec = make()
+        taught = make(checkpoint=str(Path(folder) / "teacher.safetensors"))
         curves = record(spec, taught, configs, Console(stderr=True))
         head = {"epochs": epochs, "dimensions": {n: asdict(d) for n, d in dimensions(spec).items()}}
     lines = [json.dumps(each) for each in (head, *(asdict(curve) for curve in curves))]

@@ -38,18 +38,21 @@ class Replay:
         table: The recorded configurations.
         workers: Trials at a time.
         largest: Parameters of the teacher, the end of the hypervolume's axis.
+
+    Attributes:
+        complete: The trials that have come to their end.
     """
 
     def __init__(self, table: CurvesTable, workers: int, largest: int) -> None:
         self._table, self._workers = table, workers
         self._objectives, self._largest = Objectives(), [largest]
         self._answers: dict[int, int] = {}
+        self.complete: list[TrialRecord] = []
 
     def run(self, jobs: Jobs, budget: float) -> Progress:
         """Search until so many whole trainings' epochs are spent, or there are no more jobs."""
         events: list[tuple[float, int]] = []
         running: dict[int, _Running] = {}
-        complete: list[TrialRecord] = []
         tested: dict[int, float] = {}
         spent, begun = [], 0
         volumes: list[tuple[float, float]] = []
@@ -71,18 +74,20 @@ class Replay:
             del running[number]
             jobs.ended(record)
             if curve.test is not None and record.accuracy is not None:
-                complete.append(record)
+                self.complete.append(record)
                 tested[number] = curve.test
                 spent.append(epochs / self._table.epochs)
-                volumes.append(self._volumes(complete, tested))
+                volumes.append(self._volumes(tested))
         on_validation, on_test = np.array(volumes).reshape(-1, 2).T
         return Progress(np.array(spent), on_validation, begun, on_test)
 
-    def _volumes(
-        self, complete: list[TrialRecord], tested: dict[int, float]
-    ) -> tuple[float, float]:
+    def front(self) -> list[TrialRecord]:
+        """The front of the complete trials on validation, small to large."""
+        return pareto_front(self.complete, self._objectives)
+
+    def _volumes(self, tested: dict[int, float]) -> tuple[float, float]:
         """Hypervolume of the validation front by its own scores, and by those on the test."""
-        front = pareto_front(complete, self._objectives)
+        front = self.front()
         scored = [
             each.model_copy(update={"epochs": ({"accuracy": tested[each.number]},)})
             for each in front

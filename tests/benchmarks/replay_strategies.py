@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import optuna
-from curves_table import CurvesTable
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from replay import Stopping
 
 from kdsearch.search.jobs import Jobs
+from kdsearch.search.past import Front, past_proposals
 from kdsearch.search.plan import Plan
 from kdsearch.search.proposals import ProposedJobs
 from kdsearch.search.proposer import Proposer
@@ -45,16 +45,26 @@ class Strategy:
     other: Callable[[int, int], Decide] | None = None
 
     def jobs(
-        self, plan: Plan, table: CurvesTable, seed: int, workers: int, trials: int = 10**6
+        self, plan: Plan, epochs: int, seed: int, workers: int, trials: int, fronts: Sequence[Front]
     ) -> Jobs:
-        """The jobs of one search with this seed, so many at a time."""
+        """The jobs of one search.
+
+        Args:
+            plan: The study.
+            epochs: Of a whole training.
+            seed: Of the search.
+            workers: Jobs at a time.
+            trials: At most so many.
+            fronts: Of earlier studies, which are tried first.
+        """
         spec = _with(plan.spec, self, seed, workers, trials)
         study = optuna.create_study(directions=["maximize", "minimize"])
-        proposer = Proposer(Space(spec, plan.space.fitting), study, plan.blueprints)
+        space = Space(spec, plan.space.fitting)
+        proposer = Proposer(space, study, plan.blueprints, past_proposals(space, fronts))
         proposed = ProposedJobs(spec, proposer, {})
         if self.other is None:
             return proposed
-        return Compared(proposed, self.other(table.epochs, seed))
+        return Compared(proposed, self.other(epochs, seed))
 
 
 def _with(spec: StudySpec, strategy: Strategy, seed: int, workers: int, trials: int) -> StudySpec:

@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 from command import carry_out, command_line, results_file
-from curves import SPACES, curves_spec
+from curves import curves_spec
 from curves_table import CurvesTable
 from measuring import machine
 from replay import Replay
@@ -44,6 +44,7 @@ from volumes import BASE, GRID, Progress, figures, table, volumes
 
 from kdsearch.models import measure_config
 from kdsearch.search.jobs import Jobs
+from kdsearch.search.past import Front
 from kdsearch.search.plan import make_plan
 
 TABLES = Path(__file__).parent / "curves"
@@ -60,14 +61,30 @@ def search(job: tuple[str, str, int]) -> tuple[str, int, Progress]:
     return name, seed, replay.run(jobs, BUDGET)
 
 
-def prepare(space: str, name: str, seed: int, trials: int = 10**6) -> tuple[Replay, Jobs]:
-    """The replay, and the jobs of one search of a space with at most so many trials."""
+def prepare(
+    space: str,
+    name: str,
+    seed: int,
+    trials: int = 10**6,
+    root: Path | None = None,
+    fronts: Sequence[Front] = (),
+) -> tuple[Replay, Jobs]:
+    """The replay, and the jobs of one search.
+
+    Args:
+        space: Of ``curves.py``.
+        name: Of the search.
+        seed: Of the search.
+        trials: At most so many.
+        root: Folder of the pictures, for data that do not come with a library.
+        fronts: Of earlier studies, which are tried first.
+    """
     quieten()
     with tempfile.TemporaryDirectory(prefix="replay") as folder:
-        plan = make_plan(curves_spec(space, Path(folder)))
+        plan = make_plan(curves_spec(space, Path(folder), root))
     largest = measure_config(plan.spec.teacher.model, plan.data.image_shape, 10).parameters
     recorded = CurvesTable.read(TABLES / f"{space}.jsonl.gz")
-    jobs = strategies()[name].jobs(plan, recorded, seed, WORKERS, trials)
+    jobs = strategies()[name].jobs(plan, recorded.epochs, seed, WORKERS, trials, fronts)
     return Replay(recorded, WORKERS, largest), jobs
 
 
@@ -108,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark from the command line."""
     parser = command_line(__doc__, "fewer seeds")
     parser.add_argument("--figure", type=results_file, help="picture of hypervolume and compute")
-    parser.add_argument("--space", default="wide", choices=list(SPACES), help="of curves.py")
+    parser.add_argument("--space", default="wide", choices=["narrow", "wide"], help="of curves.py")
     parser.add_argument("--only", nargs="+", choices=list(strategies()), help="of the searches")
     options = parser.parse_args(arguments)
     if options.only is not None and BASE not in options.only:

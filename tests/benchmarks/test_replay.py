@@ -125,7 +125,8 @@ class Widths(Jobs):
 
 def test_every_epoch_counts_and_the_complete_alone_make_the_front(made_table: Any) -> None:
     jobs = Widths(40)
-    progress = import_module("replay").Replay(made_table, 3, largest=5_000).run(jobs, budget=1e9)
+    replay = import_module("replay").Replay(made_table, 3, largest=5_000)
+    progress = replay.run(jobs, budget=1e9)
     ended = {record.number: record for record in jobs.records}
     met: set[int] = set()
     for _, record in sorted(ended.items()):
@@ -142,6 +143,10 @@ def test_every_epoch_counts_and_the_complete_alone_make_the_front(made_table: An
         assert (record.status, len(record.epochs)) == expected
     complete = [record for record in jobs.records if record.status == "complete"]
     assert len(progress.volume) == len(complete)
+    points = {(each.parameter_count, each.accuracy) for each in complete}
+    assert [(each.parameter_count, each.accuracy) for each in replay.front()] == sorted(
+        one for one in points if not any(_beats(other, one) for other in points)
+    )
     assert progress.volume[-1] == pytest.approx(hypervolume(complete, Objectives(), [5_000]))
     assert np.all(np.diff(progress.volume) >= 0)
     # in the made-up table a test accuracy is that on validation after the last epoch
@@ -150,6 +155,11 @@ def test_every_epoch_counts_and_the_complete_alone_make_the_front(made_table: An
     failed = sum(record.status == "failed" for record in ended.values())
     assert progress.compute[-1] * EPOCHS == spent + failed
     assert progress.at(np.array([0.0, 1e9])).tolist() == [0.0, progress.volume[-1]]
+
+
+def _beats(one: tuple[int, float], other: tuple[int, float]) -> bool:
+    """Whether one is no worse than another in size and accuracy, and better in one of them."""
+    return one != other and one[0] <= other[0] and one[1] >= other[1]
 
 
 def test_compute_is_all_epochs_so_far(made_table: Any) -> None:

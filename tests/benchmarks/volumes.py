@@ -150,11 +150,12 @@ def table(found: Mapping[str, Any]) -> Table:
     for name, figures in found["hypervolume"].items():
         ratio = found["compute_ratio_to_tpe"][name]
         cells = [f"{each['mean']:.3f}" for each in figures.values()]
-        made.add_row(name, *cells, f"{found['trials'][name]:.0f}", _ratio_words(ratio))
+        made.add_row(name, *cells, f"{found['trials'][name]:.0f}", ratio_words(ratio))
     return made
 
 
-def _ratio_words(ratio: Mapping[str, float | None]) -> str:
+def ratio_words(ratio: Mapping[str, float | None]) -> str:
+    """A ratio with its interval."""
     value, low, high = (ratio[name] for name in ("ratio", "low", "high"))
     if value is None:
         return "never"

@@ -33,6 +33,11 @@ def kept_study(spec: StudySpec, tmp_path: Path) -> Path:
     return directory.path
 
 
+def front_of(folder: Path) -> list[dict[str, Any]]:
+    """The parameters of the front's members, small to large."""
+    return [each.parameters for each in Study.open(folder).members()]
+
+
 @pytest.fixture
 def earlier(spec_text: str, tmp_path: Path) -> list[Path]:
     return [
@@ -44,17 +49,17 @@ def earlier(spec_text: str, tmp_path: Path) -> list[Path]:
 def test_members_of_the_fronts_come_in_turn_the_largest_first(
     spec: StudySpec, earlier: list[Path]
 ) -> None:
-    fronts = [[each.parameters for each in Study.open(f).members()][::-1] for f in earlier]
-    found = past_proposals(Space(spec), earlier)
-    assert len(found) == len(fronts[0]) + len(fronts[1])
-    assert found[:2] == [fronts[0][0], fronts[1][0]]
-    assert found[2] == fronts[0][1]
+    one, two = (front_of(folder) for folder in earlier)
+    found = past_proposals(Space(spec), [one, two])
+    assert len(found) == len(one) + len(two)
+    assert found[:2] == [one[-1], two[-1]]
+    assert found[2] == one[-2]
 
 
 def test_they_are_tried_after_the_published_values(
     spec: StudySpec, earlier: list[Path], tmp_path: Path
 ) -> None:
-    past = past_proposals(Space(spec), earlier)
+    past = past_proposals(Space(spec), [front_of(folder) for folder in earlier])
     study = open_optuna_study(tmp_path / "journal", "new", Objectives())
     proposer = Proposer(Space(spec), study, Blueprints(SHAPE, CLASSES), past)
     jobs = ProposedJobs(spec, proposer, {})
