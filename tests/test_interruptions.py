@@ -15,9 +15,8 @@ from mlflow import MlflowClient
 
 import kdsearch
 from kdsearch.search.directory import StudyDirectory
-from kdsearch.search.session import ray_session
-from kdsearch.spec import load_spec
 from tests.command_line import CallCommand
+from tests.own_ray import ray_in
 from tests.user_study import command, lines, start, wait_until
 
 pytestmark = pytest.mark.slow
@@ -39,12 +38,8 @@ def whole(user_folder: Path, finished: subprocess.CompletedProcess[str]) -> kdse
 
 @pytest.fixture(scope="module")
 def _ray(user_folder: Path) -> Iterator[None]:
-    """A Ray whose workers find the user's modules, for the studies of this process."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(user_folder)
-        patch.syspath_prepend(str(user_folder))
-        with ray_session(load_spec(Path("space.yaml")), None):
-            yield
+    with ray_in(user_folder):
+        yield
 
 
 @pytest.fixture

@@ -12,9 +12,8 @@ import pytest
 from mlflow import MlflowClient
 
 import kdsearch
-from kdsearch.search.session import ray_session
-from kdsearch.spec import load_spec
 from tests.command_line import CallCommand
+from tests.own_ray import ray_in
 from tests.user_study import lines, make_folder, start, wait_until
 
 pytestmark = pytest.mark.slow
@@ -44,10 +43,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def _ray(folder: Path) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        with ray_session(load_spec(Path("space.yaml")), None):
-            yield
+    with ray_in(folder):
+        yield
 
 
 @pytest.fixture

@@ -157,7 +157,7 @@ def test_every_epoch_counts_and_the_complete_alone_make_the_front(made_table: An
     assert progress.at(np.array([0.0, 1e9])).tolist() == [0.0, progress.volume[-1]]
 
 
-def _beats(one: tuple[int, float], other: tuple[int, float]) -> bool:
+def _beats(one: tuple[int, Any], other: tuple[int, Any]) -> bool:
     """Whether one is no worse than another in size and accuracy, and better in one of them."""
     return one != other and one[0] <= other[0] and one[1] >= other[1]
 

@@ -196,12 +196,10 @@ def test_a_shell_without_the_token_is_told_how_to_give_it(
     assert "set RAY_AUTH_MODE=token" in line
 
 
-def test_nobody_at_the_address_is_told_quickly(spec_file: Path) -> None:
+def test_nobody_at_the_address_is_told(spec_file: Path) -> None:
     (port,) = free_ports(1)
-    start = time.monotonic()
     ended = submit(f"http://127.0.0.1:{port}", str(spec_file), **os.environ)
     assert ended.returncode == 1
-    assert time.monotonic() - start < 20
     (line,) = ended.stderr.splitlines()
     assert line.startswith(f"kdsearch: no job server answers at http://127.0.0.1:{port}")
 
