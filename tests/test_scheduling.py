@@ -99,13 +99,23 @@ def test_the_best_go_on_alike_in_a_whole_search_and_in_one_that_was_killed(
 
 
 def check_whole_trainings(whole: kdsearch.Study, folder: Path, call: CallCommand) -> None:
-    """A trial that was put aside twice has the reports of one that was trained in one go."""
-    changes = ["search.scheduler.name=none", "search.trials=6"]
+    """A trial that was put aside twice has the reports of one that was trained in one go.
+
+    The members of its front, and so some that came to their end, are tried first in another study.
+    """
+    members = whole.members()[::-1]
+    changes = [
+        "search.scheduler.name=none",
+        f"search.trials={2 + len(members)}",
+        "search.warm_start=[studies/whole]",
+    ]
     code, _, err = call(*words("plain"), *(w for change in changes for w in ("--set", change)))
     assert (code, err) == (0, "")
-    plain = {
-        each.task.key: each for each in kdsearch.Study.open(folder / "studies" / "plain").records()
-    }
+    records = sorted(
+        kdsearch.Study.open(folder / "studies" / "plain").records(), key=lambda each: each.number
+    )
+    assert [each.parameters for each in records[2:]] == [each.parameters for each in members]
+    plain = {each.task.key: each for each in records}
     compared = 0
     for record in whole.records():
         other = plain.get(record.task.key)

@@ -26,10 +26,11 @@ from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import BORN_AGAIN, MUTUAL
 from kdsearch.training.courses import teaching_of, total_epochs
 from kdsearch.training.hardware import Hardware
+from kdsearch.training.initial import initial_student
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Batch, Teacher, Teaching
 from kdsearch.training.teacher_store import teacher_task
-from kdsearch.training.trainer import Trainer, initial_student
+from kdsearch.training.trainer import Trainer
 
 STEPS = 5
 """Timed steps of each sample, after one that warms up."""

@@ -13,10 +13,11 @@ from kdsearch.models import Network
 from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL
 from kdsearch.training.evaluation import Evaluation
 from kdsearch.training.hardware import Hardware
+from kdsearch.training.initial import initial_student
 from kdsearch.training.reports import EpochReport
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import AveragedTeachers, Peer, Reference, Teacher, Teaching
-from kdsearch.training.trainer import Trainer, initial_student
+from kdsearch.training.trainer import Trainer
 
 
 class Course(Protocol):

@@ -12,24 +12,18 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from kdsearch.data import Dataset, Views, derive, epoch_order, make_feed
-from kdsearch.errors import DataError, DivergedError, ModelError
-from kdsearch.methods import Objective
-from kdsearch.models import Network, build_network
+from kdsearch.errors import DivergedError, ModelError
+from kdsearch.models import Network
 from kdsearch.training.averaging import WeightAverage
 from kdsearch.training.distiller import Distiller
 from kdsearch.training.evaluation import Evaluation, evaluation_sums, summarise
 from kdsearch.training.hardware import Hardware, memory_format
+from kdsearch.training.initial import initial_student, make_objective, steps_per_epoch
 from kdsearch.training.optimizer import make_optimizer, make_schedule
 from kdsearch.training.ranks import Ranks
 from kdsearch.training.reports import EpochReport
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Batch, Reference, SplitName, Teaching, plain_views
-
-
-def initial_student(task: Task, data: Dataset) -> Network:
-    """The network of a task with the weights that its seed gives it."""
-    torch.manual_seed(task.seed)
-    return build_network(task.model, data.image_shape, len(data.classes))
 
 
 class Trainer:
@@ -70,12 +64,7 @@ class Trainer:
         hardware = hardware or Hardware()
         self.device = hardware.device
         self.ranks = ranks or Ranks()
-        self.steps_per_epoch = len(data.train) // task.training.batch_size
-        if self.steps_per_epoch == 0:
-            raise DataError(
-                f"{len(data.train)} training samples do not fill one batch of "
-                f"{task.training.batch_size}; lower training.batch_size"
-            )
+        self.steps_per_epoch = steps_per_epoch(task, data)
         self._data = data
         self._reference = reference
         self._feed = make_feed(
@@ -89,15 +78,7 @@ class Trainer:
         )
         self._validation_views = plain_views(data, "validation", self.device)
         student = initial_student(task, data) if student is None else student
-        torch.manual_seed(derive(task.seed, "helpers"))
-        objective = Objective(
-            task.method,
-            student.signal_shapes(),
-            teacher.shapes if teacher else None,
-            task.training.label_smoothing,
-        )
-        if teacher is not None:
-            objective.prepare(student, teacher.network, len(data.train))
+        objective = make_objective(task, data, student, teacher)
         self._memory_format = memory_format(student)
         student.to(memory_format=self._memory_format)
         steps = task.training.epochs * self.steps_per_epoch

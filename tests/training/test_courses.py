@@ -15,10 +15,11 @@ from kdsearch.data import Dataset, Views, derive, epoch_order
 from kdsearch.errors import MethodError
 from kdsearch.models import Signal, build_network
 from kdsearch.training.courses import BornAgain, Course, begin_course, total_epochs
+from kdsearch.training.initial import initial_student
 from kdsearch.training.optimizer import make_optimizer, make_schedule
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import AveragedTeachers, Batch, Peer, Reference, Teacher
-from kdsearch.training.trainer import Trainer, initial_student
+from kdsearch.training.trainer import Trainer
 from tests.training.trainings import assert_same_weights, finish
 
 KD = {"temperature": 2.0, "weight": 0.5, "ce_weight": 1.0}

@@ -1,0 +1,49 @@
+"""What a training begins with."""
+
+from __future__ import annotations
+
+import torch
+
+from kdsearch.data import Dataset, derive
+from kdsearch.errors import DataError
+from kdsearch.methods import Objective
+from kdsearch.models import Network, build_network
+from kdsearch.training.task import Task
+from kdsearch.training.teacher import Teaching
+
+
+def initial_student(task: Task, data: Dataset) -> Network:
+    """The network of a task with the weights that its seed gives it."""
+    torch.manual_seed(task.seed)
+    return build_network(task.model, data.image_shape, len(data.classes))
+
+
+def steps_per_epoch(task: Task, data: Dataset) -> int:
+    """Whole batches in the training split.
+
+    Raises:
+        DataError: There is none.
+    """
+    steps = len(data.train) // task.training.batch_size
+    if steps == 0:
+        raise DataError(
+            f"{len(data.train)} training samples do not fill one batch of "
+            f"{task.training.batch_size}; lower training.batch_size"
+        )
+    return steps
+
+
+def make_objective(
+    task: Task, data: Dataset, student: Network, teacher: Teaching | None
+) -> Objective:
+    """The objective of a task; its helpers' weights follow from the task's seed."""
+    torch.manual_seed(derive(task.seed, "helpers"))
+    objective = Objective(
+        task.method,
+        student.signal_shapes(),
+        teacher.shapes if teacher else None,
+        task.training.label_smoothing,
+    )
+    if teacher is not None:
+        objective.prepare(student, teacher.network, len(data.train))
+    return objective
