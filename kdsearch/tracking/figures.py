@@ -185,17 +185,24 @@ def _by_method(trials: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, str]]:
 
 
 def _range(trials: pd.DataFrame, front: pd.DataFrame, score: str) -> tuple[float, float]:
-    """An axis that shows the best nine tenths of the trials and every finalist."""
+    """An axis that shows the best nine tenths of the trials and every finalist's interval."""
     scored = trials[f"validation_{score}"]
-    columns = [f"{what}_{score}" for what in ("test", "baseline") if len(front)]
-    values = [float(end) for name in columns for end in (front[name].min(), front[name].max())]
-    values = [value for value in values if value == value]
+    values = [end for what in ("test", "baseline") for end in _ends(front, f"{what}_{score}")]
     if score in TO_BE_SMALL:
         high = max([float(scored.quantile(0.9)), *values])
         return 0.0, 1.05 * high
     low = min([float(scored.quantile(0.1)), *values])
     margin = max(0.01, (1 - low) * 0.08)
     return max(0.0, low - margin), 1.0 + margin * 0.5
+
+
+def _ends(front: pd.DataFrame, name: str) -> list[float]:
+    """The lower and upper ends of the finalists' intervals; the scores, where there are none."""
+    if not len(front):
+        return []
+    scored = front[front[name].notna()]
+    half = scored[f"{name}_ci"].fillna(0.0)
+    return [*(scored[name] - half), *(scored[name] + half)]
 
 
 def _hover(row: dict, split: str) -> str:

@@ -34,6 +34,8 @@ def test_the_interactive_figure_holds_trials_front_and_finalists(study: Study) -
     low, high = figure.layout.yaxis.range
     for name in ("finalist (test)", "undistilled baseline (test)"):
         assert all(low < value < high for value in traces[name].y)
+        ends = traces[name].y - np.array(traces[name].error_y.array)
+        assert np.all(low <= np.maximum(ends, 0))
 
 
 def test_a_point_tells_its_scores_where_it_has_them(
