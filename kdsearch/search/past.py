@@ -6,10 +6,29 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
+import numpy as np
+
+from kdsearch.search.objectives import Objectives
+from kdsearch.search.record import TrialRecord
+from kdsearch.search.rungs import preference
 from kdsearch.search.space import Space
 
 Front = Sequence[Mapping[str, Any]]
-"""The parameters of a front's members, the smallest student first."""
+"""The parameters of a front's members, in the order in which they are to be tried."""
+
+
+def front_to_try(members: Sequence[TrialRecord], objectives: Objectives) -> Front:
+    """A front's members, each the one that adds most to the hypervolume of those before it.
+
+    So the first few, which may be all that a short search comes to, cover the whole of the front.
+
+    Args:
+        members: Of a study's front.
+        objectives: The study's.
+    """
+    points = objectives.costs(members)
+    points[:, 1:] = np.log10(points[:, 1:])
+    return [members[place].parameters for place in preference(points)]
 
 
 def past_proposals(space: Space, fronts: Sequence[Front]) -> list[dict[str, Any]]:
@@ -17,8 +36,7 @@ def past_proposals(space: Space, fronts: Sequence[Front]) -> list[dict[str, Any]
 
     Which configuration is best carries over between data sets better than how good it is
     (Feurer et al. 2015, "Initializing Bayesian Hyperparameter Optimization via Meta-Learning"), so
-    they are tried anew, and the sampler learns from what they reach here. The largest come first,
-    the studies in turn.
+    they are tried anew, and the sampler learns from what they reach here. The studies take turns.
 
     Args:
         space: The new study's space. Of a value that it does not hold nothing is said, and the
@@ -26,7 +44,7 @@ def past_proposals(space: Space, fronts: Sequence[Front]) -> list[dict[str, Any]
         fronts: Of the earlier studies.
     """
     found: list[dict[str, Any]] = []
-    for turn in zip_longest(*(reversed(front) for front in fronts)):
+    for turn in zip_longest(*fronts):
         for parameters in turn:
             kept = None if parameters is None else recall(space, parameters)
             if kept and kept not in found:

@@ -14,7 +14,7 @@ from kdsearch.models import Network, Size, blueprint
 from kdsearch.search.blueprints import Blueprints
 from kdsearch.search.budget import trial_lengths
 from kdsearch.search.fitting import Pairs, corners, find_fitting
-from kdsearch.search.past import Front, past_proposals
+from kdsearch.search.past import Front, front_to_try, past_proposals
 from kdsearch.search.space import Space
 from kdsearch.search.study import Study
 from kdsearch.spec.concrete import ModelConfig
@@ -152,7 +152,8 @@ def _past_fronts(spec: StudySpec) -> list[Front]:
     fronts: list[Front] = []
     for place, folder in enumerate(spec.search.warm_start):
         try:
-            members = Study.open(folder).members()
+            study = Study.open(folder)
+            members = study.members()
         except StudyError as error:
             raise spec.refuse(("search", "warm_start", place), str(error)) from None
         if not members:
@@ -160,7 +161,7 @@ def _past_fronts(spec: StudySpec) -> list[Front]:
                 ("search", "warm_start", place),
                 f"the study in {folder} has no front yet; finish it first, or remove it",
             )
-        fronts.append([each.parameters for each in members])
+        fronts.append(front_to_try(members, study.objectives))
     return fronts
 
 

@@ -45,7 +45,7 @@ class Proposer:
         space: What may be proposed.
         study: The Optuna study; its storage keeps what was proposed.
         blueprints: Tells the sizes of the students.
-        past: Parameters that earlier studies found good, to be tried after the published ones.
+        past: Parameters that earlier studies found good, to be tried before the published ones.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Proposer:
         self._samplers = Samplers(self._spec.search.sampler, startup)
         self._blueprints = blueprints
         self._pairs = Pairs(self._spec, blueprints)
-        self._first = [*(space.published(label) for label in space.methods), *map(dict, past)]
+        self._first = [*map(dict, past), *(space.published(label) for label in space.methods)]
         self._trials: list[int] = []
         self._told: set[int] = set()
         self._take_up()

@@ -29,6 +29,9 @@ from rich.text import Text
 from search_replay import BUDGET, prepare
 from volumes import GRID, Progress, compute_ratio, figures, ratio_words, table, volumes
 
+from kdsearch.search.objectives import Objectives
+from kdsearch.search.past import Front, front_to_try
+
 SEARCHES = ("tpe", "kdsearch halving")
 SPENT = 30
 """Whole trainings that each search on the second data set may spend."""
@@ -40,12 +43,12 @@ def search(job: tuple[str, int, Path]) -> tuple[str, Progress, Progress]:
     name, seed, root = job
     earlier, jobs = prepare("wide", name, seed)
     earlier.run(jobs, BUDGET)
-    front = [each.parameters for each in earlier.front()]
+    front = front_to_try(earlier.front(), Objectives())
     cold, warm = (_second(name, seed, root, fronts) for fronts in ([], [front]))
     return name, cold, warm
 
 
-def _second(name: str, seed: int, root: Path, fronts: list[list[dict[str, Any]]]) -> Progress:
+def _second(name: str, seed: int, root: Path, fronts: list[Front]) -> Progress:
     # another seed than the first study's, so that they have no proposal in common
     replay, jobs = prepare("fashion_mnist", name, SEEDS + seed, root=root, fronts=fronts)
     return replay.run(jobs, SPENT)
