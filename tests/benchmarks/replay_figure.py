@@ -36,5 +36,5 @@ def write_figure(path: Path, compute: np.ndarray, volumes: Mapping[str, np.ndarr
     axes.set_ylabel("hypervolume of the validation front")
     axes.set_title("Hypervolume against compute", loc="left")
     axes.grid(alpha=0.25)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     figure.savefig(path)
