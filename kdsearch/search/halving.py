@@ -100,8 +100,8 @@ class Halving:
     def _point(self, record: TrialRecord) -> list[float]:
         """Loss and log sizes after the latest epoch."""
         prefix = "" if self._scheduler.score == "raw" else AVERAGED
-        sizes = [math.log10(record.size(name)) for name in self._objectives.sizes]
-        return [self._objectives.loss(record.epochs[-1], prefix), *sizes]
+        loss = self._objectives.loss(record.epochs[-1], prefix)
+        return [loss, *self._objectives.log_sizes(record)]
 
 
 def expected_epochs(spec: StudySpec) -> float:

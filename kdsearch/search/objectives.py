@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -55,6 +56,10 @@ class Objectives:
         """
         value = scores[prefix + self.score]
         return value if self.score in TO_BE_SMALL else 1 - value
+
+    def log_sizes(self, record: TrialRecord) -> list[float]:
+        """The decimal logarithm of each size of a trial, to be made small."""
+        return [math.log10(record.size(name)) for name in self.sizes]
 
     def costs(self, records: Sequence[TrialRecord]) -> np.ndarray:
         """[N, 1 + sizes] loss and sizes of complete trials, all to be made small."""

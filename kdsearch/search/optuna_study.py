@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import optuna
@@ -59,5 +58,5 @@ def tell_outcome(
         trial = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
         key = f"{_CONSTRAINTS_KEY}:min_accuracy"
         storage.set_trial_system_attr(trial, key, objectives.shortfall(outcome))
-    sizes = [math.log10(outcome.size(size)) for size in objectives.sizes]
-    study.tell(number, [outcome.epochs[-1][objectives.score], *sizes])
+    score = outcome.epochs[-1][objectives.score]
+    study.tell(number, [score, *objectives.log_sizes(outcome)])

@@ -26,9 +26,8 @@ def front_to_try(members: Sequence[TrialRecord], objectives: Objectives) -> Fron
         members: Of a study's front.
         objectives: The study's.
     """
-    points = objectives.costs(members)
-    points[:, 1:] = np.log10(points[:, 1:])
-    return [members[place].parameters for place in preference(points)]
+    points = [[objectives.loss(m.epochs[-1]), *objectives.log_sizes(m)] for m in members]
+    return [members[place].parameters for place in preference(np.array(points))]
 
 
 def past_proposals(space: Space, fronts: Sequence[Front]) -> list[dict[str, Any]]:
