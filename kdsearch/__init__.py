@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kdsearch.api import run_study
     from kdsearch.export.student import Student, load_student
-    from kdsearch.search.study import Study
+    from kdsearch.results.study import Study
     from kdsearch.spec.load import load_spec
 
 _HOMES = {
     "load_spec": "kdsearch.spec.load",
     "run_study": "kdsearch.api",
-    "Study": "kdsearch.search.study",
+    "Study": "kdsearch.results.study",
     "load_student": "kdsearch.export.student",
     "Student": "kdsearch.export.student",
 }

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 from kdsearch.data import Dataset
 from kdsearch.errors import KdsearchError
+from kdsearch.execution.observers import Observer, Observers
+from kdsearch.execution.session import check_address, ray_session
 from kdsearch.export.report import write_students, write_tables
-from kdsearch.search.directory import StudyDirectory
-from kdsearch.search.events import Observer, Observers
-from kdsearch.search.plan import make_plan
-from kdsearch.search.session import check_address, ray_session
-from kdsearch.search.study import Study
+from kdsearch.results.directory import StudyDirectory
+from kdsearch.results.study import Study
 from kdsearch.search.study_run import StudyRun
+from kdsearch.space.checks import make_plan
 from kdsearch.spec.study import StudySpec
 from kdsearch.tracking.figures import write_figures
 from kdsearch.tracking.recorder import Recorder

@@ -105,9 +105,9 @@ def _dry_run(spec: Any, resume: bool) -> None:
     from kdsearch.render.caches import cache_lines
     from kdsearch.render.study import samples_view, unfit_view
     from kdsearch.render.units import duration
-    from kdsearch.search.directory import StudyDirectory
-    from kdsearch.search.estimate import estimate_cost, sample_trials
-    from kdsearch.search.plan import make_plan
+    from kdsearch.results.directory import StudyDirectory
+    from kdsearch.search.cost import estimate_cost, sample_trials
+    from kdsearch.space.checks import make_plan
     from kdsearch.spec.load import dump_spec
 
     quieten()
@@ -138,7 +138,7 @@ def validate(spec: Spec, overrides: Sets = None) -> None:
 
     loaded = load_spec(spec, overrides or [])
     from kdsearch.render.study import unfit_view
-    from kdsearch.search.plan import make_plan
+    from kdsearch.space.checks import make_plan
 
     console = _console()
     plan = make_plan(loaded)
@@ -160,7 +160,7 @@ def front(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
 ) -> None:
     """Print the front of a study."""
-    from kdsearch.search.study import Study
+    from kdsearch.results.study import Study
 
     opened = Study.open(study)
     if as_json:
@@ -195,14 +195,14 @@ def ranking(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
 ) -> None:
     """Rank a study's methods at one tuning budget."""
-    from kdsearch.search.study import Study
+    from kdsearch.results.study import Study
 
     opened = Study.open(study)
     if as_json:
         import json
 
         from kdsearch.export.report import rows
-        from kdsearch.search.ranking import study_ranking
+        from kdsearch.results.ranking import study_ranking
 
         print(json.dumps(rows(study_ranking(opened)), indent=1))
         return
@@ -211,7 +211,7 @@ def ranking(
 
 def _print_ranking(console: Console, study: Any) -> None:
     from kdsearch.render.study import ranking_note, ranking_view
-    from kdsearch.search.ranking import study_ranking
+    from kdsearch.results.ranking import study_ranking
 
     table = study_ranking(study)
     if not len(table):
@@ -266,7 +266,7 @@ def ui(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Open MLflow's UI on the study's store."""
-    from kdsearch.search.study import Study
+    from kdsearch.results.study import Study
     from kdsearch.tracking.ui import serve_ui
 
     sys.exit(serve_ui(Study.open(study), host, port))

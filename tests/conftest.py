@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,11 +14,17 @@ import torch
 
 from kdsearch.data import Dataset, load_dataset
 from kdsearch.methods import method_config
+from kdsearch.models import build_network
+from kdsearch.spec import StudySpec, parse_spec
 from kdsearch.spec.concrete import ModelConfig, TrainingConfig
 from kdsearch.spec.sections import Augmentation, DataSection
 from kdsearch.training.task import Task
+from kdsearch.training.teacher import Teacher
 from tests.command_line import CallCommand, call
+from tests.training.own_networks import MARKER
 from tests.user_study import command, make_folder
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -94,3 +101,65 @@ def finished(user_folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command("run", "space.yaml"), cwd=user_folder, capture_output=True, text=True, timeout=300
     )
+
+
+@pytest.fixture
+def make_teacher(digits: Dataset) -> Callable[[], Teacher]:
+    """A new teacher at each call, always with the same weights and batch statistics."""
+
+    def make() -> Teacher:
+        torch.manual_seed(5)
+        config = ModelConfig(family="convnet", width=1, depth=3)
+        network = build_network(config, digits.image_shape, len(digits.classes))
+        with torch.no_grad():
+            for _ in range(20):
+                network(torch.randn(32, *digits.image_shape))
+        return Teacher(network)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def private_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Two workers that know the networks of the tests, and a file where one that dies says so."""
+    import ray
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(MARKER, str(tmp_path_factory.mktemp("marker") / "killed"))
+        patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+        ray.init(
+            address="local",
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="error",
+        )
+        yield
+        ray.shutdown()
+
+
+TEXT = """
+study: {{name: tiny, seed: 3, directory: {directory}}}
+data: {{source: digits, validation: 0.2, test: 0.25, limit: 400}}
+teacher:
+  model: {{family: convnet, width: 1, depth: 2}}
+  training: {{epochs: 2}}
+students:
+  - {{family: convnet, width: {{low: 0.2, high: 1.0, log: true}}, depth: {{choices: [1, 2]}}}}
+  - {{family: mlp, width: {{low: 0.1, high: 0.5, log: true}}, depth: 1}}
+methods: [none, kd, dist, kd+fitnet]
+training: {{epochs: 1, lr: {{low: 0.02, high: 0.2, log: true}}, clip_grad_norm: 5}}
+search: {{trials: 12}}
+finalists: {{seeds: 2, max: 2}}
+tracking: {{uri: "sqlite:///{directory}/mlflow.db"}}
+"""
+
+
+@pytest.fixture
+def spec_text(tmp_path: Path) -> str:
+    return TEXT.format(directory=tmp_path)
+
+
+@pytest.fixture
+def spec(spec_text: str) -> StudySpec:
+    return parse_spec(spec_text)

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from kdsearch.display import Display, Progress
-from kdsearch.search.record import TrialRecord
-from tests.search.records import TASK, trial
+from kdsearch.results.record import TrialRecord
+from tests.records import TASK, trial
 
 
 class Clock:

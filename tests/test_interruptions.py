@@ -14,7 +14,7 @@ import pytest
 from mlflow import MlflowClient
 
 import kdsearch
-from kdsearch.search.directory import StudyDirectory
+from kdsearch.results.directory import StudyDirectory
 from tests.command_line import CallCommand
 from tests.own_ray import ray_in
 from tests.user_study import command, lines, start, wait_until

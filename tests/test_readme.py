@@ -12,7 +12,7 @@ import yaml
 
 from kdsearch.cli import app
 from kdsearch.methods import METHODS
-from kdsearch.search.plan import make_plan
+from kdsearch.space.checks import make_plan
 from kdsearch.spec import parse_spec
 
 ROOT = Path(__file__).parents[1]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kdsearch.search.plan import make_plan
+from kdsearch.space.checks import make_plan
 from kdsearch.spec import load_spec
 
 FOLDER = Path(__file__).parents[1] / "search_spaces"

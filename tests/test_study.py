@@ -16,7 +16,7 @@ from sklearn.metrics import accuracy_score
 
 import kdsearch
 from kdsearch.data import load_dataset
-from kdsearch.search.events import Observer
+from kdsearch.execution.observers import Observer
 from tests.command_line import CallCommand
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 
 import kdsearch
 from kdsearch.models import build_network
-from kdsearch.search.record import TrialRecord
+from kdsearch.results.record import TrialRecord
 from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL
 from tests.command_line import CallCommand
 from tests.user_study import command

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kdsearch.data.dataset import Dataset, Split
     from kdsearch.data.feed import Feed, ResidentFeed, make_feed, on_device
     from kdsearch.data.mapped import MappedPictures
-    from kdsearch.data.random import derive, epoch_order
+    from kdsearch.data.random_streams import derive, epoch_order
     from kdsearch.data.raw import RawData
     from kdsearch.data.sources import SOURCES, load_dataset
     from kdsearch.data.transport import pack, unpack
@@ -39,8 +39,8 @@ _HOMES = {
     "Split": "dataset",
     "Views": "views",
     "WorkerFeed": "worker_feed",
-    "derive": "random",
-    "epoch_order": "random",
+    "derive": "random_streams",
+    "epoch_order": "random_streams",
     "load_dataset": "sources",
     "make_feed": "feed",
     "on_device": "feed",

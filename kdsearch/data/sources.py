@@ -13,7 +13,7 @@ from kdsearch.data.augment import check_augmentation
 from kdsearch.data.custom import GROUP, is_custom, load_custom
 from kdsearch.data.dataset import Dataset, Split, channel_statistics, check_split
 from kdsearch.data.image_folder import load_image_folder
-from kdsearch.data.random import derive
+from kdsearch.data.random_streams import derive
 from kdsearch.data.raw import RawData, as_splits
 from kdsearch.data.split import draw_limit, draw_share
 from kdsearch.data.torchvision_files import load_torchvision

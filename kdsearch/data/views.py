@@ -20,7 +20,7 @@ from kdsearch.data.augment import (
     mixup_share,
 )
 from kdsearch.data.dataset import Split
-from kdsearch.data.random import EpochBits
+from kdsearch.data.random_streams import EpochBits
 from kdsearch.spec.sections import Augmentation
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import pandas as pd
 from kdsearch.data import Dataset
 from kdsearch.export.student import plain, save_student
 from kdsearch.files import write_atomically
-from kdsearch.search.finalists import weights_file
-from kdsearch.search.ranking import study_ranking
-from kdsearch.search.study import Study
+from kdsearch.results.finalists import weights_file
+from kdsearch.results.ranking import study_ranking
+from kdsearch.results.study import Study
 
 
 def write_tables(study: Study) -> None:

@@ -16,7 +16,7 @@ from kdsearch.data import Dataset
 from kdsearch.errors import CheckpointError
 from kdsearch.files import checksum, write_atomically
 from kdsearch.models import Network, build_network
-from kdsearch.search.finalists import Finalist
+from kdsearch.results.finalists import Finalist
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.weights import load_weights
 

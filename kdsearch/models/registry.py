@@ -21,9 +21,9 @@ from kdsearch.models import (
 from kdsearch.models.adopted import AdoptedClassifier
 from kdsearch.models.family import Family
 from kdsearch.models.network import ImageShape, Network
-from kdsearch.models.own import GROUP, build_own, is_own
 from kdsearch.models.torchvision_models import PREFIX, build_torchvision
 from kdsearch.models.torchvision_models import names as torchvision_names
+from kdsearch.models.user_models import GROUP, build_own, is_own
 from kdsearch.plugins import installed
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.names import suggest

@@ -9,7 +9,7 @@ from rich.filesize import decimal
 
 from kdsearch.models import Signal
 from kdsearch.render.units import duration
-from kdsearch.search.kept import Caches, StorageErrors, TeacherCache, called
+from kdsearch.teacher_cache.contents import Caches, StorageErrors, TeacherCache, called
 
 
 def cache_lines(caches: Caches) -> list[str]:

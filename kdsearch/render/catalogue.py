@@ -16,7 +16,7 @@ from kdsearch.methods.base import KINDS
 from kdsearch.methods.hyperparameter import SCHEDULE
 from kdsearch.methods.labels import CE_WEIGHT
 from kdsearch.models import FAMILIES
-from kdsearch.models.own import GROUP as MODELS
+from kdsearch.models.user_models import GROUP as MODELS
 from kdsearch.plugins import installed
 from kdsearch.render.tables import plain_table
 from kdsearch.spec.ranges import Choices, Range

@@ -12,10 +12,10 @@ from rich.text import Text
 from kdsearch.methods import UNDISTILLED
 from kdsearch.render.tables import plain_table
 from kdsearch.render.units import sized
-from kdsearch.search.fitting import Fitting
-from kdsearch.search.ranking import MIN_TRIALS
-from kdsearch.search.record import TrialRecord
-from kdsearch.search.tables import describe_trial
+from kdsearch.results.ranking import MIN_TRIALS
+from kdsearch.results.record import TrialRecord
+from kdsearch.results.tables import describe_trial
+from kdsearch.space.compatibility import Fitting
 from kdsearch.spec.teaching import TEACHER
 
 FRONT_SCORES = {

@@ -6,8 +6,8 @@ import math
 import time
 from collections.abc import Callable
 
+from kdsearch.space.cost import trial_lengths
 from kdsearch.spec.study import StudySpec
-from kdsearch.training.courses import epochs_with_forebears
 
 
 class Budget:
@@ -76,9 +76,3 @@ class Budget:
     def no_room(self) -> str:
         """That they are not, in words."""
         return f"search.max_epochs ({self._search.max_epochs}) leave no room for another trial"
-
-
-def trial_lengths(spec: StudySpec) -> list[int]:
-    """Epochs of a whole trial, by each who may teach it."""
-    epochs, generations = spec.training.epochs, spec.teaching.generations
-    return [epochs_with_forebears(epochs, name, generations) for name in spec.taught_by]

@@ -7,13 +7,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kdsearch.search.budget import trial_lengths
-from kdsearch.search.objectives import Objectives
-from kdsearch.search.record import TrialRecord
-from kdsearch.search.rungs import neighbour_order, places, preference, rung_epochs
+from kdsearch.results.objectives import Objectives
+from kdsearch.results.preference import preference
+from kdsearch.results.record import TrialRecord
+from kdsearch.search.rungs import neighbour_order, places, rung_epochs
+from kdsearch.space.cost import trial_lengths
 from kdsearch.spec.searching import SearchSection
 from kdsearch.spec.study import StudySpec
-from kdsearch.training.courses import total_epochs
+from kdsearch.training.programs import total_epochs
 from kdsearch.training.reports import AVERAGED
 from kdsearch.training.task import Task
 

@@ -10,9 +10,9 @@ from optuna.study import StudyDirection
 from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
 from optuna.trial import TrialState
 
-from kdsearch.search.objectives import TO_BE_SMALL, Objectives
+from kdsearch.results.objectives import TO_BE_SMALL, Objectives
+from kdsearch.results.record import TrialRecord
 from kdsearch.search.optuna_journal import SoleWriterJournal
-from kdsearch.search.record import TrialRecord
 
 
 def open_optuna_study(path: Path, name: str, objectives: Objectives) -> optuna.Study:

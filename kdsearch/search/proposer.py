@@ -10,14 +10,15 @@ from optuna.trial import FixedTrial, TrialState
 
 from kdsearch.data import derive
 from kdsearch.errors import StudyError
-from kdsearch.search.blueprints import Blueprints
-from kdsearch.search.fitting import Pairs
-from kdsearch.search.objectives import Objectives
+from kdsearch.results.objectives import Objectives
+from kdsearch.results.record import TrialRecord
 from kdsearch.search.optuna_study import tell_outcome
-from kdsearch.search.record import TrialRecord
 from kdsearch.search.samplers import STARTUP, Samplers
-from kdsearch.search.sizing import sized_record, within_limits
-from kdsearch.search.space import Candidate, Space
+from kdsearch.space.architectures import Architectures
+from kdsearch.space.compatibility import Pairs
+from kdsearch.space.sizes import sized_record, within_limits
+from kdsearch.space.space import Space
+from kdsearch.training.candidate import Candidate
 
 REJECTIONS = 500
 """Proposals outside the size limits in a row after which the space is taken to hold no other."""
@@ -52,7 +53,7 @@ class Proposer:
         self,
         space: Space,
         study: optuna.Study,
-        blueprints: Blueprints,
+        blueprints: Architectures,
         past: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self._space, self._spec = space, space.spec
@@ -105,9 +106,9 @@ class Proposer:
             self._told.add(place)
             tell_outcome(self._study, self._trials[place], outcome, self._objectives)
 
-    def put_aside(self, place: int) -> None:
+    def save_training(self, place: int) -> None:
         """Note that a trial waits at a rung: it is no example for the sampler."""
-        self._samplers.put_aside(self._trials[place])
+        self._samplers.save_training(self._trials[place])
 
     def _propose(self, place: int) -> TrialRecord:
         for attempt in range(REJECTIONS):

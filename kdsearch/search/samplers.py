@@ -51,7 +51,7 @@ class Samplers:
         self._name, self._startup = name, startup
         self._history = History()
 
-    def put_aside(self, number: int) -> None:
+    def save_training(self, number: int) -> None:
         """Note that a trial, by Optuna's number, waits at a rung and may go on or not.
 
         Optuna has no such state: for it the trial runs, and is no example to follow.

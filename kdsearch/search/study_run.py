@@ -10,24 +10,25 @@ from typing import Any
 from filelock import FileLock
 
 from kdsearch.errors import RunError
-from kdsearch.search.ahead import build_ahead
+from kdsearch.execution.dispatcher import Places
+from kdsearch.execution.observers import Observer
+from kdsearch.execution.tune_run import Runner
+from kdsearch.results.directory import StudyDirectory
+from kdsearch.results.judging import Judging
+from kdsearch.results.objectives import Objectives
+from kdsearch.results.record import TrialRecord, by_task
+from kdsearch.results.study import Study
 from kdsearch.search.budget import Budget
-from kdsearch.search.caching import plan_caches, prepare_caches
-from kdsearch.search.desk import Places
-from kdsearch.search.directory import StudyDirectory
-from kdsearch.search.events import Observer
-from kdsearch.search.home import Home
-from kdsearch.search.judging import Judging, JudgingJobs
-from kdsearch.search.kept import Caches
-from kdsearch.search.objectives import Objectives
+from kdsearch.search.judging_jobs import JudgingJobs
+from kdsearch.search.loop import ProposedJobs
 from kdsearch.search.optuna_study import open_optuna_study
-from kdsearch.search.plan import Plan
-from kdsearch.search.proposals import ProposedJobs
 from kdsearch.search.proposer import Proposer
-from kdsearch.search.record import TrialRecord, by_task
-from kdsearch.search.runner import Runner
-from kdsearch.search.sizing import measures_latency
-from kdsearch.search.study import Study
+from kdsearch.space.checks import Plan
+from kdsearch.space.sizes import measures_latency
+from kdsearch.teacher_cache.choosing import plan_caches, prepare_caches
+from kdsearch.teacher_cache.contents import Caches
+from kdsearch.teacher_cache.driver_node import DriverNode
+from kdsearch.teacher_cache.prebuild import build_ahead
 from kdsearch.training.packing import pack_teacher
 from kdsearch.training.ray_train import Group, SharedData
 from kdsearch.training.teacher import Teacher
@@ -70,7 +71,7 @@ class StudyRun:
             "data": data.reference,
             "teachers": packed,
             "caches": caches,
-            "home": Home.here(caches.folder),
+            "home": DriverNode.here(caches.folder),
             "resources": self.spec.resources.model_dump(),
         }
         runner = Runner(shared, self.spec.resources, self.directory.tune, self.observer)

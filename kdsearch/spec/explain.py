@@ -9,8 +9,7 @@ from pydantic import ValidationError
 
 from kdsearch.errors import SpecError
 from kdsearch.spec.names import suggest
-from kdsearch.spec.origin import Origin, dotted
-from kdsearch.spec.origin import Path as KeyPath
+from kdsearch.spec.origin import KeyPath, Origin, dotted
 from kdsearch.spec.ranges import Choices, Range, tag
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.wording import explain

@@ -11,14 +11,14 @@ import yaml
 from kdsearch.errors import SpecError
 from kdsearch.spec.yaml_form import SpecLoader
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 """Keys and list indices that lead to a value."""
 
 _TEXT = "tag:yaml.org,2002:str"
 _MERGE = "tag:yaml.org,2002:merge"
 
 
-def dotted(path: Path) -> str:
+def dotted(path: KeyPath) -> str:
     """A path as ``--set`` takes it: ``students.0.width``."""
     return ".".join(str(part) for part in path)
 
@@ -39,25 +39,25 @@ class Origin:
     file: str
     text: str
     data: Any = None
-    places: dict[Path, tuple[int, int]] = field(default_factory=dict)
-    overridden: dict[Path, str] = field(default_factory=dict)
+    places: dict[KeyPath, tuple[int, int]] = field(default_factory=dict)
+    overridden: dict[KeyPath, str] = field(default_factory=dict)
 
-    def override(self, path: Path, text: str) -> None:
+    def override(self, path: KeyPath, text: str) -> None:
         """Note that ``--set text`` decides all from ``path`` downwards."""
-        known: tuple[dict[Path, Any], ...] = (self.places, self.overridden)
+        known: tuple[dict[KeyPath, Any], ...] = (self.places, self.overridden)
         for places in known:
             for below in [other for other in places if other[: len(path)] == path]:
                 del places[below]
         self.overridden[path] = text
 
-    def error(self, path: Path, message: str) -> SpecError:
+    def error(self, path: KeyPath, message: str) -> SpecError:
         """An error at the deepest known place along ``path``."""
         head = self._known(path)
         if head in self.overridden:
             return SpecError(f"--set {self.overridden[head]}: {message}")
         return SpecError(message, self.file, *self.places.get(head, (1, 1)))
 
-    def place(self, path: Path) -> str:
+    def place(self, path: KeyPath) -> str:
         """The deepest known place along ``path``: ``file:line:column`` or ``--set text``."""
         head = self._known(path)
         if head in self.overridden:
@@ -65,7 +65,7 @@ class Origin:
         line, column = self.places.get(head, (1, 1))
         return f"{self.file}:{line}:{column}"
 
-    def settings_below(self, path: Path) -> list[str]:
+    def settings_below(self, path: KeyPath) -> list[str]:
         """The ``--set`` texts that changed something inside the value at ``path``."""
         return [
             text
@@ -73,7 +73,7 @@ class Origin:
             if len(other) > len(path) and other[: len(path)] == path
         ]
 
-    def _known(self, path: Path) -> Path:
+    def _known(self, path: KeyPath) -> KeyPath:
         for length in range(len(path), 0, -1):
             if path[:length] in self.overridden or path[:length] in self.places:
                 return path[:length]
@@ -135,7 +135,7 @@ def parse_yaml(origin: Origin) -> Any:
         ) from None
 
 
-def _note(node: yaml.Node, path: Path, origin: Origin) -> None:
+def _note(node: yaml.Node, path: KeyPath, origin: Origin) -> None:
     if isinstance(node, yaml.MappingNode):
         _note_mapping(node, path, origin)
     elif isinstance(node, yaml.SequenceNode):
@@ -147,7 +147,7 @@ def _note(node: yaml.Node, path: Path, origin: Origin) -> None:
             _note(value, inner, origin)
 
 
-def _note_mapping(node: yaml.MappingNode, path: Path, origin: Origin) -> None:
+def _note_mapping(node: yaml.MappingNode, path: KeyPath, origin: Origin) -> None:
     merged = [value for key, value in node.value if key.tag == _MERGE]
     for value in merged:
         for part in value.value if isinstance(value, yaml.SequenceNode) else (value,):

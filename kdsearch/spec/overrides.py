@@ -6,8 +6,7 @@ from copy import copy
 from typing import Any
 
 from kdsearch.errors import SpecError
-from kdsearch.spec.origin import Origin, dotted, parse_yaml
-from kdsearch.spec.origin import Path as KeyPath
+from kdsearch.spec.origin import KeyPath, Origin, dotted, parse_yaml
 
 
 def apply_override(origin: Origin, text: str) -> None:

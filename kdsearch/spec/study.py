@@ -8,7 +8,7 @@ from pydantic import Field, PrivateAttr, field_validator
 
 from kdsearch.errors import SpecError
 from kdsearch.spec.base import Section
-from kdsearch.spec.origin import Origin, Path, dotted
+from kdsearch.spec.origin import KeyPath, Origin, dotted
 from kdsearch.spec.ranges import Dimension
 from kdsearch.spec.searching import SearchSection
 from kdsearch.spec.sections import (
@@ -97,14 +97,14 @@ class StudySpec(Section):
         """The file's name as it was given."""
         return self._origin.file if self._origin else None
 
-    def place(self, path: Path) -> str:
+    def place(self, path: KeyPath) -> str:
         """Where the value at ``path`` was given: ``file:line:column``, ``--set text``, or its name.
 
         A path is a tuple of keys and list indices, such as ``("students", 0, "width")``.
         """
         return dotted(path) if self._origin is None else self._origin.place(path)
 
-    def refuse(self, path: Path, message: str) -> SpecError:
+    def refuse(self, path: KeyPath, message: str) -> SpecError:
         """An error about the value at ``path``, with file, line and column where known."""
         if self._origin is None:
             return SpecError(f"{dotted(path)}: {message}")

@@ -13,8 +13,8 @@ import plotly.graph_objects as go
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from kdsearch.search.objectives import TO_BE_SMALL
-from kdsearch.search.study import Study
+from kdsearch.results.objectives import TO_BE_SMALL
+from kdsearch.results.study import Study
 
 SIZE_NAMES = {
     "parameters": "parameters",

@@ -10,9 +10,9 @@ from threading import Event, Lock, Thread
 from mlflow.exceptions import MlflowException
 
 from kdsearch.errors import KdsearchError, StoreError, one_line
-from kdsearch.search.events import Observer
-from kdsearch.search.record import TrialRecord
-from kdsearch.search.study import Study
+from kdsearch.execution.observers import Observer
+from kdsearch.results.record import TrialRecord
+from kdsearch.results.study import Study
 from kdsearch.tracking.runs import Key
 from kdsearch.tracking.store import Store, shown_uri
 from kdsearch.tracking.writer import Writer

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kdsearch.search.study import Study
-from kdsearch.search.tables import SCORES
+from kdsearch.results.study import Study
+from kdsearch.results.tables import SCORES
 from kdsearch.tracking.runs import metrics, search_nested
 from kdsearch.tracking.store import Store
 

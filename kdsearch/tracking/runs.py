@@ -13,9 +13,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
-from kdsearch.search.record import TrialRecord
-from kdsearch.search.study import Study
-from kdsearch.search.tables import describe_trial
+from kdsearch.results.record import TrialRecord
+from kdsearch.results.study import Study
+from kdsearch.results.tables import describe_trial
 from kdsearch.tracking.provenance import git_commit, versions
 from kdsearch.tracking.store import Store
 

@@ -7,7 +7,7 @@ import sys
 import webbrowser
 
 from kdsearch.errors import StudyError
-from kdsearch.search.study import Study
+from kdsearch.results.study import Study
 from kdsearch.tracking.store import MASK, shown_uri, tracking_uri
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from mlflow.entities import Run, RunTag
 
-from kdsearch.search.front import hypervolume
-from kdsearch.search.record import TrialRecord
-from kdsearch.search.study import Study
+from kdsearch.results.front import hypervolume
+from kdsearch.results.record import TrialRecord
+from kdsearch.results.study import Study
 from kdsearch.spec.teaching import TEACHER
 from kdsearch.tracking.report import write_report
 from kdsearch.tracking.runs import (

@@ -42,9 +42,9 @@ from studies import quieten
 
 from kdsearch.errors import DivergedError
 from kdsearch.files import write_atomically
-from kdsearch.search.estimate import sample_trials
-from kdsearch.search.plan import make_plan
-from kdsearch.search.record import TrialRecord
+from kdsearch.results.record import TrialRecord
+from kdsearch.search.cost import sample_trials
+from kdsearch.space.checks import make_plan
 from kdsearch.spec.study import StudySpec
 
 EPOCHS = 27

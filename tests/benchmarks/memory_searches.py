@@ -11,9 +11,9 @@ from typing import Any
 from memory_weighing import Weights, weigh
 from studies import StudyCache, run_search, study_spec
 
-from kdsearch.search.events import Observer
-from kdsearch.search.plan import make_plan
-from kdsearch.search.record import TrialRecord
+from kdsearch.execution.observers import Observer
+from kdsearch.results.record import TrialRecord
+from kdsearch.space.checks import make_plan
 from kdsearch.spec.study import StudySpec
 
 SHAPE, CLASSES = (3, 64, 64), 250

@@ -25,7 +25,7 @@ from side_by_side import side_by_side
 
 from kdsearch.methods import METHODS, UNDISTILLED
 from kdsearch.models import measure_config
-from kdsearch.search.finalists import estimate
+from kdsearch.results.finalists import estimate
 
 RATES = (0.03, 0.1, 0.3)
 """Learning rates among which every method chooses."""

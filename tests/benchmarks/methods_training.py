@@ -13,11 +13,11 @@ from kdsearch.data import Dataset, load_dataset
 from kdsearch.errors import DivergedError
 from kdsearch.methods import UNDISTILLED, label_hyperparameters, method_config
 from kdsearch.models import Network, build_network
-from kdsearch.search.fitting import adopting
+from kdsearch.space.compatibility import adopting
 from kdsearch.spec.concrete import ModelConfig, TrainingConfig
 from kdsearch.spec.sections import DataSection
 from kdsearch.spec.teaching import BORN_AGAIN, MUTUAL, TEACHER
-from kdsearch.training.courses import begin_course
+from kdsearch.training.programs import begin_training
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Reference, Teacher
 from kdsearch.training.trainer import Trainer
@@ -103,7 +103,7 @@ class Bench:
         name, seed, lr, test = job
         start = time.perf_counter()
         task = self.setting.task(name, seed, lr)
-        course = begin_course(task, self.data, {TEACHER: self.teacher}, reference=self.reference)
+        course = begin_training(task, self.data, {TEACHER: self.teacher}, reference=self.reference)
         told = {"name": name, "lr": lr}
         try:
             while not course.finished:

@@ -12,10 +12,10 @@ import numpy as np
 from curves_table import Curve, CurvesTable
 from volumes import Progress
 
-from kdsearch.search.front import hypervolume, pareto_front
-from kdsearch.search.jobs import Jobs, NoMoreJobs
-from kdsearch.search.objectives import Objectives
-from kdsearch.search.record import TrialRecord
+from kdsearch.execution.jobs import Jobs, NoMoreJobs
+from kdsearch.results.front import hypervolume, pareto_front
+from kdsearch.results.objectives import Objectives
+from kdsearch.results.record import TrialRecord
 
 
 class Stopping(Jobs):

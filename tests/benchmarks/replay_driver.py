@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from replay import Replay
 
-from kdsearch.search.jobs import Jobs, Stage
-from kdsearch.search.record import TrialRecord
+from kdsearch.execution.jobs import Jobs, Stage
+from kdsearch.results.record import TrialRecord
 
 COUNTS = (10, 100, 1_000)
 """Trials after which the driver's time is read."""

@@ -15,8 +15,8 @@ from syne_tune.optimizer.schedulers.multiobjective.multiobjective_priority impor
     NonDominatedPriority,
 )
 
-from kdsearch.search.record import TrialRecord
-from kdsearch.search.rungs import preference
+from kdsearch.results.preference import preference
+from kdsearch.results.record import TrialRecord
 
 
 class MendedPriority(MOPriority):

@@ -13,13 +13,13 @@ import optuna
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from replay import Stopping
 
-from kdsearch.search.jobs import Jobs
-from kdsearch.search.past import Front, past_proposals
-from kdsearch.search.plan import Plan
-from kdsearch.search.proposals import ProposedJobs
+from kdsearch.execution.jobs import Jobs
+from kdsearch.results.record import TrialRecord
+from kdsearch.search.loop import ProposedJobs
 from kdsearch.search.proposer import Proposer
-from kdsearch.search.record import TrialRecord
-from kdsearch.search.space import Space
+from kdsearch.space.checks import Plan
+from kdsearch.space.space import Space
+from kdsearch.space.warm_start import Front, warm_start_proposals
 from kdsearch.spec.study import StudySpec
 
 GRACE, REDUCTION = 3, 3
@@ -60,7 +60,7 @@ class Strategy:
         spec = _with(plan.spec, self, seed, workers, trials)
         study = optuna.create_study(directions=["maximize", "minimize"])
         space = Space(spec, plan.space.fitting)
-        proposer = Proposer(space, study, plan.blueprints, past_proposals(space, fronts))
+        proposer = Proposer(space, study, plan.blueprints, warm_start_proposals(space, fronts))
         proposed = ProposedJobs(spec, proposer, {})
         if self.other is None:
             return proposed

@@ -29,8 +29,8 @@ from rich.text import Text
 from studies import run_search
 from volumes import BASE, GRID, Progress, figures, growth, table, volumes
 
-from kdsearch.search.directory import StudyDirectory
-from kdsearch.search.study import Study
+from kdsearch.results.directory import StudyDirectory
+from kdsearch.results.study import Study
 from kdsearch.spec import load_spec
 from kdsearch.spec.study import StudySpec
 

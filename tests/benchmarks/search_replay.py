@@ -42,10 +42,10 @@ from rich.text import Text
 from studies import quieten
 from volumes import BASE, GRID, Progress, figures, table, volumes
 
+from kdsearch.execution.jobs import Jobs
 from kdsearch.models import measure_config
-from kdsearch.search.jobs import Jobs
-from kdsearch.search.past import Front
-from kdsearch.search.plan import make_plan
+from kdsearch.space.checks import make_plan
+from kdsearch.space.warm_start import Front
 
 TABLES = Path(__file__).parent / "curves"
 BUDGET, WORKERS = 60, 4

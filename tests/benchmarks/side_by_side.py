@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from studies import StudyCache
 
-from kdsearch.search.plan import make_plan
+from kdsearch.space.checks import make_plan
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER
-from kdsearch.training.courses import teaching_of
+from kdsearch.training.programs import teaching_of
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teaching
 from kdsearch.training.teacher_store import teacher_task

@@ -17,7 +17,7 @@ from torch.optim import SGD
 from kdsearch.data import Dataset, Views
 from kdsearch.models import Signal, build_network
 from kdsearch.spec.concrete import ModelConfig
-from kdsearch.training.cache import CachedTeacher, Subject, plan_cache, teacher_digest
+from kdsearch.teacher_cache import CachedTeacher, Subject, plan_cache, teacher_digest
 from kdsearch.training.hardware import Hardware, memory_format
 from kdsearch.training.initial import initial_student
 from kdsearch.training.optimizer import make_optimizer
@@ -25,7 +25,7 @@ from kdsearch.training.teacher import Teacher, Teaching
 from kdsearch.training.trainer import Trainer
 
 _ANSWERING = ModelConfig(family="convnet", width=0.25, depth=1)
-"""Answers for the cache: what is read of it does not depend on who answered."""
+"""TeacherSignals for the cache: what is read of it does not depend on who answered."""
 
 
 class Contender(Protocol):

@@ -12,18 +12,18 @@ import optuna
 import torch
 
 from kdsearch.data import Views, load_dataset
+from kdsearch.execution.observers import Observer
+from kdsearch.execution.session import ray_session
+from kdsearch.execution.tune_run import Runner
 from kdsearch.models import Signal, build_network
-from kdsearch.search.caching import plan_caches, prepare_caches
-from kdsearch.search.directory import StudyDirectory
-from kdsearch.search.events import Observer
-from kdsearch.search.objectives import Objectives
+from kdsearch.results.directory import StudyDirectory
+from kdsearch.results.objectives import Objectives
 from kdsearch.search.optuna_study import open_optuna_study
-from kdsearch.search.plan import Plan, make_plan
-from kdsearch.search.runner import Runner
-from kdsearch.search.session import ray_session
 from kdsearch.search.study_run import StudyRun
+from kdsearch.space.checks import Plan, make_plan
 from kdsearch.spec.study import StudySpec
-from kdsearch.training.cache import CachedTeacher
+from kdsearch.teacher_cache import CachedTeacher
+from kdsearch.teacher_cache.choosing import plan_caches, prepare_caches
 from kdsearch.training.teacher import Batch, Teacher, Teaching
 from kdsearch.training.weights import save_weights
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kdsearch.search.front import hypervolume
-from kdsearch.search.jobs import Jobs, NoMoreJobs, Stage
-from kdsearch.search.objectives import Objectives
-from kdsearch.search.record import TrialRecord
-from tests.search.records import trial
+from kdsearch.execution.jobs import Jobs, NoMoreJobs, Stage
+from kdsearch.results.front import hypervolume
+from kdsearch.results.objectives import Objectives
+from kdsearch.results.record import TrialRecord
+from tests.records import trial
 
 EPOCHS = 4
 

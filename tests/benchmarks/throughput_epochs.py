@@ -17,7 +17,7 @@ from throughput_processes import Side
 from throughput_setting import Config, Setting, as_proposed
 
 from kdsearch.data import pack, unpack
-from kdsearch.search.plan import make_plan
+from kdsearch.space.checks import make_plan
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.teacher import Reference
 from kdsearch.training.trainer import Trainer

@@ -17,10 +17,10 @@ from throughput_ordinary import Material, by_ray_tune, one_after_another
 from throughput_processes import seconds_of
 from throughput_setting import Config, Setting, as_proposed
 
-from kdsearch.search.directory import StudyDirectory
-from kdsearch.search.events import Observer
-from kdsearch.search.record import TrialRecord
-from kdsearch.search.study import Study
+from kdsearch.execution.observers import Observer
+from kdsearch.results.directory import StudyDirectory
+from kdsearch.results.record import TrialRecord
+from kdsearch.results.study import Study
 from kdsearch.spec.study import StudySpec
 
 

@@ -14,12 +14,12 @@ from unittest.mock import patch
 
 import optuna
 
-from kdsearch.search.blueprints import Blueprints
-from kdsearch.search.events import Observer
-from kdsearch.search.fitting import Pairs
-from kdsearch.search.proposals import ProposedJobs
-from kdsearch.search.record import Journal, TrialRecord
-from kdsearch.search.space import Space
+from kdsearch.execution.observers import Observer
+from kdsearch.results.record import Journal, TrialRecord
+from kdsearch.search.loop import ProposedJobs
+from kdsearch.space.architectures import Architectures
+from kdsearch.space.compatibility import Pairs
+from kdsearch.space.space import Space
 
 START = 6
 """Trials that count as start: the first of each actor, and those that ended while the slower of the
@@ -60,7 +60,7 @@ class Costs:
                 (optuna.Study, "ask", "proposal: Optuna"),
                 (optuna.Study, "tell", "proposal: Optuna"),
                 (Space, "suggest", "proposal: Optuna"),
-                (Blueprints, "size", "proposal: size of the student"),
+                (Architectures, "size", "proposal: size of the student"),
                 (Pairs, "reason", "proposal: fitting check"),
                 (Journal, "append", "journal"),
             ):

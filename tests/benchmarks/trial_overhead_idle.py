@@ -6,7 +6,7 @@ import math
 import time
 from typing import Any
 
-from kdsearch.search.trial import StudentTrial
+from kdsearch.execution.trainable import StudentTrial
 
 SETTLING = 8.0
 """Seconds of the first training of each actor. Ray Tune gives up an actor that is still starting as

@@ -13,17 +13,17 @@ from trial_overhead_clocks import Costs, Meter
 from trial_overhead_idle import IdleTrial
 
 from kdsearch.display import Display
-from kdsearch.search.desk import Places
-from kdsearch.search.directory import StudyDirectory
-from kdsearch.search.events import Observers
-from kdsearch.search.objectives import Objectives
+from kdsearch.execution.dispatcher import Places
+from kdsearch.execution.observers import Observers
+from kdsearch.execution.session import ray_session
+from kdsearch.execution.tune_run import Runner
+from kdsearch.results.directory import StudyDirectory
+from kdsearch.results.objectives import Objectives
+from kdsearch.results.study import Study
+from kdsearch.search.loop import ProposedJobs
 from kdsearch.search.optuna_study import open_optuna_study
-from kdsearch.search.plan import Plan, make_plan
-from kdsearch.search.proposals import ProposedJobs
 from kdsearch.search.proposer import Proposer
-from kdsearch.search.runner import Runner
-from kdsearch.search.session import ray_session
-from kdsearch.search.study import Study
+from kdsearch.space.checks import Plan, make_plan
 from kdsearch.spec import load_spec
 from kdsearch.spec.study import StudySpec
 from kdsearch.tracking.recorder import Recorder

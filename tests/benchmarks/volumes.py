@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from kdsearch.search.finalists import estimate
-from kdsearch.search.front import hypervolume
-from kdsearch.search.objectives import Objectives
-from kdsearch.search.record import TrialRecord
+from kdsearch.results.finalists import estimate
+from kdsearch.results.front import hypervolume
+from kdsearch.results.objectives import Objectives
+from kdsearch.results.record import TrialRecord
 
 SHARES = (0.1, 0.2, 1 / 3, 0.5, 2 / 3, 1.0)
 """Of the budget, for the table."""

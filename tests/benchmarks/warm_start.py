@@ -29,8 +29,8 @@ from rich.text import Text
 from search_replay import BUDGET, prepare
 from volumes import GRID, Progress, compute_ratio, figures, ratio_words, table, volumes
 
-from kdsearch.search.objectives import Objectives
-from kdsearch.search.past import Front, front_to_try
+from kdsearch.results.objectives import Objectives
+from kdsearch.space.warm_start import Front, front_to_try
 
 SEARCHES = ("tpe", "kdsearch halving")
 SPENT = 30

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kdsearch.errors import StudyError
-from kdsearch.search.directory import StudyDirectory
+from kdsearch.results.directory import StudyDirectory
 from kdsearch.spec import load_spec
 from tests.command_line import CallCommand
 

@@ -20,7 +20,7 @@ from kdsearch.data.augment import (
     mixup_partner,
     mixup_share,
 )
-from kdsearch.data.random import randint, random_bits
+from kdsearch.data.random_streams import randint, random_bits
 from kdsearch.errors import DataError
 from kdsearch.spec.sections import Augmentation
 

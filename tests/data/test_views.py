@@ -19,7 +19,7 @@ from kdsearch.data.augment import (
     mixup_partner,
     mixup_share,
 )
-from kdsearch.data.random import random_bits
+from kdsearch.data.random_streams import random_bits
 from kdsearch.errors import DataError
 from kdsearch.spec.sections import Augmentation
 

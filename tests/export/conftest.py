@@ -13,14 +13,14 @@ import torch
 
 from kdsearch.data import Dataset
 from kdsearch.models import Network, build_network, measure
-from kdsearch.search.finalists import Finalist
-from kdsearch.search.record import TrialRecord
+from kdsearch.results.finalists import Finalist
+from kdsearch.results.record import TrialRecord
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
 from kdsearch.training.trainer import Trainer
 from kdsearch.training.weights import save_weights
-from tests.search.records import sized
+from tests.records import sized
 from tests.training.trainings import finish
 
 

@@ -16,16 +16,16 @@ from kdsearch.data import Dataset
 from kdsearch.export import load_student
 from kdsearch.export.report import rows, write_students, write_tables
 from kdsearch.models import Size, measure
-from kdsearch.search.directory import StudyDirectory
-from kdsearch.search.finalists import weights_file
-from kdsearch.search.judging import Judging, Training
-from kdsearch.search.record import TrialRecord
-from kdsearch.search.study import Study
+from kdsearch.results.directory import StudyDirectory
+from kdsearch.results.finalists import weights_file
+from kdsearch.results.judging import Judging, Training
+from kdsearch.results.record import TrialRecord
+from kdsearch.results.study import Study
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER
 from kdsearch.training.weights import save_weights
 from tests.export.conftest import Trained, strict_json
-from tests.search.records import sized
+from tests.records import sized
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.nan, None])

@@ -16,7 +16,7 @@ from kdsearch.errors import CheckpointError, ModelError
 from kdsearch.export import Student, load_student, save_student
 from kdsearch.files import checksum
 from kdsearch.models import measure
-from kdsearch.search.finalists import Finalist
+from kdsearch.results.finalists import Finalist
 from tests.export.conftest import Trained, strict_json
 
 

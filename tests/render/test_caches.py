@@ -8,9 +8,9 @@ import pytest
 
 from kdsearch.models import Signal
 from kdsearch.render.caches import cache_lines, error_lines
-from kdsearch.search.kept import Caches, TeacherCache
 from kdsearch.spec.sections import Augmentation, CacheSection
-from kdsearch.training.cache import CachePlan, Layout, Subject
+from kdsearch.teacher_cache import CachePlan, Layout, Subject
+from kdsearch.teacher_cache.contents import Caches, TeacherCache
 
 
 def kept(

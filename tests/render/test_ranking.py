@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 
 from kdsearch.render.study import ranking_note, ranking_view
-from kdsearch.search.directory import StudyDirectory
-from kdsearch.search.ranking import method_ranking
-from kdsearch.search.record import TrialRecord
-from kdsearch.search.study import Study
+from kdsearch.results.directory import StudyDirectory
+from kdsearch.results.ranking import method_ranking
+from kdsearch.results.record import TrialRecord
+from kdsearch.results.study import Study
 from kdsearch.spec import MethodConfig, parse_spec
 from kdsearch.spec.teaching import TEACHER
+from tests.conftest import TEXT
+from tests.records import trial
 from tests.render.reading import block, shown
-from tests.search.conftest import TEXT
-from tests.search.records import trial
 
 
 def ranked(label: str, pairs: list[tuple[float, int]]) -> list[TrialRecord]:

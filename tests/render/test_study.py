@@ -5,12 +5,12 @@ from __future__ import annotations
 import pandas as pd
 
 from kdsearch.render.study import front_note, front_view, pays_note, samples_view
-from kdsearch.search.finalists import Finalist
-from kdsearch.search.objectives import Objectives
-from kdsearch.search.tables import front_table
+from kdsearch.results.finalists import Finalist
+from kdsearch.results.objectives import Objectives
+from kdsearch.results.tables import front_table
 from kdsearch.spec import MethodConfig, TermConfig
+from tests.records import trial
 from tests.render.reading import block, shown
-from tests.search.records import trial
 
 
 def judged(number: int, label: str, teacher: str | None, scores: dict[str, float]) -> Finalist:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from kdsearch.errors import SpecError
-from kdsearch.search.budget import Budget, trial_lengths
-from kdsearch.search.plan import make_plan
-from kdsearch.search.record import TrialRecord
+from kdsearch.results.record import TrialRecord
+from kdsearch.search.budget import Budget
+from kdsearch.space.checks import make_plan
+from kdsearch.space.cost import trial_lengths
 from kdsearch.spec import StudySpec, parse_spec
 from tests.search.test_halving import EPOCHS, WORDS, by_number, drive
 from tests.search.test_proposals import first, last, make_jobs

@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 from optuna.trial import TrialState
 
-from kdsearch.search.front import pareto_front
+from kdsearch.results.front import pareto_front
+from kdsearch.results.objectives import Objectives
+from kdsearch.results.preference import preference
+from kdsearch.results.record import TrialRecord
 from kdsearch.search.halving import Halving
-from kdsearch.search.objectives import Objectives
-from kdsearch.search.proposals import ProposedJobs
-from kdsearch.search.record import TrialRecord
-from kdsearch.search.rungs import neighbour_order, preference
+from kdsearch.search.loop import ProposedJobs
+from kdsearch.search.rungs import neighbour_order
 from kdsearch.spec import StudySpec, parse_spec
+from tests.records import trial
 from tests.search import test_proposals as proposals
-from tests.search.records import trial
 from tests.search.test_proposals import first, last, make_jobs
 
 EPOCHS = 9

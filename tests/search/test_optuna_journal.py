@@ -14,16 +14,16 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from kdsearch.search.objectives import Objectives
+from kdsearch.results.objectives import Objectives
+from kdsearch.results.record import Journal
 from kdsearch.search.optuna_study import open_optuna_study
-from kdsearch.search.record import Journal
 from kdsearch.spec import parse_spec
 from tests.search.test_proposals import drive, first, make_jobs, parameters
 
 WRITER = """
 import sys
 from pathlib import Path
-from kdsearch.search.record import Journal
+from kdsearch.results.record import Journal
 from kdsearch.spec import parse_spec
 from tests.search.test_proposals import drive, first, make_jobs
 

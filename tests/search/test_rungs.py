@@ -8,14 +8,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from kdsearch.search.rungs import (
-    epsilon_net,
-    most_volume_first,
-    neighbour_order,
-    places,
-    preference,
-    rung_epochs,
-)
+from kdsearch.results.preference import epsilon_net, most_volume_first, preference
+from kdsearch.search.rungs import neighbour_order, places, rung_epochs
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdsearch.errors import SpecError
-from kdsearch.spec.origin import Origin, Path, dotted, read_yaml
+from kdsearch.spec.origin import KeyPath, Origin, dotted, read_yaml
 
-Places = dict[Path, tuple[int, int]]
+Places = dict[KeyPath, tuple[int, int]]
 
 _keys = st.from_regex(r"k[a-z+._/-]{0,6}[a-z]", fullmatch=True)
 _leaves = st.integers(-9, 9) | st.booleans()
@@ -36,7 +36,7 @@ class Writer:
     def here(self) -> tuple[int, int]:
         return self.text.count("\n") + 1, len(self.text) - self.text.rfind("\n")
 
-    def write(self, tree: Any, path: Path, indent: int) -> None:
+    def write(self, tree: Any, path: KeyPath, indent: int) -> None:
         if not isinstance(tree, dict | list):
             self.text += " " + str(tree).lower()
         elif path and self.choose():
@@ -45,7 +45,7 @@ class Writer:
         else:
             self.block(tree, path, indent)
 
-    def block(self, tree: Any, path: Path, indent: int) -> None:
+    def block(self, tree: Any, path: KeyPath, indent: int) -> None:
         for key, value in items(tree):
             self.text += ("\n" if self.text else "") + " " * indent
             if isinstance(tree, list):
@@ -60,7 +60,7 @@ class Writer:
                 self.text += f"{key}:"
                 self.write(value, (*path, key), indent + 2)
 
-    def flow(self, tree: Any, path: Path) -> None:
+    def flow(self, tree: Any, path: KeyPath) -> None:
         self.text += "{" if isinstance(tree, dict) else "["
         for number, (key, value) in enumerate(items(tree)):
             self.text += ", " if number else ""

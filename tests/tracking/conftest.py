@@ -9,17 +9,18 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from kdsearch.search.blueprints import Blueprints
-from kdsearch.search.directory import StudyDirectory
-from kdsearch.search.jobs import NoMoreJobs
-from kdsearch.search.judging import Judging, JudgingJobs
-from kdsearch.search.record import TrialRecord
-from kdsearch.search.study import Study
+from kdsearch.execution.jobs import NoMoreJobs
+from kdsearch.results.directory import StudyDirectory
+from kdsearch.results.judging import Judging
+from kdsearch.results.record import TrialRecord
+from kdsearch.results.study import Study
+from kdsearch.search.judging_jobs import JudgingJobs
+from kdsearch.space.architectures import Architectures
 from kdsearch.spec import MethodConfig, TermConfig, parse_spec
 from kdsearch.spec.teaching import TEACHER
 from kdsearch.tracking.store import Store, open_store, tracking_uri
-from tests.search.conftest import TEXT
-from tests.search.records import trial
+from tests.conftest import TEXT
+from tests.records import trial
 
 POINTS = [(0.50, 100), (0.80, 1_000), (0.70, 2_000), (0.95, 9_000), (None, 500), (0.93, 12_000)]
 
@@ -82,7 +83,7 @@ def study(tmp_path: Path, records: list[TrialRecord]) -> Study:
         directory.trials.append(record)
     study = Study(directory)
     members = [finalist.trial for finalist in study.finalists()]
-    jobs = JudgingJobs(Judging(spec, members, {}), {}, Blueprints((1, 8, 8), 10))
+    jobs = JudgingJobs(Judging(spec, members, {}), {}, Architectures((1, 8, 8), 10))
     for record in iter(partial(take, jobs), None):
         lift = 0.1 if record.task.method.label == "kd" else 0.0
         accuracy = 0.5 + 0.01 * record.number + lift

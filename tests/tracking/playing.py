@@ -12,8 +12,8 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from kdsearch.export.report import write_tables
-from kdsearch.search.record import TrialRecord
-from kdsearch.search.study import Study
+from kdsearch.results.record import TrialRecord
+from kdsearch.results.study import Study
 from kdsearch.tracking.figures import write_figures
 from kdsearch.tracking.recorder import Recorder
 from kdsearch.tracking.store import Store

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kdsearch.search.record import TrialRecord
-from kdsearch.search.study import Study
+from kdsearch.results.record import TrialRecord
+from kdsearch.results.study import Study
 from kdsearch.tracking.figures import interactive_front, static_front
 
 

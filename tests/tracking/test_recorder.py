@@ -10,8 +10,8 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from kdsearch.errors import StoreError
-from kdsearch.search.record import TrialRecord
-from kdsearch.search.study import Study
+from kdsearch.results.record import TrialRecord
+from kdsearch.results.study import Study
 from kdsearch.spec import ModelConfig
 from kdsearch.tracking import recorder as module
 from kdsearch.tracking.recorder import Recorder

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from kdsearch.errors import StoreError
-from kdsearch.search.record import TrialRecord
-from kdsearch.search.study import Study
+from kdsearch.results.record import TrialRecord
+from kdsearch.results.study import Study
 from kdsearch.spec import ModelConfig
 from kdsearch.spec.sections import TrackingSection
 from kdsearch.tracking import recorder as recorder_module

@@ -8,7 +8,7 @@ import webbrowser
 import pytest
 
 from kdsearch.errors import StudyError
-from kdsearch.search.study import Study
+from kdsearch.results.study import Study
 from kdsearch.tracking.store import shown_uri
 from kdsearch.tracking.ui import serve_ui
 

@@ -11,8 +11,8 @@ import torch
 
 from kdsearch.data import Dataset
 from kdsearch.training.averaging import SHARE, exponent
-from kdsearch.training.courses import begin_course
 from kdsearch.training.evaluation import Evaluation, evaluation_sums, summarise
+from kdsearch.training.programs import begin_training
 from kdsearch.training.reports import EpochReport
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher, plain_views
@@ -95,6 +95,6 @@ def test_trainings_among_their_like_count_rungs_as_their_reports_do(
     epochs: int,
 ) -> None:
     task = make_task("kd").model_copy(update={"teacher": teacher})
-    reports = finish(begin_course(task, digits, {}, rungs=rungs))
+    reports = finish(begin_training(task, digits, {}, rungs=rungs))
     assert len(reports) == epochs
     assert averaged_after(reports) == list(rungs)

@@ -14,7 +14,7 @@ from kdsearch.data import Dataset, Views, epoch_order
 from kdsearch.errors import DataError, DivergedError, MethodError
 from kdsearch.methods import method_names, parse_label
 from kdsearch.models import Network, build_network
-from kdsearch.search.fitting import adopting
+from kdsearch.space.compatibility import adopting
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher

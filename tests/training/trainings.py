@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from kdsearch.training.courses import Course
+from kdsearch.training.programs import TrainingProgram
 from kdsearch.training.reports import EpochReport
 
 
-def finish(training: Course) -> list[EpochReport]:
+def finish(training: TrainingProgram) -> list[EpochReport]:
     """Train what is left of the epochs; their reports."""
     reports = []
     while not training.finished:

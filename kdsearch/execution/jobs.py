@@ -1,0 +1,48 @@
+"""Work for the trial actors: where it comes from and where its outcomes go."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from kdsearch.results.record import TrialRecord
+
+
+class NoMoreJobs(Exception):  # noqa: N818 - a signal, not an error
+    """Every job has been handed out."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How far a training goes this time.
+
+    Attributes:
+        until: Epochs after which it is put aside, those of earlier stages included; absent: it goes
+            on to its end.
+        averaged: Epochs after which averaged weights are scored too, in any stage.
+    """
+
+    until: int | None = None
+    averaged: tuple[int, ...] = ()
+
+
+class Jobs(ABC):
+    """Where trainings come from and where their outcomes go."""
+
+    @abstractmethod
+    def next(self) -> TrialRecord | None:
+        """The next training; ``None`` when an outcome must come in first.
+
+        One that was put aside comes again with the reports of its epochs so far.
+
+        Raises:
+            NoMoreJobs: There will be no other.
+        """
+
+    def stage(self, record: TrialRecord) -> Stage:
+        """How far a training that was handed out goes; by itself to its end."""
+        return Stage()
+
+    @abstractmethod
+    def ended(self, record: TrialRecord) -> None:
+        """Take in the outcome of a training, or that it was put aside."""

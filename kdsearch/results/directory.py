@@ -1,0 +1,230 @@
+"""The folder of a study: what lies where, and the state that it is in."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from kdsearch.errors import SpecError, StudyError
+from kdsearch.files import write_atomically
+from kdsearch.results.record import Journal
+from kdsearch.spec.load import dump_spec, load_spec
+from kdsearch.spec.study import StudySpec
+
+FREE_TO_CHANGE = (
+    "resources",
+    "tracking",
+    "search.trials",
+    "search.max_epochs",
+    "search.max_hours",
+    "search.max_device_hours",
+    "finalists",
+    "cache.disk_gb",
+    "cache.folder",
+    "cache.workers",
+    "cache.ahead",
+)
+"""Parts of a spec that a resumed study may change without becoming another study."""
+
+
+class StudyDirectory:
+    """Files of one study.
+
+    ::
+
+        spec.yaml          the search-space file as given
+        resolved.yaml      the same with every default written out and overrides applied
+        study.json         state, phase, times, identity of the run in MLflow
+        trials.jsonl       one line for each trial of the search that ended, or came to a rung
+        finalists.jsonl    one line for each ended training of a finalist or its baseline
+        optuna.journal     Optuna's storage, which optuna-dashboard opens
+        paused/            trainings that wait at a rung, while the search is on
+        finalists/         weights of each finalist's trainings
+        students/          the finalists as shipped: safetensors and JSON
+        front.csv, .json, .html, .png
+        tune/              Ray Tune's own files
+
+    Args:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.trials = Journal(path / "trials.jsonl")
+        self.finalists = Journal(path / "finalists.jsonl")
+        self.optuna = path / "optuna.journal"
+        self.paused = path / "paused"
+        self.weights = path / "finalists"
+        self.students = path / "students"
+        self.tune = path / "tune"
+        self._state = path / "study.json"
+        self._resolved = path / "resolved.yaml"
+
+    @staticmethod
+    def of(spec: StudySpec) -> StudyDirectory:
+        """The directory that a spec's study has, there or not."""
+        return StudyDirectory(spec.study.directory / spec.study.name)
+
+    @staticmethod
+    def teachers(spec: StudySpec) -> Path:
+        """The folder of trained teachers that the studies of one directory share."""
+        return spec.study.directory / ".teachers"
+
+    @staticmethod
+    def caches(spec: StudySpec) -> Path:
+        """The folder of the teachers' answers that the studies of one directory share."""
+        return spec.cache.folder or spec.study.directory / ".cache"
+
+    def student(self, trial: int) -> Path:
+        """The folder of the student that a finalist ships."""
+        return self.students / f"trial-{trial:04d}"
+
+    def exists(self) -> bool:
+        """Whether a study is there."""
+        return self._state.exists()
+
+    def check(self, spec: StudySpec, resume: bool) -> None:
+        """Refuse to mix two studies, or a place where none can be kept.
+
+        Raises:
+            StudyError: The name is taken, or its folder cannot be made; or, with ``resume``, there
+                is nothing to go on with, or the spec is another one.
+        """
+        if resume:
+            self._check_resumed(spec)
+        elif self.exists():
+            raise StudyError(
+                f"a study named '{spec.study.name}' exists in {self.path}; go on with it by "
+                "--resume, or choose another name with --set study.name=NAME"
+            )
+        elif self.path.exists() and not self._barely_begun():
+            raise StudyError(
+                f"{self.path} exists and holds no study; remove it, or choose another name with "
+                "--set study.name=NAME"
+            )
+        _check_writable(self.path.parent)
+
+    def _barely_begun(self) -> bool:
+        """Whether the folder holds only what a study that was cut off at once leaves."""
+        if not self.path.is_dir():
+            return False
+        names = {path.name for path in self.path.iterdir()}
+        return ".lock" in names and names <= {".lock", "spec.yaml", self._resolved.name}
+
+    def _check_resumed(self, spec: StudySpec) -> None:
+        if not self.exists():
+            raise StudyError(
+                f"there is no study in {self.path} to go on with; run it without --resume"
+            )
+        changed = _changed(self.spec(), spec)
+        if changed:
+            raise StudyError(
+                f"the study in {self.path} was made with another {changed}; restore that value, or "
+                "start a study of another name"
+            )
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep the study to this process; the lock goes with the process, however that ends.
+
+        Raises:
+            StudyError: Another process is running the study.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise StudyError(
+                f"another process is running the study in {self.path}; wait for it, or end it"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def create(self, spec: StudySpec) -> None:
+        """Make the folder with the spec in it; a study that exists keeps its files."""
+        write_atomically(self.path / "spec.yaml", (spec.text or dump_spec(spec)).encode())
+        write_atomically(self._resolved, dump_spec(spec).encode())
+
+    def spec(self) -> StudySpec:
+        """The resolved spec that the study was made with.
+
+        Raises:
+            StudyError: Its file is missing, damaged, or of another version of kdsearch.
+        """
+        try:
+            return load_spec(self._resolved)
+        except SpecError as error:
+            raise StudyError(
+                f"the study in {self.path} cannot be read ({error}); restore its "
+                f"{self._resolved.name}"
+            ) from error
+
+    def state(self) -> dict[str, Any]:
+        """What ``study.json`` says.
+
+        Raises:
+            StudyError: There is no study here, or its file is damaged.
+        """
+        if self.path.is_file():
+            raise StudyError(f"{self.path} is a file; give a study's folder")
+        try:
+            state = json.loads(self._state.read_text())
+        except FileNotFoundError:
+            raise StudyError(f"there is no study in {self.path}; check the path") from None
+        except (OSError, ValueError) as error:
+            raise StudyError(f"{self._state} cannot be read ({error}); restore it") from None
+        if not isinstance(state, dict):
+            raise StudyError(f"{self._state} is not what kdsearch wrote; restore it")
+        return state
+
+    def update(self, **facts: Any) -> None:
+        """Put facts into ``study.json``, beside those that are there."""
+        known = self.state() if self.exists() else {"created": time.time()}
+        content = known | facts | {"updated": time.time()}
+        write_atomically(self._state, json.dumps(content, indent=1).encode())
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be made, or in which nothing can be made."""
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        fault = "write-protected" if place.is_dir() else "not a folder"
+        raise StudyError(
+            f"no study can be kept in {folder}, since {place} is {fault}; set study.directory to "
+            "another folder"
+        )
+
+
+def _changed(old: StudySpec, new: StudySpec) -> str | None:
+    """The first value that differs where a resumed study must not."""
+    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    for name in sorted(before.keys() | after.keys()):
+        free = any(name == part or name.startswith(f"{part}.") for part in FREE_TO_CHANGE)
+        if not free and name != "study.directory" and before.get(name) != after.get(name):
+            return f"{name} ({before.get(name)}, now {after.get(name)})"
+    return None
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)  # type: ignore[assignment]
+    else:
+        return {prefix: value}
+    found: dict[str, Any] = {}
+    for key, inner in items:
+        found |= _flat(inner, f"{prefix}.{key}" if prefix else str(key))
+    return found

@@ -1,0 +1,115 @@
+"""The front's members, trained again with several seeds and scored on the test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from kdsearch.methods import UNDISTILLED
+from kdsearch.results.record import TrialRecord
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds with its 95 % confidence interval.
+
+    Attributes:
+        mean: The mean.
+        half_width: Half the width of Student's t interval; not a number for fewer than two values.
+        count: Number of values.
+    """
+
+    mean: float
+    half_width: float
+    count: int
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Mean and 95 % interval by Student's t, for the few seeds that a study can pay."""
+    count = len(values)
+    if count == 0:
+        return Estimate(float("nan"), float("nan"), 0)
+    if count == 1:
+        return Estimate(float(values[0]), float("nan"), 1)
+    error = float(np.std(values, ddof=1)) / count**0.5
+    return Estimate(float(np.mean(values)), float(stats.t.ppf(0.975, count - 1)) * error, count)
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A member of the validation front with what its seeds scored on the test.
+
+    Attributes:
+        trial: The trial of the search.
+        runs: Its complete trainings, one a seed.
+        baseline: The complete trainings of the same student without a teacher, with those seeds and
+            a learning rate of its own.
+    """
+
+    trial: TrialRecord
+    runs: tuple[TrialRecord, ...]
+    baseline: tuple[TrialRecord, ...]
+
+    def test(self, name: str) -> Estimate:
+        """A test score over the seeds that have it.
+
+        Args:
+            name: ``"accuracy"``, ``"nll"``, ``"ece"``, or, where there is a teacher to compare
+                with, ``"agreement"`` and ``"kl"``.
+        """
+        return _scores(self.runs, name)
+
+    def baseline_test(self, name: str) -> Estimate:
+        """The same of the undistilled baseline."""
+        return _scores(self.baseline, name)
+
+    @property
+    def test_accuracy(self) -> Estimate:
+        """Test accuracy over the seeds."""
+        return self.test("accuracy")
+
+    @property
+    def baseline_accuracy(self) -> Estimate:
+        """Test accuracy of the undistilled baseline over the seeds."""
+        return self.baseline_test("accuracy")
+
+    @property
+    def gain(self) -> Estimate:
+        """Gain over the baseline, paired by seed: both start from the same weights and order.
+
+        Not a number for a member that is undistilled itself.
+        """
+        if self.trial.task.method.label == UNDISTILLED:
+            return estimate([])
+        without = {run.task.seed: _test(run)["accuracy"] for run in self.baseline}
+        return estimate(
+            [
+                _test(run)["accuracy"] - without[run.task.seed]
+                for run in self.runs
+                if run.task.seed in without
+            ]
+        )
+
+    @property
+    def shipped(self) -> TrialRecord | None:
+        """The training to ship: the best on validation, so that the test has no say in it."""
+        return max(self.runs, key=lambda run: run.accuracy or 0.0, default=None)
+
+
+def weights_file(folder: Path, record: TrialRecord) -> Path:
+    """Where the weights of a finalist's training lie."""
+    return folder / f"{record.task.key[:16]}.safetensors"
+
+
+def _scores(runs: Sequence[TrialRecord], name: str) -> Estimate:
+    tests = [_test(run) for run in runs]
+    return estimate([test[name] for test in tests if name in test])
+
+
+def _test(record: TrialRecord) -> dict[str, float]:
+    assert record.test is not None
+    return record.test

@@ -1,0 +1,98 @@
+"""The Pareto front of a score against size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import moocore
+import numpy as np
+
+from kdsearch.results.objectives import TO_BE_SMALL, Objectives
+from kdsearch.results.record import TrialRecord
+
+
+def pareto_front(records: Sequence[TrialRecord], objectives: Objectives) -> list[TrialRecord]:
+    """The complete trials that no other beats in score and every size, small to large.
+
+    Of trials equal in all, the first proposed counts.
+
+    Args:
+        records: Trials; those that do not count are left out.
+        objectives: What is weighed.
+    """
+    counted = objectives.counted(sorted(records, key=lambda record: record.number))
+    if not counted:
+        return []
+    mask = moocore.is_nondominated(objectives.costs(counted), keep_weakly=False)
+    members = [record for record, on_front in zip(counted, mask, strict=True) if on_front]
+    return sorted(members, key=lambda record: record.size(objectives.size))
+
+
+def near_front(
+    records: Sequence[TrialRecord],
+    members: Sequence[TrialRecord],
+    objectives: Objectives,
+    pictures: int,
+) -> list[TrialRecord]:
+    """The trials that another draw of the validation pictures might have put on the front.
+
+    A trial is near if the best member that is no larger is ahead of it by at most one standard
+    error of a share that was counted on so many pictures. The nearest come first. A likelihood has
+    no such error, and no trial is near.
+
+    Args:
+        records: Trials.
+        members: The front.
+        objectives: What is weighed.
+        pictures: Number of validation pictures.
+    """
+    if objectives.score in TO_BE_SMALL or not members or not pictures:
+        return []
+    front, known = objectives.costs(members), {member.number for member in members}
+    gaps: list[tuple[float, int, TrialRecord]] = []
+    for record in objectives.counted(records):
+        cost = objectives.costs([record])[0]
+        rivals = front[np.all(front[:, 1:] <= cost[1:], axis=1)]
+        best = float(rivals[:, 0].min())
+        gap, error = cost[0] - best, math.sqrt(best * (1 - best) / pictures)
+        if record.number not in known and gap <= error:
+            gaps.append((gap, record.number, record))
+    return [record for *_, record in sorted(gaps)]
+
+
+def hypervolume(
+    records: Sequence[TrialRecord], objectives: Objectives, largest: Sequence[float]
+) -> float:
+    """Share of the box of loss × relative log sizes that the complete trials dominate.
+
+    The axis of the loss runs from 0 to 1: it is an error, or a negative log-likelihood in nats. The
+    others are log(size) / log(``largest``), so that halving a size counts the same at every size.
+    The reference point is a loss of 1 at ``largest``, the teacher's sizes; trials beyond it add
+    nothing. Higher is better, 1 is the limit.
+
+    Args:
+        records: Trials; those that do not count are left out.
+        objectives: What is weighed.
+        largest: Size of the teacher, by each of the objectives' sizes.
+    """
+    counted = objectives.counted(records)
+    if not counted or min(largest) <= 1:
+        return 0.0
+    points = objectives.costs(counted)
+    points[:, 1:] = np.log(points[:, 1:]) / np.log(np.array(largest, dtype=float))
+    return float(moocore.hypervolume(points, ref=[1.0] * points.shape[1]))
+
+
+def spread(members: Sequence[TrialRecord], count: int, size: str) -> list[TrialRecord]:
+    """At most ``count`` members, both ends included, evenly spaced in log size."""
+    if len(members) <= count:
+        return list(members)
+    if count == 1:
+        return [members[-1]]
+    logs = np.log([member.size(size) for member in members])
+    chosen: list[int] = []
+    for target in np.linspace(logs[0], logs[-1], count):
+        free = [index for index in range(len(members)) if index not in chosen]
+        chosen.append(min(free, key=lambda index: abs(logs[index] - target)))
+    return [members[index] for index in sorted(chosen)]

@@ -1,0 +1,118 @@
+"""What is known of a study, read from its directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kdsearch.errors import StudyError
+from kdsearch.results.directory import StudyDirectory
+from kdsearch.results.finalists import Finalist
+from kdsearch.results.front import hypervolume, near_front, pareto_front, spread
+from kdsearch.results.judging import Judging
+from kdsearch.results.objectives import Objectives
+from kdsearch.results.record import TrialRecord, by_task
+from kdsearch.results.tables import front_table, trials_table
+from kdsearch.spec.study import StudySpec
+from kdsearch.spec.teaching import TEACHER
+
+
+class Study:
+    """What is known of a study, read from its directory.
+
+    Args:
+        directory: The study's files.
+
+    Example:
+        >>> study = Study.open("studies/digits")  # doctest: +SKIP
+        >>> study.front[["method", "parameters", "test_accuracy", "gain"]]  # doctest: +SKIP
+    """
+
+    def __init__(self, directory: StudyDirectory) -> None:
+        self.directory = directory
+        self.spec: StudySpec = directory.spec()
+
+    @classmethod
+    def open(cls, path: str | Path) -> Study:
+        """The study in a folder.
+
+        Raises:
+            StudyError: There is no study.
+        """
+        directory = StudyDirectory(Path(path))
+        directory.state()
+        return cls(directory)
+
+    @property
+    def objectives(self) -> Objectives:
+        """What the search weighs."""
+        return Objectives.of(self.spec.search)
+
+    @property
+    def size(self) -> str:
+        """The size of tables and figures."""
+        return self.objectives.size
+
+    @property
+    def largest(self) -> tuple[float, ...]:
+        """The teacher, with whom every student is compared, by each of the objectives' sizes."""
+        try:
+            sizes = self.state["teachers"][TEACHER]["size"]
+            return tuple(sizes[name] for name in self.objectives.sizes)
+        except KeyError:
+            raise StudyError(
+                f"{self.directory.path} does not say how large its teacher is; was it made by an "
+                "earlier kdsearch, or cut off before its teacher was there?"
+            ) from None
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """State, phase, teacher, data and places of the records."""
+        return self.directory.state()
+
+    def records(self) -> list[TrialRecord]:
+        """The ended trials of the search, by number."""
+        return list(self.directory.trials.read().values())
+
+    def members(self) -> list[TrialRecord]:
+        """The Pareto front on validation, small to large."""
+        return pareto_front(self.records(), self.objectives)
+
+    def chosen(self) -> list[TrialRecord]:
+        """The finalists: the members of the front, or some spread evenly along it, small to large.
+
+        Places that the members leave go to the trials that are within noise of the front.
+        """
+        records, most = self.records(), self.spec.finalists.max
+        members = pareto_front(records, self.objectives)
+        pictures = self.state.get("data", {}).get("validation", 0)
+        near = near_front(records, members, self.objectives, pictures)
+        chosen = [*spread(members, most, self.size), *near[: max(0, most - len(members))]]
+        return sorted(chosen, key=lambda record: (record.size(self.size), record.number))
+
+    def finalists(self) -> list[Finalist]:
+        """The trials that were, or will be, judged on the test."""
+        chosen = self.chosen()
+        ended = by_task(self.directory.finalists)
+        return Judging(self.spec, chosen, ended).finalists(ended)
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """One row a trial of the search."""
+        return trials_table(self.records(), self.members())
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """One row a finalist, with test accuracy and gain over the undistilled baseline."""
+        members = {member.number for member in self.members()}
+        return front_table(self.finalists(), self.objectives, members)
+
+    def hypervolumes(self) -> list[float]:
+        """Hypervolume of the validation front after each complete trial, by their ends."""
+        records = [record for record in self.records() if record.accuracy is not None]
+        objectives, largest = self.objectives, self.largest
+        return [
+            hypervolume(records[: count + 1], objectives, largest) for count in range(len(records))
+        ]

@@ -1,0 +1,144 @@
+"""Trials and front as data frames."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import pandas as pd
+
+from kdsearch.methods import METHODS
+from kdsearch.results.finalists import Estimate, Finalist
+from kdsearch.results.objectives import TO_BE_SMALL, Objectives
+from kdsearch.results.record import TrialRecord
+
+SCORES = ("nll", "ece", "agreement", "kl")
+"""Scores beside the accuracy, where a record has them (see
+:class:`~kdsearch.training.evaluation.Evaluation`)."""
+
+
+SOFTENED = frozenset(name for name, method in METHODS.items() if method.kind == "logit")
+"""Methods whose temperature is that of a softmax over the classes."""
+
+
+def describe_trial(record: TrialRecord) -> dict[str, Any]:
+    """What a trial is: method with its values, teacher, student, sizes."""
+    task = record.task
+    values = {
+        (f"{term.name}.{name}" if len(task.method.terms) > 1 else name): value
+        for term in task.method.terms
+        for name, value in term.hyperparameters.items()
+    }
+    temperatures = [
+        term.hyperparameters["temperature"]
+        for term in task.method.terms
+        if "temperature" in term.hyperparameters and term.name in SOFTENED
+    ]
+    weights = {name: value for name, value in values.items() if name.endswith("weight")}
+    return {
+        "trial": record.number,
+        "method": task.method.label,
+        "temperature": temperatures[0] if temperatures else None,
+        "weights": {"ce": task.method.ce_weight} | weights,
+        "hyperparameters": values,
+        "teacher": task.teacher,
+        "family": task.model.family,
+        "width": task.model.width,
+        "depth": task.model.depth,
+        "lr": task.training.lr,
+        "weight_decay": task.training.weight_decay,
+        "parameters": record.parameter_count,
+        "macs": record.macs,
+        "bytes": record.bytes,
+        "latency": record.latency,
+    }
+
+
+def trials_table(records: Sequence[TrialRecord], on_front: Sequence[TrialRecord]) -> pd.DataFrame:
+    """One row a trial, by number; accuracy, ece and agreement are shares, nll and kl in nats."""
+    front = {record.number for record in on_front}
+    rows = [
+        describe_trial(record)
+        | {
+            "status": record.status,
+            "reason": record.reason,
+            "validation_accuracy": record.accuracy,
+        }
+        | _validation(record)
+        | {
+            "epochs": len(record.epochs),
+            "seconds": record.seconds,
+            "front": record.number in front,
+        }
+        for record in sorted(records, key=lambda record: record.number)
+    ]
+    return pd.DataFrame(rows)
+
+
+def front_table(
+    finalists: Sequence[Finalist], objectives: Objectives, members: Collection[int]
+) -> pd.DataFrame:
+    """One row a finalist, small to large; scores as in :func:`trials_table`.
+
+    A column with ``_ci`` is half the width of the 95 % interval of the mean before it. ``member``
+    tells those of the validation front from those within noise of it. ``beaten_by`` is the trial of
+    the best finalist that is no larger and whose interval on the test lies wholly on the better
+    side of this one's; it is absent for most.
+
+    Args:
+        finalists: The finalists.
+        objectives: What is weighed.
+        members: Numbers of the trials on the validation front.
+    """
+    beaten = beaten_by(finalists, objectives)
+    return pd.DataFrame(
+        [
+            _judged(finalist)
+            | {
+                "member": finalist.trial.number in members,
+                "beaten_by": beaten.get(finalist.trial.number),
+            }
+            for finalist in finalists
+        ]
+    )
+
+
+def beaten_by(finalists: Sequence[Finalist], objectives: Objectives) -> dict[int, int]:
+    """Which finalists another one clearly beats on the test, as :func:`front_table` tells."""
+    sign = 1 if objectives.score in TO_BE_SMALL else -1
+    losses = {each.trial.number: each.test(objectives.score) for each in finalists}
+    found = {}
+    for one in finalists:
+        own = losses[one.trial.number]
+        rivals = [
+            (sign * rival.mean, other.trial.number)
+            for other in finalists
+            if all(other.trial.size(n) <= one.trial.size(n) for n in objectives.sizes)
+            and sign * (rival := losses[other.trial.number]).mean + rival.half_width
+            < sign * own.mean - own.half_width
+        ]
+        if rivals:
+            found[one.trial.number] = min(rivals)[1]
+    return found
+
+
+def _judged(finalist: Finalist) -> dict[str, Any]:
+    baseline = finalist.baseline
+    row = describe_trial(finalist.trial) | {"validation_accuracy": finalist.trial.accuracy}
+    for name in ("accuracy", *SCORES):
+        row |= _columns(f"test_{name}", finalist.test(name))
+    for name in ("accuracy", *SCORES):
+        row |= _columns(f"baseline_{name}", finalist.baseline_test(name))
+    row["baseline_lr"] = baseline[0].task.training.lr if baseline else None
+    row |= _columns("gain", finalist.gain)
+    return row | {"seeds": finalist.test_accuracy.count, "gain_seeds": finalist.gain.count}
+
+
+def _columns(name: str, score: Estimate) -> dict[str, float]:
+    return {name: score.mean, f"{name}_ci": score.half_width}
+
+
+def _validation(record: TrialRecord) -> dict[str, float]:
+    """The scores after the last epoch of a complete training; not a number where it has none."""
+    last = record.epochs[-1] if record.accuracy is not None else {}
+    return {f"validation_{name}": last.get(name, float("nan")) for name in SCORES}

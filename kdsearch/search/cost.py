@@ -1,0 +1,207 @@
+"""What a study would cost, measured on a few steps of a few of its trials."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import optuna
+import torch
+
+from kdsearch.data import derive
+from kdsearch.errors import StudyError
+from kdsearch.models import Signal, Signals, build_network
+from kdsearch.results.judging import baseline_rates
+from kdsearch.results.record import TrialRecord
+from kdsearch.search.halving import Halving
+from kdsearch.search.proposer import works
+from kdsearch.space.checks import Plan
+from kdsearch.space.compatibility import Pairs
+from kdsearch.space.sizes import sized_record, within_limits
+from kdsearch.spec.study import StudySpec
+from kdsearch.spec.teaching import BORN_AGAIN, MUTUAL
+from kdsearch.teacher_cache.choosing import plan_caches
+from kdsearch.teacher_cache.contents import Caches
+from kdsearch.training.hardware import Hardware
+from kdsearch.training.initial import initial_student
+from kdsearch.training.programs import teaching_of, total_epochs
+from kdsearch.training.task import Task
+from kdsearch.training.teacher import Batch, Teacher, Teaching
+from kdsearch.training.teacher_store import teacher_task
+from kdsearch.training.trainer import Trainer
+
+STEPS = 5
+"""Timed steps of each sample, after one that warms up."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Estimated seconds of each phase on this machine, start-up left out.
+
+    Attributes:
+        teacher: Training the teachers; 0 where checkpoints are given.
+        answers: Asking the teachers, once for all trials, for what is kept of their answers and
+            not there yet.
+        search: All trials, several at a time, with a scheduler as far as it is expected to let them
+            go; no more than the budgets allow.
+        finalists: Trainings of finalists and baselines, at most.
+        caches: What is kept of the teachers' answers.
+    """
+
+    teacher: float
+    answers: float
+    search: float
+    finalists: float
+    caches: Caches
+
+    @property
+    def total(self) -> float:
+        """Seconds in all."""
+        return self.teacher + self.answers + self.search + self.finalists
+
+
+def sample_trials(plan: Plan, count: int) -> list[TrialRecord]:
+    """Random trials of the space within its size limits, with their sizes.
+
+    Raises:
+        StudyError: No random student keeps the limits.
+    """
+    sampler = optuna.samplers.RandomSampler(seed=derive(plan.spec.study.seed, "samples"))
+    study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+    pairs = Pairs(plan.spec, plan.blueprints)
+    records: list[TrialRecord] = []
+    search = plan.spec.search
+    for number in range(20 * count):
+        trial = study.ask()
+        candidate = plan.space.suggest(trial)
+        task = candidate.task(plan.spec, 0)
+        record = sized_record(plan.blueprints, search, number, "search", task, trial.params)
+        if within_limits(record, search) and works(candidate, pairs):
+            records.append(record)
+        if len(records) == count:
+            break
+    if not records:
+        raise StudyError(
+            f"none of {20 * count} random students keeps the size limits; raise "
+            "search.max_parameters, max_macs, max_bytes or max_latency, or search smaller widths"
+        )
+    return records
+
+
+def estimate_cost(plan: Plan, samples: list[TrialRecord]) -> Cost:
+    """Time a few steps of the teacher and of each sample, on this process's device.
+
+    The mean over the samples stands for all trials.
+    """
+    spec, data = plan.spec, plan.data
+    # compiling takes a minute a sample, and would change an estimate little
+    hardware = replace(Hardware.of(spec.resources), compiled=False)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(spec.resources.cpus_per_trial)
+    try:
+        teachers = {
+            name: Teacher(
+                build_network(section.model, data.image_shape, len(data.classes)), hardware.device
+            )
+            for name, section in spec.teachers_in_use.items()
+        }
+        caches = plan_caches(plan, teachers)
+        remembering = {name: _Remembering(each, caches, name) for name, each in teachers.items()}
+        each = [_seconds(record.task, plan, remembering, hardware) for record in samples]
+        first = sum(
+            _seconds(teacher_task(spec, name), plan, {}, hardware) / section.workers
+            for name, section in spec.teachers_in_use.items()
+            if name not in plan.given_teachers
+        )
+    finally:
+        torch.set_num_threads(threads)
+    asking = sum(cache.seconds_left or 0.0 for cache in caches.teachers.values())
+    halving = Halving(spec.search)
+    lengths = [total_epochs(record.task) for record in samples]
+    trained = [halving.expected_epochs(length) for length in lengths]
+    mean = sum(each) / len(each) / spec.resources.concurrent
+    last = spec.finalists.max * (2 * spec.finalists.seeds + len(baseline_rates(spec)) + 1)
+    return Cost(
+        teacher=first,
+        answers=asking / spec.resources.concurrent,
+        search=_search_seconds(spec, each, lengths, trained),
+        finalists=mean * last,
+        caches=caches,
+    )
+
+
+def _search_seconds(
+    spec: StudySpec,
+    seconds: Sequence[float],
+    lengths: Sequence[int],
+    trained: Sequence[float],
+) -> float:
+    """Seconds of the search: all trials, or what its budgets let them take.
+
+    Args:
+        spec: The study.
+        seconds: Of some whole trainings.
+        lengths: Their epochs.
+        trained: How many of those the search is expected to train.
+    """
+    search, resources = spec.search, spec.resources
+    per_epoch = [s / length for s, length in zip(seconds, lengths, strict=True)]
+    mean = sum(each * epochs for each, epochs in zip(per_epoch, trained, strict=True))
+    found = mean / len(seconds) * search.trials / resources.concurrent
+    if search.max_epochs is not None:
+        epochs = search.max_epochs / resources.concurrent
+        found = min(found, epochs * sum(seconds) / sum(lengths))
+    if search.max_hours is not None:
+        found = min(found, 3600 * search.max_hours)
+    if search.max_device_hours is not None:
+        devices = resources.devices_per_trial * resources.concurrent
+        found = min(found, 3600 * search.max_device_hours / devices)
+    return found
+
+
+def _seconds(task: Task, plan: Plan, teachers: Mapping[str, Teaching], hardware: Hardware) -> float:
+    """Seconds of a whole training, from a few steps and one evaluation of it."""
+    if task.teacher in (BORN_AGAIN, MUTUAL):
+        teaching: Teaching | None = Teacher(initial_student(task, plan.data), hardware.device)
+    else:
+        teaching = teaching_of(task, teachers)
+    trainer = Trainer(task, plan.data, teaching, hardware)
+    marks = [time.perf_counter()]
+    for step, batch in enumerate(islice(trainer.begin_epoch(), STEPS + 1)):
+        float(trainer.train_step(batch, step))
+        marks.append(time.perf_counter())
+    warm = marks[1:] if len(marks) > 2 else marks
+    a_step = (warm[-1] - warm[0]) / (len(warm) - 1)
+    start = time.perf_counter()
+    trainer.evaluate_validation()
+    evaluation = time.perf_counter() - start
+    epochs = 2 * total_epochs(task) if task.teacher == MUTUAL else total_epochs(task)
+    return epochs * (a_step * trainer.steps_per_epoch + evaluation)
+
+
+class _Remembering(Teaching):
+    """A teacher as the trials have it: what is kept of it costs nothing to ask again.
+
+    Args:
+        teacher: The teacher.
+        caches: What is kept.
+        name: The teacher's name there.
+    """
+
+    def __init__(self, teacher: Teacher, caches: Caches, name: str) -> None:
+        self.network, self.shapes = teacher.network, teacher.shapes
+        self._teacher = teacher
+        cache = caches.teachers.get(name)
+        self._kept = frozenset(cache.whole if cache else ())
+        self._known: dict[frozenset[Signal], Signals] = {}
+
+    def observe(self, batch: Batch, wanted: Collection[Signal]) -> Signals:
+        """The wanted signals; of what is kept, those of the first batch that was asked about."""
+        if not set(wanted) <= self._kept:
+            return self._teacher.observe(batch, wanted)
+        key = frozenset(wanted)
+        if key not in self._known:
+            self._known[key] = self._teacher.observe(batch, wanted)
+        return self._known[key]

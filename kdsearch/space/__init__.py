@@ -1,0 +1,1 @@
+"""What may be proposed, and everything that is checked or known before anything runs."""

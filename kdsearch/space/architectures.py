@@ -1,0 +1,137 @@
+"""Sizes and shapes of the networks that are proposed, each architecture worked out once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - the usual name
+from torch.overrides import TorchFunctionMode
+
+from kdsearch.models import (
+    FAMILIES,
+    Network,
+    SignalShapes,
+    Size,
+    blueprint,
+    build_network,
+    measure,
+    measure_latency,
+)
+from kdsearch.spec.concrete import ModelConfig
+
+ROOM = 512
+"""Architectures that are remembered; the one that was not asked for longest gives way."""
+
+
+class _ShapesAlone(TorchFunctionMode):
+    """Leaves out what changes no shape and costs no multiply-accumulate that a size counts.
+
+    Batch normalisation and activations of tensors without values are most of the time of a forward
+    pass on the meta device, since PyTorch works out their shapes in Python.
+    """
+
+    _LEFT_OUT = frozenset(
+        {F.batch_norm, torch.batch_norm, F.relu, torch.relu, torch.relu_, F.relu6, F.hardtanh}
+    )
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if func in self._LEFT_OUT and args and args[0].is_meta:
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+@dataclass
+class _Known:
+    """What is known of an architecture; shapes and latency once they were asked for."""
+
+    size: Size
+    shapes: SignalShapes | None = None
+    latency: float | None = None
+
+
+class Architectures:
+    """Tells sizes and signal shapes of networks before they are trained.
+
+    Widths are real numbers, so that hardly two students have the same; channel counts are whole, so
+    that many have the same architecture.
+
+    Args:
+        image_shape: (channels, height, width) of the pictures.
+        classes: Number of classes.
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int], classes: int) -> None:
+        self.image_shape, self.classes = image_shape, classes
+        self._known: OrderedDict[Hashable, _Known] = OrderedDict()
+        self._last: tuple[ModelConfig, Network] | None = None
+
+    def size(self, model: ModelConfig) -> Size:
+        """How large a network is.
+
+        Raises:
+            ModelError: As :func:`~kdsearch.models.build_network`.
+        """
+        return self._of(model).size
+
+    def shapes(self, model: ModelConfig) -> SignalShapes:
+        """The shapes of its signals.
+
+        Raises:
+            ModelError: As :func:`~kdsearch.models.build_network`.
+        """
+        known = self._of(model)
+        if known.shapes is None:
+            with _ShapesAlone():
+                known.shapes = self._network(model).signal_shapes()
+        return known.shapes
+
+    def latency(self, model: ModelConfig) -> float:
+        """Microseconds of one picture on this process's device; measured once an architecture.
+
+        Raises:
+            ModelError: As :func:`~kdsearch.models.build_network`.
+        """
+        known = self._of(model)
+        if known.latency is None:
+            network = build_network(model, self.image_shape, self.classes)
+            known.latency = measure_latency(network)
+        return known.latency
+
+    def _of(self, model: ModelConfig) -> _Known:
+        network = self._network(model)
+        key = _architecture(model, network)
+        if key not in self._known:
+            with _ShapesAlone():
+                self._known[key] = _Known(measure(network))
+            if len(self._known) > ROOM:
+                self._known.popitem(last=False)
+        self._known.move_to_end(key)
+        return self._known[key]
+
+    def _network(self, model: ModelConfig) -> Network:
+        """The network of a model; the last one is kept, since a proposal asks twice."""
+        if self._last is None or self._last[0] != model:
+            self._last = (model, blueprint(model, self.image_shape, self.classes))
+        return self._last[1]
+
+
+def _architecture(model: ModelConfig, network: Network) -> Hashable:
+    """Equal for networks of equal size and shapes.
+
+    A family with the channel counts of all its weights is one architecture. What a user's own
+    function makes of a width may differ in more than that.
+    """
+    if model.family not in FAMILIES and not model.family.startswith("torchvision/"):
+        return model
+    weights = tuple((name, tuple(value.shape)) for name, value in network.state_dict().items())
+    return model.family, model.depth, model.adopts, weights

@@ -1,0 +1,250 @@
+"""Everything about a study that can be checked before anything is written or trained."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from kdsearch.data import Dataset, load_dataset
+from kdsearch.errors import CheckpointError, DataError, MethodError, ModelError, StudyError
+from kdsearch.methods import UNDISTILLED, Hyperparameter, label_hyperparameters
+from kdsearch.methods.labels import check_value
+from kdsearch.models import Network, Size, blueprint
+from kdsearch.results.study import Study
+from kdsearch.space.architectures import Architectures
+from kdsearch.space.compatibility import Pairs, corners, find_fitting
+from kdsearch.space.cost import trial_lengths
+from kdsearch.space.space import Space
+from kdsearch.space.warm_start import Front, front_to_try, warm_start_proposals
+from kdsearch.spec.concrete import ModelConfig
+from kdsearch.spec.names import suggest
+from kdsearch.spec.origin import KeyPath
+from kdsearch.spec.ranges import Choices, Range, Scalar, every
+from kdsearch.spec.sections import DataSection
+from kdsearch.spec.study import StudySpec
+from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL, RESERVED, teacher_path
+from kdsearch.training.teacher_store import StoredTeacher, given_teacher
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study that has passed every check.
+
+    Attributes:
+        spec: The search-space file.
+        data: The data set, loaded and split.
+        space: What may be proposed.
+        blueprints: Sizes and shapes of the networks that may be proposed.
+        teacher_sizes: Size of each teacher, by name.
+        given_teachers: The teachers whose ``checkpoint`` is given, by name.
+        past: Parameters that the studies of ``warm_start`` found good, to be tried first.
+    """
+
+    spec: StudySpec
+    data: Dataset
+    space: Space
+    blueprints: Architectures
+    teacher_sizes: dict[str, Size]
+    given_teachers: dict[str, StoredTeacher]
+    past: list[dict[str, Any]]
+
+
+def make_plan(spec: StudySpec) -> Plan:
+    """Check a study: names, ranges, data, architectures, pairs, sizes, the teacher's checkpoint.
+
+    Raises:
+        SpecError: A value of the file cannot work; the message gives its line.
+        DataError: The data set is missing or is not what it should be.
+        CheckpointError: The teacher's checkpoint does not fit.
+    """
+    _check_methods(spec)
+    _check_teaching(spec)
+    data = _load_data(spec)
+    _check_batches(spec, data)
+    for name, section in spec.given_teachers.items():
+        _meta_network(spec, (*teacher_path(name), "model"), section.model, data)
+    for number, students in enumerate(spec.students):
+        for model in corners(students):
+            _meta_network(spec, ("students", number), model, data)
+    whole = Space(spec)
+    probes = {label: whole.probes(label) for label in whole.methods if label != UNDISTILLED}
+    blueprints = Architectures(data.image_shape, len(data.classes))
+    space = Space(spec, find_fitting(spec, probes, Pairs(spec, blueprints)))
+    _check_pairs(spec, space)
+    _check_limits(spec, blueprints)
+    past = warm_start_proposals(space, _past_fronts(spec))
+    sizes = {name: blueprints.size(section.model) for name, section in spec.given_teachers.items()}
+    return Plan(spec, data, space, blueprints, sizes, _given_teachers(spec, data), past)
+
+
+def _check_methods(spec: StudySpec) -> None:
+    for label, given in spec.methods.items():
+        try:
+            declared = label_hyperparameters(label)
+        except MethodError as error:
+            raise spec.refuse(("methods", label), str(error)) from None
+        for name, dimension in given.items():
+            path = ("methods", label, name)
+            if not declared:
+                raise spec.refuse(path, f"{label} has no hyperparameters; remove '{name}'")
+            if name not in declared:
+                raise spec.refuse(
+                    path, f"{label} has no hyperparameter '{name}'; {suggest(name, declared)}"
+                )
+            _check_values(spec, path, dimension, declared[name])
+
+
+def _check_values(
+    spec: StudySpec, path: KeyPath, dimension: Scalar | Range | Choices, declared: Hyperparameter
+) -> None:
+    label, name = str(path[1]), str(path[2])
+    for value in every(dimension):
+        try:
+            check_value(label, name, declared, value)
+        except MethodError as error:
+            raise spec.refuse(path, str(error)) from None
+    if declared.whole and isinstance(dimension, Range) and (dimension.step or 1) % 1:
+        raise spec.refuse(path, f"{name} is a whole number; its step ({dimension.step:g}) is not")
+
+
+def _load_data(spec: StudySpec) -> Dataset:
+    try:
+        return load_dataset(spec.data)
+    except DataError as error:
+        raise DataError(f"{spec.place(_data_setting(str(error)))}: {error}") from error
+
+
+def _data_setting(reason: str) -> KeyPath:
+    """The setting that a reason names, as ``data.root`` does, else the source."""
+    for name in re.findall(r"\bdata\.(\w+(?:\.\w+)*)", reason):
+        path = name.split(".")
+        if path[0] in DataSection.model_fields:
+            return "data", *path
+    return "data", "source"
+
+
+def _check_batches(spec: StudySpec, data: Dataset) -> None:
+    paths: list[tuple[KeyPath, int]] = [(("training", "batch_size"), spec.training.batch_size)]
+    for name, teacher in spec.given_teachers.items():
+        place = (*teacher_path(name), "training", "batch_size")
+        paths.append((place, teacher.training.batch_size))
+    for path, batch in paths:
+        if batch > len(data.train):
+            raise spec.refuse(
+                path,
+                f"a batch of {batch} is more than the {len(data.train)} training samples; lower it",
+            )
+
+
+def _meta_network(spec: StudySpec, path: KeyPath, model: ModelConfig, data: Dataset) -> Network:
+    """The network without memory for its weights."""
+    try:
+        return blueprint(model, data.image_shape, len(data.classes))
+    except ModelError as error:
+        text = str(error)
+        named = re.search(r"\b(depth|width)\b", text)
+        raise spec.refuse((*path, named[0] if named else "family"), text) from None
+
+
+def _past_fronts(spec: StudySpec) -> list[Front]:
+    """The fronts of the studies of ``warm_start``."""
+    fronts: list[Front] = []
+    for place, folder in enumerate(spec.search.warm_start):
+        try:
+            study = Study.open(folder)
+            members = study.members()
+        except StudyError as error:
+            raise spec.refuse(("search", "warm_start", place), str(error)) from None
+        if not members:
+            raise spec.refuse(
+                ("search", "warm_start", place),
+                f"the study in {folder} has no front yet; finish it first, or remove it",
+            )
+        fronts.append(front_to_try(members, study.objectives))
+    return fronts
+
+
+def _check_pairs(spec: StudySpec, space: Space) -> None:
+    """Refuse a method that works on no pair of the space, or a teacher who can teach nobody."""
+    keys, teachers = list(space.students), list(spec.taught_by)
+    labels = [label for label in spec.methods if label != UNDISTILLED]
+    for label in labels:
+        if not space.fitting.teachers(label, teachers, keys):
+            reason = next(r for (of, _, _), r in space.fitting.unfit.items() if of == label)
+            raise spec.refuse(
+                ("methods", label),
+                f"{reason}; it works for no student and teacher of the study, so remove {label} "
+                "or change those",
+            )
+    for name in spec.teaching.by or ():
+        if labels and not any(space.fitting.teachers(label, [name], keys) for label in labels):
+            raise spec.refuse(
+                ("teaching", "by"), f"'{name}' can teach by none of the methods; remove it"
+            )
+
+
+def _check_limits(spec: StudySpec, blueprints: Architectures) -> None:
+    """Refuse a budget that holds no trial, and size limits that no student of the space keeps."""
+    longest, allowed = max(trial_lengths(spec)), spec.search.max_epochs
+    if allowed is not None and allowed < longest:
+        raise spec.refuse(
+            ("search", "max_epochs"),
+            f"one trial may take {longest} epochs, more than search.max_epochs ({allowed}); raise "
+            "that",
+        )
+    limits = {
+        name: limit
+        for name in ("parameters", "macs", "bytes")
+        if (limit := getattr(spec.search, f"max_{name}")) is not None
+    }
+    if not limits:
+        return
+    models = (model for section in spec.students for model in corners(section))
+    sizes = [blueprints.size(model) for model in models]
+    for name, limit in limits.items():
+        smallest = min(getattr(size, name) for size in sizes)
+        if smallest > limit:
+            raise spec.refuse(
+                ("search", f"max_{name}"),
+                f"the smallest student of the space has {smallest} {name}, more than "
+                f"search.max_{name} ({limit}); raise it, or allow narrower students",
+            )
+
+
+def _given_teachers(spec: StudySpec, data: Dataset) -> dict[str, StoredTeacher]:
+    found = {}
+    for name in spec.given_teachers:
+        try:
+            stored = given_teacher(spec, data, name)
+        except CheckpointError as error:
+            place = spec.place((*teacher_path(name), "checkpoint"))
+            raise CheckpointError(f"{place}: {error}") from error
+        if stored is not None:
+            found[name] = stored
+    return found
+
+
+def _check_teaching(spec: StudySpec) -> None:
+    for name in spec.teachers:
+        if name in RESERVED:
+            raise spec.refuse(
+                ("teachers", name),
+                f"'{name}' cannot name a teacher, since {', '.join(RESERVED)} mean something "
+                "already; choose another name",
+            )
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
+            raise spec.refuse(
+                ("teachers", name),
+                f"'{name}' cannot name a teacher; use letters, digits, '_', '-', a letter first",
+            )
+    valid = [*spec.given_teachers, AVERAGE, BORN_AGAIN, MUTUAL]
+    for name in spec.teaching.by or ():
+        if name not in valid:
+            raise spec.refuse(
+                ("teaching", "by"), f"unknown teacher '{name}'; {suggest(name, valid)}"
+            )
+    if AVERAGE in spec.taught_by and not spec.teachers:
+        raise spec.refuse(
+            ("teaching", "by"), "'average' needs a second teacher; add one under teachers"
+        )

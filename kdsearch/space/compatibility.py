@@ -1,0 +1,176 @@
+"""Which methods can work on which pairs of teacher and student, known before anything trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from kdsearch.errors import MethodError, ModelError, described
+from kdsearch.methods import Method, Objective, parse_label
+from kdsearch.models import SignalShapes
+from kdsearch.space.architectures import Architectures
+from kdsearch.spec.concrete import MethodConfig, ModelConfig
+from kdsearch.spec.ranges import Choices, Range, extremes
+from kdsearch.spec.sections import StudentSection
+from kdsearch.spec.study import StudySpec
+from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL
+from kdsearch.training.teacher import averaged_shapes
+
+Triple = tuple[str, str, str]
+"""Label, who teaches, and the student's key in the space."""
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What cannot be proposed.
+
+    Attributes:
+        unfit: The reason for each triple of label, teacher and student that cannot work.
+    """
+
+    unfit: Mapping[Triple, str] = field(default_factory=dict)
+
+    def students(self, label: str, teacher: str, keys: Sequence[str]) -> list[str]:
+        """Those of the students on whom a method works under a teacher."""
+        return [key for key in keys if (label, teacher, key) not in self.unfit]
+
+    def teachers(self, label: str, names: Sequence[str], keys: Sequence[str]) -> list[str]:
+        """Those who can teach at least one of the students by a method."""
+        return [name for name in names if self.students(label, name, keys)]
+
+
+def keyed_students(students: Sequence[StudentSection]) -> dict[str, StudentSection]:
+    """Students by a name for their parameters: the family, numbered when it stands twice."""
+    keyed: dict[str, StudentSection] = {}
+    for section in students:
+        key, count = section.family, 1
+        while key in keyed:
+            count += 1
+            key = f"{section.family}#{count}"
+        keyed[key] = section
+    return keyed
+
+
+def corners(section: StudentSection) -> Iterator[ModelConfig]:
+    """The students at the ends of a family's widths, at every depth that the space can reach."""
+    widths = sorted({float(value) for value in extremes(section.width)})
+    for depth in _depths(section):
+        for width in widths:
+            yield ModelConfig(family=section.family, width=width, depth=depth)
+
+
+def _depths(section: StudentSection) -> Sequence[int | None]:
+    depth = section.depth
+    if depth is None:
+        return [None]
+    if isinstance(depth, Choices):
+        return [int(value) for value in depth.choices]
+    if isinstance(depth, Range):
+        return range(int(depth.low), int(depth.high) + 1, int(depth.step or 1))
+    return [int(depth)]
+
+
+def adopting(label: str, student: ModelConfig, teacher: ModelConfig) -> ModelConfig:
+    """The student as a method trains it: with the teacher's classifier where the method says so."""
+    if any(term.adopts_classifier for term in parse_label(label)):
+        return student.model_copy(update={"adopts": teacher})
+    return student
+
+
+def find_fitting(
+    spec: StudySpec,
+    probes: Mapping[str, Sequence[MethodConfig]],
+    pairs: Pairs,
+) -> Fitting:
+    """Try every method on every pair, at the corners of every family, without training.
+
+    A pair is unfit if no corner of the family can take any of the probes. What lies between, such
+    as one width of several, is found out when it is proposed.
+
+    Args:
+        spec: The study; its names must have been checked.
+        probes: Configurations of each method to try, by label; without the undistilled baseline.
+        pairs: Tries them.
+    """
+    unfit: dict[Triple, str] = {}
+    for key, section in keyed_students(spec.students).items():
+        models = list(corners(section))
+        for label, methods in probes.items():
+            for name in spec.taught_by:
+                reasons = (pairs.reason(method, name, m) for m in models for method in methods)
+                reason = _unless_one_fits(reasons)
+                if reason:
+                    unfit[label, name, key] = reason
+    return Fitting(unfit)
+
+
+def _unless_one_fits(reasons: Iterable[str]) -> str:
+    first = ""
+    for reason in reasons:
+        if not reason:
+            return ""
+        first = first or reason
+    return first
+
+
+class Pairs:
+    """Tells whether a method works on a pair of teacher and student.
+
+    Args:
+        spec: The study.
+        blueprints: Tells the shapes of the networks.
+    """
+
+    def __init__(self, spec: StudySpec, blueprints: Architectures) -> None:
+        self._spec = spec
+        self._blueprints = blueprints
+
+    def reason(self, method: MethodConfig, teacher: str, student: ModelConfig) -> str:
+        """Why a method cannot work on a pair; empty where it can.
+
+        Args:
+            method: The method with its values.
+            teacher: Who teaches.
+            student: The student, with or without an adopted classifier.
+        """
+        try:
+            terms = parse_label(method.label)
+            self._check_terms(terms, teacher)
+            shapes = self._shapes(method.label, teacher, student)
+            # a plug-in may compute with its tensors, which have no values on the meta device
+            own = all(term.__module__.startswith("kdsearch.") for term in terms)
+            with torch.random.fork_rng(devices=[]), torch.device("meta" if own else "cpu"):
+                Objective(method, *shapes)
+        except (MethodError, ModelError) as error:
+            return str(error)
+        except Exception as error:  # a plug-in's own code
+            return f"{method.label} failed with {described(error)}; mend the method"
+        return ""
+
+    def _check_terms(self, terms: Sequence[type[Method]], teacher: str) -> None:
+        for term in terms:
+            if term.by_sample and self._spec.data.augment.mixup:
+                raise MethodError(
+                    f"{term.name} remembers pictures one by one, and mixup blends them; set "
+                    "data.augment.mixup to 0"
+                )
+            takes = term.adopts_classifier or term.kind == "parameter"
+            if takes and teacher in (AVERAGE, BORN_AGAIN, MUTUAL):
+                raise MethodError(
+                    f"{term.name} takes over weights of one teacher given in the file, which "
+                    f"{AVERAGE}, {BORN_AGAIN} and {MUTUAL} are not"
+                )
+
+    def _shapes(
+        self, label: str, teacher: str, student: ModelConfig
+    ) -> tuple[SignalShapes, SignalShapes]:
+        if teacher in (BORN_AGAIN, MUTUAL):
+            return self._blueprints.shapes(student), self._blueprints.shapes(student)
+        if teacher == AVERAGE:
+            return self._blueprints.shapes(student), averaged_shapes(self._blueprints.classes)
+        given = self._spec.given_teachers[teacher].model
+        return self._blueprints.shapes(adopting(label, student, given)), self._blueprints.shapes(
+            given
+        )

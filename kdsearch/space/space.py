@@ -1,0 +1,163 @@
+"""The conditional search space: method first, then that method's own values, then the student."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from kdsearch.methods import UNDISTILLED, Hyperparameter, label_hyperparameters, method_config
+from kdsearch.space.compatibility import Fitting, adopting, keyed_students
+from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
+from kdsearch.spec.ranges import Choices, Range, Scalar, extremes, is_searched
+from kdsearch.spec.study import StudySpec
+from kdsearch.spec.teaching import BORN_AGAIN
+from kdsearch.training.candidate import Candidate
+
+Searched = Scalar | Range | Choices
+
+
+class Suggester(Protocol):
+    """The part of ``optuna.Trial`` that a space uses; ``FixedTrial`` has it too."""
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float: ...
+
+    def suggest_int(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
+    ) -> int: ...
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any: ...
+
+
+class Space:
+    """What a study may propose.
+
+    Every space holds the undistilled baseline, named in the spec or not, so that the study can say
+    whether distillation paid.
+
+    Args:
+        spec: The study; its names must have been checked.
+        fitting: What cannot work and is never proposed.
+    """
+
+    def __init__(self, spec: StudySpec, fitting: Fitting | None = None) -> None:
+        self.spec = spec
+        self.fitting = fitting or Fitting()
+        self.methods: dict[str, Mapping[str, Searched]] = dict(spec.methods)
+        self.methods.setdefault(UNDISTILLED, {})
+        self.students = keyed_students(spec.students)
+
+    def suggest(self, trial: Suggester) -> Candidate:
+        """Draw one candidate."""
+        label = _choose(trial, "method", list(self.methods))
+        values = {
+            name: float(_draw(trial, f"{label}.{name}", dimension, declared.whole))
+            for name, (declared, dimension) in self.dimensions(label).items()
+        }
+        teacher = None if label == UNDISTILLED else self._teacher(trial, label)
+        model = self._student(trial, label, teacher)
+        generations = self.spec.teaching.generations if teacher == BORN_AGAIN else 1
+        method = method_config(label, values)
+        return Candidate(model, method, self._training(trial), teacher, generations)
+
+    def _teacher(self, trial: Suggester, label: str) -> str:
+        every = list(self.spec.taught_by)
+        able = self.fitting.teachers(label, every, list(self.students))
+        return _choose(trial, "teacher" if able == every else f"{label}.teacher", able)
+
+    def _student(self, trial: Suggester, label: str, teacher: str | None) -> ModelConfig:
+        keys = list(self.students)
+        able = keys if teacher is None else self.fitting.students(label, teacher, keys)
+        name = "student" if able == keys else f"{label}.{teacher}.student"
+        key = _choose(trial, name, able)
+        section = self.students[key]
+        depth = section.depth
+        model = ModelConfig(
+            family=section.family,
+            width=float(_draw(trial, f"{key}.width", section.width)),
+            depth=None if depth is None else int(_draw(trial, f"{key}.depth", depth, whole=True)),
+        )
+        given = self.spec.given_teachers.get(teacher or "")
+        return model if given is None else adopting(label, model, given.model)
+
+    def _training(self, trial: Suggester) -> TrainingConfig:
+        section = self.spec.training
+        drawn = {
+            name: float(_draw(trial, name, getattr(section, name)))
+            for name in ("lr", "weight_decay")
+        }
+        return TrainingConfig(**(section.model_dump() | drawn))
+
+    def dimensions(self, label: str) -> dict[str, tuple[Hyperparameter, Searched]]:
+        """Each hyperparameter of a method with what it may be: by the spec, else by the method."""
+        given = self.methods[label]
+        found: dict[str, tuple[Hyperparameter, Searched]] = {}
+        for name, declared in label_hyperparameters(label).items():
+            own = declared.default if declared.search is None else declared.search
+            found[name] = (declared, given.get(name, own))
+        return found
+
+    def probes(self, label: str) -> list[MethodConfig]:
+        """Configurations that stand for all of a method's: published, all lowest, all highest."""
+        found = []
+        for pick in (_published, _lowest, _highest):
+            values = {n: pick(declared, d) for n, (declared, d) in self.dimensions(label).items()}
+            config = method_config(label, values)
+            if config not in found:
+                found.append(config)
+        return found
+
+    def published(self, label: str) -> dict[str, Any]:
+        """The published values of a method as fixed parameters of a first trial."""
+        fixed: dict[str, Any] = {"method": label} if len(self.methods) > 1 else {}
+        for name, (declared, dimension) in self.dimensions(label).items():
+            if is_searched(dimension) and _holds(dimension, declared.default):
+                fixed[f"{label}.{name}"] = (
+                    int(declared.default) if declared.whole else declared.default
+                )
+        return fixed
+
+
+def _published(declared: Hyperparameter, dimension: Searched) -> float:
+    """The published value where the dimension holds it, else its lowest."""
+    holds = _holds(dimension, declared.default)
+    return float(declared.default if holds else extremes(dimension)[0])
+
+
+def _lowest(_: Hyperparameter, dimension: Searched) -> float:
+    return float(extremes(dimension)[0])
+
+
+def _highest(_: Hyperparameter, dimension: Searched) -> float:
+    return float(extremes(dimension)[1])
+
+
+def _choose(trial: Suggester, name: str, options: list[str]) -> str:
+    return options[0] if len(options) == 1 else trial.suggest_categorical(name, options)
+
+
+def _draw(trial: Suggester, name: str, dimension: Searched, whole: bool = False) -> Any:
+    if isinstance(dimension, Choices):
+        if len(dimension.choices) == 1:
+            return dimension.choices[0]
+        return trial.suggest_categorical(name, list(dimension.choices))
+    if not isinstance(dimension, Range):
+        return dimension
+    if dimension.low == dimension.high:
+        return dimension.low
+    if whole:
+        step = int(dimension.step or 1)
+        low, high = int(dimension.low), int(dimension.high)
+        return trial.suggest_int(name, low, high, step=step, log=dimension.log)
+    return trial.suggest_float(
+        name, dimension.low, dimension.high, step=dimension.step, log=dimension.log
+    )
+
+
+def _holds(dimension: Searched, value: float) -> bool:
+    if isinstance(dimension, Choices):
+        return value in dimension.choices
+    if isinstance(dimension, Range):
+        return dimension.low <= value <= dimension.high
+    return dimension == value

@@ -1,0 +1,98 @@
+"""What earlier studies teach a new one: their best configurations are tried first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+
+from kdsearch.results.objectives import Objectives
+from kdsearch.results.preference import preference
+from kdsearch.results.record import TrialRecord
+from kdsearch.space.space import Space
+
+Front = Sequence[Mapping[str, Any]]
+"""The parameters of a front's members, in the order in which they are to be tried."""
+
+
+def front_to_try(members: Sequence[TrialRecord], objectives: Objectives) -> Front:
+    """A front's members, each the one that adds most to the hypervolume of those before it.
+
+    So the first few, which may be all that a short search comes to, cover the whole of the front.
+
+    Args:
+        members: Of a study's front.
+        objectives: The study's.
+    """
+    points = [[objectives.loss(m.epochs[-1]), *objectives.log_sizes(m)] for m in members]
+    return [members[place].parameters for place in preference(np.array(points))]
+
+
+def warm_start_proposals(space: Space, fronts: Sequence[Front]) -> list[dict[str, Any]]:
+    """The fronts' members of earlier studies, as far as a space holds them.
+
+    Which configuration is best carries over between data sets better than how good it is
+    (Feurer et al. 2015, "Initializing Bayesian Hyperparameter Optimization via Meta-Learning"), so
+    they are tried anew, and the sampler learns from what they reach here. The studies take turns.
+
+    Args:
+        space: The new study's space. Of a value that it does not hold nothing is said, and the
+            sampler chooses; a member whose method it lacks is left out.
+        fronts: Of the earlier studies.
+    """
+    found: list[dict[str, Any]] = []
+    for turn in zip_longest(*fronts):
+        for parameters in turn:
+            kept = None if parameters is None else recall(space, parameters)
+            if kept and kept not in found:
+                found.append(kept)
+    return found
+
+
+def recall(space: Space, parameters: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Those of a trial's parameters that a space holds; ``None`` where it lacks the method."""
+    if parameters.get("method", next(iter(space.methods))) not in space.methods:
+        return None
+    memory = _Memory(parameters)
+    space.suggest(memory)
+    return memory.kept
+
+
+class _Memory:
+    """Suggests what is remembered where it may be suggested.
+
+    Args:
+        known: What is remembered.
+
+    Attributes:
+        kept: What of it was suggested.
+    """
+
+    def __init__(self, known: Mapping[str, Any]) -> None:
+        self._known = known
+        self.kept: dict[str, Any] = {}
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        return float(self._number(name, low, high))
+
+    def suggest_int(
+        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
+    ) -> int:
+        return int(self._number(name, low, high))
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        if self._known.get(name) not in choices:
+            return choices[0]
+        self.kept[name] = self._known[name]
+        return self.kept[name]
+
+    def _number(self, name: str, low: float, high: float) -> float:
+        value = self._known.get(name)
+        if not isinstance(value, int | float) or not low <= value <= high:
+            return low
+        self.kept[name] = value
+        return value

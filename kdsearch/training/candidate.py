@@ -1,0 +1,69 @@
+"""One point of the space: a student, how it is taught, and how it is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from kdsearch.data import derive
+from kdsearch.methods import UNDISTILLED, method_config
+from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
+from kdsearch.spec.study import StudySpec
+from kdsearch.training.task import Task
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One point of the space: a student, a method with its values, and its training.
+
+    Attributes:
+        model: The student.
+        method: The objective.
+        training: The schedule.
+        teacher: Who teaches; ``None`` without distillation.
+        generations: Forebears, where the student is born again.
+    """
+
+    model: ModelConfig
+    method: MethodConfig
+    training: TrainingConfig
+    teacher: str | None = None
+    generations: int = 1
+
+    @staticmethod
+    def of(task: Task) -> Candidate:
+        """The candidate that a task trains."""
+        return Candidate(task.model, task.method, task.training, task.teacher, task.generations)
+
+    def undistilled(self) -> Candidate:
+        """The same student under the same budget, without a teacher and with its own classifier."""
+        plain = self.model.model_copy(update={"adopts": None})
+        return Candidate(plain, method_config(UNDISTILLED, {}), self.training)
+
+    def at_rate(self, lr: float) -> Candidate:
+        """The same at another learning rate."""
+        return replace(self, training=self.training.model_copy(update={"lr": lr}))
+
+    def task(self, spec: StudySpec, replicate: int) -> Task:
+        """The training of this candidate.
+
+        Args:
+            spec: The study, whose seed decides views and initial weights.
+            replicate: 0 in the search, so that trials differ by their configuration alone;
+                1, 2, … for the seeds of a finalist.
+        """
+        seed = spec.study.seed
+        return Task(
+            model=self.model,
+            method=self.method,
+            training=self.training,
+            augment=spec.data.augment,
+            views_seed=study_views_seed(spec),
+            teacher=self.teacher,
+            generations=self.generations,
+            seed=derive(seed, "student", replicate),
+        )
+
+
+def study_views_seed(spec: StudySpec) -> int:
+    """The seed of the views that all trials of a study see."""
+    return derive(spec.study.seed, "views")

@@ -1,0 +1,88 @@
+"""The space: conditional, within its ranges, and always with the undistilled baseline."""
+
+from __future__ import annotations
+
+import optuna
+import pytest
+
+from kdsearch.space.space import Space
+from kdsearch.spec import StudySpec, parse_spec
+from kdsearch.training.candidate import Candidate
+
+
+def draw(spec: StudySpec, count: int) -> list[tuple[dict, Candidate]]:
+    space = Space(spec)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    drawn = []
+    for _ in range(count):
+        trial = study.ask()
+        candidate = space.suggest(trial)
+        drawn.append((dict(trial.params), candidate))
+    return drawn
+
+
+def test_a_trial_has_the_parameters_of_its_own_method_and_family_alone(spec: StudySpec) -> None:
+    labels = {"none", "kd", "dist", "kd+fitnet"}
+    drawn = draw(spec, 60)
+    assert {candidate.method.label for _, candidate in drawn} == labels
+    for parameters, candidate in drawn:
+        prefixes = {name.split(".")[0] for name in parameters if "." in name}
+        foreign = (labels | {"convnet", "mlp"}) - {candidate.method.label, candidate.model.family}
+        assert not prefixes & foreign
+        assert parameters["method"] == candidate.method.label
+        if candidate.method.label == "none":
+            assert candidate.method.terms == ()
+
+
+def test_values_stay_in_their_ranges(spec: StudySpec) -> None:
+    for _, candidate in draw(spec, 60):
+        low, high = (0.2, 1.0) if candidate.model.family == "convnet" else (0.1, 0.5)
+        assert low <= candidate.model.width <= high
+        assert candidate.model.depth in (1, 2)
+        assert 0.02 <= candidate.training.lr <= 0.2
+        for term in candidate.method.terms:
+            if term.name == "kd":
+                assert 1 <= term.hyperparameters["temperature"] <= 16
+                assert 0.1 <= term.hyperparameters["weight"] <= 20
+
+
+def test_the_spec_overrides_a_methods_own_range(spec_text: str) -> None:
+    overrides = [
+        "methods={kd: {temperature: 7, weight: {low: 1, high: 2}}, "
+        "kd+fitnet: {fitnet.weight: {choices: [3, 5]}, ce_weight: 0.5}}"
+    ]
+    spec = parse_spec(spec_text, overrides)
+    for parameters, candidate in draw(spec, 40):
+        terms = {term.name: term.hyperparameters for term in candidate.method.terms}
+        assert "kd.temperature" not in parameters
+        if candidate.method.label == "kd":
+            assert terms["kd"]["temperature"] == 7
+            assert 1 <= terms["kd"]["weight"] <= 2
+        if candidate.method.label == "kd+fitnet":
+            assert terms["fitnet"]["weight"] in (3, 5)
+            assert candidate.method.ce_weight == 0.5
+
+
+def test_the_undistilled_baseline_is_always_there(spec_text: str) -> None:
+    spec = parse_spec(spec_text, ["methods=[kd]"])
+    assert set(Space(spec).methods) == {"kd", "none"}
+
+
+def test_a_family_named_twice_keeps_two_sets_of_parameters(spec_text: str) -> None:
+    spec = parse_spec(
+        spec_text,
+        [
+            "students=[{family: convnet, width: {low: 0.2, high: 0.3}}, "
+            "{family: convnet, width: {low: 2, high: 3}}]"
+        ],
+    )
+    names = {name for parameters, _ in draw(spec, 30) for name in parameters}
+    assert {"convnet.width", "convnet#2.width"} <= names
+
+
+@pytest.mark.parametrize("replicate", [0, 1])
+def test_tasks_of_one_replicate_differ_by_configuration_alone(
+    spec: StudySpec, replicate: int
+) -> None:
+    tasks = [candidate.task(spec, replicate) for _, candidate in draw(spec, 5)]
+    assert len({(task.seed, task.views_seed) for task in tasks}) == 1

@@ -1,0 +1,179 @@
+"""The key follows everything that the answers are made from, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from kdsearch.data import Dataset, Split
+from kdsearch.models import Signal
+from kdsearch.spec.concrete import ModelConfig
+from kdsearch.spec.sections import Augmentation
+from kdsearch.teacher_cache import layout as layout_module
+from kdsearch.teacher_cache import teacher_digest
+from kdsearch.teacher_cache.layout import content_key
+from kdsearch.training.teacher import Teacher
+from tests.teacher_cache.helpers import CHANGING, MODEL, plan_of
+
+MakeTeacher = Callable[[], Teacher]
+
+
+def key_of(teacher: Teacher, data: Dataset, model: ModelConfig = MODEL, **changes: Any) -> str:
+    given: dict[str, Any] = {
+        "split": "train",
+        "augment": CHANGING,
+        "views_seed": 7,
+        "dtype": "float32",
+        "top_k": None,
+        "part": 100,
+    }
+    return content_key(teacher_digest(teacher.network, model), data, **(given | changes))
+
+
+def test_every_weight_and_statistic_of_the_teacher_counts(
+    digits: Dataset, make_teacher: MakeTeacher
+) -> None:
+    keys = {key_of(make_teacher(), digits)}
+    names = list(make_teacher().network.state_dict())
+    for name in names:
+        teacher = make_teacher()
+        with torch.no_grad():
+            value = teacher.network.state_dict()[name]
+            last = (-1,) * value.ndim
+            if value.is_floating_point():
+                value[last] = torch.nextafter(value[last], torch.tensor(9.0))
+            else:
+                value[last] += 1
+        keys.add(key_of(teacher, digits))
+    assert len(keys) == 1 + len(names)
+    assert key_of(make_teacher(), digits) in keys
+
+
+def test_weights_in_half_precision_have_a_digest(make_teacher: MakeTeacher) -> None:
+    digests = {
+        teacher_digest(make_teacher().network.to(dtype), MODEL)
+        for dtype in (torch.float32, torch.bfloat16, torch.float16)
+    }
+    assert len(digests) == 3
+
+
+def test_the_architecture_counts(digits: Dataset, make_teacher: MakeTeacher) -> None:
+    teacher = make_teacher()
+    models = [
+        MODEL,
+        MODEL.model_copy(update={"depth": 4}),
+        MODEL.model_copy(update={"width": 0.5}),
+        MODEL.model_copy(update={"family": "resnet"}),
+    ]
+    assert len({key_of(teacher, digits, model) for model in models}) == len(models)
+
+
+def changed(values: Tensor, place: tuple[int, ...]) -> Tensor:
+    values = values.clone()
+    values[place] = (values[place] + 1) % 10
+    return values
+
+
+def with_split(data: Dataset, name: str, split: Split) -> Dataset:
+    changes: dict[str, Any] = {name: split}
+    return replace(data, **changes)
+
+
+@pytest.mark.parametrize("name", ["train", "validation", "test"])
+def test_every_picture_and_label_counts(
+    digits: Dataset, make_teacher: MakeTeacher, name: str
+) -> None:
+    teacher = make_teacher()
+    split: Split = getattr(digits, name)
+    images = split.images
+    assert isinstance(images, Tensor)
+    data = [
+        digits,
+        with_split(digits, name, Split(changed(images, (3, 0, 7, 7)), split.labels)),
+        with_split(digits, name, Split(images, changed(split.labels, (5,)))),
+        with_split(digits, name, split.take(torch.arange(len(split) - 1))),
+        with_split(digits, name, split.take(torch.arange(len(split)).flip(0))),
+    ]
+    assert len({key_of(teacher, one) for one in data}) == len(data)
+
+
+def test_which_split_and_what_normalises_it_counts(
+    digits: Dataset, make_teacher: MakeTeacher
+) -> None:
+    teacher = make_teacher()
+    keys = {
+        key_of(teacher, digits),
+        key_of(teacher, digits, split="validation"),
+        key_of(teacher, digits, split="test"),
+        key_of(teacher, replace(digits, mean=(digits.mean[0] + 1e-6,))),
+        key_of(teacher, replace(digits, std=(digits.std[0] + 1e-6,))),
+    }
+    assert len(keys) == 5
+
+
+def test_every_change_of_the_pictures_and_its_seed_count(
+    digits: Dataset, make_teacher: MakeTeacher
+) -> None:
+    teacher = make_teacher()
+    settings: list[dict[str, Any]] = [
+        {"crop": 1},
+        {"crop": 2},
+        {"flip": True},
+        {"cutout": 1},
+        {"mixup": 0.1},
+        {"mixup": 0.2},
+        {"crop": 1, "mixup": 0.2},
+    ]
+    augments = [Augmentation(**setting) for setting in settings]
+    assert {name for setting in settings for name in setting} == set(Augmentation.model_fields)
+    keys = {
+        key_of(teacher, digits, augment=augment, views_seed=seed)
+        for augment in augments
+        for seed in (7, 8)
+    }
+    assert len(keys) == 2 * len(augments)
+    plain = {
+        key_of(teacher, digits, augment=augment, views_seed=seed)
+        for augment in (None, Augmentation())
+        for seed in (7, 8)
+    }
+    assert len(plain) == 1
+    assert not plain & keys
+
+
+def test_the_way_of_storing_counts(
+    digits: Dataset, make_teacher: MakeTeacher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = make_teacher()
+    changes: list[dict[str, Any]] = [
+        {},
+        {"dtype": "float16"},
+        {"top_k": 3},
+        {"top_k": 4},
+        {"part": 101},
+    ]
+    keys = {key_of(teacher, digits, **change) for change in changes}
+    monkeypatch.setattr(layout_module, "FORMAT", layout_module.FORMAT + 1)
+    keys.add(key_of(teacher, digits))
+    assert len(keys) == len(changes) + 1
+
+
+def test_epochs_budget_folder_and_process_do_not_count(
+    digits: Dataset, make_teacher: MakeTeacher, tmp_path: Path
+) -> None:
+    an_epoch = 240 * 10 * 4
+    plans = [
+        plan_of(make_teacher(), digits, tmp_path, {Signal.LOGITS}),
+        plan_of(make_teacher(), digits, tmp_path / "other", {Signal.LOGITS}),
+        plan_of(make_teacher(), digits, tmp_path, {Signal.LOGITS}, epochs=9),
+        plan_of(make_teacher(), digits, tmp_path, {Signal.LOGITS}, epochs=9, budget=an_epoch),
+        plan_of(make_teacher(), digits, tmp_path, {Signal.LOGITS, Signal.EMBEDDING}),
+    ]
+    assert [plan.kept[Signal.LOGITS] for plan in plans] == [2, 2, 9, 1, 2]
+    assert len({plan.layout.key for plan in plans}) == 1

@@ -1,0 +1,154 @@
+"""Workers at one cache: two that share each batch, and a Ray Train group that builds ahead."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from kdsearch.data import Dataset
+from kdsearch.errors import TeacherError
+from kdsearch.models import Signal, build_network
+from kdsearch.spec.concrete import ModelConfig
+from kdsearch.spec.sections import ResourcesSection
+from kdsearch.teacher_cache import CachePlan, map_part
+from kdsearch.teacher_cache.workers import build_on_workers
+from kdsearch.training.packing import pack_teacher
+from kdsearch.training.ray_train import Group, SharedData
+from kdsearch.training.task import Task
+from kdsearch.training.teacher import Teacher
+from tests.teacher_cache.helpers import CHANGING, MODEL, build, plan_of, write_order
+from tests.training.own_networks import MARKER
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[3]
+MakeTeacher = Callable[[], Teacher]
+
+
+def test_two_workers_train_under_the_cache_as_under_the_live_teacher(
+    digits: Dataset, make_teacher: MakeTeacher, make_task: Callable[..., Task], tmp_path: Path
+) -> None:
+    teacher = make_teacher()
+    plan = plan_of(teacher, digits, tmp_path / "cache", epochs=3, part=50)
+    write_order(tmp_path / "order", plan, teacher)
+    task = make_task("kd+crd+fitnet+at", augment=CHANGING.model_dump(), epochs=3)
+    (tmp_path / "task.json").write_text(task.model_dump_json())
+    module = "tests.teacher_cache.ranked_process"
+    commands = [[sys.executable, "-m", module, str(rank), str(tmp_path)] for rank in (0, 1)]
+    workers = [
+        subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        for command in commands
+    ]
+    for worker in workers:
+        _, complaint = worker.communicate(timeout=200)
+        assert worker.returncode == 0, complaint
+    asked: list[list[int]] = []
+    for rank in (0, 1):
+        told = json.loads((tmp_path / f"{rank}.json").read_text())
+        live, remembered = told["losses"]
+        assert len(live) == 3 * 4
+        assert remembered == pytest.approx(live, rel=1e-6, abs=1e-6)
+        asked += told["asked"]
+    assert sorted(asked) == [[epoch, place, 1] for epoch in range(3) for place in range(240)]
+
+
+class Building:
+    """One call of ``build_on_workers`` with what it told on the way."""
+
+    def __init__(
+        self,
+        plan: CachePlan,
+        teacher: Teacher,
+        data: Dataset,
+        workers: int,
+        epochs: int = 2,
+        model: ModelConfig = MODEL,
+    ) -> None:
+        self.told: list[int] = []
+        group = Group(workers, ResourcesSection(), plan.layout.folder, f"{plan.layout.key}.run")
+        packed = pack_teacher(model, teacher)
+        build_on_workers(plan, packed, epochs, SharedData.put(data), group, self.told.append)
+
+
+def content(plan: CachePlan) -> dict[tuple[Any, ...], torch.Tensor]:
+    """Every tensor of a cache that can be read."""
+    found: dict[tuple[Any, ...], torch.Tensor] = {}
+    for signal in Signal:
+        for epoch in range(plan.epochs):
+            for part in plan.layout.parts:
+                rows = map_part(plan.layout, signal, epoch, part) or {}
+                found |= {(signal, epoch, part, name): value for name, value in rows.items()}
+    return found
+
+
+def written(plan: CachePlan) -> dict[str, int]:
+    """When each file was written, in nanoseconds."""
+    files = [*plan.layout.place.glob("*.safetensors"), *plan.layout.place.glob("*.json")]
+    return {file.name: file.stat().st_mtime_ns for file in files}
+
+
+def assert_same(found: CachePlan, expected: CachePlan, epochs: int) -> None:
+    """The first epochs, and no others, are kept, as they were built elsewhere."""
+    answers = content(expected)
+    kept = content(found)
+    assert set(kept) == {place for place in answers if place[1] < epochs}
+    for place, value in kept.items():
+        torch.testing.assert_close(value, answers[place], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.usefixtures("private_ray")
+def test_any_number_of_workers_builds_what_one_process_builds_and_nothing_twice(
+    digits: Dataset, make_teacher: MakeTeacher, tmp_path: Path
+) -> None:
+    teacher = make_teacher()
+    plan = plan_of(teacher, digits, tmp_path / "ray", epochs=3, part=50)
+    here = plan.in_folder(tmp_path / "here")
+    build(here, teacher, digits)
+    assert Building(plan, teacher, digits, 2).told == list(range(1, 11))
+    assert_same(plan, here, epochs=2)
+
+    before = written(plan)
+    assert Building(plan, teacher, digits, 2).told == list(range(1, 11))
+    assert written(plan) == before
+    assert Building(plan, teacher, digits, 1, epochs=3).told == list(range(1, 16))
+    assert_same(plan, here, epochs=3)
+    assert before.items() <= written(plan).items()
+
+
+@pytest.mark.usefixtures("private_ray")
+def test_a_killed_worker_goes_on_where_it_was(digits: Dataset, tmp_path: Path) -> None:
+    model = ModelConfig(family="tests.teacher_cache.mortal:dies_once", width=5)
+    teacher = Teacher(build_network(model, digits.image_shape, 10))
+    plan = plan_of(teacher, digits, tmp_path / "ray", {Signal.LOGITS}, part=40)
+    told = Building(plan, teacher, digits, 1, model=model).told
+    # it died at the fifth of twelve parts, and who came after asked for the other eight
+    assert Path(os.environ[MARKER]).read_text() == "8"
+    assert sorted(set(told)) == list(range(1, 13))
+    here = plan.in_folder(tmp_path / "here")
+    build(here, teacher, digits)
+    assert_same(plan, here, epochs=plan.epochs)
+
+
+@pytest.mark.usefixtures("private_ray")
+def test_what_cannot_be_stored_is_one_sentence(
+    digits: Dataset, make_teacher: MakeTeacher, tmp_path: Path
+) -> None:
+    teacher = make_teacher()
+    with torch.no_grad():
+        for parameter in teacher.network.parameters():
+            parameter.mul_(300)
+    plan = plan_of(teacher, digits, tmp_path, {Signal.LOGITS}, dtype="float16")
+    with pytest.raises(TeacherError) as caught:
+        Building(plan, teacher, digits, 1)
+    assert str(caught.value) == (
+        "the teacher's answers could not be kept: the teacher's answers (logits) are beyond what "
+        "float16 holds; set cache.dtype to float32"
+    )
