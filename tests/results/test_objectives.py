@@ -19,7 +19,7 @@ from kdsearch.space.sizes import sized_record, within_limits
 from kdsearch.spec import parse_spec
 from kdsearch.spec.concrete import ModelConfig
 from tests.records import TASK, trial
-from tests.search.test_proposals import drive, first, make_jobs
+from tests.search.test_loop import drive, first, make_jobs
 
 points = st.lists(
     st.tuples(st.sampled_from([0.2, 0.4, 0.6, 0.8]), st.integers(2, 9), st.integers(2, 9)),

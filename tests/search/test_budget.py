@@ -14,7 +14,7 @@ from kdsearch.space.checks import make_plan
 from kdsearch.space.cost import trial_lengths
 from kdsearch.spec import StudySpec, parse_spec
 from tests.search.test_halving import EPOCHS, WORDS, by_number, drive
-from tests.search.test_proposals import first, last, make_jobs
+from tests.search.test_loop import first, last, make_jobs
 
 
 def epochs_of(records: list[TrialRecord]) -> int:

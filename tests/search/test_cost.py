@@ -12,7 +12,7 @@ import torch
 from kdsearch.errors import StudyError
 from kdsearch.models import Signal, Signals
 from kdsearch.results.record import TrialRecord
-from kdsearch.search import estimate
+from kdsearch.search import cost
 from kdsearch.search.cost import STEPS, Cost, estimate_cost, sample_trials
 from kdsearch.space.checks import Plan, make_plan
 from kdsearch.spec import parse_spec
@@ -33,7 +33,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
             counts[frozenset(wanted)] += 1
             return super().observe(batch, wanted)
 
-    monkeypatch.setattr(estimate, "Teacher", Counting)
+    monkeypatch.setattr(cost, "Teacher", Counting)
     return counts
 
 
@@ -100,7 +100,7 @@ def test_an_estimate_writes_nothing_and_leaves_the_process_as_it_was(
 def test_the_search_grows_with_its_trials_and_shrinks_with_those_at_a_time(
     spec_text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estimate, "_seconds", lambda *_: 10.0)
+    monkeypatch.setattr("kdsearch.search.cost._seconds", lambda *_: 10.0)
 
     def searched(*overrides: str) -> Cost:
         return costed(spec_text, "methods=[none]", *overrides)[2]
@@ -129,7 +129,7 @@ def test_the_search_is_estimated_within_its_budgets(
     spec_text: str, monkeypatch: pytest.MonkeyPatch, words: list[str], expected: float
 ) -> None:
     """Every whole training of nine epochs is given two seconds, one trial at a time."""
-    monkeypatch.setattr(estimate, "_seconds", lambda *_: 2.0)
+    monkeypatch.setattr("kdsearch.search.cost._seconds", lambda *_: 2.0)
     fixed = ["training.epochs=9", "search.trials=40", "resources.concurrent=1"]
     _, _, cost = costed(spec_text, *fixed, *words)
     assert cost.search == pytest.approx(expected)
@@ -139,6 +139,6 @@ def test_limits_that_no_random_student_keeps_are_told(
     spec_text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = make_plan(parse_spec(spec_text))
-    monkeypatch.setattr(estimate, "within_limits", lambda *_: False)
+    monkeypatch.setattr(cost, "within_limits", lambda *_: False)
     with pytest.raises(StudyError, match="none of 40 random students keeps the size limits; raise"):
         sample_trials(plan, 2)

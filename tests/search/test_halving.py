@@ -20,8 +20,8 @@ from kdsearch.search.loop import ProposedJobs
 from kdsearch.search.rungs import neighbour_order
 from kdsearch.spec import StudySpec, parse_spec
 from tests.records import trial
-from tests.search import test_proposals as proposals
-from tests.search.test_proposals import first, last, make_jobs
+from tests.search import test_loop as proposals
+from tests.search.test_loop import first, last, make_jobs
 
 EPOCHS = 9
 WORDS = [

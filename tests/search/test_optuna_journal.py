@@ -18,14 +18,14 @@ from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import Journal
 from kdsearch.search.optuna_study import open_optuna_study
 from kdsearch.spec import parse_spec
-from tests.search.test_proposals import drive, first, make_jobs, parameters
+from tests.search.test_loop import drive, first, make_jobs, parameters
 
 WRITER = """
 import sys
 from pathlib import Path
 from kdsearch.results.record import Journal
 from kdsearch.spec import parse_spec
-from tests.search.test_proposals import drive, first, make_jobs
+from tests.search.test_loop import drive, first, make_jobs
 
 folder = Path(sys.argv[1])
 jobs, _ = make_jobs(parse_spec((folder / "spec.yaml").read_text()), folder / "optuna")

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from kdsearch.search.samplers import History, RememberingTPESampler, Samplers
 from kdsearch.spec import parse_spec
-from tests.search.test_proposals import drive, first, last, make_jobs, parameters
+from tests.search.test_loop import drive, first, last, make_jobs, parameters
 
 
 def optunas_own(_: Samplers, seed: int) -> BaseSampler:
@@ -20,7 +20,7 @@ def optunas_own(_: Samplers, seed: int) -> BaseSampler:
 
 
 @pytest.mark.parametrize("seed", [3, 4])
-def test_proposals_are_those_of_optunas_own_sampler(
+def test_loop_are_those_of_optunas_own_sampler(
     spec_text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     spec = parse_spec(spec_text, ["search.trials=45", f"study.seed={seed}"])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kdsearch.models import FAMILIES, blueprint, measure_config
-from kdsearch.search import blueprints
+from kdsearch.space import architectures
 from kdsearch.space.architectures import Architectures
 from kdsearch.spec.concrete import ModelConfig
 
@@ -46,13 +46,13 @@ def test_an_adopted_classifier_is_counted() -> None:
 
 def test_equal_channels_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[int] = []
-    measure = blueprints.measure
+    measure = architectures.measure
 
     def counting(network: torch.nn.Module) -> object:
         measured.append(1)
         return measure(network)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(blueprints, "measure", counting)
+    monkeypatch.setattr(architectures, "measure", counting)
     known = Architectures(SHAPE, CLASSES)
     for width in (0.5, 0.5001, 0.5002, 0.75, 0.5):
         known.size(ModelConfig(family="convnet", width=width))
@@ -60,7 +60,7 @@ def test_equal_channels_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blueprints, "ROOM", 2)
+    monkeypatch.setattr(architectures, "ROOM", 2)
     known = Architectures((1, 8, 8), CLASSES)
     models = [ModelConfig(family="mlp", width=width) for width in (0.1, 0.3, 0.5)]
     for model in [*models, *models]:
@@ -87,6 +87,6 @@ def test_a_users_network_may_change_more_than_its_weights(
 
 def test_tensors_with_values_are_computed_with() -> None:
     values = torch.tensor([-1.0, 2.0])
-    with blueprints._ShapesAlone():
+    with architectures._ShapesAlone():
         assert torch.relu(values).tolist() == [0.0, 2.0]
         assert torch.relu(values.to("meta")).shape == (2,)

@@ -20,7 +20,7 @@ from kdsearch.space.space import Space
 from kdsearch.space.warm_start import front_to_try, recall, warm_start_proposals
 from kdsearch.spec import StudySpec, parse_spec
 from tests.records import trial
-from tests.search.test_proposals import CLASSES, SHAPE, drive, first, make_jobs, parameters
+from tests.search.test_loop import CLASSES, SHAPE, drive, first, make_jobs, parameters
 
 
 def kept_study(spec: StudySpec, tmp_path: Path) -> Path:

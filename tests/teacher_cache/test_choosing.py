@@ -13,12 +13,11 @@ import torch
 from kdsearch.data import Dataset
 from kdsearch.errors import SpecError, TeacherError
 from kdsearch.models import Signal, build_network
-from kdsearch.search import caching
 from kdsearch.space.checks import Plan, make_plan
 from kdsearch.space.compatibility import Fitting
 from kdsearch.spec import ModelConfig, parse_spec
 from kdsearch.spec.sections import CacheSection
-from kdsearch.teacher_cache import CacheBuilder
+from kdsearch.teacher_cache import CacheBuilder, choosing
 from kdsearch.teacher_cache.choosing import plan_caches, prepare_caches, signals_read
 from kdsearch.teacher_cache.contents import Caches, TeacherCache
 from kdsearch.teacher_cache.prebuild import WORTH_WORKERS, epochs_ahead
@@ -186,7 +185,7 @@ def test_half_precision_and_few_logits_take_less(planned: Planner) -> None:
 def test_with_no_disk_nothing_is_kept_timed_or_written(
     planned: Planner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(caching, "_ask_a_few", None)  # calling it would fail
+    monkeypatch.setattr(choosing, "_ask_a_few", None)  # calling it would fail
     _, caches = planned("cache.disk_gb=0", AUGMENT)
     cache = caches.teachers["teacher"]
     assert (cache.whole, cache.live) == ([], [FEATURES, LOGITS])

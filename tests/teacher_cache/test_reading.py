@@ -18,10 +18,10 @@ from kdsearch.data import Dataset, pack
 from kdsearch.errors import TeacherError
 from kdsearch.execution.trainable import StudentTrial
 from kdsearch.models import Signal, Signals, build_network
-from kdsearch.search import answers
 from kdsearch.search.cost import sample_trials
 from kdsearch.space.checks import Plan, make_plan
 from kdsearch.spec import parse_spec
+from kdsearch.teacher_cache import reading
 from kdsearch.teacher_cache.choosing import plan_caches, prepare_caches
 from kdsearch.teacher_cache.contents import Caches
 from kdsearch.teacher_cache.driver_node import DriverNode
@@ -57,7 +57,7 @@ class Node:
     """A process of a trial on the other node."""
 
     def __init__(self, shared: dict[str, Any], data: Dataset) -> None:
-        answers.unpack_teacher = counting  # type: ignore[assignment]
+        reading.unpack_teacher = counting  # type: ignore[assignment]
         self._shared, self._data = shared, data
         self._answers = TeacherSignals(shared, data, CPU)
 
@@ -243,8 +243,8 @@ def test_without_a_cache_a_node_keeps_nothing(tmp_path: Path, on_node: Callable[
 def test_a_process_beside_the_study_reads_the_folder_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answers, "unpack_teacher", counting)
-    monkeypatch.setattr(answers, "_own_folder", lambda: tmp_path / "never")
+    monkeypatch.setattr(reading, "unpack_teacher", counting)
+    monkeypatch.setattr(reading, "_own_folder", lambda: tmp_path / "never")
     study = Study(tmp_path / "first")
     study.build(0)
     monkeypatch.setattr(DriverNode, "read", None)  # it asks nobody
