@@ -55,7 +55,7 @@ class Progress:
         self.running[record.number] = record
 
     def paused(self, record: TrialRecord) -> None:
-        """Count a training that is put aside."""
+        """Count a training that is paused."""
         self._leave(record)
         self._paused.add(record.number)
 
@@ -63,6 +63,10 @@ class Progress:
         """Count a training that has ended."""
         self._leave(record)
         self._ended[record.status] += 1
+
+    def lost(self, record: TrialRecord) -> None:
+        """Note a training whose process was lost."""
+        self.running.pop(record.number, None)
 
     def _leave(self, record: TrialRecord) -> None:
         self.running.pop(record.number, None)
@@ -86,7 +90,7 @@ class Progress:
     def line(self) -> str:
         """Counts and time left in one line."""
         ended, left = self._ended, self.left
-        paused = f", {len(self._paused)} put aside" if self._paused else ""
+        paused = f", {len(self._paused)} paused" if self._paused else ""
         stopped = f", {ended['stopped']} stopped early" if ended["stopped"] else ""
         tail = f", about {duration(left)} left" if left else ""
         return (
@@ -188,6 +192,16 @@ class Display(Observer):
             self._say(f"{self._result(record)} ({self._progress.line()})")
         self._refresh()
 
+    def trial_lost(self, record: TrialRecord, reason: str) -> None:
+        assert self._progress is not None
+        self._progress.lost(record)
+        done, epochs = len(record.epochs), total_epochs(record.task)
+        where = f"goes on from epoch {done} of {epochs}" if done else "starts over"
+        name = f"trial {record.number} {record.task.method.label}"
+        console = self._live.console if self._live is not None else self._console
+        console.print(f"{name}: {reason}; it {where}", highlight=False)
+        self._refresh()
+
     def trial_ended(self, record: TrialRecord) -> None:
         assert self._progress is not None
         self._progress.ended(record)
@@ -223,7 +237,7 @@ class Display(Observer):
         if record.status == "paused":
             epochs = f"{len(record.epochs)} of {total_epochs(record.task)} epochs"
             reached = f"validation accuracy {record.epochs[-1]['accuracy']:.2%}"
-            return f"{name}: {size}, put aside after {epochs}, {reached} there"
+            return f"{name}: {size}, paused after {epochs}, {reached} there"
         return f"{name}: {size}, validation accuracy {record.accuracy:.2%}"
 
     def _say(self, line: str) -> None:

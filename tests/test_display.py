@@ -48,10 +48,10 @@ def test_the_time_left_is_by_epochs_where_they_end_first(monkeypatch: pytest.Mon
     assert "0 of 1000 complete, 3 stopped early, 0 running, 0 failed" in progress.line()
 
 
-def test_one_that_was_put_aside_is_none_that_has_ended() -> None:
+def test_one_that_was_paused_is_none_that_has_ended() -> None:
     aside = stopped(1, 3).model_copy(update={"status": "paused"})
     progress = Progress("search", 10, [trial(0, 0.5, 1), aside])
-    assert progress.line() == "search: 1 of 10 complete, 1 put aside, 0 running, 0 failed"
+    assert progress.line() == "search: 1 of 10 complete, 1 paused, 0 running, 0 failed"
     progress.started(aside.model_copy(update={"status": "running"}))
     assert progress.line() == "search: 1 of 10 complete, 1 running, 0 failed"
     progress.paused(aside)
@@ -83,5 +83,5 @@ def test_each_end_of_a_trial_has_its_line() -> None:
     assert f"of {epochs} epochs, validation accuracy 40.00% there (search: 1 of 4" in told
     assert "1 of 4 complete, 1 stopped early, 0 running, 1 failed" in told
     assert "trial 2 none failed: made up" in told
-    assert "trial 3 none: 500 parameters, put aside after 1 of " in told
+    assert "trial 3 none: 500 parameters, paused after 1 of " in told
     assert "search: no more trials are proposed, since search.max_epochs (40) leave no room" in told

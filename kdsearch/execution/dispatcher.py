@@ -1,148 +1,248 @@
-"""The desk between a study's trainings and Ray Tune."""
+"""Hands trainings to whatever runs them, and takes in what becomes of each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
-from ray.tune.search import Searcher
-
+from kdsearch.errors import RunError
+from kdsearch.execution.failures import (
+    SETUPS,
+    FailureCounts,
+    SetupError,
+    crash_told,
+    hung,
+    keep_traceback,
+    loss_reason,
+    tidy,
+)
 from kdsearch.execution.jobs import Jobs, NoMoreJobs, Stage
 from kdsearch.execution.observers import Observer
-from kdsearch.results.finalists import weights_file
+from kdsearch.execution.places import Places
 from kdsearch.results.record import Journal, TrialRecord
+from kdsearch.spec.sections import ResourcesSection
 
 
-@dataclass(frozen=True)
-class Places:
-    """Folders in which the trainings of a phase leave files.
+@dataclass
+class _Running:
+    """A training that was handed out.
 
     Attributes:
-        weights: Takes the weights of finalists, who are scored on the test.
-        paused: Takes the trainings that are put aside.
+        record: As it is now.
+        stage: How far it goes.
+        saved: As it was at its last checkpoint.
+        losses: How often its process was lost since it came further.
+        pausing: Whether it is paused once its state is saved.
     """
 
-    weights: Path | None = None
-    paused: Path | None = None
+    record: TrialRecord
+    stage: Stage
+    saved: TrialRecord
+    losses: int = 0
+    pausing: bool = False
+    farthest: int = field(init=False)
 
-    def aside(self, number: int, epochs: int) -> Path:
-        """The file of a training that was put aside after so many epochs."""
-        assert self.paused is not None, "these trainings are never put aside"
-        return self.paused.resolve() / f"trial-{number:04d}-{epochs}.pt"
+    def __post_init__(self) -> None:
+        self.farthest = len(self.saved.epochs)
 
 
 class Dispatcher:
-    """Keeps the records of the running trainings and hands jobs out and in.
+    """Keeps the records of the running trainings; hands trainings out and takes outcomes in.
+
+    Everything is in the journal before anybody else is told.
 
     Args:
         jobs: Where trainings come from; told of each outcome.
-        journal: Takes the record of each training that ends or is put aside.
+        journal: The history of the phase.
         observer: Told of every start, epoch and end.
         places: Where the trainings leave their files.
+        resources: How many at a time, and how often a lost one goes on.
+        has_node: Whether a node is left beside those to avoid, by Ray's ids.
 
     Attributes:
-        fault: An error of our own, after which nothing else counts.
+        fault: Why the phase cannot go on; what runs is saved after its present epoch.
+        failures: What has failed in a row.
     """
 
-    def __init__(self, jobs: Jobs, journal: Journal, observer: Observer, places: Places) -> None:
-        self._jobs = jobs
-        self._journal = journal
-        self._observer = observer
-        self._places = places
-        self._records: dict[int, TrialRecord] = {}
-        self._stages: dict[int, Stage] = {}
-        self._since: dict[int, Path] = {}
+    def __init__(
+        self,
+        jobs: Jobs,
+        journal: Journal,
+        observer: Observer,
+        places: Places,
+        resources: ResourcesSection,
+        has_node: Callable[[list[str]], bool],
+    ) -> None:
+        self._jobs, self._journal, self._observer = jobs, journal, observer
+        self._places, self._resources, self._has_node = places, resources, has_node
+        self._known = set(journal.read())
+        self._running: dict[int, _Running] = {}
+        self._lost: list[_Running] = []
+        self._no_more = False
+        self.failures = FailureCounts()
         self.fault: Exception | None = None
 
-    def take(self, event: Callable[..., None], *details: Any) -> None:
-        """Take in an event; after a fault of our own, such as a full disk, no other counts."""
-        if self.fault is None:
-            try:
-                event(*details)
-            except Exception as error:  # Tune would take it for a failure of the trial
-                self.fault = error
+    @property
+    def finished(self) -> bool:
+        """Whether nothing runs and nothing is left to be handed out."""
+        over = self.fault is not None or (self._no_more and not self._lost)
+        return over and not self._running
 
-    def hand_out(self) -> dict[str, Any] | str | None:
-        """The next training's configuration, Ray Tune's word for the end, or nothing yet."""
-        if self.fault is not None:
-            return Searcher.FINISHED
+    def take(self, event: Callable[..., None], *details: Any) -> None:
+        """Take in an event; an error of our own, such as a full disk, stops the phase."""
         try:
-            record = self._jobs.next()
+            event(*details)
+        except Exception as error:  # Tune would take it for a failure of the trial
+            self.fault = self.fault or error
+
+    def next(self) -> TrialRecord | None:
+        """The next training to begin or to go on; ``None``: not now, or none any more."""
+        if self.fault is not None or len(self._running) >= self._resources.concurrent:
+            return None
+        try:
+            running = self._lost.pop(0) if self._lost else self._another()
         except NoMoreJobs:
-            return Searcher.FINISHED
+            self._no_more = True
+            return None
         except Exception as error:  # Tune would log it and go on without a searcher
             self.fault = error
-            return Searcher.FINISHED
+            return None
+        if running is None:
+            return None
+        self._running[running.record.number] = running
+        return running.record
+
+    def _another(self) -> _Running | None:
+        record = None if self._no_more else self._jobs.next()
         if record is None:
             return None
-        return self._config(record)
+        if record.number not in self._known:
+            self._known.add(record.number)
+            self._journal.append(record)
+        return _Running(record, self._jobs.stage(record), record)
 
-    def _config(self, record: TrialRecord) -> dict[str, Any]:
-        """What the actor must know of a training that begins or goes on."""
-        number, done = record.number, len(record.epochs)
-        self._records[number] = record
-        stage = self._stages[number] = self._jobs.stage(record)
-        config = {"number": number, "task": record.task.model_dump(mode="json")}
-        if stage.averaged:
-            config["rungs"] = list(stage.averaged)
-        if stage.until is not None:
-            config["until"] = stage.until
-            config["aside"] = str(self._places.aside(number, stage.until))
-        if done:
-            self._since[number] = self._places.aside(number, done)
-            config["since"] = str(self._since[number])
+    def config(self, record: TrialRecord) -> dict[str, Any]:
+        """What the actor must know of a training that begins, or goes on in a new Tune trial."""
+        stage = self._running[record.number].stage
+        config = {
+            "number": record.number,
+            "task": record.task.model_dump(mode="json"),
+            "crash_log": str(self._places.crash_log(record)),
+            "rungs": list(stage.averaged),
+            "avoid": self.failures.avoided,
+        }
+        if record.checkpoint is not None:
+            config["checkpoint"] = self._places.uri(record.checkpoint)
         if self._places.weights is not None and record.phase == "finalists":
-            config["save_to"] = str(weights_file(self._places.weights, record).resolve())
+            config["save_to"] = str(self._places.weights_file(record))
         return config
 
     def started(self, number: int) -> None:
         """A training starts."""
-        self._observer.trial_started(self._records[number])
+        self._observer.trial_started(self._running[number].record)
+
+    def pauses(self, number: int, epoch: float) -> bool:
+        """Whether a training is to be paused after an epoch."""
+        running = self._running[number]
+        running.pausing = self.fault is not None or epoch == running.stage.until
+        return running.pausing
 
     def epoch(self, number: int, result: dict[str, Any]) -> None:
-        """A training has finished an epoch, or kdsearch itself gave it up."""
-        record = self._records[number]
+        """A training has finished an epoch, or has failed in it."""
+        running = self._running[number]
+        self.failures.set_up(result["node"])
         if "failed" in result:
-            self._records[number] = record.model_copy(update={"reason": result["failed"]})
+            running.record = running.record.model_copy(update={"reason": result["failed"]})
+            keep_traceback(self._places.crash_log(running.record), result["traceback"])
             return
-        record = _with_report(record, result["report"])
-        self._records[number] = record.model_copy(update={"test": result.get("test")})
-        self._observer.trial_epoch(self._records[number])
+        update = {"epochs": (*running.record.epochs, result["report"]), "test": result.get("test")}
+        running.record = running.record.model_copy(update=update)
+        if len(running.record.epochs) > running.farthest:
+            running.farthest, running.losses = len(running.record.epochs), 0
+        self._observer.trial_epoch(running.record)
 
-    def ended(self, number: int, crash: str | None) -> None:
-        """A training has ended or is put aside; ``crash`` says why its process broke, if it did."""
-        record, stage = self._records.pop(number), self._stages.pop(number)
-        if len(record.epochs) == stage.until:  # whatever broke then, all of the stage is there
-            update: dict[str, Any] = {"status": "paused"}
-        elif reason := crash or record.reason or self._missing_weights(record):
-            update = {"status": "failed", "reason": reason, "test": None}
-        else:
-            update = {"status": "complete"}
-        record = record.model_copy(update=update)
+    def saved(self, number: int, checkpoint: str) -> None:
+        """A training's state is in a checkpoint, at a rung or on its way."""
+        running = self._running[number]
+        at_rung = len(running.record.epochs) == running.stage.until
+        update = {"checkpoint": checkpoint, "status": "paused" if at_rung else "running"}
+        before, record = running.saved.checkpoint, running.record.model_copy(update=update)
         self._journal.append(record)
+        running.record = running.saved = record
+        if before is not None and PurePath(before).parent != PurePath(checkpoint).parent:
+            self._places.remove(before)  # of an earlier Tune trial; this one's Tune removes
+        if running.pausing:
+            self._paused(running)
+
+    def _paused(self, running: _Running) -> None:
+        """At its rung, or since the phase stops."""
+        self._running.pop(running.record.number)
+        tidy(self._places.crash_log(running.record))
+        if running.record.status == "paused":
+            self._jobs.ended(running.record)
+        self._observer.trial_paused(running.record)
+
+    def ended(self, number: int) -> None:
+        """A training has ended; what is still paused when all is over was told before."""
+        if number not in self._running:
+            return
+        record = self._running[number].record
+        reason = record.reason or self._places.missing_weights(record)
+        self._end(number, reason)
+
+    def _end(self, number: int, reason: str | None) -> None:
+        running = self._running.pop(number)
+        update: dict[str, Any] = {"status": "complete", "checkpoint": None}
+        if reason is not None:
+            update = {"status": "failed", "reason": reason, "test": None, "checkpoint": None}
+        record = running.record.model_copy(update=update)
+        self._journal.append(record)
+        if running.saved.checkpoint is not None:
+            self._places.remove(running.saved.checkpoint)
+        tidy(self._places.crash_log(record))
         self._jobs.ended(record)
-        if since := self._since.pop(number, None):
-            since.unlink(missing_ok=True)
-        if record.ended:
-            self._observer.trial_ended(record)
+        self._observer.trial_ended(record)
+        if self.failures.ended(reason):
+            raise RunError(
+                f"several trainings in a row have failed for one reason ({reason}); fix it, then "
+                "--resume --retry-failed"
+            )
+
+    def lost(self, number: int, error: BaseException | None) -> None:
+        """The process of a training was lost, or a disk failed it: it goes on, within bounds."""
+        running = self._running[number]
+        cause = getattr(error, "cause", None) or error
+        if isinstance(cause, SetupError):
+            self._setup_failed(running, cause)
+            return
+        told = crash_told(self._places.crash_log(running.record))
+        running.losses += 1
+        if hung(told):
+            limit = f"resources.trial_timeout ({self._resources.trial_timeout:g} s)"
+            self._end(number, f"an epoch took longer than {limit}; its crash log says where")
+        elif running.losses > self._resources.max_restarts:
+            reason = f"{loss_reason(error, told)}; {running.losses} times without coming further"
+            self._end(number, reason)
         else:
-            self._observer.trial_paused(record)
+            self._again(running, loss_reason(error, told))
 
-    def _missing_weights(self, record: TrialRecord) -> str | None:
-        if self._places.weights is None or record.phase != "finalists":
-            return None
-        if weights_file(self._places.weights, record).is_file():
-            return None
-        return (
-            f"its weights are not in {self._places.weights}; give a study.directory that all nodes "
-            "of the cluster share"
-        )
+    def _setup_failed(self, running: _Running, error: SetupError) -> None:
+        self.failures.setup_failed(error.node)
+        if not self._has_node(self.failures.avoided):
+            self.fault = self.fault or RunError(
+                f"no node can run a training, after {SETUPS} set-ups in a row have failed: "
+                f"{error.reason}"
+            )
+        self._again(running, error.reason)
 
-
-def _with_report(record: TrialRecord, report: dict[str, float]) -> TrialRecord:
-    """A running training with the report of one more epoch."""
-    # a training that was lost and begun again starts over
-    before = tuple(epoch for epoch in record.epochs if epoch["epoch"] < report["epoch"])
-    return record.model_copy(update={"epochs": (*before, report)})
+    def _again(self, running: _Running, reason: str) -> None:
+        """It goes on from its last checkpoint; from its start if that may be the cause."""
+        self._running.pop(running.record.number)
+        if running.losses > 1 and running.saved.checkpoint is not None:
+            update = {"epochs": (), "checkpoint": None}
+            running.saved = running.saved.model_copy(update=update)
+        running.record = running.saved.model_copy(update={"status": "running", "reason": None})
+        self._lost.append(running)
+        self._observer.trial_lost(running.record, reason)

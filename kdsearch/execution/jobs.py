@@ -17,7 +17,7 @@ class Stage:
     """How far a training goes this time.
 
     Attributes:
-        until: Epochs after which it is put aside, those of earlier stages included; absent: it goes
+        until: Epochs after which it is paused, those of earlier stages included; absent: it goes
             on to its end.
         averaged: Epochs after which averaged weights are scored too, in any stage.
     """
@@ -33,7 +33,7 @@ class Jobs(ABC):
     def next(self) -> TrialRecord | None:
         """The next training; ``None`` when an outcome must come in first.
 
-        One that was put aside comes again with the reports of its epochs so far.
+        One that was paused comes again with the reports of its epochs so far.
 
         Raises:
             NoMoreJobs: There will be no other.
@@ -45,4 +45,4 @@ class Jobs(ABC):
 
     @abstractmethod
     def ended(self, record: TrialRecord) -> None:
-        """Take in the outcome of a training, or that it was put aside."""
+        """Take in the outcome of a training, or that it was paused."""

@@ -53,6 +53,9 @@ class Observer:
     def trial_paused(self, record: TrialRecord) -> None:
         """A training is put aside at a rung; it may be started again, or ended."""
 
+    def trial_lost(self, record: TrialRecord, reason: str) -> None:
+        """The process of a training was lost; it goes on from the epochs of ``record``."""
+
     def trial_ended(self, record: TrialRecord) -> None:
         """A training is complete, has failed, or is stopped."""
 
@@ -119,6 +122,10 @@ class Observers(Observer):
     def trial_paused(self, record: TrialRecord) -> None:
         for member in self.members:
             member.trial_paused(record)
+
+    def trial_lost(self, record: TrialRecord, reason: str) -> None:
+        for member in self.members:
+            member.trial_lost(record, reason)
 
     def trial_ended(self, record: TrialRecord) -> None:
         for member in self.members:

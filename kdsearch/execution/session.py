@@ -37,6 +37,8 @@ def ray_session(spec: StudySpec, address: str | None) -> Iterator[None]:
     os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    # a study goes on from its own files, and Tune's copy of its state is never read
+    os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "3600")
     # out of memory, the kernel's kill costs one trial; Ray's own monitor would end the study
     os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")
     owned = not ray.is_initialized()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
+import traceback
 from pathlib import Path
 from typing import Any
 
 import ray
 import torch
 from ray import tune
+from ray.tune.result import SHOULD_CHECKPOINT
 
 from kdsearch.data import on_device, unpack
-from kdsearch.errors import KdsearchError
+from kdsearch.errors import KdsearchError, described
+from kdsearch.execution.failures import CrashLog, LostError, SetupError, check_shared
 from kdsearch.spec.sections import ResourcesSection
 from kdsearch.teacher_cache.reading import TeacherSignals
 from kdsearch.training.checkpoints import load_training, save_training
@@ -28,68 +32,133 @@ class StudentTrial(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any], shared: dict[str, Any] | None = None) -> None:
-        """Take up data, teacher and the first task.
+        """Take up data and teacher.
 
         Args:
             config: ``task`` (a dumped :class:`Task`); ``rungs``, the epochs after which averaged
-                weights are scored; ``until``, the epoch after which the training is put aside in
-                the file ``aside``; ``since``, such a file that it goes on from; and for finalists
-                ``save_to``, the file that takes the weights after the last epoch.
+                weights are scored; ``checkpoint``, the URI of a folder that it goes on from;
+                ``crash_log``, a file; ``avoid``, ids of nodes; and for finalists ``save_to``, the
+                file that takes the weights after the last epoch.
             shared: ``data``, a reference to the packed data in Ray's object store; ``teachers``,
                 packed, by name; ``caches``, what is kept of their answers, and ``home``, where the
-                study's own process has it; and ``resources``, a dumped
+                study's own process has it; ``folder``, the study's, and ``token``, which lies in
+                it; and ``resources``, a dumped
                 :class:`~kdsearch.spec.sections.ResourcesSection`.
+
+        What goes wrong is told by the first step: an error raised here would reach nobody.
         """
         assert shared is not None
-        resources = ResourcesSection.model_validate(shared["resources"])
-        torch.set_num_threads(resources.cpus_per_trial)
-        self._hardware = Hardware.of(resources)
+        self._node = ray.get_runtime_context().get_node_id()
+        self._crash_log = CrashLog()
+        self._fault: SetupError | None = None
+        try:
+            self._set_up(shared)
+            self._begin(config)
+        except Exception as error:  # of data, teacher, device or disk: whatever it is, told at once
+            plain = isinstance(error, KdsearchError | LostError)
+            self._fault = SetupError(str(error) if plain else described(error), self._node)
+
+    def _set_up(self, shared: dict[str, Any]) -> None:
+        check_shared(Path(shared["folder"]), shared["token"])
+        self._resources = ResourcesSection.model_validate(shared["resources"])
+        torch.set_num_threads(self._resources.cpus_per_trial)
+        self._hardware = Hardware.of(self._resources)
         self._data = on_device(unpack(ray.get(shared["data"])), self._hardware.device)
-        self._answers = TeacherSignals(shared, self._data, self._hardware.device)
-        self._begin(config)
+        self._signals = TeacherSignals(shared, self._data, self._hardware.device)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Begin another task in the same process."""
+        """Take up another task in the same process."""
         self._begin(new_config)
         return True
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self._save_to = config.get("save_to")
-        self._rungs = config.get("rungs", ())
-        self._until, self._aside = config.get("until"), config.get("aside")
-        self._since = config.get("since")
+        self._config = config
         self._task = Task.model_validate(config["task"])
-        self._course: TrainingProgram | None = None
+        self._program: TrainingProgram | None = None
+        self._saved_at = time.monotonic()
+        torch.compiler.reset()  # what was compiled for the last student would count against this
+        if self._hardware.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def step(self) -> dict[str, Any]:
         """Train one epoch; a finalist is scored on the test split after its last.
 
-        A training that kdsearch itself gives up ends as a result with ``failed``, its reason: an
-        exception would cost the actor, and with it the seconds that a new one takes to start.
+        A training that fails by its own fault ends as a result with ``failed``, its reason. An
+        exception means that it was lost, and goes on elsewhere.
+
+        Raises:
+            SetupError: The actor could not be made ready.
+            LostError: A disk or the network failed.
         """
+        if self._fault is not None:
+            raise self._fault
+        # not before: an actor that is made ready may never get this training
+        self._crash_log.open(Path(self._config["crash_log"]))
+        self._crash_log.watch(self._resources.trial_timeout)
         try:
-            return self._train_epoch()
-        except KdsearchError as error:
-            return {"failed": str(error), "done": True}
+            return {"node": self._node} | self._train_epoch()
+        except LostError:
+            raise
+        except OSError as error:
+            raise LostError(described(error)) from None  # users' errors may not survive pickling
+        except Exception as error:
+            reason = str(error) if isinstance(error, KdsearchError) else described(error)
+            told = {"failed": reason, "traceback": traceback.format_exc(), "done": True}
+            return {"node": self._node} | told
+        finally:
+            self._crash_log.rest()
 
     def _train_epoch(self) -> dict[str, Any]:
-        if self._course is None:
-            self._course = begin_training(
-                self._task,
-                self._data,
-                self._answers.teachers,
-                self._hardware,
-                self._answers.reference,
-                self._rungs,
-            )
-            if self._since is not None:
-                load_training(self._course, Path(self._since))
-        course = self._course
-        report = course.train_epoch()
-        result: dict[str, Any] = {"report": report.as_dict()}
-        if self._aside is not None and report.epoch == self._until:
-            save_training(course, Path(self._aside))
-        if course.finished and self._save_to is not None:
-            result["test"] = course.score_test().as_dict()
-            save_weights(course.student, Path(self._save_to))
-        return result | {"done": course.finished}
+        program = self._program = self._program or self._begin_program()
+        report = program.train_epoch()
+        result: dict[str, Any] = {"report": report.as_dict(), "done": program.finished}
+        if not program.finished:
+            due = time.monotonic() - self._saved_at > 60 * self._resources.checkpoint_minutes
+            return result | {SHOULD_CHECKPOINT: due}
+        if save_to := self._config.get("save_to"):
+            result["test"] = program.score_test().as_dict()
+            save_weights(program.student, Path(save_to))
+        return result
+
+    def _begin_program(self) -> TrainingProgram:
+        """The training of the task, gone on with from a checkpoint where one is given."""
+        program = begin_training(
+            self._task,
+            self._data,
+            self._signals.teachers,
+            self._hardware,
+            self._signals.reference,
+            self._config["rungs"],
+        )
+        return self._loaded(program)
+
+    def _loaded(self, program: TrainingProgram) -> TrainingProgram:
+        if uri := self._config.get("checkpoint"):
+            try:
+                with tune.Checkpoint(uri).as_directory() as folder:
+                    load_training(program, Path(folder))
+            except KdsearchError as error:
+                raise LostError(str(error)) from None
+        return program
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Save the training for Ray Tune."""
+        assert self._program is not None, "an epoch comes first"
+        save_training(self._program, Path(checkpoint_dir))
+        self._saved_at = time.monotonic()
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Go on from what :meth:`save_checkpoint` has saved.
+
+        Raises:
+            SetupError: The actor could not be made ready.
+            LostError: The checkpoint is missing or damaged.
+        """
+        if self._fault is not None:
+            raise self._fault
+        self._config = self._config | {"checkpoint": str(checkpoint)}
+        self._program = self._begin_program()
+
+    def cleanup(self) -> None:
+        """Let go of the crash log."""
+        self._crash_log.close()

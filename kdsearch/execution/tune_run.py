@@ -1,26 +1,27 @@
-"""Run jobs as Ray Tune trials on reused actors."""
+"""Runs trainings by Ray Tune: one Tune trial for each, paused at its rungs, on reused actors."""
 
 from __future__ import annotations
 
+import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import cloudpickle, tune
+from ray.tune import Checkpoint
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import TrialScheduler
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from kdsearch.errors import one_line
-from kdsearch.execution.actors import KeepingActors
-from kdsearch.execution.dispatcher import Dispatcher, Places
+from kdsearch.execution.dispatcher import Dispatcher
+from kdsearch.execution.failures import shared_token
 from kdsearch.execution.jobs import Jobs
 from kdsearch.execution.observers import Observer
+from kdsearch.execution.places import Places
 from kdsearch.execution.trainable import StudentTrial
 from kdsearch.results.record import Journal
 from kdsearch.spec.sections import ResourcesSection
-
-LOST_TRIES = 1
-"""How often a training whose process was lost is begun again before it counts as failed."""
 
 
 class Runner:
@@ -29,7 +30,7 @@ class Runner:
     Args:
         shared: What every actor holds: packed data and teacher (see :class:`StudentTrial`).
         resources: Trials at a time, and what each may use.
-        storage: Folder for Ray Tune's own files.
+        folder: The study's, in which actors show that they share it.
         observer: Told of every start, epoch and end.
         trainable: The actor that trains, a :class:`StudentTrial`.
     """
@@ -38,13 +39,13 @@ class Runner:
         self,
         shared: dict[str, Any],
         resources: ResourcesSection,
-        storage: Path,
+        folder: Path,
         observer: Observer,
         trainable: type[StudentTrial] = StudentTrial,
     ) -> None:
-        self._shared = shared
+        place = {"folder": str(folder.resolve()), "token": shared_token(folder)}
+        self._shared = shared | place
         self._resources = resources
-        self._storage = storage
         self._observer = observer
         self._trainable = trainable
 
@@ -53,55 +54,117 @@ class Runner:
 
         Args:
             jobs: Where trainings come from; told of each outcome.
-            journal: Takes the record of each training that ends.
-            name: Name of the run below the storage folder.
+            journal: The history of the phase.
+            name: Name of the run below the storage.
             places: Where the trainings leave their files.
+
+        Raises:
+            RunError: Too many trainings failed for one reason, or no node can run any.
         """
-        desk = Dispatcher(jobs, journal, self._observer, places)
-        trainable = tune.with_resources(
-            tune.with_parameters(self._trainable, shared=self._shared), self._each()
+        # so many actors may start at once; Tune starts one after another by itself
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(self._resources.concurrent)
+        each = self._each()
+        dispatcher = Dispatcher(
+            jobs, journal, self._observer, places, self._resources, partial(has_node, each)
         )
+        trainable = tune.with_resources(
+            tune.with_parameters(self._trainable, shared=self._shared), partial(_placement, each)
+        )
+        paused = _PausedTrials()
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
-                search_alg=_DispatchingSearcher(desk),
-                scheduler=_StageScheduler(self._resources.concurrent),
+                search_alg=_NextTraining(dispatcher, paused),
+                scheduler=_Pausing(dispatcher, paused, partial(_placement, each)),
                 num_samples=-1,
-                max_concurrent_trials=self._resources.concurrent,
                 reuse_actors=True,
+                trial_dirname_creator=_folder_name,
             ),
             run_config=tune.RunConfig(
                 name=name,
-                storage_path=str(self._storage.resolve()),
+                storage_path=places.storage,
                 verbose=0,
-                callbacks=[_DispatchingCallback(desk)],
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                failure_config=tune.FailureConfig(max_failures=LOST_TRIES),
+                callbacks=[_Telling(dispatcher, places)],
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_at_end=False),
+                failure_config=tune.FailureConfig(max_failures=0),
             ),
         )
         tuner.fit()
-        if desk.fault is not None:
-            raise desk.fault
+        if dispatcher.fault is not None:
+            raise dispatcher.fault
 
     def _each(self) -> dict[str, float]:
         gpus = self._resources.gpus_per_trial
         return {"CPU": self._resources.cpus_per_trial} | ({"GPU": gpus} if gpus else {})
 
 
-class _DispatchingSearcher(Searcher):
-    """Ray Tune's way to the desk: it asks here for configurations.
+def _placement(each: dict[str, float], config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    """Where an actor may run: not on the nodes that ``config`` says to avoid."""
+    avoid = config.get("avoid")
+    if not avoid:
+        return tune.PlacementGroupFactory([each])
+    selector = {"ray.io/node-id": f"!in({','.join(avoid)})"}
+    return tune.PlacementGroupFactory([each], bundle_label_selector=[selector])
 
-    Ray Tune saves its searcher and callbacks for a restore that kdsearch never makes, since the
-    study's own files hold the state; so nothing of the desk is saved.
+
+def _folder_name(trial: Trial) -> str:
+    """The folder of a Tune trial; a training that was lost has another one afterwards."""
+    return f"trial-{trial.config['number']:04d}-{trial.trial_id}"
+
+
+def has_node(each: dict[str, float], avoid: list[str]) -> bool:
+    """Whether a node is left that holds an actor."""
+    return any(
+        node["Alive"]
+        and node["NodeID"] not in avoid
+        and all(node["Resources"].get(kind, 0) >= need for kind, need in each.items())
+        for node in ray.nodes()
+    )
+
+
+class _PausedTrials:
+    """The Tune trials that are paused, by the numbers of their trainings.
+
+    Attributes:
+        resuming: Those that are to go on now.
     """
 
-    def __init__(self, desk: Dispatcher) -> None:
+    def __init__(self) -> None:
+        self._trials: dict[int, Trial] = {}
+        self.resuming: list[Trial] = []
+
+    def add(self, trial: Trial) -> None:
+        self._trials[trial.config["number"]] = trial
+
+    def resume(self, number: int, checkpoint: str | None) -> bool:
+        """Let a training go on in its Tune trial, if it has one that has what it goes on from."""
+        trial = self._trials.pop(number, None)
+        if trial is None or checkpoint is None or trial.status != Trial.PAUSED:
+            return False
+        self.resuming.append(trial)
+        return True
+
+
+class _Bystander:
+    """Nothing of it is saved for a restore by Ray Tune: a study goes on from its own files."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _NextTraining(_Bystander, Searcher):
+    """Asked by Ray Tune for configurations."""
+
+    def __init__(self, dispatcher: Dispatcher, paused: _PausedTrials) -> None:
         super().__init__()
-        self._desk: Dispatcher | None = desk
+        self._dispatcher, self._paused = dispatcher, paused
 
     def suggest(self, trial_id: str) -> Any:
-        assert self._desk is not None
-        return self._desk.hand_out()
+        """The configuration of a new Tune trial; those that are paused are resumed on the way."""
+        while (record := self._dispatcher.next()) is not None:
+            if not self._paused.resume(record.number, record.checkpoint):
+                return self._dispatcher.config(record)
+        return Searcher.FINISHED if self._dispatcher.finished else None
 
     def on_trial_complete(
         self, trial_id: str, result: dict | None = None, error: bool = False
@@ -114,33 +177,49 @@ class _DispatchingSearcher(Searcher):
     def restore(self, checkpoint_path: str) -> None:
         raise NotImplementedError("a study goes on with `kdsearch run --resume`")
 
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_desk": None}
 
+class _Pausing(_Bystander, FIFOScheduler):
+    """Pauses trials at their rungs and resumes those that the search has chosen.
 
-class _StageScheduler(KeepingActors):
-    """Ends a trial of Ray Tune's once its training has come to its next rung.
-
-    What goes on from there, and when, the search itself decides (:class:`ProposedJobs`), as another
-    trial of Ray Tune's: a scheduler that decides by what has come in so far decides otherwise at
-    another speed, and Ray Tune's forget their rungs when a search is restored.
+    Who goes on is not decided here: a scheduler that decides by what has come in so far decides
+    otherwise at another speed, and Ray Tune's own forget their rungs when a search is restored.
     """
 
+    def __init__(self, dispatcher: Dispatcher, paused: _PausedTrials, placement: Any) -> None:
+        super().__init__()
+        self._dispatcher, self._paused, self._placement = dispatcher, paused, placement
+
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        at_rung = result.get("report/epoch") == trial.config.get("until", 0)
-        return TrialScheduler.STOP if at_rung else TrialScheduler.CONTINUE
+        epoch = result.get("report/epoch")
+        if epoch is None or not self._dispatcher.pauses(trial.config["number"], epoch):
+            return TrialScheduler.CONTINUE
+        self._paused.add(trial)
+        return TrialScheduler.PAUSE
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """One that goes on; Tune itself starts those that are new."""
+        if self._paused.resuming:
+            trial = self._paused.resuming.pop(0)
+            config = trial.config | {"avoid": self._dispatcher.failures.avoided}
+            trial.update_resources(self._placement(config))
+            return trial
+        if self._dispatcher.finished:
+            for trial in tune_controller.get_trials():
+                if trial.status == Trial.PAUSED:
+                    tune_controller.stop_trial(trial)
+        return None
 
 
-class _DispatchingCallback(tune.Callback):
-    """Ray Tune's way to the desk: it tells here what happens."""
+class _Telling(_Bystander, tune.Callback):
+    """Told by Ray Tune what happens."""
 
-    def __init__(self, desk: Dispatcher) -> None:
-        self._desk = desk
+    def __init__(self, dispatcher: Dispatcher, places: Places) -> None:
+        self._dispatcher, self._places = dispatcher, places
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        self._desk.take(self._desk.started, trial.config["number"])
+        self._dispatcher.take(self._dispatcher.started, trial.config["number"])
 
     def on_trial_result(
         self,
@@ -150,27 +229,33 @@ class _DispatchingCallback(tune.Callback):
         result: dict[str, Any],
         **info: Any,
     ) -> None:
-        self._desk.take(self._desk.epoch, trial.config["number"], result)
+        self._dispatcher.take(self._dispatcher.epoch, trial.config["number"], result)
+
+    def on_checkpoint(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        checkpoint: Checkpoint,
+        **info: Any,
+    ) -> None:
+        path = self._places.relative(checkpoint.path)
+        self._dispatcher.take(self._dispatcher.saved, trial.config["number"], path)
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        self._desk.take(self._desk.ended, trial.config["number"], None)
+        self._dispatcher.take(self._dispatcher.ended, trial.config["number"])
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        self._desk.take(self._desk.ended, trial.config["number"], failure_reason(trial))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_desk": None}
+        self._dispatcher.take(self._dispatcher.lost, trial.config["number"], _error(trial))
 
 
-def failure_reason(trial: Trial) -> str:
-    """Why a trial's actor broke, in one line."""
+def _error(trial: Trial) -> BaseException | None:
+    """What Ray raised when a trial failed, if it can be known."""
     path = trial.pickled_error_file
     if path is None or not Path(path).is_file():
-        return "the trial's process broke without a word; see Ray's logs"
-    error = cloudpickle.loads(Path(path).read_bytes())
-    cause = getattr(error, "cause", None) or error
-    return f"{type(cause).__name__}: {one_line(cause)}"
+        return None
+    return cloudpickle.loads(Path(path).read_bytes())

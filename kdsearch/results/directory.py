@@ -45,11 +45,11 @@ class StudyDirectory:
         trials.jsonl       one line for each trial of the search that ended, or came to a rung
         finalists.jsonl    one line for each ended training of a finalist or its baseline
         optuna.journal     Optuna's storage, which optuna-dashboard opens
-        paused/            trainings that wait at a rung, while the search is on
         finalists/         weights of each finalist's trainings
         students/          the finalists as shipped: safetensors and JSON
         front.csv, .json, .html, .png
-        tune/              Ray Tune's own files
+        tune/              checkpoints of paused and running trials, and Ray Tune's own files
+        failures/          tracebacks and crash logs, by phase and number
 
     Args:
         path: The folder.
@@ -60,7 +60,7 @@ class StudyDirectory:
         self.trials = Journal(path / "trials.jsonl")
         self.finalists = Journal(path / "finalists.jsonl")
         self.optuna = path / "optuna.journal"
-        self.paused = path / "paused"
+        self.failures = path / "failures"
         self.weights = path / "finalists"
         self.students = path / "students"
         self.tune = path / "tune"

@@ -37,10 +37,12 @@ class TrialRecord(Section):
     latency: float | None = None
     """Microseconds of one picture, where the study measures them."""
     status: Status = "running"
-    """Whether it ran to its end; ``paused`` is one that was put aside at a rung and may go on,
-    ``stopped`` one that never did."""
+    """Whether it ran to its end; ``paused`` is one that waits at a rung and may go on, ``stopped``
+    one that waited there when the search ended."""
     reason: str | None = None
     """Why it failed, in one line."""
+    checkpoint: str | None = None
+    """What it goes on from after the last of its epochs: a folder below the storage."""
     epochs: tuple[dict[str, float], ...] = ()
     """A report for each finished epoch (see :class:`~kdsearch.training.trainer.EpochReport`)."""
     test: dict[str, float] | None = None
@@ -71,10 +73,11 @@ class TrialRecord(Section):
 
 
 class Journal:
-    """An append-only file of trainings that have ended or were put aside, one JSON object a line.
+    """The history of a phase: an append-only file of records, one JSON object a line.
 
-    A line counts once it is whole: what a crash tore off is left out when the file is read, and
-    overwritten by the next append.
+    A training has a line when it is proposed, whenever what it can go on from is saved, and at its
+    end. A line counts once it is whole: what a crash tore off is left out when the file is read,
+    and overwritten by the next append.
 
     Args:
         path: The file; made with the first record.
@@ -93,21 +96,26 @@ class Journal:
             os.fsync(file.fileno())
 
     def read(self) -> dict[int, TrialRecord]:
-        """The records by number, in the order in which they came to be what they are.
+        """The latest record of each number, in the order in which they came to be what they are.
 
-        A training that was put aside is superseded by what becomes of it. Of two ends of one
-        training the first, which was told, counts.
+        Nothing comes after a complete training.
 
         Raises:
             StudyError: A whole line holds no record.
         """
         records: dict[int, TrialRecord] = {}
         for record in self.lines():
-            known = records.get(record.number)
-            if known is None or not known.ended:
-                records.pop(record.number, None)
-                records[record.number] = record
+            known = records.pop(record.number, None)
+            records[record.number] = known if known and known.status == "complete" else record
         return records
+
+    def ended(self) -> list[TrialRecord]:
+        """The trainings that will not go on, by their ends.
+
+        Raises:
+            StudyError: A whole line holds no record.
+        """
+        return [record for record in self.read().values() if record.ended]
 
     def lines(self) -> list[TrialRecord]:
         """All that was appended, in order.
@@ -133,4 +141,4 @@ class Journal:
 
 def by_task(journal: Journal) -> dict[str, TrialRecord]:
     """Ended trainings by the key of their task."""
-    return {record.task.key: record for record in journal.read().values()}
+    return {record.task.key: record for record in journal.ended()}

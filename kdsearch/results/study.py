@@ -74,7 +74,7 @@ class Study:
 
     def records(self) -> list[TrialRecord]:
         """The ended trials of the search, by number."""
-        return list(self.directory.trials.read().values())
+        return self.directory.trials.ended()
 
     def members(self) -> list[TrialRecord]:
         """The Pareto front on validation, small to large."""

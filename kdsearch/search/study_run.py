@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from kdsearch.errors import RunError
-from kdsearch.execution.dispatcher import Places
 from kdsearch.execution.observers import Observer
+from kdsearch.execution.places import Places
 from kdsearch.execution.tune_run import Runner
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.judging import Judging
@@ -74,7 +75,7 @@ class StudyRun:
             "home": DriverNode.here(caches.folder),
             "resources": self.spec.resources.model_dump(),
         }
-        runner = Runner(shared, self.spec.resources, self.directory.tune, self.observer)
+        runner = Runner(shared, self.spec.resources, self.directory.path, self.observer)
         self._search(runner)
         self._tell_errors(caches)
         self._finalists(runner)
@@ -146,20 +147,18 @@ class StudyRun:
     def _search(self, runner: Runner) -> None:
         spec = self.spec
         self.directory.update(phase="search")
-        finished = self.directory.trials.read()
+        finished = {n: r for n, r in self.directory.trials.read().items() if r.status != "running"}
         objectives = Objectives.of(spec.search)
         study = open_optuna_study(self.directory.optuna, spec.study.name, objectives)
         proposer = Proposer(self.plan.space, study, self.plan.blueprints, self.plan.past)
         jobs = ProposedJobs(spec, proposer, finished, self._budget())
         self.observer.phase_started("search", spec.search.trials, list(finished.values()))
-        places = Places(paused=self.directory.paused)
-        runner.run(jobs, self.directory.trials, "search", places)
+        runner.run(jobs, self.directory.trials, "search", self._places())
         for record in jobs.stop_waiting():
             self.directory.trials.append(record)
             jobs.ended(record)
             self.observer.trial_ended(record)
         jobs.tell_all()
-        shutil.rmtree(self.directory.paused, ignore_errors=True)
         if jobs.spent is not None:
             self.observer.budget_spent(jobs.spent)
 
@@ -181,8 +180,12 @@ class StudyRun:
             JudgingJobs(judging, ended, self.plan.blueprints),
             self.directory.finalists,
             "finalists",
-            Places(weights=self.directory.weights),
+            self._places(self.directory.weights),
         )
+
+    def _places(self, weights: Path | None = None) -> Places:
+        storage = self.spec.resources.storage or self.directory.tune
+        return Places(storage, self.directory.failures, weights)
 
 
 def no_front(records: Sequence[TrialRecord], min_accuracy: float | None) -> str:

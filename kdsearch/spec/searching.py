@@ -21,7 +21,7 @@ Share = Annotated[Number, Field(gt=0, lt=1)]
 
 
 class SchedulerSection(Section):
-    """``search.scheduler``: at which rungs trials are put aside, and who goes on from there."""
+    """``search.scheduler``: at which rungs trials are paused, and who goes on from there."""
 
     name: Literal["none", "halving", "neighbours"] = "none"
     """``halving``: the best by non-dominated sorting, spread along the front, go on;
@@ -30,7 +30,7 @@ class SchedulerSection(Section):
     rungs: Annotated[tuple[Share, ...], AfterValidator(_rising)] = Field(
         default=(1 / 9, 1 / 3), min_length=1
     )
-    """Shares of a trial's epochs after which it is put aside."""
+    """Shares of a trial's epochs after which it is paused."""
     reduction: Number = Field(default=3.0, gt=1)
     """One in so many goes on at each rung."""
     neighbours: Whole = Field(default=8, ge=1)
@@ -72,7 +72,7 @@ class SearchSection(Section):
     """Folders of earlier studies, the members of whose fronts are tried first, after the published
     values."""
     scheduler: SchedulerSection = SchedulerSection()
-    """Which trials are put aside on their way, and which go on."""
+    """Which trials are paused on their way, and which go on."""
     objective: Literal["accuracy", "nll", "agreement"] = "accuracy"
     """The score on validation that size is weighed against; ``agreement`` is with the teacher."""
     size: Annotated[tuple[SizeName, ...], BeforeValidator(_listed), AfterValidator(_each_once)] = (

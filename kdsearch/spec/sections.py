@@ -169,6 +169,16 @@ class ResourcesSection(Section):
     """GPUs of a trial (a fraction shares one) and, rounded up, of a teacher worker."""
     loaders: Whole = Field(default=1, ge=0)
     """Processes of a trial that read pictures which do not fit in memory or on the GPU."""
+    storage: str | None = None
+    """Where paused and running trials are saved: a folder that all nodes share, or a URI such as
+    ``s3://bucket/folder``; absent: ``tune`` in the study's folder."""
+    checkpoint_minutes: Number = Field(default=5.0, gt=0)
+    """Minutes between two checkpoints of a running trial, each after a whole epoch."""
+    max_restarts: Whole = Field(default=3, ge=0)
+    """How often a trial whose process, node or disk fails goes on from its last checkpoint without
+    having come further; then it counts as failed."""
+    trial_timeout: Number | None = Field(default=None, gt=0)
+    """Seconds after which an epoch of a trial is taken for hung, and the trial fails."""
     compile: Flag | None = None
     """Compile students of kdsearch's own families (``torch.compile``); absent: on a GPU, in
     trainings of 10,000 steps."""

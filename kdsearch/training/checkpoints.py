@@ -1,4 +1,4 @@
-"""Trainings on disk: put aside after an epoch, and taken up again."""
+"""Trainings in a folder: saved after an epoch, and loaded again, maybe by another process."""
 
 from __future__ import annotations
 
@@ -6,28 +6,30 @@ from pathlib import Path
 
 import torch
 
-from kdsearch.files import taking_name_last
+from kdsearch.errors import CheckpointError
+from kdsearch.files import checksum
 from kdsearch.training.programs import TrainingProgram
 
-
-def save_training(course: TrainingProgram, path: Path) -> None:
-    """Save all that a training needs to go on; the file is whole, or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with taking_name_last(path) as partial:
-        torch.save(course.state_dict(), partial)
+_STATE, _SUM = "training.pt", "training.sha256"
 
 
-def load_training(course: TrainingProgram, path: Path) -> None:
-    """Let a training go on from a file that :func:`save_training` has written.
+def save_training(program: TrainingProgram, folder: Path) -> None:
+    """Save all that a training needs to go on, with its checksum, into a folder that is there."""
+    torch.save(program.state_dict(), folder / _STATE)
+    (folder / _SUM).write_text(checksum(folder / _STATE))
 
-    A training whose file is gone, damaged, or on a node that this one cannot read, starts over; it
-    comes to the same end.
+
+def load_training(program: TrainingProgram, folder: Path) -> None:
+    """Let a training go on from what :func:`save_training` has saved.
 
     Raises:
-        ModelError: The file belongs to another training.
+        CheckpointError: The files are missing or damaged.
+        ModelError: They belong to another training.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # torch.load raises whatever the bytes of the file lead it to
-        return
-    course.load_state_dict(state)
+        whole = (folder / _SUM).read_text() == checksum(folder / _STATE)
+    except OSError as error:
+        raise CheckpointError(f"there is no whole training in {folder} ({error})") from error
+    if not whole:
+        raise CheckpointError(f"the training in {folder} is damaged")
+    program.load_state_dict(torch.load(folder / _STATE, map_location="cpu", weights_only=True))

@@ -1,0 +1,175 @@
+"""Why trainings and processes fail, and what follows from it.
+
+Ray Tune retries every exception alike, recovers a trial only while it runs (one whose warm process
+had died when it was to begin is given up), and does not tell which node failed. So Tune retries
+nothing here (``max_failures=0``): what it gives up is handed out again as another Tune trial that
+goes on from the last checkpoint, as far as the rules of this file allow.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import re
+from collections import Counter
+from pathlib import Path
+from typing import TextIO
+
+from kdsearch.errors import described, one_line
+from kdsearch.files import write_atomically
+
+SAME_FAILURES = 10
+"""Trainings in a row that fail for one reason before the study stops."""
+
+SETUPS = 3
+"""Set-ups in a row that fail on a node before it gets no more work."""
+
+
+class LostError(Exception):
+    """An actor cannot go on, through no fault of its training: a disk or the network failed."""
+
+
+class SetupError(Exception):
+    """An actor could not be made ready.
+
+    Args:
+        reason: Why, in one sentence.
+        node: The node's id, as Ray names it.
+    """
+
+    def __init__(self, reason: str, node: str) -> None:
+        super().__init__(reason, node)
+        self.reason, self.node = reason, node
+
+
+class FailureCounts:
+    """Counts failures in a row: of trainings by their reason, of set-ups by their node."""
+
+    def __init__(self) -> None:
+        self._setups: Counter[str] = Counter()
+        self._reason, self._count = "", 0
+
+    def set_up(self, node: str) -> None:
+        """Note a set-up that has gone well."""
+        self._setups[node] = 0
+
+    def setup_failed(self, node: str) -> None:
+        """Note one that has not."""
+        self._setups[node] += 1
+
+    @property
+    def avoided(self) -> list[str]:
+        """The nodes that get no more work."""
+        return sorted(node for node, count in self._setups.items() if count >= SETUPS)
+
+    def ended(self, reason: str | None) -> bool:
+        """Note how a training has ended; whether too many have failed for this one reason.
+
+        Args:
+            reason: Why it failed; reasons that differ in their numbers alone are one.
+        """
+        plain = re.sub(r"\d+(\.\d+)?(e[+-]?\d+)?", "0", reason or "")
+        self._count = self._count + 1 if plain == self._reason else 1
+        self._reason = plain
+        return bool(plain) and self._count >= SAME_FAILURES
+
+
+class CrashLog:
+    """A file in which a process says why it ends when it can tell nobody: a crash, or a hang."""
+
+    def __init__(self) -> None:
+        self._file: TextIO | None = None
+
+    def open(self, path: Path) -> None:
+        """Write to this file from now on."""
+        if self._file is not None and self._file.name == str(path):
+            return
+        self.close()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("w")
+        faulthandler.enable(self._file)
+
+    def watch(self, seconds: float | None) -> None:
+        """End this process, with its stack in the file, unless :meth:`rest` is called in time."""
+        if seconds is not None and self._file is not None:
+            faulthandler.dump_traceback_later(seconds, exit=True, file=self._file)
+
+    def rest(self) -> None:
+        """Watch no longer."""
+        faulthandler.cancel_dump_traceback_later()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            faulthandler.disable()
+            self._file.close()
+            self._file = None
+
+
+def crash_told(path: Path) -> str:
+    """What a process wrote last in its crash log, in one line; empty where it wrote nothing."""
+    try:
+        first = one_line(path.read_text(errors="replace")) if path.stat().st_size else ""
+    except OSError:
+        return ""
+    return first.removeprefix("Fatal Python error: ")
+
+
+def hung(told: str) -> bool:
+    """Whether a crash log says that its process was ended since it hung."""
+    return told.startswith("Timeout")
+
+
+def keep_traceback(path: Path, traceback: str) -> None:
+    """Put the traceback of a failed training where the crash log of its process was."""
+    write_atomically(path, traceback.encode())
+
+
+def tidy(path: Path) -> None:
+    """Remove a crash log in which nothing was written."""
+    if path.is_file() and not path.stat().st_size:
+        path.unlink(missing_ok=True)
+
+
+def loss_reason(error: BaseException | None, told: str) -> str:
+    """Why a training was lost, in one line.
+
+    Args:
+        error: What Ray raised.
+        told: The crash log.
+    """
+    if told:
+        return f"its process crashed ({told})"
+    cause = getattr(error, "cause", None) or error
+    if isinstance(cause, LostError):
+        return str(cause)
+    if cause is None or type(cause).__module__.startswith("ray."):
+        return "its process ended without a word: killed, out of memory, or its node was lost"
+    return described(cause)
+
+
+def shared_token(folder: Path) -> str:
+    """A token in a folder by which actors see that they share it."""
+    token = os.urandom(16).hex()
+    write_atomically(folder / ".shared", token.encode())
+    return token
+
+
+def check_shared(folder: Path, token: str) -> None:
+    """Read and write in the study's folder.
+
+    Raises:
+        LostError: This node has another folder of the name, or none.
+    """
+    probe = folder / f".shared-{os.uname().nodename}-{os.getpid()}"
+    try:
+        seen = (folder / ".shared").read_text()
+        probe.write_text(token)
+        probe.unlink()
+    except OSError as error:
+        seen = described(error)
+    if seen != token:
+        raise LostError(
+            f"node {os.uname().nodename} does not share {folder}; give a study.directory that all "
+            "nodes of the cluster share"
+        )

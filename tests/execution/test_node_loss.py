@@ -1,0 +1,99 @@
+"""Nodes of a real cluster of three that are lost, or on which no actor can be made ready."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from kdsearch.execution.observers import Observer
+from kdsearch.results.record import TrialRecord
+from kdsearch.spec import StudySpec
+from tests.execution.scripted import EPOCHS, Trainings
+from tests.execution.test_tune_run import AT_ONCE, ROOT, Phase, statuses
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A head without cores for trials, and two nodes with one each."""
+    if ray.is_initialized():
+        pytest.skip("another test's Ray is there")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+    monkeypatch.setenv("RAY_AIR_NEW_OUTPUT", "0")
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+    made = Cluster(
+        initialize_head=True,
+        connect=True,
+        head_node_args={"num_cpus": 0, "include_dashboard": False, **quiet},
+    )
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+class RemovesNode(Observer):
+    """Kills the raylet of a node while it holds trainings."""
+
+    def __init__(self, cluster: Cluster, node: Any) -> None:
+        self._cluster, self._node = cluster, node
+        self._thread: threading.Thread | None = None
+        self.lost: list[int] = []
+
+    def trial_epoch(self, record: TrialRecord) -> None:
+        if self._thread is None and record.number >= 1:
+            remove = {"allow_graceful": False}
+            self._thread = threading.Thread(
+                target=self._cluster.remove_node, args=(self._node,), kwargs=remove
+            )
+            self._thread.start()
+            self._thread.join()
+
+    def trial_lost(self, record: TrialRecord, reason: str) -> None:
+        self.lost.append(record.number)
+
+
+def test_a_node_that_is_lost_costs_no_trial(
+    cluster: Cluster, spec: StudySpec, tmp_path: Path
+) -> None:
+    nodes = [cluster.add_node(num_cpus=2) for _ in range(2)]
+    cluster.wait_for_nodes()
+    observer = RemovesNode(cluster, nodes[0])
+    script = {f"{number}/{epoch}": "slow" for number in range(4) for epoch in (2, 3)}
+    records = Phase(spec, tmp_path).run(
+        Trainings(6, rungs=(1,)), script, observer, concurrent=4, checkpoint_minutes=AT_ONCE
+    )
+    assert observer.lost
+    assert statuses(records) == dict.fromkeys(range(6), "complete")
+    assert all(
+        [epoch["epoch"] for epoch in record.epochs] == list(range(1, EPOCHS + 1))
+        for record in records.values()
+    )
+
+
+def test_a_node_on_which_every_set_up_fails_gets_no_more_work(
+    cluster: Cluster, spec: StudySpec, tmp_path: Path
+) -> None:
+    """The other node does all trials; the first is tried three times and not again."""
+    for name in ("sound", "unsound"):
+        cluster.add_node(num_cpus=1, resources={name: 1}, env_vars={"KDSEARCH_TEST_NODE": name})
+    cluster.wait_for_nodes()
+    told: list[str] = []
+
+    class Listens(Observer):
+        def trial_lost(self, record: TrialRecord, reason: str) -> None:
+            told.append(reason)
+            time.sleep(0.1)
+
+    records = Phase(spec, tmp_path).run(Trainings(6), observer=Listens(), broken="unsound")
+    assert statuses(records) == dict.fromkeys(range(6), "complete")
+    assert len(told) == 3
+    assert all("the driver of the device is too old" in reason for reason in told)
