@@ -152,7 +152,7 @@ class Display(Observer):
             self._say(line)
 
     def cache_part(self, name: str, done: int, total: int) -> None:
-        line = f"{called(name)}: {done} of {total} parts of its answers are kept"
+        line = f"{called(name)}: {done} of {total} parts of the cache are built"
         if self._console.is_terminal:
             self._show()
         if self._live:

@@ -1,10 +1,12 @@
-"""The folder of the study's own node, as processes on other nodes read from it.
+"""What the caches need of Ray: its free room, and the folder of the driver's node.
 
-It is read by Ray tasks on that node, each in a process that imports this file and no PyTorch.
+That folder is read by Ray tasks on the node, each in a process that imports this file and no
+PyTorch.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +14,12 @@ from pathlib import Path
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from kdsearch.spec.sections import ResourcesSection
+
 
 @dataclass(frozen=True)
 class DriverNode:
-    """Where the process of a study keeps what its trials share.
+    """Where the driver of a study has the caches.
 
     Attributes:
         node: Its node, as Ray names it.
@@ -52,3 +56,10 @@ def _read(files: Sequence[Path]) -> list[bytes] | None:
         return [file.read_bytes() for file in files]
     except OSError:
         return None
+
+
+def workers_with_room(resources: ResourcesSection) -> int:
+    """Workers that Ray has room for now; more would be waited for without end."""
+    have = ray.cluster_resources()
+    each = {"CPU": resources.cpus_per_trial, "GPU": math.ceil(resources.gpus_per_trial)}
+    return max(1, min(int(have.get(kind, 0) // need) for kind, need in each.items() if need))
