@@ -199,6 +199,9 @@ class Display(Observer):
             self._live.console.print(self._result(record), highlight=False)
         self._refresh()
 
+    def warned(self, message: str) -> None:
+        self._say(f"warning: {message}")
+
     def budget_spent(self, reason: str) -> None:
         self._hide()
         self._say(f"search: no more trials are proposed, since {reason}")
