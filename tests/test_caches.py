@@ -1,4 +1,4 @@
-"""Whole studies with and without what is kept of the teacher's answers: the same studies.
+"""Whole studies with and without cached teacher signals: the same studies.
 
 The first and the killed one are commands of their own; the others share the Ray of this process.
 """
@@ -25,6 +25,7 @@ from kdsearch.spec import ModelConfig, parse_spec
 from kdsearch.training.teacher import Reference, Teacher
 from kdsearch.training.weights import load_weights
 from tests.command_line import CallCommand
+from tests.conftest import SmallDisk
 from tests.user_study import command, lines, start, wait_until
 
 pytestmark = pytest.mark.slow
@@ -72,7 +73,7 @@ def study(folder: Path, name: str) -> kdsearch.Study:
 
 
 def parts(folder: Path) -> dict[str, tuple[int, int]]:
-    """Inode and time of every file of answers: a file that was written anew has others."""
+    """Inode and time of every file of signals: a file that was written anew has others."""
     found = {}
     for path in folder.glob("*/*.safetensors"):
         facts = path.stat()
@@ -126,7 +127,7 @@ def run(
     return to_a_good_end
 
 
-def test_a_person_sees_what_is_kept_and_the_study_notes_it(
+def test_a_person_sees_what_is_cached_and_the_study_notes_it(
     folder: Path, one: kdsearch.Study, printed: str
 ) -> None:
     (line,) = [line for line in printed.splitlines() if "the cache in" in line]
@@ -217,8 +218,19 @@ def test_what_half_precision_changes_is_told(folder: Path, one: kdsearch.Study, 
     assert_same_studies(one, half)
 
 
+def test_a_full_disk_fails_no_trial(
+    folder: Path, one: kdsearch.Study, run: Run, small_disk: SmallDisk
+) -> None:
+    run("full", f"cache.folder={small_disk.folder}")
+    full = study(folder, "full")
+    assert set(full.trials["status"]) == {"complete"}
+    assert_same_studies(one, full)
+    assert 0 < len(parts(small_disk.folder)) < 6  # two epochs of two signals, and two splits
+    assert not list(small_disk.folder.glob("*/.*.partial"))
+
+
 @pytest.mark.usefixtures("_ray")
-def test_answers_that_cannot_be_stored_end_the_study_before_its_search(
+def test_signals_that_cannot_be_stored_end_the_study_before_its_search(
     folder: Path, call_command: CallCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = build_network(ModelConfig(family="convnet", width=1, depth=2), (1, 8, 8), 10)

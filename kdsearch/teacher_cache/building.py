@@ -21,7 +21,7 @@ from kdsearch.training.teacher import Batch, Teaching
 BATCH = 256
 """Most views that the teacher runs on at a time."""
 
-EpochPart = tuple[int, int]
+Piece = tuple[int, int]
 """An epoch and the number of a part."""
 
 Fetch = Callable[[CachePlan, Signal, int, int], None]
@@ -61,7 +61,7 @@ class CacheBuilder:
         self._open_feed = partial(plan.views.feed, data, device, loaders)
         self._feed: Feed | None = None
 
-    def build(self, parts: Iterable[EpochPart], later: Iterable[EpochPart] = ()) -> Iterator[EpochPart]:
+    def build(self, parts: Iterable[Piece], later: Iterable[Piece] = ()) -> Iterator[Piece]:
         """Build some parts unless they are there, and give each as soon as it is there.
 
         While other processes are building the last of them, this one builds of ``later``.

@@ -35,12 +35,7 @@ _SAMPLES = 64
 
 
 def signals_read(spec: StudySpec, fitting: Fitting) -> dict[str, frozenset[Signal]]:
-    """The signals that the methods of a study read of each given teacher.
-
-    Args:
-        spec: The study.
-        fitting: Which methods cannot work under which teachers.
-    """
+    """The signals that the methods of a study read of each given teacher that fits them."""
     students = list(keyed_students(spec.students))
     read: dict[str, frozenset[Signal]] = dict.fromkeys(spec.given_teachers, frozenset())
     for label in spec.methods:
@@ -106,9 +101,7 @@ def _shared_out(
 ) -> dict[str, CachePlan]:
     """Each teacher's cache; none has more than an equal share of what smaller ones leave over.
 
-    Args:
-        makers: By the teacher's name, what plans its cache within some bytes.
-        budget: Bytes of all together.
+    ``makers`` plan a teacher's cache within some bytes; ``budget`` is for all together.
     """
     by_size = sorted(makers, key=lambda name: makers[name](math.inf).bytes)
     plans: dict[str, CachePlan] = {}

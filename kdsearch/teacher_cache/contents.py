@@ -112,11 +112,8 @@ class Caches:
         """
         found: dict[str, dict[str, dict[str, float]]] = {}
         for name, cache in self.teachers.items():
-            errors = {
-                signal.value: _largest_error(cache.plan, signal)
-                for signal in cache.plan.cached
-                if cache.plan.loses(signal)
-            }
+            lossy = [signal for signal in cache.plan.cached if cache.plan.loses(signal)]
+            errors = {signal.value: _largest_error(cache.plan, signal) for signal in lossy}
             found[name] = {signal: error for signal, error in errors.items() if error.get("worst")}
         return found
 

@@ -19,12 +19,7 @@ from kdsearch.spec.sections import ResourcesSection
 
 @dataclass(frozen=True)
 class DriverNode:
-    """Where the driver of a study has the caches.
-
-    Attributes:
-        node: Its node, as Ray names it.
-        folder: The folder there; absolute.
-    """
+    """The node of a study's driver, as Ray names it, and the caches' absolute folder there."""
 
     node: str
     folder: Path
@@ -40,11 +35,7 @@ class DriverNode:
         return ray.get_runtime_context().get_node_id() == self.node
 
     def read(self, names: Sequence[str]) -> list[bytes] | None:
-        """The content of files, through Ray's object store; ``None`` where one is not there.
-
-        Args:
-            names: Below the folder.
-        """
+        """The content of files of the folder, by Ray's object store; ``None`` if one is gone."""
         there = NodeAffinitySchedulingStrategy(self.node, soft=False)
         files = [self.folder / name for name in names]
         return ray.get(_read.options(scheduling_strategy=there).remote(files))

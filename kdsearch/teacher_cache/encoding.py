@@ -28,14 +28,10 @@ Stored = Mapping[str, Tensor]
 
 
 def encode(signal: Signal, signals: Signals, dtype: Precision, top_k: int | None) -> Stored:
-    """One signal of a batch as it is stored.
+    """One of a batch's float32 signals as it is stored.
 
-    Args:
-        signal: Which one.
-        signals: The teacher's, float32.
-        dtype: The type that is stored.
-        top_k: Of the logits, store only so many of the largest, and the mean that the others have
-            where that would leave their share of the probability as it is.
+    With ``top_k`` only so many of the largest logits are stored, and the mean of the others that
+    leaves their share of the probability as it is.
 
     Raises:
         TeacherError: A value is not finite, or is beyond float16.
@@ -47,13 +43,7 @@ def encode(signal: Signal, signals: Signals, dtype: Precision, top_k: int | None
 
 
 def decode(signal: Signal, stored: Stored, classes: int) -> Signals:
-    """The signal of the stored rows, in float32; the others are absent.
-
-    Args:
-        signal: Which one.
-        stored: As :func:`encode` made it, or some rows of that.
-        classes: Length K of the logits.
-    """
+    """The signal of some rows that :func:`encode` made, in float32; logits have K ``classes``."""
     if "rest" in stored:
         return Signals(logits=_spread(stored, classes))
     values = tuple(stored[str(place)].float() for place in range(len(stored)))
@@ -93,12 +83,7 @@ def _close(signal: Signal, live: Signals, found: Signals, plan: CachePlan) -> bo
 
 
 class StorageError:
-    """How far stored values of one signal are from the computed ones, over all samples added.
-
-    Args:
-        signal: Which signal.
-        classes: Length K of the logits.
-    """
+    """How far stored values of one signal are from the computed ones, over all samples added."""
 
     def __init__(self, signal: Signal, classes: int) -> None:
         self._signal = signal

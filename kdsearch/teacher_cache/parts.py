@@ -138,18 +138,10 @@ def mark_used(place: Path) -> None:
 
 
 def make_room(folder: Path, budget: float, keep: Collection[str]) -> list[str]:
-    """Remove the least recently used caches until the others take less than a budget.
+    """Remove the least recently used caches until all but ``keep`` take at most ``budget`` bytes.
 
     A study that still reads what is removed goes on: mapped files stay readable, and what it does
-    not find it builds again.
-
-    Args:
-        folder: Where caches are.
-        budget: Bytes that all but ``keep`` may take.
-        keep: Keys that stay.
-
-    Returns:
-        The keys that were removed.
+    not find it builds again. Returns the keys that were removed.
     """
     used: dict[Path, float] = {}
     for mark in folder.glob(f"*/{_USED}"):

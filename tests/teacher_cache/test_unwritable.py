@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +24,7 @@ from kdsearch.training.packing import pack_teacher
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Reference, Teacher, Teaching
 from kdsearch.training.trainer import Trainer
+from tests.conftest import SmallDisk
 from tests.teacher_cache.helpers import (
     CHANGING,
     CPU,
@@ -38,30 +38,6 @@ from tests.teacher_cache.helpers import (
 
 MakeTeacher = Callable[[], Teacher]
 WANTED = {Signal.LOGITS}
-
-
-class SmallDisk:
-    """A disk of 64 kB."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def change(self, *options: str) -> None:
-        command = ["mount", "-o", ",".join(("remount", *options)), str(self.folder)]
-        subprocess.run(command, check=True)
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no file system can be mounted here")
-    yield SmallDisk(folder)
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def losses(task: Task, data: Dataset, teaching: Teaching) -> list[float]:
@@ -86,12 +62,12 @@ def test_a_training_goes_on_when_the_disk_is_full(
     digits: Dataset,
     make_teacher: MakeTeacher,
     make_task: Callable[..., Task],
-    disk: SmallDisk,
+    small_disk: SmallDisk,
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     teacher = make_teacher()
-    plan = plan_of(teacher, digits, disk.folder, WANTED, epochs=9)
+    plan = plan_of(teacher, digits, small_disk.folder, WANTED, epochs=9)
     task = make_task("kd", augment=CHANGING.model_dump(), epochs=9)
     reader = cached(plan, counting := Counting(teacher), digits)
     found = losses(task, digits, reader)
@@ -109,7 +85,7 @@ def test_a_training_goes_on_when_the_disk_is_full(
     assert "No space left" in reader.warning
     assert capfd.readouterr().err == f"kdsearch: {reader.warning}\n"
 
-    disk.change("size=1m")
+    small_disk.change("size=1m")
     monkeypatch.setattr(cached_module, "RETRY_SECONDS", 0.0)
     reader.observe(batch_of(plan, digits, torch.arange(60), 8), WANTED)
     assert cached_epochs(plan) == there  # not before some time has passed
@@ -119,12 +95,15 @@ def test_a_training_goes_on_when_the_disk_is_full(
 
 
 def test_a_read_only_cache_is_read(
-    digits: Dataset, make_teacher: MakeTeacher, disk: SmallDisk, capfd: pytest.CaptureFixture[str]
+    digits: Dataset,
+    make_teacher: MakeTeacher,
+    small_disk: SmallDisk,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     teacher = make_teacher()
-    plan = plan_of(teacher, digits, disk.folder, WANTED, epochs=2)
+    plan = plan_of(teacher, digits, small_disk.folder, WANTED, epochs=2)
     build(replace(plan, cached={Signal.LOGITS: 1}), teacher, digits)
-    disk.change("ro")
+    small_disk.change("ro")
     reader = cached(plan, counting := Counting(teacher), digits)
     first, second = (batch_of(plan, digits, torch.arange(240), epoch) for epoch in range(2))
     for _ in range(2):
