@@ -156,7 +156,7 @@ class Display(Observer):
             self._say(line)
 
     def cache_part(self, name: str, done: int, total: int) -> None:
-        line = f"{called(name)}: {done} of {total} parts of its answers are kept"
+        line = f"{called(name)}: {done} of {total} parts of the cache are built"
         if self._console.is_terminal:
             self._show()
         if self._live:
@@ -212,6 +212,9 @@ class Display(Observer):
         elif self._live is not None and record.status == "failed":
             self._live.console.print(self._result(record), highlight=False)
         self._refresh()
+
+    def warned(self, message: str) -> None:
+        self._say(f"warning: {message}")
 
     def budget_spent(self, reason: str) -> None:
         self._hide()

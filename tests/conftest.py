@@ -163,3 +163,27 @@ def spec_text(tmp_path: Path) -> str:
 @pytest.fixture
 def spec(spec_text: str) -> StudySpec:
     return parse_spec(spec_text)
+
+
+class SmallDisk:
+    """A disk of 64 kB."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def change(self, *options: str) -> None:
+        command = ["mount", "-o", ",".join(("remount", *options)), str(self.folder)]
+        subprocess.run(command, check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no file system can be mounted here")
+    yield SmallDisk(folder)
+    subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -1,4 +1,4 @@
-"""Whole studies with and without what is kept of the teacher's answers: the same studies.
+"""Whole studies with and without cached teacher signals: the same studies.
 
 The first and the killed one are commands of their own; the others share the Ray of this process.
 """
@@ -25,6 +25,7 @@ from kdsearch.spec import ModelConfig, parse_spec
 from kdsearch.training.teacher import Reference, Teacher
 from kdsearch.training.weights import load_weights
 from tests.command_line import CallCommand
+from tests.conftest import SmallDisk
 from tests.user_study import command, lines, start, wait_until
 
 pytestmark = pytest.mark.slow
@@ -72,7 +73,7 @@ def study(folder: Path, name: str) -> kdsearch.Study:
 
 
 def parts(folder: Path) -> dict[str, tuple[int, int]]:
-    """Inode and time of every file of answers: a file that was written anew has others."""
+    """Inode and time of every file of signals: a file that was written anew has others."""
     found = {}
     for path in folder.glob("*/*.safetensors"):
         facts = path.stat()
@@ -126,13 +127,13 @@ def run(
     return to_a_good_end
 
 
-def test_a_person_sees_what_is_kept_and_the_study_notes_it(
+def test_a_person_sees_what_is_cached_and_the_study_notes_it(
     folder: Path, one: kdsearch.Study, printed: str
 ) -> None:
-    (line,) = [line for line in printed.splitlines() if "its answers" in line]
-    start = "teacher: its answers (logits and features) to the views of 2 epochs are kept in "
-    assert line.startswith(f"{start}studies/.cache (")
-    assert "asked for once for all trials" in line
+    (line,) = [line for line in printed.splitlines() if "the cache in" in line]
+    start = "teacher: the cache in studies/.cache holds logits and features of 2 epochs ("
+    assert line.startswith(start)
+    assert "computed once for all trials" in line
     noted = one.state["cache"]
     assert noted["folder"] == str(folder.resolve() / "studies" / ".cache")
     assert noted["epochs"] == {"teacher": {"logits": 2, "features": 2}}
@@ -154,7 +155,7 @@ def test_trials_read_the_folder_of_the_study_and_no_other(folder: Path, one: obj
 
 def test_without_a_cache_it_is_the_same_study(folder: Path, one: kdsearch.Study, run: Run) -> None:
     before = parts(folder / "studies" / ".cache")
-    assert "the teachers are asked at every step, as cache.disk_gb is 0" in run(
+    assert "the teachers run at every step, since cache.disk_gb is 0" in run(
         "live", "cache.disk_gb=0"
     )
     live = study(folder, "live")
@@ -171,8 +172,8 @@ def test_a_second_study_asks_the_teacher_nothing_that_is_there(
 ) -> None:
     before = parts(folder / "studies" / ".cache")
     printed = run("two", "cache.workers=2", "cache.ahead=2")
-    assert "and are there already" in printed
-    assert "parts of its answers" not in printed  # no group starts for what is there
+    assert "complete already" in printed
+    assert "parts of the cache" not in printed  # no group starts for what is there
     assert parts(folder / "studies" / ".cache") == before
     two = study(folder, "two")
     pd.testing.assert_frame_equal(one.trials[SAME + SCORES[:1]], two.trials[SAME + SCORES[:1]])
@@ -199,8 +200,8 @@ def test_workers_build_ahead_and_leave_nothing_behind(
     folder: Path, one: kdsearch.Study, run: Run
 ) -> None:
     printed = run("ahead", "cache.folder=of_ahead", "cache.workers=2", "cache.ahead=2").splitlines()
-    told = [line for line in printed if "parts of its answers" in line]
-    assert told[-1] == "teacher: 2 of 2 parts of its answers are kept"
+    told = [line for line in printed if "parts of the cache" in line]
+    assert told[-1] == "teacher: 2 of 2 parts of the cache are built"
     assert printed.index(told[-1]) < printed.index("search: 6 trainings")
     assert not list((folder / "of_ahead").glob("*.run"))
     assert_same_studies(one, study(folder, "ahead"))
@@ -208,8 +209,8 @@ def test_workers_build_ahead_and_leave_nothing_behind(
 
 def test_what_half_precision_changes_is_told(folder: Path, one: kdsearch.Study, run: Run) -> None:
     printed = run("half", "cache.dtype=float16")
-    (line,) = [line for line in printed.splitlines() if "(logits) as stored differ by" in line]
-    assert line.endswith(" nats in their probabilities")
+    (line,) = [line for line in printed.splitlines() if "error of cached logits" in line]
+    assert line.endswith(" nats")
     half = study(folder, "half")
     errors = half.state["cache"]["errors"]["teacher"]
     assert errors.keys() == {"logits", "features"}
@@ -217,8 +218,19 @@ def test_what_half_precision_changes_is_told(folder: Path, one: kdsearch.Study, 
     assert_same_studies(one, half)
 
 
+def test_a_full_disk_fails_no_trial(
+    folder: Path, one: kdsearch.Study, run: Run, small_disk: SmallDisk
+) -> None:
+    run("full", f"cache.folder={small_disk.folder}")
+    full = study(folder, "full")
+    assert set(full.trials["status"]) == {"complete"}
+    assert_same_studies(one, full)
+    assert 0 < len(parts(small_disk.folder)) < 6  # two epochs of two signals, and two splits
+    assert not list(small_disk.folder.glob("*/.*.partial"))
+
+
 @pytest.mark.usefixtures("_ray")
-def test_answers_that_cannot_be_stored_end_the_study_before_its_search(
+def test_signals_that_cannot_be_stored_end_the_study_before_its_search(
     folder: Path, call_command: CallCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = build_network(ModelConfig(family="convnet", width=1, depth=2), (1, 8, 8), 10)
@@ -245,14 +257,11 @@ def test_a_dry_run_tells_what_would_be_kept_and_writes_nothing(
         "run", "space.yaml", "--dry-run", "--set", "cache.signals=[logits]"
     )
     assert (code, err) == (0, "")
-    told = [line for line in out.splitlines() if line.startswith("teacher: its answers")]
+    told = [line for line in out.splitlines() if line.startswith("teacher: ")]
     kept, live = told
     # 320 samples, ten logits of four bytes, two epochs
-    assert "(logits) to the views of 2 epochs are kept in studies/.cache (25.6 kB)" in kept
-    assert live == (
-        "teacher: its answers (features) are asked for at every step, as cache.signals leaves "
-        "them out"
-    )
+    assert "the cache in studies/.cache holds logits of 2 epochs (25.6 kB)" in kept
+    assert live == "teacher: features computed at every step, since cache.signals leaves them out"
     assert [path.name for path in tmp_path.iterdir()] == ["space.yaml"]
 
 

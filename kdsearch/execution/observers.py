@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
+from kdsearch.errors import described
 from kdsearch.results.record import TrialRecord
 
 if TYPE_CHECKING:
@@ -33,13 +34,13 @@ class Observer:
         """A teacher is there, trained just now or found from before."""
 
     def caches_planned(self, caches: Caches) -> None:
-        """It is decided what is kept of the teachers' answers."""
+        """It is decided which teacher signals are cached."""
 
     def caches_stored(self, errors: StorageErrors) -> None:
-        """The search is over, and it is known what storing answers in less space has changed."""
+        """The search is over; ``errors`` says how far cached signals are from computed ones."""
 
     def cache_part(self, name: str, done: int, total: int) -> None:
-        """Workers have built so many of the parts of a teacher's answers that they build."""
+        """Workers have built so many of the parts of a teacher's cache that they build."""
 
     def phase_started(self, phase: str, total: int, finished: Sequence[TrialRecord]) -> None:
         """``search`` or ``finalists`` starts with so many trainings, some ended before a resume."""
@@ -51,13 +52,16 @@ class Observer:
         """A training finished an epoch, the last in ``record.epochs``."""
 
     def trial_paused(self, record: TrialRecord) -> None:
-        """A training is put aside at a rung; it may be started again, or ended."""
+        """A training is paused at a rung; it may be resumed, or ended."""
 
     def trial_lost(self, record: TrialRecord, reason: str) -> None:
         """The process of a training was lost; it goes on from the epochs of ``record``."""
 
     def trial_ended(self, record: TrialRecord) -> None:
         """A training is complete, has failed, or is stopped."""
+
+    def warned(self, message: str) -> None:
+        """Something the user should know; the study goes on."""
 
     def budget_spent(self, reason: str) -> None:
         """The search has ended before all its trials, since a budget is spent."""
@@ -72,6 +76,8 @@ class Observer:
 class Observers(Observer):
     """Passes every event on to several observers.
 
+    An error that one of them raises reaches the caller when the others have been told too.
+
     Args:
         members: The observers, told in this order.
     """
@@ -79,66 +85,22 @@ class Observers(Observer):
     def __init__(self, members: Sequence[Observer]) -> None:
         self.members = list(members)
 
-    def study_started(self, study: Study) -> None:
-        for member in self.members:
-            member.study_started(study)
 
-    def teacher_started(self, name: str, epochs: int) -> None:
+def _to_all(event: str) -> Callable[..., None]:
+    def tell(self: Observers, *details: Any, **named: Any) -> None:
+        errors = []
         for member in self.members:
-            member.teacher_started(name, epochs)
+            try:
+                getattr(member, event)(*details, **named)
+            except Exception as error:
+                errors.append(error)
+        for other in errors[1:]:
+            errors[0].add_note(f"another observer failed too: {described(other)}")
+        if errors:
+            raise errors[0]
 
-    def teacher_epoch(self, report: dict[str, float]) -> None:
-        for member in self.members:
-            member.teacher_epoch(report)
+    return tell
 
-    def teacher_ready(self, teacher: StoredTeacher, trained: bool) -> None:
-        for member in self.members:
-            member.teacher_ready(teacher, trained)
 
-    def caches_planned(self, caches: Caches) -> None:
-        for member in self.members:
-            member.caches_planned(caches)
-
-    def caches_stored(self, errors: StorageErrors) -> None:
-        for member in self.members:
-            member.caches_stored(errors)
-
-    def cache_part(self, name: str, done: int, total: int) -> None:
-        for member in self.members:
-            member.cache_part(name, done, total)
-
-    def phase_started(self, phase: str, total: int, finished: Sequence[TrialRecord]) -> None:
-        for member in self.members:
-            member.phase_started(phase, total, finished)
-
-    def trial_started(self, record: TrialRecord) -> None:
-        for member in self.members:
-            member.trial_started(record)
-
-    def trial_epoch(self, record: TrialRecord) -> None:
-        for member in self.members:
-            member.trial_epoch(record)
-
-    def trial_paused(self, record: TrialRecord) -> None:
-        for member in self.members:
-            member.trial_paused(record)
-
-    def trial_lost(self, record: TrialRecord, reason: str) -> None:
-        for member in self.members:
-            member.trial_lost(record, reason)
-
-    def trial_ended(self, record: TrialRecord) -> None:
-        for member in self.members:
-            member.trial_ended(record)
-
-    def budget_spent(self, reason: str) -> None:
-        for member in self.members:
-            member.budget_spent(reason)
-
-    def study_finished(self, study: Study) -> None:
-        for member in self.members:
-            member.study_finished(study)
-
-    def study_stopped(self, study: Study, state: str, reason: str) -> None:
-        for member in self.members:
-            member.study_stopped(study, state, reason)
+for _event in [name for name in vars(Observer) if not name.startswith("_")]:
+    setattr(Observers, _event, _to_all(_event))

@@ -1,4 +1,4 @@
-"""What is kept of the teachers' answers, in words."""
+"""What of the teachers' signals is cached, in words."""
 
 from __future__ import annotations
 
@@ -13,66 +13,61 @@ from kdsearch.teacher_cache.contents import Caches, StorageErrors, TeacherCache,
 
 
 def cache_lines(caches: Caches) -> list[str]:
-    """What is kept of each teacher's answers, and what is asked for at every step, and why."""
+    """Which signals of each teacher are cached, and which are computed at every step, and why."""
     if caches.teachers and caches.section.disk_gb == 0:
-        return ["the teachers are asked at every step, as cache.disk_gb is 0"]
+        return ["the teachers run at every step, since cache.disk_gb is 0"]
     lines = []
     for name, cache in caches.teachers.items():
-        who = f"{called(name)}: its answers"
         if cache.whole:
-            lines.append(f"{who} ({_list(cache.whole)}) {_kept(cache, caches.folder)}")
-        lines += [f"{who} ({signal}) {_live(cache, signal, caches)}" for signal in cache.live]
+            lines.append(f"{called(name)}: {_cached(cache)}")
+        lines += [f"{called(name)}: {_live(cache, signal, caches)}" for signal in cache.live]
     return lines
 
 
-def _kept(cache: TeacherCache, folder: Path) -> str:
-    plan = cache.plan
-    of = "the pictures" if plan.layout.plain else f"the views of {_epochs(plan.subject.epochs)}"
-    size = sum(_an_epoch(cache, signal) for signal in cache.whole) * plan.subject.stored_epochs
-    return f"to {of} are kept in {_short(folder)} ({decimal(size)}), {_when(cache)}"
-
-
-def _when(cache: TeacherCache) -> str:
-    if not cache.missing(cache.plan.epochs):
-        return "and are there already"
+def _cached(cache: TeacherCache) -> str:
+    plan, signals = cache.plan, _list(cache.whole)
+    of = "every image" if plan.views.plain else _epochs(plan.views.epochs)
+    size = sum(_an_epoch(cache, signal) for signal in cache.whole) * plan.views.stored_epochs
+    holds = f"the cache in {_short(plan.folder)} holds {signals} of {of} ({decimal(size)})"
+    if not cache.missing(plan.epochs):
+        return f"{holds}, complete already"
     left = cache.seconds_left
     told = f", about {duration(left)}" if left is not None and left >= 1 else ""
-    return f"asked for once for all trials{told}"
+    return f"{holds}, computed once for all trials{told}"
 
 
 def _live(cache: TeacherCache, signal: Signal, caches: Caches) -> str:
     plan = cache.plan
     if signal not in plan.sizes:
-        return "are asked for at every step, as cache.signals leaves them out"
-    kept, epochs = plan.kept[signal], plan.subject.epochs
-    if not kept:
-        return f"are asked for at every step; {_remedy(caches)}"
+        return f"{signal} computed at every step, since cache.signals leaves them out"
+    cached = plan.cached[signal]
+    if not cached:
+        return f"{signal} computed at every step; {_remedy(caches)}"
     return (
-        f"to the views of the first {kept} of {_epochs(epochs)} are kept "
-        f"({decimal(kept * _an_epoch(cache, signal))}) and then asked for at every step; "
-        f"{_remedy(caches)}"
+        f"the cache in {_short(plan.folder)} holds {signal} of the first {cached} of "
+        f"{_epochs(plan.views.epochs)} ({decimal(cached * _an_epoch(cache, signal))}), later ones "
+        f"computed at every step; {_remedy(caches)}"
     )
 
 
 def _remedy(caches: Caches) -> str:
-    """What would keep everything."""
+    """The setting that would cache everything."""
     most = sum(cache.most for cache in caches.teachers.values())
     most += sum(plan.bytes for plan in caches.reference.values())
     needed = (most // 10**8 + 1) / 10
     half = ", or half of that with cache.dtype float16" if caches.section.dtype != "float16" else ""
-    return f"cache.disk_gb {needed:g} would keep all{half}"
+    return f"cache.disk_gb {needed:g} would hold all{half}"
 
 
 def _an_epoch(cache: TeacherCache, signal: Signal) -> int:
-    return cache.plan.sizes[signal] * cache.plan.layout.samples
+    return cache.plan.sizes[signal] * cache.plan.samples
 
 
 def error_lines(errors: StorageErrors) -> list[str]:
-    """What storing has changed, by teacher and signal."""
+    """How far cached signals are from the computed ones, by teacher and signal."""
     return [
-        f"{called(name)}: its answers ({signal}) as stored differ by {error['relative']:.1e} of "
-        f"their size, at most by {error['worst']:.1e}"
-        + (f", and by {error['kl']:.1e} nats in their probabilities" if "kl" in error else "")
+        f"{called(name)}: error of cached {signal}: {error['relative']:.1e} of their size, at most "
+        f"{error['worst']:.1e}" + (f", KL {error['kl']:.1e} nats" if "kl" in error else "")
         for name, signals in errors.items()
         for signal, error in signals.items()
     ]

@@ -72,7 +72,7 @@ class StudyRun:
             "data": data.reference,
             "teachers": packed,
             "caches": caches,
-            "home": DriverNode.here(caches.folder),
+            "driver_node": DriverNode.here(caches.folder),
             "resources": self.spec.resources.model_dump(),
         }
         runner = Runner(shared, self.spec.resources, self.directory.path, self.observer)
@@ -89,7 +89,7 @@ class StudyRun:
     ) -> Caches:
         """What is kept of the teachers' answers, its first epochs built where that takes long."""
         caches = plan_caches(self.plan, teachers)
-        kept = {name: cache.plan.kept for name, cache in caches.teachers.items()}
+        kept = {name: cache.plan.cached for name, cache in caches.teachers.items()}
         self.directory.update(
             cache={"folder": str(caches.folder), "bytes": caches.bytes, "epochs": kept}
         )

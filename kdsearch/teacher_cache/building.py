@@ -1,38 +1,47 @@
-"""Building a cache, by several processes at once: who builds which part, and who waits."""
+"""Building a cache by several processes at once: each part by the one that holds its lock."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from itertools import product
 
 import torch
 from filelock import FileLock, Timeout
+from torch import Tensor
 
-from kdsearch.data import Feed
+from kdsearch.data import Dataset, Feed
 from kdsearch.models import Signal
-from kdsearch.teacher_cache.asking import Questioner
-from kdsearch.teacher_cache.folders import work_in
-from kdsearch.teacher_cache.layout import Layout
-from kdsearch.teacher_cache.parts import map_part, read_facts
-from kdsearch.training.teacher import Teaching
+from kdsearch.teacher_cache.cache_plan import CachePlan
+from kdsearch.teacher_cache.encoding import StorageError, Stored, encode
+from kdsearch.teacher_cache.parts import map_part, missing, work_in, write_part
+from kdsearch.training.teacher import Batch, Teaching
 
-Fetch = Callable[[Layout, Signal, int, int], None]
-"""Brings a signal of an epoch's part, if another node has it, into this one's folder."""
+BATCH = 256
+"""Most views that the teacher runs on at a time."""
+
+Piece = tuple[int, int]
+"""An epoch and the number of a part."""
+
+Fetch = Callable[[CachePlan, Signal, int, int], None]
+"""Copies a signal of an epoch's part, if another node has it, into this one's folder."""
 
 
 class CacheBuilder:
     """Builds the parts of a cache.
 
-    Several processes may build one cache: a part is built by the one that holds its lock, which
-    goes with the process however that ends.
+    Several processes may build one cache; a part's lock goes with the process that holds it,
+    however that ends. Every method that builds raises ``TeacherError`` where a signal cannot be
+    stored and ``UnwritableError`` where the folder cannot be written.
 
     Args:
-        layout: The cache.
-        teacher: TeacherSignals; on ``device``.
-        open_feed: Opens the split's views, on ``device``.
-        kept: By signal the number of epochs that are kept, from the first.
-        device: Where the teacher answers.
+        plan: The cache.
+        teacher: The teacher; on ``device``.
+        data: The data set. Views may take memory, or processes that read, so they are open only
+            while parts are built.
+        device: Where the teacher runs.
+        loaders: Processes that read images where these do not fit on the device.
 
     Attributes:
         fetch: Looks for a part on other nodes before it is built.
@@ -40,111 +49,108 @@ class CacheBuilder:
 
     def __init__(
         self,
-        layout: Layout,
+        plan: CachePlan,
         teacher: Teaching,
-        open_feed: Callable[[], Feed],
-        kept: Mapping[Signal, int],
-        device: torch.device | str = "cpu",
+        data: Dataset,
+        device: torch.device,
+        loaders: int = 1,
     ) -> None:
-        self.layout = layout
+        self.plan = plan
         self.teacher = teacher
-        self.kept = dict(kept)
-        self.device = torch.device(device)
         self.fetch: Fetch | None = None
-        self._questioner = Questioner(layout, teacher, open_feed)
+        self._open_feed = partial(plan.views.feed, data, device, loaders)
+        self._feed: Feed | None = None
 
-    def signals(self, epoch: int) -> frozenset[Signal]:
-        """What is kept of the answers to an epoch's views."""
-        return frozenset(signal for signal, epochs in self.kept.items() if epoch < epochs)
+    def build(self, parts: Iterable[Piece], later: Iterable[Piece] = ()) -> Iterator[Piece]:
+        """Build some parts unless they are there, and give each as soon as it is there.
 
-    def missing(self, epoch: int, part: int) -> frozenset[Signal]:
-        """What is kept of a part and is not there yet."""
-        return frozenset(
-            signal
-            for signal in self.signals(epoch)
-            if read_facts(self.layout, signal, epoch, part) is None
-        )
-
-    def build(self, parts: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-        """Have some (epoch, part) there, and tell of each as soon as it is.
-
-        Parts that other processes are about are waited for at the end.
-
-        Raises:
-            TeacherError: An answer cannot be stored.
+        While other processes are building the last of them, this one builds of ``later``.
         """
-        busy = []
-        with closing(self._questioner):
-            for epoch, part in parts:
-                if self._try(epoch, part):
-                    yield epoch, part
-                else:
-                    busy.append((epoch, part))
-            for epoch, part in busy:
-                self._have(epoch, part)
-                yield epoch, part
+        busy, ahead = list(parts), iter(later)
+        with closing(self):
+            while busy:
+                waiting = []
+                for place in busy:
+                    if self._try(*place):
+                        yield place
+                    else:
+                        waiting.append(place)
+                following = next(ahead, None) if waiting else None
+                if following is not None:
+                    self._try(*following)
+                elif waiting:  # nothing else is left to do
+                    self._build(*waiting[0])
+                busy = waiting
 
     def build_epoch(self, epoch: int) -> None:
-        """Have all parts of an epoch there.
-
-        Parts that other processes are about are waited for by building the epochs ahead.
-
-        Raises:
-            TeacherError: An answer cannot be stored.
-        """
-        later = product(range(epoch + 1, self._epochs), self.layout.parts)
-        with closing(self._questioner):
-            busy = self._busy(epoch, self.layout.parts)
-            while busy:
-                ahead = next(later, None)
-                if ahead is None:  # nothing else is left to do
-                    self._have(epoch, busy[0])
-                else:
-                    self._try(*ahead)
-                busy = self._busy(epoch, busy)
+        """Build all parts of an epoch unless they are there."""
+        later = product(range(epoch + 1, self.plan.epochs), self.plan.parts)
+        for _ in self.build(product([epoch], self.plan.parts), later):
+            pass
 
     def rebuild(self, signal: Signal, epoch: int, part: int) -> None:
-        """Build a signal of a part anew if it cannot be read.
+        """Build a signal of a part anew if it cannot be read."""
+        with closing(self), self._locked(epoch, part):
+            if map_part(self.plan, signal, epoch, part) is None:
+                self._compute(epoch, part, {signal})
 
-        Raises:
-            TeacherError: An answer cannot be stored.
-        """
-        with closing(self._questioner), self._locked(epoch, part):
-            if map_part(self.layout, signal, epoch, part) is None:
-                self._questioner.ask(epoch, part, {signal})
-
-    @property
-    def _epochs(self) -> int:
-        """Epochs under which anything is stored."""
-        most = max(self.kept.values(), default=0)
-        return self.layout.stored_epoch(most - 1) + 1 if most else 0
-
-    def _busy(self, epoch: int, parts: Iterable[int]) -> list[int]:
-        """Those of the parts that other processes are about; the others are there now."""
-        return [part for part in parts if not self._try(epoch, part)]
+    def close(self) -> None:
+        """Free what the views take; they are opened again when they are needed."""
+        if self._feed is not None:
+            self._feed.close()
+            self._feed = None
 
     def _try(self, epoch: int, part: int) -> bool:
-        """Have a part there, unless another process is about it; whether it is there now."""
+        """Build a part unless another process is building it; whether it is there now."""
         try:
-            self._have(epoch, part, timeout=0)
+            self._build(epoch, part, timeout=0)
         except Timeout:
             return False
         return True
 
-    def _have(self, epoch: int, part: int, timeout: float = -1) -> None:
-        """Have a part there, waiting for who is about it."""
-        if not self.missing(epoch, part):
+    def _build(self, epoch: int, part: int, timeout: float = -1) -> None:
+        """Build a part unless it is there, waiting for another process that is building it."""
+        if not missing(self.plan, epoch, part):
             return
         with self._locked(epoch, part, timeout):
             if self.fetch is not None:
-                for signal in self.missing(epoch, part):
-                    self.fetch(self.layout, signal, epoch, part)
-            missing = self.missing(epoch, part)
-            if missing:
-                self._questioner.ask(epoch, part, missing)
+                for signal in missing(self.plan, epoch, part):
+                    self.fetch(self.plan, signal, epoch, part)
+            if wanted := missing(self.plan, epoch, part):
+                self._compute(epoch, part, wanted)
 
     @contextmanager
     def _locked(self, epoch: int, part: int, timeout: float = -1) -> Iterator[None]:
-        lock = FileLock(self.layout.lock(epoch, part), timeout=timeout)
-        with work_in(self.layout.place, lock.acquire):
+        lock = FileLock(self.plan.place / f".{epoch:04d}-{part:03d}.lock", timeout=timeout)
+        with work_in(self.plan.place, lock.acquire):
             yield
+
+    def _compute(self, epoch: int, part: int, wanted: Collection[Signal]) -> None:
+        """Run the teacher on the views of a part and write some of its signals."""
+        plan = self.plan
+        rows: dict[Signal, list[Stored]] = {signal: [] for signal in wanted}
+        errors = {signal: StorageError(signal, self.teacher.shapes.classes) for signal in wanted}
+        for batch in self._batches(epoch, part):
+            signals = self.teacher.observe(batch, wanted)
+            for signal in wanted:
+                stored = encode(signal, signals, plan.dtype, plan.top_k)
+                if plan.loses(signal):
+                    errors[signal].add(signals, stored)
+                rows[signal].append({name: value.cpu() for name, value in stored.items()})
+        for signal in wanted:
+            whole = {name: torch.cat([r[name] for r in rows[signal]]) for name in rows[signal][0]}
+            write_part(plan, signal, epoch, part, whole, errors[signal].summary())
+
+    def _batches(self, epoch: int, part: int) -> Iterator[Batch]:
+        if self._feed is None:
+            self._feed = self._open_feed()
+        rows = self.plan.rows(part)
+        indices = evenly(torch.arange(rows.start, rows.stop))
+        views = self._feed.batches(indices, epoch)
+        for index, (images, targets) in zip(indices, views, strict=True):
+            yield Batch(images, targets, epoch, index)
+
+
+def evenly(index: Tensor) -> tuple[Tensor, ...]:
+    """Batches of about one size: in a batch of one or two samples networks round otherwise."""
+    return index.tensor_split(-(-len(index) // BATCH))

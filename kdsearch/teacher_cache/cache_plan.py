@@ -1,110 +1,144 @@
-"""What is kept of one teacher's answers, in a form that travels between processes."""
+"""Which signals of one teacher are cached, for how many epochs, under which key, in which files."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
-from functools import partial
+import hashlib
+import json
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
+from torch import Tensor
 
-from kdsearch.data import Dataset, Feed, Split, Views, make_feed
-from kdsearch.models import Signal, SignalShapes
+from kdsearch.data import Dataset, Feed, make_feed
+from kdsearch.models import Network, Signal, SignalShapes
+from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.sections import Augmentation
-from kdsearch.teacher_cache.building import CacheBuilder
-from kdsearch.teacher_cache.disk_budget import allot, part_size, signal_bytes
-from kdsearch.teacher_cache.layout import (
-    AnySplit,
-    Layout,
-    Precision,
-    content_key,
-    is_plain,
-)
-from kdsearch.training.teacher import Teaching
+
+FORMAT = 1
+"""Raised when signals are computed or stored in another way: earlier caches are then not found."""
+
+PART = 16_384
+"""Most samples of one file: what a worker builds, and what is built again when it is corrupt."""
+
+PART_BYTES = 1 << 28
+"""Most bytes of one file, since a part is held in memory while it is built."""
+
+Precision = Literal["float32", "float16"]
 
 
 @dataclass(frozen=True)
-class Subject:
-    """Views of a split that a teacher is asked about.
+class SplitViews:
+    """The views of a split that a teacher runs on.
 
     Attributes:
         split: Which split.
-        augment: Random changes of its pictures, or ``None`` for the plain ones.
-        views_seed: Seed of the changes.
+        augment: Random changes of its images, or ``None`` for the plain ones.
+        seed: Seed of the changes.
         epochs: Epochs of a trial.
     """
 
-    split: AnySplit
+    split: Literal["train", "validation", "test"]
     augment: Augmentation | None
-    views_seed: int
+    seed: int
     epochs: int
 
     @property
-    def stored_epochs(self) -> int:
-        """Epochs whose views differ: one, where nothing changes the pictures."""
-        return min(self.epochs, 1) if is_plain(self.augment) else self.epochs
+    def plain(self) -> bool:
+        """Whether an image looks the same in every epoch."""
+        return self.augment is None or self.augment == Augmentation()
 
-    def views(self, data: Dataset, device: torch.device) -> Views:
-        """The views, all pictures on a device."""
-        split: Split = getattr(data, self.split)
-        return Views(split.to(device), data.mean, data.std, self.augment, self.views_seed)
+    @property
+    def stored_epochs(self) -> int:
+        """Epochs whose views differ: one, where nothing changes the images."""
+        return min(self.epochs, 1) if self.plain else self.epochs
 
     def feed(self, data: Dataset, device: torch.device, loaders: int) -> Feed:
-        """The views as a training has them, on a device that need not hold all pictures."""
-        split: Split = getattr(data, self.split)
-        return make_feed(split, data.mean, data.std, self.augment, self.views_seed, device, loaders)
+        """The views as a training has them, on a device that need not hold all images."""
+        split = getattr(data, self.split)
+        return make_feed(split, data.mean, data.std, self.augment, self.seed, device, loaders)
 
 
 @dataclass(frozen=True)
 class CachePlan:
-    """A cache as it is to be.
+    """A cache of one teacher's signals; plain data, which travels between processes.
+
+    The key names the content: the teacher's weights, the images, how they are augmented, and how
+    the signals are stored. Equal keys have equal signals, so studies share a cache.
 
     Attributes:
-        layout: Where and how it is stored.
-        subject: The views that it is of.
+        folder: Where caches are, each in a folder of its key.
+        key: Digest of the content.
+        samples: Samples of the split.
+        views: The views that the teacher runs on.
         sizes: Bytes that one sample's signal takes, by wanted signal.
-        kept: By signal the number of a trial's epochs that are answered from what is kept, from
-            the first.
+        cached: By signal the number of a trial's epochs, from the first, that are cached.
+        dtype: How the signals are stored.
+        top_k: How many logits of a sample are stored; ``None`` for all.
+        part: Most samples of one file.
     """
 
-    layout: Layout
-    subject: Subject
+    folder: Path
+    key: str
+    samples: int
+    views: SplitViews
     sizes: dict[Signal, int]
-    kept: dict[Signal, int]
+    cached: dict[Signal, int]
+    dtype: Precision = "float32"
+    top_k: int | None = None
+    part: int = PART
 
     @property
     def bytes(self) -> int:
-        """Bytes of all that is kept."""
-        return sum(
-            self.sizes[signal] * self.layout.samples * self._stored(signal) for signal in self.kept
-        )
+        """Bytes of all that is cached."""
+        return sum(self.sizes[each] * self.samples * self._stored(each) for each in self.cached)
 
     @property
     def epochs(self) -> int:
-        """Epochs that the teacher is asked about: one, where nothing changes the pictures."""
-        return max(map(self._stored, self.kept), default=0)
+        """Epochs that the teacher runs over: one, where nothing changes the images."""
+        return max(map(self._stored, self.cached), default=0)
 
     def _stored(self, signal: Signal) -> int:
-        return min(self.kept[signal], self.subject.stored_epochs)
+        return min(self.cached[signal], self.views.stored_epochs)
 
-    def builder(
-        self, teacher: Teaching, data: Dataset, device: torch.device, loaders: int = 1
-    ) -> CacheBuilder:
-        """Who builds it in this process.
+    def signals(self, epoch: int) -> frozenset[Signal]:
+        """The signals of an epoch's views that are cached."""
+        return frozenset(signal for signal, epochs in self.cached.items() if epoch < epochs)
 
-        Args:
-            teacher: TeacherSignals; on ``device``.
-            data: The data set.
-            device: Where the views are asked about.
-            loaders: Processes that read pictures where these do not fit on the device.
-        """
-        feed = partial(self.subject.feed, data, device, loaders)
-        return CacheBuilder(self.layout, teacher, feed, self.kept, device)
+    def stored_epoch(self, epoch: int) -> int:
+        """The epoch under which the signals of an epoch's views are stored."""
+        return 0 if self.views.plain else epoch
 
-    def in_folder(self, folder: Path) -> CachePlan:
-        """The same cache in another place, such as a disk of this node's own."""
-        return replace(self, layout=replace(self.layout, folder=folder))
+    def loses(self, signal: Signal) -> bool:
+        """Whether storing changes a signal; measuring that takes as long as a small teacher."""
+        return self.dtype != "float32" or (signal == Signal.LOGITS and self.top_k is not None)
+
+    @property
+    def place(self) -> Path:
+        """The folder of this cache."""
+        return self.folder / self.key
+
+    @property
+    def parts(self) -> range:
+        """Numbers of the files of one signal and epoch."""
+        return range(-(-self.samples // self.part))
+
+    def rows(self, part: int) -> range:
+        """The samples of a file; files differ by one sample at most."""
+        count = len(self.parts)
+        return range(part * self.samples // count, (part + 1) * self.samples // count)
+
+    def part_of(self, index: Tensor) -> Tensor:
+        """The files [B] in which the samples at ``index`` [B] are."""
+        # the largest p with p · samples / count < i + 1
+        return ((index + 1) * len(self.parts) - 1) // self.samples
+
+    def file(self, signal: Signal, epoch: int, part: int) -> Path:
+        """The file of a part of a signal."""
+        return self.place / f"{signal}-{epoch:04d}-{part:03d}.safetensors"
 
 
 def plan_cache(
@@ -112,33 +146,95 @@ def plan_cache(
     shapes: SignalShapes,
     wanted: Collection[Signal],
     data: Dataset,
-    subject: Subject,
+    views: SplitViews,
     folder: Path,
     budget: float,
     dtype: Precision = "float32",
     top_k: int | None = None,
 ) -> CachePlan:
-    """What of a teacher's answers is kept within a budget.
+    """The cache of a teacher's signals within a budget.
 
     Args:
-        digest: The teacher's (:func:`~kdsearch.teacher_cache.layout.teacher_digest`).
+        digest: Of the teacher (:func:`teacher_digest`).
         shapes: Shapes of its signals.
-        wanted: What is read of it.
+        wanted: Signals that are read.
         data: The data set.
-        subject: The views that it is asked about.
-        folder: Where caches are kept.
+        views: The views that the teacher runs on.
+        folder: Where caches are.
         budget: Bytes that this one may take.
-        dtype: How answers are stored.
+        dtype: How signals are stored.
         top_k: Of the logits, store only so many of the largest.
     """
-    samples = len(getattr(data, subject.split))
+    samples = len(getattr(data, views.split))
     sizes = {signal: signal_bytes(signal, shapes, dtype, top_k) for signal in wanted}
-    stored = allot(sizes, samples, subject.stored_epochs, budget)
-    plain = is_plain(subject.augment)
-    kept = {s: subject.epochs if plain and epochs else epochs for s, epochs in stored.items()}
-    part = part_size([sizes[signal] for signal, epochs in kept.items() if epochs])
-    key = content_key(
-        digest, data, subject.split, subject.augment, subject.views_seed, dtype, top_k, part
-    )
-    layout = Layout(folder, key, samples, dtype, top_k, part, plain)
-    return CachePlan(layout, subject, sizes, kept)
+    stored = allot(sizes, samples, views.stored_epochs, budget)
+    cached = {s: views.epochs if views.plain and epochs else epochs for s, epochs in stored.items()}
+    part = part_size([sizes[signal] for signal, epochs in cached.items() if epochs])
+    key = content_key(digest, data, views, dtype, top_k, part)
+    return CachePlan(folder, key, samples, views, sizes, cached, dtype, top_k, part)
+
+
+def teacher_digest(network: Network, model: ModelConfig) -> str:
+    """SHA-256 of a network's architecture and weights."""
+    digest = hashlib.sha256(model.model_dump_json().encode())
+    for name, value in network.state_dict().items():
+        digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+        flat = value.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def content_key(
+    digest: str,
+    data: Dataset,
+    views: SplitViews,
+    dtype: Precision,
+    top_k: int | None,
+    part: int,
+) -> str:
+    """The key of a cache; every image counts, the views' seed where it changes any, epochs not."""
+    augment = None if views.augment is None else views.augment.model_dump(mode="json")
+    content = {
+        "format": [FORMAT, part],
+        "teacher": digest,
+        "data": [data.fingerprint, views.split, data.mean, data.std],
+        "views": None if views.plain else [augment, views.seed],
+        "stored": [dtype, top_k],
+    }
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def signal_bytes(signal: Signal, shapes: SignalShapes, dtype: Precision, top_k: int | None) -> int:
+    """Bytes that one sample's signal takes as it is stored."""
+    each = 2 if dtype == "float16" else 4
+    if signal == Signal.LOGITS:
+        if top_k is not None and top_k < shapes.classes:
+            return top_k * (each + 4) + each  # the value and the class of each, and the rest
+        return shapes.classes * each
+    if signal == Signal.EMBEDDING:
+        return shapes.embedding * each
+    sides = [shape[1:] if signal == Signal.ATTENTION else shape for shape in shapes.features]
+    return sum(map(math.prod, sides)) * each
+
+
+def part_size(bytes_per_sample: Collection[int]) -> int:
+    """Samples of one file, so that none of the signals' files is too large to be held."""
+    largest = max(bytes_per_sample, default=1)
+    return max(min(PART, PART_BYTES // max(largest, 1)), 1)
+
+
+def allot(
+    wanted: Mapping[Signal, int], samples: int, epochs: int, budget: float
+) -> dict[Signal, int]:
+    """How many epochs of each signal, from the first, are stored within a budget of bytes.
+
+    The smallest signal is served first: many methods read logits, few read whole maps. Early epochs
+    come before late ones: every trial needs them, also one that is stopped early.
+    """
+    stored: dict[Signal, int] = {}
+    for signal, size in sorted(wanted.items(), key=lambda item: (item[1], item[0])):
+        an_epoch = size * samples
+        fits = epochs * an_epoch <= budget
+        stored[signal] = epochs if fits else max(int(budget // an_epoch), 0)
+        budget -= stored[signal] * an_epoch
+    return stored

@@ -1,10 +1,12 @@
-"""The folder of the study's own node, as processes on other nodes read from it.
+"""What the caches need of Ray: its free room, and the folder of the driver's node.
 
-It is read by Ray tasks on that node, each in a process that imports this file and no PyTorch.
+That folder is read by Ray tasks on the node, each in a process that imports this file and no
+PyTorch.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +14,12 @@ from pathlib import Path
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from kdsearch.spec.sections import ResourcesSection
+
 
 @dataclass(frozen=True)
 class DriverNode:
-    """Where the process of a study keeps what its trials share.
-
-    Attributes:
-        node: Its node, as Ray names it.
-        folder: The folder there; absolute.
-    """
+    """The node of a study's driver, as Ray names it, and the caches' absolute folder there."""
 
     node: str
     folder: Path
@@ -36,11 +35,7 @@ class DriverNode:
         return ray.get_runtime_context().get_node_id() == self.node
 
     def read(self, names: Sequence[str]) -> list[bytes] | None:
-        """The content of files, through Ray's object store; ``None`` where one is not there.
-
-        Args:
-            names: Below the folder.
-        """
+        """The content of files of the folder, by Ray's object store; ``None`` if one is gone."""
         there = NodeAffinitySchedulingStrategy(self.node, soft=False)
         files = [self.folder / name for name in names]
         return ray.get(_read.options(scheduling_strategy=there).remote(files))
@@ -52,3 +47,10 @@ def _read(files: Sequence[Path]) -> list[bytes] | None:
         return [file.read_bytes() for file in files]
     except OSError:
         return None
+
+
+def workers_with_room(resources: ResourcesSection) -> int:
+    """Workers that Ray has room for now; more would be waited for without end."""
+    have = ray.cluster_resources()
+    each = {"CPU": resources.cpus_per_trial, "GPU": math.ceil(resources.gpus_per_trial)}
+    return max(1, min(int(have.get(kind, 0) // need) for kind, need in each.items() if need))

@@ -1,9 +1,10 @@
-"""A teacher's answers as they are stored, and back."""
+"""Teacher signals as they are stored, back again, and how far the two differ."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,65 +13,77 @@ from torch import Tensor
 
 from kdsearch.errors import TeacherError
 from kdsearch.models import Signal, Signals
-from kdsearch.teacher_cache.layout import Precision
+from kdsearch.teacher_cache.cache_plan import CachePlan, Precision
+from kdsearch.training.teacher import Batch, Teaching
+
+CHECKED_VIEWS = 4
+"""Views on which the live teacher is compared with the cache."""
+
+TOLERANCE = 0.05
+"""Largest relative difference: devices that round differently stay far below, other views and
+other networks far above."""
 
 Stored = Mapping[str, Tensor]
 """One signal of some samples: tensors by name, the samples along the first dimension."""
 
 
-def encode(signal: Signal, answers: Signals, dtype: Precision, top_k: int | None) -> Stored:
-    """One signal of a batch as it is stored.
+def encode(signal: Signal, signals: Signals, dtype: Precision, top_k: int | None) -> Stored:
+    """One of a batch's float32 signals as it is stored.
 
-    Args:
-        signal: Which one.
-        answers: The teacher's, float32.
-        dtype: The type that is stored.
-        top_k: Of the logits, keep only so many of the largest, and the mean that the others have
-            where that would leave their share of the probability as it is.
+    With ``top_k`` only so many of the largest logits are stored, and the mean of the others that
+    leaves their share of the probability as it is.
 
     Raises:
         TeacherError: A value is not finite, or is beyond float16.
     """
-    if signal == Signal.LOGITS:
-        assert answers.logits is not None
-        classes = answers.logits.shape[1]
-        if top_k is not None and top_k < classes:
-            return _top(answers.logits, top_k, dtype)
-        return {"0": _cast(signal, answers.logits, dtype)}
-    if signal == Signal.EMBEDDING:
-        assert answers.embedding is not None
-        return {"0": _cast(signal, answers.embedding, dtype)}
-    return {
-        str(place): _cast(signal, maps, dtype)
-        for place, maps in enumerate(getattr(answers, signal))
-    }
+    values = values_of(signal, signals)
+    if signal == Signal.LOGITS and top_k is not None and top_k < values[0].shape[1]:
+        return _top(values[0], top_k, dtype)
+    return {str(place): _cast(signal, value, dtype) for place, value in enumerate(values)}
 
 
 def decode(signal: Signal, stored: Stored, classes: int) -> Signals:
-    """The signal of the stored rows, in float32; the others are absent.
-
-    Args:
-        signal: Which one.
-        stored: As :func:`encode` made it, or some rows of that.
-        classes: Length K of the logits.
-    """
-    if signal == Signal.LOGITS:
-        logits = _spread(stored, classes) if "rest" in stored else stored["0"].float()
-        return Signals(logits=logits)
-    if signal == Signal.EMBEDDING:
-        return Signals(embedding=stored["0"].float())
-    maps = tuple(stored[str(place)].float() for place in range(len(stored)))
-    named: dict[str, Any] = {signal.value: maps}
+    """The signal of some rows that :func:`encode` made, in float32; logits have K ``classes``."""
+    if "rest" in stored:
+        return Signals(logits=_spread(stored, classes))
+    values = tuple(stored[str(place)].float() for place in range(len(stored)))
+    single = signal in (Signal.LOGITS, Signal.EMBEDDING)
+    named: dict[str, Any] = {signal.value: values[0] if single else values}
     return Signals(**named)
 
 
-class StorageError:
-    """What storing one signal has changed, over all samples that it was told of.
+def values_of(signal: Signal, signals: Signals) -> tuple[Tensor, ...]:
+    """The tensors of one signal: one each stage, or a single one."""
+    found = getattr(signals, signal.value)
+    return found if isinstance(found, tuple) else (found,)
 
-    Args:
-        signal: Which signal.
-        classes: Length K of the logits.
+
+def agree(
+    teacher: Teaching, plan: CachePlan, batch: Batch, found: Signals, wanted: Collection[Signal]
+) -> bool:
+    """Whether the live teacher's signals of a batch's first views are those of the cache.
+
+    What the cache's way of storing loses is no difference.
     """
+    live = teacher.observe(replace(batch, images=batch.images[:CHECKED_VIEWS]), wanted)
+    return all(_close(signal, live, found, plan) for signal in wanted)
+
+
+def _close(signal: Signal, live: Signals, found: Signals, plan: CachePlan) -> bool:
+    stored = encode(signal, live, plan.dtype, plan.top_k)
+    again = decode(signal, stored, live.logits.shape[1] if live.logits is not None else 0)
+    gaps, sizes = 0.0, 0.0
+    for one, other in zip(values_of(signal, again), values_of(signal, found), strict=True):
+        other = other[: len(one)]
+        if signal == Signal.LOGITS:  # of two near ties either may be the last that top_k stores
+            one, other = one.sort(dim=1).values, other.sort(dim=1).values
+        gaps += _square_sum(one - other)
+        sizes += _square_sum(other)
+    return gaps <= TOLERANCE**2 * sizes
+
+
+class StorageError:
+    """How far stored values of one signal are from the computed ones, over all samples added."""
 
     def __init__(self, signal: Signal, classes: int) -> None:
         self._signal = signal
@@ -78,18 +91,18 @@ class StorageError:
         self._samples = 0
         self._worst = self._gaps = self._values = self._kl = 0.0
 
-    def add(self, answers: Signals, stored: Stored) -> None:
-        """Take in the answers to some samples and what is stored of them."""
-        exact = values_of(self._signal, answers)
-        kept = values_of(self._signal, decode(self._signal, stored, self._classes))
-        for values, found in zip(exact, kept, strict=True):
-            gaps = values - found
-            self._samples += len(values) if values is exact[0] else 0
+    def add(self, signals: Signals, stored: Stored) -> None:
+        """Take in the computed signals of some samples and what is stored of them."""
+        exact = values_of(self._signal, signals)
+        found = values_of(self._signal, decode(self._signal, stored, self._classes))
+        for values, others in zip(exact, found, strict=True):
+            gaps = values - others
             self._worst = max(self._worst, *(abs(float(end)) for end in gaps.aminmax()))
             self._gaps += _square_sum(gaps)
             self._values += _square_sum(values)
+        self._samples += len(exact[0])
         if self._signal == Signal.LOGITS:
-            log_p, log_q = (F.log_softmax(z[0].double(), dim=1) for z in (exact, kept))
+            log_p, log_q = (F.log_softmax(z[0].double(), dim=1) for z in (exact, found))
             self._kl += float(F.kl_div(log_q, log_p, reduction="sum", log_target=True))
 
     def summary(self) -> dict[str, float]:
@@ -97,7 +110,7 @@ class StorageError:
 
         ``worst`` is the largest absolute difference, ``relative`` the root of the mean square of
         all differences over that of the values, and for logits ``kl`` the mean
-        KL(answer ‖ stored) of the class probabilities, in nats.
+        KL(computed ‖ stored) of the class probabilities, in nats.
         """
         relative = math.sqrt(self._gaps / self._values) if self._values else 0.0
         error = {"worst": self._worst, "relative": relative}
@@ -106,12 +119,7 @@ class StorageError:
 
 
 def _square_sum(values: Tensor) -> float:
-    return float(torch.linalg.vector_norm(values)) ** 2
-
-
-def values_of(signal: Signal, answers: Signals) -> tuple[Tensor, ...]:
-    found = getattr(answers, signal.value)
-    return found if isinstance(found, tuple) else (found,)
+    return float(torch.linalg.vector_norm(values, dtype=torch.float64)) ** 2
 
 
 def _cast(signal: Signal, values: Tensor, dtype: Precision) -> Tensor:
@@ -120,11 +128,11 @@ def _cast(signal: Signal, values: Tensor, dtype: Precision) -> Tensor:
         return cast
     if torch.isfinite(values).all():
         raise TeacherError(
-            f"the teacher's answers ({signal}) are beyond what float16 holds; "
+            f"the teacher's {signal} values are beyond what float16 holds; "
             "set cache.dtype to float32"
         )
     raise TeacherError(
-        f"the teacher's answers ({signal}) are not finite; train it again or give another one"
+        f"the teacher's {signal} values are not finite; train it again or give another one"
     )
 
 

@@ -1,10 +1,11 @@
-"""The teachers' answers as one process of a study has them: kept, fetched, or asked for."""
+"""The teachers as one process of a study has them: cached, on this node or another, or live."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,34 +17,35 @@ from kdsearch.data import Dataset
 from kdsearch.files import write_atomically
 from kdsearch.models import Signal
 from kdsearch.spec.teaching import TEACHER
-from kdsearch.teacher_cache import CachedTeacher, CachePlan, Layout, facts_file
+from kdsearch.teacher_cache.building import CacheBuilder
+from kdsearch.teacher_cache.cache_plan import CachePlan
+from kdsearch.teacher_cache.cached import CachedTeacher
 from kdsearch.teacher_cache.choosing import prepare_caches
 from kdsearch.teacher_cache.contents import Caches
 from kdsearch.teacher_cache.driver_node import DriverNode
+from kdsearch.teacher_cache.parts import UnwritableError, facts_file, work_in
 from kdsearch.training.packing import unpack_teacher
-from kdsearch.training.teacher import Batch, Reference, SplitName, Teaching, plain_views
+from kdsearch.training.teacher import Reference, SplitName, Teaching
 
 
 class TeacherSignals:
-    """What the trials of one process ask of the teachers.
+    """The teachers of the trials of one process.
 
     Args:
-        shared: ``teachers``, packed, by name; ``caches``, what is kept of their answers; and
-            ``home``, where the study's own process has them.
+        shared: ``teachers``, packed, by name; ``caches``, their :class:`Caches`; and
+            ``driver_node``, the :class:`DriverNode` that has them.
         data: The data set, on the device.
-        device: Where the teachers answer.
+        device: Where the teachers run.
 
     Attributes:
-        teachers: By name; they read what is kept and answer the rest themselves.
+        teachers: By name; they read what is cached and compute the rest.
         reference: The teacher with which students are compared.
-
-    Raises:
-        TeacherError: This node has no place to keep answers in.
     """
 
     def __init__(self, shared: Mapping[str, Any], data: Dataset, device: torch.device) -> None:
         self._data, self._device = data, device
-        self._home: DriverNode = shared["home"]
+        self._driver: DriverNode = shared["driver_node"]
+        self._caching: list[CachedTeacher] = []
         caches = _on_this_node(shared["caches"])
         live = {name: unpack_teacher(packed, device) for name, packed in shared["teachers"].items()}
         self.teachers: dict[str, Teaching] = dict(live)
@@ -51,31 +53,30 @@ class TeacherSignals:
             if cache.plan.epochs:
                 self.teachers[name] = self._cached(cache.plan, live[name])
         first = live[TEACHER]
-        answers = partial(self._logits, first, caches.reference) if caches.reference else None
-        self.reference = Reference(first, data, device, answers)
+
+        def logits(split: SplitName) -> Tensor:
+            cached = self._cached(caches.reference[split], first)
+            return Reference(cached, data, device).logits(split)
+
+        self.reference = Reference(first, data, device, logits if caches.reference else None)
+
+    @property
+    def warning(self) -> str | None:
+        """Why a cache could not be written and its teacher runs at every step; else ``None``."""
+        return next((each.warning for each in self._caching if each.warning), None)
 
     def _cached(self, plan: CachePlan, teacher: Teaching) -> CachedTeacher:
-        return CachedTeacher(
-            plan.builder(teacher, self._data, self._device), partial(_fetch, self._home)
-        )
-
-    def _logits(
-        self, teacher: Teaching, plans: Mapping[SplitName, CachePlan], split: SplitName
-    ) -> Tensor:
-        kept = self._cached(plans[split], teacher)
-        index = torch.arange(1)
-        images, targets = plain_views(self._data, split, self._device).batch(index, 0)
-        kept.observe(Batch(images, targets, 0, index), {Signal.LOGITS})  # compares with the teacher
-        logits = kept.whole(Signal.LOGITS, 0).logits
-        assert logits is not None
-        return logits
+        builder = CacheBuilder(plan, teacher, self._data, self._device)
+        self._caching.append(CachedTeacher(builder, partial(_fetch, self._driver)))
+        return self._caching[-1]
 
 
 def _on_this_node(caches: Caches) -> Caches:
     """The caches in their folder or, on a node that has no such folder, on its own disk."""
     here = caches if caches.folder.is_dir() else caches.in_folder(_own_folder())
-    if not all(plan.layout.place.is_dir() for plan in here.plans):
-        prepare_caches(here)
+    if not all(plan.place.is_dir() for plan in here.plans):
+        with suppress(UnwritableError):  # which the first trial that writes there tells
+            prepare_caches(here)
     return here
 
 
@@ -83,15 +84,15 @@ def _own_folder() -> Path:
     return Path(tempfile.gettempdir()) / f"kdsearch-cache-{os.getuid()}"
 
 
-def _fetch(home: DriverNode, layout: Layout, signal: Signal, epoch: int, part: int) -> None:
-    """Bring a part to this node, if the study's has it.
+def _fetch(driver: DriverNode, plan: CachePlan, signal: Signal, epoch: int, part: int) -> None:
+    """Copy a part to this node, if the driver's has it.
 
-    Also asked for where a folder of the name is there: it may be another one.
+    Also looked for where this node has a folder of the name: it may be another one.
     """
-    if home.is_here:
+    if driver.is_here:
         return
-    file = layout.file(signal, epoch, part)
+    file = plan.file(signal, epoch, part)
     wanted = [file, facts_file(file)]
-    found = home.read([str(each.relative_to(layout.folder)) for each in wanted])
+    found = driver.read([str(each.relative_to(plan.folder)) for each in wanted])
     for each, content in zip(wanted, found or (), strict=bool(found)):
-        write_atomically(each, content)
+        work_in(plan.place, partial(write_atomically, each, content))

@@ -17,7 +17,9 @@ from torch.optim import SGD
 from kdsearch.data import Dataset, Views
 from kdsearch.models import Signal, build_network
 from kdsearch.spec.concrete import ModelConfig
-from kdsearch.teacher_cache import CachedTeacher, Subject, plan_cache, teacher_digest
+from kdsearch.teacher_cache.building import CacheBuilder
+from kdsearch.teacher_cache.cache_plan import SplitViews, plan_cache, teacher_digest
+from kdsearch.teacher_cache.cached import CachedTeacher
 from kdsearch.training.hardware import Hardware, memory_format
 from kdsearch.training.initial import initial_student
 from kdsearch.training.optimizer import make_optimizer
@@ -153,12 +155,13 @@ class Ways:
             teacher.shapes,
             {Signal.LOGITS},
             self.data,
-            Subject("train", task.augment, task.views_seed, self.epochs),
+            SplitViews("train", task.augment, task.views_seed, self.epochs),
             self._folder,
             budget=1e18,
         )
-        cached = CachedTeacher(plan.builder(teacher, self.data, device))
-        views = plan.subject.views(self.data, device)
+        cached = CachedTeacher(CacheBuilder(plan, teacher, self.data, device))
+        train = self.data.train.to(device)
+        views = Views(train, self.data.mean, self.data.std, task.augment, task.views_seed)
         for epoch in range(self.epochs):
             keep_answers(cached, views, epoch)
         return cached

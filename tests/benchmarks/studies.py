@@ -22,7 +22,8 @@ from kdsearch.search.optuna_study import open_optuna_study
 from kdsearch.search.study_run import StudyRun
 from kdsearch.space.checks import Plan, make_plan
 from kdsearch.spec.study import StudySpec
-from kdsearch.teacher_cache import CachedTeacher
+from kdsearch.teacher_cache.building import CacheBuilder
+from kdsearch.teacher_cache.cached import CachedTeacher
 from kdsearch.teacher_cache.choosing import plan_caches, prepare_caches
 from kdsearch.training.teacher import Batch, Teacher, Teaching
 from kdsearch.training.weights import save_weights
@@ -78,8 +79,9 @@ class StudyCache:
         self.caches = plan_caches(plan, {"teacher": self.asked})
         prepare_caches(self.caches)
         kept = self.caches.teachers["teacher"].plan
-        self.teacher = CachedTeacher(kept.builder(self.asked, plan.data, device))
-        self._views = kept.subject.views(plan.data, device)
+        self.teacher = CachedTeacher(CacheBuilder(kept, self.asked, plan.data, device))
+        data, views = plan.data, kept.views
+        self._views = Views(data.train, data.mean, data.std, views.augment, views.seed)
         self._built = 0
 
     def build(self) -> None:

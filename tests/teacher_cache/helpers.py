@@ -12,11 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kdsearch.data import Dataset
+from kdsearch.data import Dataset, Views
 from kdsearch.models import Signal, Signals
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.sections import Augmentation
-from kdsearch.teacher_cache import CachedTeacher, CachePlan, Subject, plan_cache, teacher_digest
+from kdsearch.teacher_cache.building import CacheBuilder
+from kdsearch.teacher_cache.cache_plan import CachePlan, SplitViews, plan_cache, teacher_digest
+from kdsearch.teacher_cache.cached import CachedTeacher
 from kdsearch.training.packing import pack_teacher
 from kdsearch.training.teacher import Batch, Teacher, Teaching
 
@@ -38,13 +40,13 @@ def plan_of(
     **changes: Any,
 ) -> CachePlan:
     """All answers to the training views of seed 7; with ``part``, in files of so many samples."""
-    subject = Subject("train", augment, 7, epochs)
+    views = SplitViews("train", augment, 7, epochs)
     digest = teacher_digest(teacher.network, MODEL)
     settings: dict[str, Any] = {"budget": float("inf"), **changes}
     plan = plan_cache(
-        digest, teacher.shapes, wanted, data, subject, folder, settings.pop("budget"), **settings
+        digest, teacher.shapes, wanted, data, views, folder, settings.pop("budget"), **settings
     )
-    return plan if part is None else replace(plan, layout=replace(plan.layout, part=part))
+    return plan if part is None else replace(plan, part=part)
 
 
 class Counting(Teaching):
@@ -69,13 +71,20 @@ class Counting(Teaching):
         return self._teacher.observe(batch, wanted)
 
 
+def views_of(plan: CachePlan, data: Dataset, device: torch.device) -> Views:
+    """The views that a cache is of, all images on a device."""
+    views = plan.views
+    split = getattr(data, views.split).to(device)
+    return Views(split, data.mean, data.std, views.augment, views.seed)
+
+
 def batch_of(plan: CachePlan, data: Dataset, index: Tensor, epoch: int) -> Batch:
-    images, targets = plan.subject.views(data, CPU).batch(index, epoch)
+    images, targets = views_of(plan, data, CPU).batch(index, epoch)
     return Batch(images, targets, epoch, index)
 
 
 def cached(plan: CachePlan, teacher: Teaching, data: Dataset) -> CachedTeacher:
-    return CachedTeacher(plan.builder(teacher, data, CPU))
+    return CachedTeacher(CacheBuilder(plan, teacher, data, CPU))
 
 
 def tensors_of(answers: Signals, signals: Iterable[Signal] = tuple(Signal)) -> list[Tensor]:
@@ -100,7 +109,7 @@ def same_bits(one: Signals, other: Signals) -> bool:
 def build(plan: CachePlan, teacher: Teaching, data: Dataset) -> None:
     """Everything that is kept."""
     for epoch in range(plan.epochs):
-        plan.builder(teacher, data, CPU).build_epoch(epoch)
+        CacheBuilder(plan, teacher, data, CPU).build_epoch(epoch)
 
 
 def write_order(file: Path, plan: CachePlan, teacher: Teacher) -> None:

@@ -19,7 +19,8 @@ from safetensors.torch import save
 from kdsearch.data import load_dataset
 from kdsearch.models import Signal, Signals
 from kdsearch.spec.sections import DataSection
-from kdsearch.teacher_cache import CachePlan, parts
+from kdsearch.teacher_cache import parts
+from kdsearch.teacher_cache.cache_plan import CachePlan
 from kdsearch.teacher_cache.encoding import Stored
 from kdsearch.training.packing import unpack_teacher
 from kdsearch.training.teacher import Batch, Teacher
@@ -43,6 +44,11 @@ def read_all(plan: CachePlan, teacher: Counting) -> None:
         batch = batch_of(plan, DATA, torch.arange(240), epoch)
         sums += sums_of(reader.observe(batch, set(Signal)))
     print(json.dumps(sums), flush=True)
+
+
+def read_logits(plan: CachePlan, teacher: Counting) -> None:
+    batch = batch_of(plan, DATA, torch.arange(240), 0)
+    cached(plan, teacher, DATA).observe(batch, {Signal.LOGITS})
 
 
 class Stuck(Counting):
@@ -69,7 +75,7 @@ def write_half(stored: Stored, path: Path) -> NoReturn:
 
 def map_one(plan: CachePlan) -> None:
     """Hold a part in memory, and tell what it holds when the test says so."""
-    rows = parts.map_part(plan.layout, Signal.FEATURES, 0, 0)
+    rows = parts.map_part(plan, Signal.FEATURES, 0, 0)
     assert rows is not None
     before = [float(value.sum()) for value in rows.values()]
     told()
@@ -85,10 +91,10 @@ def main(order: Path, log: Path, action: str) -> None:
     if action == "map":
         map_one(plan)
     elif action == "stuck":
-        cached(plan, Stuck(teacher, log), DATA).whole(Signal.LOGITS, 0)
+        read_logits(plan, Stuck(teacher, log))
     elif action == "half":
         parts.save_file = write_half  # type: ignore[assignment]
-        cached(plan, Counting(teacher, log), DATA).whole(Signal.LOGITS, 0)
+        read_logits(plan, Counting(teacher, log))
     else:
         read_all(plan, Counting(teacher, log))
 

@@ -12,7 +12,10 @@ import torch
 
 from kdsearch.data import Dataset
 from kdsearch.models import Signal
-from kdsearch.teacher_cache import CachedTeacher, Layout, facts_file, map_part
+from kdsearch.teacher_cache.building import CacheBuilder
+from kdsearch.teacher_cache.cache_plan import CachePlan
+from kdsearch.teacher_cache.cached import CachedTeacher
+from kdsearch.teacher_cache.parts import facts_file, map_part
 from kdsearch.training.teacher import AveragedTeachers, Teacher
 from tests.teacher_cache.helpers import (
     CPU,
@@ -37,11 +40,11 @@ def test_a_reader_goes_on_when_its_cache_is_removed(
     reader = cached(plan, counting := Counting(teacher), digits)
     first, second = (batch_of(plan, digits, torch.arange(240), epoch) for epoch in range(2))
     before = reader.observe(first, set(Signal))
-    shutil.rmtree(plan.layout.place)
+    shutil.rmtree(plan.place)
     assert same_bits(reader.observe(first, set(Signal)), before)
     assert not counting.asked
     assert same_bits(reader.observe(second, set(Signal)), teacher.observe(second, set(Signal)))
-    assert map_part(plan.layout, Signal.LOGITS, 1, 0) is not None
+    assert map_part(plan, Signal.LOGITS, 1, 0) is not None
 
 
 def test_what_is_not_kept_is_asked_of_the_teacher(
@@ -49,7 +52,7 @@ def test_what_is_not_kept_is_asked_of_the_teacher(
 ) -> None:
     teacher = make_teacher()
     plan = plan_of(teacher, digits, tmp_path, {Signal.LOGITS, Signal.FEATURES}, epochs=3)
-    plan = replace(plan, kept={Signal.LOGITS: 2, Signal.FEATURES: 1})
+    plan = replace(plan, cached={Signal.LOGITS: 2, Signal.FEATURES: 1})
     build(plan, teacher, digits)
     reader = cached(plan, counting := Counting(teacher), digits)
     wanted_of = {0: {Signal.FEATURES, Signal.LOGITS}, 1: {Signal.LOGITS}, 2: set[Signal]()}
@@ -60,7 +63,7 @@ def test_what_is_not_kept_is_asked_of_the_teacher(
             found, live = reader.observe(batch, wanted), teacher.observe(batch, wanted)
             assert all(map(torch.equal, tensors_of(found, wanted), tensors_of(live, wanted)))
             assert bool(counting.asked) == (not wanted <= kept)
-    assert not plan.layout.file(Signal.FEATURES, 1, 0).exists()
+    assert not plan.file(Signal.FEATURES, 1, 0).exists()
 
 
 def test_studies_that_keep_different_signals_under_one_key_add_to_each_other(
@@ -69,9 +72,9 @@ def test_studies_that_keep_different_signals_under_one_key_add_to_each_other(
     teacher = make_teacher()
     few = plan_of(teacher, digits, tmp_path, {Signal.LOGITS}, epochs=1)
     more = plan_of(teacher, digits, tmp_path, {Signal.LOGITS, Signal.EMBEDDING}, epochs=2)
-    assert few.layout == more.layout
+    assert few.key == more.key
     build(few, teacher, digits)
-    logits = few.layout.file(Signal.LOGITS, 0, 0)
+    logits = few.file(Signal.LOGITS, 0, 0)
     written = logits.stat().st_mtime_ns
     build(more, counting := Counting(teacher), digits)
     assert set(counting.asked.values()) == {1}
@@ -79,21 +82,6 @@ def test_studies_that_keep_different_signals_under_one_key_add_to_each_other(
     again = cached(few, silent := Counting(teacher), digits)
     again.observe(batch_of(few, digits, torch.arange(60), 0), {Signal.LOGITS})
     assert not silent.asked
-
-
-def test_the_whole_split_in_order(
-    digits: Dataset, make_teacher: MakeTeacher, tmp_path: Path
-) -> None:
-    teacher = make_teacher()
-    plan = plan_of(teacher, digits, tmp_path, epochs=2, part=100)
-    batch = batch_of(plan, digits, torch.arange(240), 1)
-    live = teacher.observe(batch, set(Signal))
-    reader = cached(plan, teacher, digits)
-    for signal in Signal:
-        found = tensors_of(reader.whole(signal, 1), {signal})
-        assert all(map(torch.equal, found, tensors_of(live, {signal})))
-    with pytest.raises(AssertionError, match="logits of epoch 2 is not kept"):
-        reader.whole(Signal.LOGITS, 2)
 
 
 def test_reading_changes_neither_files_nor_later_readings(
@@ -104,10 +92,8 @@ def test_reading_changes_neither_files_nor_later_readings(
     reader = cached(plan, teacher, digits)
     batch = batch_of(plan, digits, torch.arange(240), 0)
     live = teacher.observe(batch, set(Signal))
-    for answers in (reader.observe(batch, set(Signal)), reader.whole(Signal.LOGITS, 0)):
-        for value in tensors_of(answers):
-            if value is not None:
-                value.mul_(0)
+    for value in tensors_of(reader.observe(batch, set(Signal))):
+        value.mul_(0)
     assert same_bits(reader.observe(batch, set(Signal)), live)
     assert same_bits(cached(plan, teacher, digits).observe(batch, set(Signal)), live)
 
@@ -119,7 +105,7 @@ def test_teachers_that_are_averaged_are_read_each_from_its_own_cache(
     with torch.no_grad():
         next(two.network.parameters()).mul_(-1)
     plans = [plan_of(teacher, digits, tmp_path, {Signal.LOGITS}) for teacher in (one, two)]
-    assert plans[0].layout.key != plans[1].layout.key
+    assert plans[0].key != plans[1].key
     readers = [cached(plan, t, digits) for plan, t in zip(plans, (one, two), strict=True)]
     batch = batch_of(plans[0], digits, torch.arange(60), 1)
     found = AveragedTeachers(readers).observe(batch, {Signal.LOGITS}).logits
@@ -135,22 +121,22 @@ def test_parts_come_from_another_node_and_only_what_it_lacks_is_built(
     teacher = make_teacher()
     there = plan_of(teacher, digits, tmp_path / "there", {Signal.LOGITS}, epochs=1, part=100)
     build(there, teacher, digits)
-    here = there.in_folder(tmp_path / "here")
-    torn = there.layout.file(Signal.LOGITS, 0, 1)
+    here = replace(there, folder=tmp_path / "here")
+    torn = there.file(Signal.LOGITS, 0, 1)
     torn.write_bytes(torn.read_bytes()[:-4] + b"torn")
-    gone = there.layout.file(Signal.LOGITS, 0, 2)
+    gone = there.file(Signal.LOGITS, 0, 2)
     gone.unlink()
     fetched: list[int] = []
 
-    def fetch(layout: Layout, signal: Signal, epoch: int, part: int) -> None:
+    def fetch(plan: CachePlan, signal: Signal, epoch: int, part: int) -> None:
         fetched.append(part)
-        source, target = (x.file(signal, epoch, part) for x in (there.layout, layout))
+        source, target = (x.file(signal, epoch, part) for x in (there, plan))
         if source.exists():
             shutil.copy(source, target)
             shutil.copy(facts_file(source), facts_file(target))
 
     counting = Counting(teacher)
-    reader = CachedTeacher(here.builder(counting, digits, CPU), fetch)
+    reader = CachedTeacher(CacheBuilder(here, counting, digits, CPU), fetch)
     batch = batch_of(here, digits, torch.arange(240), 0)
     for _ in range(2):
         found = reader.observe(batch, {Signal.LOGITS})
@@ -170,8 +156,8 @@ def test_only_what_is_missing_is_looked_for_on_another_node(
     build(few, teacher, digits)
     more = plan_of(teacher, digits, tmp_path, {Signal.LOGITS, Signal.EMBEDDING}, epochs=1)
     sought: list[Signal] = []
-    builder = more.builder(teacher, digits, CPU)
-    CachedTeacher(builder, lambda layout, signal, epoch, part: sought.append(signal))
+    builder = CacheBuilder(more, teacher, digits, CPU)
+    CachedTeacher(builder, lambda plan, signal, epoch, part: sought.append(signal))
     builder.build_epoch(0)
     assert sought == [Signal.EMBEDDING]
 
@@ -181,7 +167,7 @@ def test_an_epoch_is_made_ready_once_however_many_parts_it_has(
 ) -> None:
     teacher = make_teacher()
     plan = plan_of(teacher, digits, tmp_path, {Signal.LOGITS}, part=20)
-    builder = plan.builder(teacher, digits, CPU)
+    builder = CacheBuilder(plan, teacher, digits, CPU)
     build_epoch, ready = builder.build_epoch, list[int]()
 
     def note(epoch: int) -> None:

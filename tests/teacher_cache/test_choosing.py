@@ -17,11 +17,13 @@ from kdsearch.space.checks import Plan, make_plan
 from kdsearch.space.compatibility import Fitting
 from kdsearch.spec import ModelConfig, parse_spec
 from kdsearch.spec.sections import CacheSection
-from kdsearch.teacher_cache import CacheBuilder, choosing
+from kdsearch.teacher_cache import choosing
+from kdsearch.teacher_cache.building import CacheBuilder
 from kdsearch.teacher_cache.choosing import plan_caches, prepare_caches, signals_read
 from kdsearch.teacher_cache.contents import Caches, TeacherCache
 from kdsearch.teacher_cache.prebuild import WORTH_WORKERS, epochs_ahead
 from kdsearch.training.teacher import Teacher
+from tests.teacher_cache.helpers import views_of
 
 LOGITS, EMBEDDING, FEATURES = Signal.LOGITS, Signal.EMBEDDING, Signal.FEATURES
 WIDE = "teachers={wide: {model: {family: convnet, width: 2, depth: 2}}}"
@@ -94,8 +96,8 @@ def test_of_a_teacher_that_cannot_teach_a_method_nothing_is_read_for_it(spec_tex
 def test_with_room_enough_all_that_is_read_is_kept_for_all_epochs(planned: Planner) -> None:
     _, caches = planned(AUGMENT, "training.epochs=3")
     cache = caches.teachers["teacher"]
-    assert set(cache.plan.kept) == cache.read == {LOGITS, FEATURES}
-    assert set(cache.plan.kept.values()) == {3}
+    assert set(cache.plan.cached) == cache.read == {LOGITS, FEATURES}
+    assert set(cache.plan.cached.values()) == {3}
     assert (set(cache.whole), cache.live) == ({LOGITS, FEATURES}, [])
     assert cache.plan.sizes == {LOGITS: LOGIT_BYTES, FEATURES: feature_bytes()}
     expected = 3 * SAMPLES * (LOGIT_BYTES + feature_bytes())
@@ -118,7 +120,7 @@ def feature_bytes() -> int:
 def test_pictures_that_never_change_are_asked_about_once(planned: Planner) -> None:
     _, caches = planned("training.epochs=5", "methods=[kd]")
     cache = caches.teachers["teacher"]
-    assert cache.plan.kept == {LOGITS: 5}
+    assert cache.plan.cached == {LOGITS: 5}
     assert cache.whole == [LOGITS]
     assert cache.plan.bytes == cache.most == SAMPLES * LOGIT_BYTES
     assert cache.seconds_left == cache.seconds
@@ -132,7 +134,7 @@ def test_a_small_budget_keeps_logits_before_maps_and_early_epochs_before_late(
     budget = REFERENCE + logits + 2.5 * an_epoch
     _, caches = planned(AUGMENT, "training.epochs=4", f"cache.disk_gb={budget / 1e9}")
     cache = caches.teachers["teacher"]
-    assert cache.plan.kept == {LOGITS: 4, FEATURES: 2}
+    assert cache.plan.cached == {LOGITS: 4, FEATURES: 2}
     assert (cache.whole, cache.live) == ([LOGITS], [FEATURES])
     assert caches.bytes <= budget
 
@@ -146,13 +148,13 @@ def test_a_large_teacher_leaves_room_for_a_small_one(planned: Planner) -> None:
     budget = REFERENCE + 2 * small + (large - small) // 2
     _, caches = planned(*words, f"cache.disk_gb={budget / 1e9}")
     assert list(caches.teachers) == ["teacher", "wide"]
-    kept = {name: cache.plan.kept for name, cache in caches.teachers.items()}
+    kept = {name: cache.plan.cached for name, cache in caches.teachers.items()}
     assert kept["teacher"] == {LOGITS: 4, FEATURES: 4}
     assert kept["wide"][LOGITS] == 4
     assert 0 < kept["wide"][FEATURES] < 4
     assert caches.bytes <= budget
     _, tight = planned(*words, f"cache.disk_gb={(REFERENCE + 1.9 * small) / 1e9}")
-    assert all(cache.plan.kept[FEATURES] > 0 for cache in tight.teachers.values())
+    assert all(cache.plan.cached[FEATURES] > 0 for cache in tight.teachers.values())
 
 
 def test_the_reference_is_kept_for_both_splits_or_for_none(planned: Planner) -> None:
@@ -178,14 +180,14 @@ def test_half_precision_and_few_logits_take_less(planned: Planner) -> None:
     _, caches = planned("methods=[kd]", "cache.top_k=3")
     # three values, three places, and the rest
     assert caches.teachers["teacher"].plan.bytes == SAMPLES * 7 * 4
-    assert all(plan.layout.dtype == "float32" for plan in caches.reference.values())
-    assert all(plan.layout.top_k is None for plan in caches.reference.values())
+    assert all(plan.dtype == "float32" for plan in caches.reference.values())
+    assert all(plan.top_k is None for plan in caches.reference.values())
 
 
 def test_with_no_disk_nothing_is_kept_timed_or_written(
     planned: Planner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choosing, "_ask_a_few", None)  # calling it would fail
+    monkeypatch.setattr(choosing, "_time_a_few", None)  # calling it would fail
     _, caches = planned("cache.disk_gb=0", AUGMENT)
     cache = caches.teachers["teacher"]
     assert (cache.whole, cache.live) == ([], [FEATURES, LOGITS])
@@ -204,7 +206,7 @@ def test_the_folder_does_not_depend_on_where_a_trial_runs(
     monkeypatch.chdir(tmp_path)
     _, caches = planned("cache.folder=here")
     assert caches.folder == tmp_path.resolve() / "here"
-    assert {plan.layout.folder for plan in caches.plans} == {caches.folder}
+    assert {plan.folder for plan in caches.plans} == {caches.folder}
 
 
 def test_planning_writes_nothing(planned: Planner, tmp_path: Path) -> None:
@@ -227,7 +229,7 @@ def test_older_caches_make_room_the_longest_unused_first(planned: Planner, tmp_p
     caches = replace(caches, section=section)
     assert prepare_caches(caches) == ["a" * 16]
     left = {path.name for path in folder.iterdir()}
-    assert left == {"b" * 16, "c" * 16, "mine"} | {each.layout.key for each in caches.plans}
+    assert left == {"b" * 16, "c" * 16, "mine"} | {each.key for each in caches.plans}
     assert prepare_caches(caches) == []
 
 
@@ -251,7 +253,7 @@ def test_answers_beyond_float16_are_found_before_anything_is_built(spec_text: st
     with pytest.raises(SpecError) as caught:
         plan_caches(plan, teachers)
     assert str(caught.value) == (
-        "--set cache.dtype=float16: the teacher's answers (logits) are beyond what "
+        "--set cache.dtype=float16: the teacher's logits values are beyond what "
         "float16 holds; set cache.dtype to float32, or cache.disk_gb to 0"
     )
     spec = plan.spec.model_copy(update={"cache": CacheSection()})
@@ -259,7 +261,7 @@ def test_answers_beyond_float16_are_found_before_anything_is_built(spec_text: st
 
 
 def build(cache: TeacherCache, teacher: Teacher, data: Dataset, epochs: int) -> None:
-    builder: CacheBuilder = cache.plan.builder(teacher, data, torch.device("cpu"))
+    builder: CacheBuilder = CacheBuilder(cache.plan, teacher, data, torch.device("cpu"))
     for epoch in range(epochs):
         builder.build_epoch(epoch)
 
@@ -321,7 +323,7 @@ def test_what_storing_has_changed_is_the_worst_of_all_files(planned: Planner, se
         return
     worst = 0.0
     for epoch in range(3):
-        views = cache.plan.subject.views(plan.data, torch.device("cpu"))
+        views = views_of(cache.plan, plan.data, torch.device("cpu"))
         images, _ = views.batch(torch.arange(SAMPLES), epoch)
         logits = teacher.network(images)
         stored = logits.half().float() if setting.endswith("16") else without_rest(logits)

@@ -16,8 +16,10 @@ from kdsearch.data import Dataset
 from kdsearch.errors import TeacherError
 from kdsearch.files import checksum
 from kdsearch.models import Signal
-from kdsearch.teacher_cache import CachePlan, facts_file, map_part, mark_used
 from kdsearch.teacher_cache import parts as parts_module
+from kdsearch.teacher_cache.building import CacheBuilder
+from kdsearch.teacher_cache.cache_plan import CachePlan
+from kdsearch.teacher_cache.parts import facts_file, map_part, mark_used, missing
 from kdsearch.training.teacher import Teacher
 from tests.teacher_cache.helpers import CPU, Counting, batch_of, build, cached, plan_of
 
@@ -97,15 +99,15 @@ def test_damage_is_found_out_and_mended(
     teacher = make_teacher()
     plan = plan_of(teacher, digits, tmp_path, WANTED)
     build(plan, teacher, digits)
-    file = plan.layout.file(Signal.LOGITS, 0, 0)
+    file = plan.file(Signal.LOGITS, 0, 0)
     damage(file)
-    assert map_part(plan.layout, Signal.LOGITS, 0, 0) is None
+    assert map_part(plan, Signal.LOGITS, 0, 0) is None
 
     reader = cached(plan, counting := Counting(teacher), digits)
     batch = batch_of(plan, digits, torch.arange(240), 0)
     assert_answers(reader.observe(batch, WANTED).logits, teacher, batch)
     assert counting.asked == {(0, place): 1 for place in range(240)}
-    assert map_part(plan.layout, Signal.LOGITS, 0, 0) is not None
+    assert map_part(plan, Signal.LOGITS, 0, 0) is not None
     assert_answers(cached(plan, teacher, digits).observe(batch, WANTED).logits, teacher, batch)
 
 
@@ -116,10 +118,10 @@ def test_what_is_gone_or_short_is_known_to_be_missing_without_reading_it(
     teacher = make_teacher()
     plan = plan_of(teacher, digits, tmp_path, WANTED)
     build(plan, teacher, digits)
-    builder = plan.builder(counting := Counting(teacher), digits, CPU)
-    assert builder.missing(0, 0) == set()
-    damage(plan.layout.file(Signal.LOGITS, 0, 0))
-    assert builder.missing(0, 0) == WANTED
+    builder = CacheBuilder(plan, counting := Counting(teacher), digits, CPU)
+    assert missing(plan, 0, 0) == set()
+    damage(plan.file(Signal.LOGITS, 0, 0))
+    assert missing(plan, 0, 0) == WANTED
     assert list(builder.build([(0, 0), (1, 0)])) == [(0, 0), (1, 0)]
     assert counting.asked == {(0, place): 1 for place in range(240)}
 
@@ -136,13 +138,12 @@ def test_a_file_that_goes_after_it_was_found_there_is_built_again(
 ) -> None:
     teacher = make_teacher()
     plan = plan_of(teacher, digits, tmp_path, WANTED)
-    build(plan, teacher, digits)
     reader = cached(plan, teacher, digits)
     build_epoch = reader._builder.build_epoch  # the moment between finding and mapping it
 
     def then_remove(epoch: int) -> None:
         build_epoch(epoch)
-        shutil.rmtree(plan.layout.place)
+        shutil.rmtree(plan.place)
 
     monkeypatch.setattr(reader._builder, "build_epoch", then_remove)
     batch = batch_of(plan, digits, torch.arange(240), 0)
@@ -159,14 +160,14 @@ def test_the_folder_may_go_while_a_part_is_written(
     def remove_then_save(stored: dict[str, torch.Tensor], path: Path) -> None:
         writes.append(path)
         if len(writes) == 1:
-            shutil.rmtree(plan.layout.place)
+            shutil.rmtree(plan.place)
         save_file(stored, path)
 
     monkeypatch.setattr(parts_module, "save_file", remove_then_save)
     build(plan, teacher, digits)
     assert len(writes) == 3
     for epoch in range(2):
-        assert map_part(plan.layout, Signal.LOGITS, epoch, 0) is not None
+        assert map_part(plan, Signal.LOGITS, epoch, 0) is not None
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(
@@ -180,9 +181,9 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(parts_module, "save_file", full)
-    with pytest.raises(TeacherError, match=r"cannot be written to .*No space.*lower cache\.disk"):
+    with pytest.raises(TeacherError, match=r"cannot be cached in .*No space.*lower cache\.disk"):
         build(plan, teacher, digits)
-    assert list(plan.layout.place.glob(".*.partial")) == []
+    assert list(plan.place.glob(".*.partial")) == []
 
 
 def test_what_a_process_left_half_written_is_cleared_away(
@@ -190,8 +191,8 @@ def test_what_a_process_left_half_written_is_cleared_away(
 ) -> None:
     teacher = make_teacher()
     plan = plan_of(teacher, digits, tmp_path, WANTED)
-    mark_used(plan.layout.place)
-    file = plan.layout.file(Signal.LOGITS, 0, 0)
+    mark_used(plan.place)
+    file = plan.file(Signal.LOGITS, 0, 0)
     left = [
         file.with_name(f".{file.name}.123.partial"),
         file.with_name(f".{facts_file(file).name}.9.partial"),
@@ -208,7 +209,7 @@ def views_of_another_seed(plan: CachePlan, data: Dataset) -> Any:
     return type(batch)(other.images, other.targets, 0, batch.index)
 
 
-def test_answers_to_other_views_than_the_students_are_refused(
+def test_a_cache_of_other_views_than_the_students_is_refused(
     digits: Dataset, make_teacher: MakeTeacher, tmp_path: Path
 ) -> None:
     teacher = make_teacher()
@@ -216,11 +217,11 @@ def test_answers_to_other_views_than_the_students_are_refused(
     reader = cached(plan, teacher, digits)
     batch = views_of_another_seed(plan, digits)
     for signal in Signal:
-        with pytest.raises(TeacherError, match=r"says something else .* remove that folder"):
+        with pytest.raises(TeacherError, match=r"does not compute .* remove that folder"):
             reader.observe(batch, {signal})
 
 
-def test_answers_of_a_network_whose_code_has_changed_are_refused(
+def test_a_cache_of_a_network_whose_code_has_changed_is_refused(
     digits: Dataset, make_teacher: MakeTeacher, tmp_path: Path
 ) -> None:
     """The weights, and so the key, are the same."""
@@ -232,14 +233,3 @@ def test_answers_of_a_network_whose_code_has_changed_are_refused(
     reader = cached(plan, teacher, digits)
     with pytest.raises(TeacherError, match="remove that folder"):
         reader.observe(batch_of(plan, digits, torch.arange(60), 0), WANTED)
-
-
-def test_a_disk_that_keeps_nothing_is_one_sentence(
-    digits: Dataset, make_teacher: MakeTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    teacher = make_teacher()
-    plan = plan_of(teacher, digits, tmp_path, WANTED)
-    monkeypatch.setattr("kdsearch.teacher_cache.cached.map_part", lambda *_: None)
-    builder = plan.builder(teacher, digits, CPU)
-    with pytest.raises(TeacherError, match="does not stay there"):
-        type(cached(plan, teacher, digits))(builder).whole(Signal.LOGITS, 0)

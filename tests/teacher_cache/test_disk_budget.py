@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from kdsearch.data import Dataset
 from kdsearch.errors import TeacherError
 from kdsearch.models import Signal, SignalShapes
-from kdsearch.teacher_cache import CachedTeacher, folder_bytes, make_room, mark_used
-from kdsearch.teacher_cache.disk_budget import allot, part_size, signal_bytes
-from kdsearch.teacher_cache.layout import PART, PART_BYTES
+from kdsearch.teacher_cache.cache_plan import PART, PART_BYTES, allot, part_size, signal_bytes
+from kdsearch.teacher_cache.parts import folder_bytes, make_room, mark_used
 from kdsearch.training.teacher import Teacher
-from tests.teacher_cache.helpers import CPU, build, plan_of
+from tests.teacher_cache.helpers import batch_of, build, cached, plan_of
 
 SHAPES = SignalShapes(classes=100, embedding=64, features=((16, 8, 8), (32, 4, 4)))
 
@@ -51,7 +51,7 @@ def test_the_plan_knows_what_the_files_take(
     teacher = make_teacher()
     plan = plan_of(teacher, digits, tmp_path, epochs=1, dtype=dtype, top_k=top_k)
     build(plan, teacher, digits)
-    files = list(plan.layout.place.glob("*.safetensors"))
+    files = list(plan.place.glob("*.safetensors"))
     assert len(files) == len(Signal)
     heads = sum(8 + int.from_bytes(file.read_bytes()[:8], "little") for file in files)
     assert sum(file.stat().st_size for file in files) == plan.bytes + heads
@@ -144,11 +144,12 @@ def test_a_cache_that_is_read_counts_as_used(
     teacher = make_teacher()
     plan = plan_of(teacher, digits, tmp_path, {Signal.LOGITS}, epochs=1)
     build(plan, teacher, digits)
-    mark_used(plan.layout.place)
-    os.utime(plan.layout.place / "used", (5.0, 5.0))
+    mark_used(plan.place)
+    os.utime(plan.place / "used", (5.0, 5.0))
     put_cache(tmp_path, KEYS[0], 100, 10.0)
-    CachedTeacher(plan.builder(teacher, digits, CPU)).whole(Signal.LOGITS, 0)
-    assert make_room(tmp_path, folder_bytes(plan.layout.place), ()) == [KEYS[0]]
+    batch = batch_of(plan, digits, torch.arange(240), 0)
+    cached(plan, teacher, digits).observe(batch, {Signal.LOGITS})
+    assert make_room(tmp_path, folder_bytes(plan.place), ()) == [KEYS[0]]
 
 
 def test_nothing_but_caches_is_removed_from_a_users_folder(tmp_path: Path) -> None:
@@ -172,5 +173,5 @@ def test_a_folder_that_is_not_there_has_room(tmp_path: Path) -> None:
 
 def test_a_place_that_is_no_folder_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(TeacherError, match=r"cannot be written to .*; make room there, set cache"):
+    with pytest.raises(TeacherError, match=r"cannot be cached in .*; make room there, set cache"):
         mark_used(tmp_path / "file" / KEYS[0])

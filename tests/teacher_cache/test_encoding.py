@@ -16,8 +16,8 @@ from torch import Tensor
 from kdsearch.data import Dataset
 from kdsearch.errors import TeacherError
 from kdsearch.models import Signal, Signals
-from kdsearch.teacher_cache import facts_file
 from kdsearch.teacher_cache.encoding import StorageError, decode, encode
+from kdsearch.teacher_cache.parts import facts_file
 from kdsearch.training.teacher import Teacher
 from tests.teacher_cache.helpers import batch_of, build, cached, plan_of, tensors_of
 
@@ -42,11 +42,11 @@ def test_float16_is_within_its_bound_and_the_error_that_is_noted_is_the_true_one
     kept = [v.double().numpy() for v in tensors_of(reader.observe(batch, {signal}), {signal})]
     for true, found in zip(exact, kept, strict=True):
         assert np.all(np.abs(true - found) <= half_bound(true))
-    for part in plan.layout.parts:
-        rows = slice(plan.layout.rows(part).start, plan.layout.rows(part).stop)
+    for part in plan.parts:
+        rows = slice(plan.rows(part).start, plan.rows(part).stop)
         values = np.concatenate([v[rows].ravel() for v in exact])
         gaps = values - np.concatenate([v[rows].ravel() for v in kept])
-        noted = noted_error(plan.layout.file(signal, 0, part))
+        noted = noted_error(plan.file(signal, 0, part))
         assert noted["worst"] == pytest.approx(np.abs(gaps).max(), rel=1e-6)
         relative = np.sqrt((gaps**2).mean() / (values**2).mean())
         assert 0 < noted["relative"] == pytest.approx(relative, rel=1e-5)
@@ -64,7 +64,7 @@ def test_float32_is_noted_as_exact(
     plan = plan_of(teacher, digits, tmp_path, epochs=1)
     build(plan, teacher, digits)
     for signal in Signal:
-        noted = noted_error(plan.layout.file(signal, 0, 0))
+        noted = noted_error(plan.file(signal, 0, 0))
         assert set(noted.values()) == {0.0}
 
 
@@ -85,7 +85,7 @@ def answers_of(signal: Signal, value: float) -> Signals:
 def test_beyond_float16_is_one_sentence(signal: Signal, value: float) -> None:
     answers = answers_of(signal, value)
     encode(signal, answers, "float32", None)
-    said = rf"\({signal}\) are beyond what float16 holds; set cache\.dtype to float32"
+    said = rf"teacher's {signal} values are beyond what float16 holds; set cache\.dtype to float32"
     with pytest.raises(TeacherError, match=said):
         encode(signal, answers, "float16", None)
 
@@ -96,7 +96,9 @@ def test_beyond_float16_is_one_sentence(signal: Signal, value: float) -> None:
 def test_a_teacher_that_is_not_finite_is_one_sentence(
     signal: Signal, dtype: Any, value: float
 ) -> None:
-    with pytest.raises(TeacherError, match=rf"\({signal}\) are not finite; train it again"):
+    with pytest.raises(
+        TeacherError, match=rf"teacher's {signal} values are not finite; train it again"
+    ):
         encode(signal, answers_of(signal, value), dtype, None)
 
 

@@ -13,7 +13,8 @@ import torch
 from kdsearch.data import Dataset
 from kdsearch.models import Signal
 from kdsearch.spec.sections import Augmentation
-from kdsearch.teacher_cache import Layout, asking
+from kdsearch.teacher_cache import building
+from kdsearch.teacher_cache.cache_plan import CachePlan, SplitViews
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher, Teaching
 from kdsearch.training.trainer import Trainer
@@ -60,14 +61,14 @@ def test_every_signal_of_every_view_is_read_as_the_teacher_says_it(
 def test_no_view_is_asked_about_alone_because_it_is_one_more_than_a_batch(
     digits: Dataset, make_teacher: MakeTeacher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "BATCH", 239)
+    monkeypatch.setattr(building, "BATCH", 239)
     teacher = make_teacher()
     plan = plan_of(teacher, digits, tmp_path, epochs=1)
     batch = batch_of(plan, digits, torch.arange(240), 0)
     live = teacher.observe(batch, set(Signal))
     assert same_bits(cached(plan, teacher, digits).observe(batch, set(Signal)), live)
     for size in (1, 239, 240, 478, 479, 1000):
-        lengths = [len(index) for index in asking.evenly(torch.arange(size))]
+        lengths = [len(index) for index in building.evenly(torch.arange(size))]
         assert sum(lengths) == size
         assert max(lengths) <= 239
         assert max(lengths) - min(lengths) <= 1
@@ -91,13 +92,14 @@ def test_each_signal_alone_and_the_same_sample_twice(
 
 def test_files_share_the_samples_evenly_and_know_where_each_lies(tmp_path: Path) -> None:
     for samples, part in product((1, 2, 23, 24, 25), range(1, 27)):
-        layout = Layout(tmp_path, "key", samples, part=part)
-        files = [list(layout.rows(number)) for number in layout.parts]
+        views = SplitViews("train", None, 0, 1)
+        plan = CachePlan(tmp_path, "key", samples, views, {}, {}, part=part)
+        files = [list(plan.rows(number)) for number in plan.parts]
         assert list(chain(*files)) == list(range(samples))
         assert len(files) == math.ceil(samples / part)
         assert max(map(len, files)) - min(map(len, files)) <= 1
         of = [number for number, rows in enumerate(files) for _ in rows]
-        assert layout.part_of(torch.arange(samples)).tolist() == of
+        assert plan.part_of(torch.arange(samples)).tolist() == of
 
 
 def losses(trainer: Trainer) -> list[float]:
@@ -158,7 +160,7 @@ def test_without_changes_of_the_pictures_one_epoch_is_kept_for_all(
     teacher = make_teacher()
     plan = plan_of(teacher, digits, tmp_path, {Signal.LOGITS}, Augmentation(), epochs=50)
     assert plan.epochs == 1
-    assert plan.kept == {Signal.LOGITS: 50}
+    assert plan.cached == {Signal.LOGITS: 50}
     counting = Counting(teacher)
     reader = cached(plan, counting, digits)
     for epoch in (3, 49, 0):

@@ -15,9 +15,8 @@ from kdsearch.data import Dataset, Split
 from kdsearch.models import Signal
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.sections import Augmentation
-from kdsearch.teacher_cache import layout as layout_module
-from kdsearch.teacher_cache import teacher_digest
-from kdsearch.teacher_cache.layout import content_key
+from kdsearch.teacher_cache import cache_plan
+from kdsearch.teacher_cache.cache_plan import SplitViews, content_key, teacher_digest
 from kdsearch.training.teacher import Teacher
 from tests.teacher_cache.helpers import CHANGING, MODEL, plan_of
 
@@ -25,15 +24,12 @@ MakeTeacher = Callable[[], Teacher]
 
 
 def key_of(teacher: Teacher, data: Dataset, model: ModelConfig = MODEL, **changes: Any) -> str:
-    given: dict[str, Any] = {
-        "split": "train",
-        "augment": CHANGING,
-        "views_seed": 7,
-        "dtype": "float32",
-        "top_k": None,
-        "part": 100,
-    }
-    return content_key(teacher_digest(teacher.network, model), data, **(given | changes))
+    views: dict[str, Any] = {"split": "train", "augment": CHANGING, "seed": 7, "epochs": 2}
+    storing: dict[str, Any] = {"dtype": "float32", "top_k": None, "part": 100}
+    for given in (views, storing):
+        given.update({name: changes.pop(name) for name in given if name in changes})
+    assert not changes
+    return content_key(teacher_digest(teacher.network, model), data, SplitViews(**views), **storing)
 
 
 def test_every_weight_and_statistic_of_the_teacher_counts(
@@ -133,13 +129,13 @@ def test_every_change_of_the_pictures_and_its_seed_count(
     augments = [Augmentation(**setting) for setting in settings]
     assert {name for setting in settings for name in setting} == set(Augmentation.model_fields)
     keys = {
-        key_of(teacher, digits, augment=augment, views_seed=seed)
+        key_of(teacher, digits, augment=augment, seed=seed)
         for augment in augments
         for seed in (7, 8)
     }
     assert len(keys) == 2 * len(augments)
     plain = {
-        key_of(teacher, digits, augment=augment, views_seed=seed)
+        key_of(teacher, digits, augment=augment, seed=seed)
         for augment in (None, Augmentation())
         for seed in (7, 8)
     }
@@ -159,7 +155,7 @@ def test_the_way_of_storing_counts(
         {"part": 101},
     ]
     keys = {key_of(teacher, digits, **change) for change in changes}
-    monkeypatch.setattr(layout_module, "FORMAT", layout_module.FORMAT + 1)
+    monkeypatch.setattr(cache_plan, "FORMAT", cache_plan.FORMAT + 1)
     keys.add(key_of(teacher, digits))
     assert len(keys) == len(changes) + 1
 
@@ -175,5 +171,5 @@ def test_epochs_budget_folder_and_process_do_not_count(
         plan_of(make_teacher(), digits, tmp_path, {Signal.LOGITS}, epochs=9, budget=an_epoch),
         plan_of(make_teacher(), digits, tmp_path, {Signal.LOGITS, Signal.EMBEDDING}),
     ]
-    assert [plan.kept[Signal.LOGITS] for plan in plans] == [2, 2, 9, 1, 2]
-    assert len({plan.layout.key for plan in plans}) == 1
+    assert [plan.cached[Signal.LOGITS] for plan in plans] == [2, 2, 9, 1, 2]
+    assert len({plan.key for plan in plans}) == 1

@@ -16,7 +16,9 @@ import torch
 
 from kdsearch.data import Dataset
 from kdsearch.models import Signal
-from kdsearch.teacher_cache import CachePlan
+from kdsearch.teacher_cache.building import CacheBuilder
+from kdsearch.teacher_cache.cache_plan import CachePlan
+from kdsearch.teacher_cache.parts import missing
 from kdsearch.training.teacher import Teacher
 from tests.teacher_cache.helpers import (
     CPU,
@@ -32,7 +34,7 @@ from tests.teacher_cache.helpers import (
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 MakeTeacher = Callable[[], Teacher]
 
 
@@ -134,10 +136,10 @@ def test_what_a_killed_process_leaves_is_not_used_and_holds_nobody_up(
     plan = plan_of(teacher, digits, tmp_path / "cache", {Signal.LOGITS}, part=120)
     other = start(plan, teacher, action)
     other.wait_until_ready()  # in the first or the second of two parts
-    there = [plan.builder(teacher, digits, CPU).missing(0, part) for part in plan.layout.parts]
+    there = [missing(plan, 0, part) for part in plan.parts]
     assert there[-1] == {Signal.LOGITS}
-    builder = plan.builder(counting := Counting(teacher), digits, CPU)
-    ahead = builder.build([(0, part) for part in plan.layout.parts] + [(1, 0)])
+    builder = CacheBuilder(plan, counting := Counting(teacher), digits, CPU)
+    ahead = builder.build([(0, part) for part in plan.parts] + [(1, 0)])
     # what the other is about is left to it while there is anything else to do
     first = next(ahead)
     assert first != (0, 0 if action == "half" else 1)
@@ -152,7 +154,7 @@ def test_what_a_killed_process_leaves_is_not_used_and_holds_nobody_up(
             tensors_of(reader.observe(batch, {Signal.LOGITS}), {Signal.LOGITS})[0],
             tensors_of(teacher.observe(batch, {Signal.LOGITS}), {Signal.LOGITS})[0],
         )
-    assert list(plan.layout.place.glob(".*.partial")) == []
+    assert list(plan.place.glob(".*.partial")) == []
 
 
 def test_one_of_two_is_killed_and_the_other_ends_with_everything(
@@ -164,7 +166,7 @@ def test_one_of_two_is_killed_and_the_other_ends_with_everything(
     stuck.wait_until_ready()  # it holds the second part of the first epoch
     other.wait_until_ready()
     other.go_on()
-    held = {f"0 {place}" for place in plan.layout.rows(1)}
+    held = {f"0 {place}" for place in plan.rows(1)}
     while len(other.asked()) < 3 * 240 - 60 - 60:
         time.sleep(0.02)  # it builds all that is not held, in every epoch
     assert not held & set(other.asked())
@@ -193,7 +195,7 @@ def test_processes_share_the_memory_of_a_part_and_keep_it_when_it_is_removed(
     teacher = make_teacher()
     plan = plan_of(teacher, digits, tmp_path / "cache", epochs=1)
     build(plan, teacher, digits)
-    file = plan.layout.file(Signal.FEATURES, 0, 0)
+    file = plan.file(Signal.FEATURES, 0, 0)
     size = file.stat().st_size // 1024
     two = [start(plan, teacher, "map") for _ in range(2)]
     for other in two:
@@ -204,7 +206,7 @@ def test_processes_share_the_memory_of_a_part_and_keep_it_when_it_is_removed(
         assert kinds["Anonymous"] == 0
         assert kinds["Private_Clean"] + kinds["Private_Dirty"] < 0.05 * size
         assert kinds["Shared_Clean"] + kinds["Shared_Dirty"] >= 0.95 * size
-    shutil.rmtree(plan.layout.place)
+    shutil.rmtree(plan.place)
     for other in two:
         other.go_on()
         before, after = other.told()

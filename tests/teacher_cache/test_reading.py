@@ -22,6 +22,7 @@ from kdsearch.search.cost import sample_trials
 from kdsearch.space.checks import Plan, make_plan
 from kdsearch.spec import parse_spec
 from kdsearch.teacher_cache import reading
+from kdsearch.teacher_cache.building import CacheBuilder
 from kdsearch.teacher_cache.choosing import plan_caches, prepare_caches
 from kdsearch.teacher_cache.contents import Caches
 from kdsearch.teacher_cache.driver_node import DriverNode
@@ -29,6 +30,7 @@ from kdsearch.teacher_cache.reading import TeacherSignals
 from kdsearch.training.packing import pack_teacher, unpack_teacher
 from kdsearch.training.teacher import Batch, Reference, Teacher
 from tests.conftest import TEXT
+from tests.teacher_cache.helpers import batch_of as plan_batch
 
 pytestmark = pytest.mark.slow
 
@@ -78,8 +80,7 @@ class Node:
 
 def batch_of(caches: Caches, data: Dataset, epoch: int) -> Batch:
     index = torch.arange(len(data.train))
-    images, targets = caches.teachers["teacher"].plan.subject.views(data, CPU).batch(index, epoch)
-    return Batch(images, targets, epoch, index)
+    return plan_batch(caches.teachers["teacher"].plan, data, index, epoch)
 
 
 class Study:
@@ -104,13 +105,13 @@ class Study:
             *((plan, (0,)) for plan in self.caches.reference.values()),
         ):
             for epoch in wanted:
-                plan.builder(self.teacher, self.data, CPU).build_epoch(epoch)
+                CacheBuilder(plan, self.teacher, self.data, CPU).build_epoch(epoch)
 
     def shared(self, caches: Caches | None = None) -> dict[str, Any]:
         return {
             "teachers": self.packed,
             "caches": caches or self.caches,
-            "home": DriverNode.here(self.caches.folder),
+            "driver_node": DriverNode.here(self.caches.folder),
         }
 
     def expected(self, epoch: int) -> Tensor:
@@ -164,19 +165,19 @@ def test_a_node_without_the_folder_fetches_what_is_there_and_builds_the_rest(
     node = on_node(study)
     assert ray.get(node.node.remote()) != ray.get_runtime_context().get_node_id()
     plan = study.caches.teachers["teacher"].plan
-    here = replace(plan.layout, folder=own_folder(tmp_path))
+    here = replace(plan, folder=own_folder(tmp_path))
 
     fetched, asked = ray.get(node.logits.remote(0))
     assert asked <= 4  # a few beside the cache, to compare
     assert torch.equal(fetched, study.expected(0))
-    source = plan.layout.file(Signal.LOGITS, 0, 0)
+    source = plan.file(Signal.LOGITS, 0, 0)
     assert here.file(Signal.LOGITS, 0, 0).read_bytes() == source.read_bytes()
 
     built, asked = ray.get(node.logits.remote(1))
     assert len(study.data.train) <= asked <= len(study.data.train) + 4
     torch.testing.assert_close(built, study.expected(1))
     assert here.file(Signal.LOGITS, 1, 0).is_file()
-    assert not plan.layout.file(Signal.LOGITS, 1, 0).exists()
+    assert not plan.file(Signal.LOGITS, 1, 0).exists()
 
     reference = ray.get(node.reference.remote())
     expected = Reference(study.teacher, study.data).logits("validation")
@@ -203,7 +204,7 @@ def test_what_was_damaged_before_it_was_fetched_is_built(
 ) -> None:
     study = Study(tmp_path / "first")
     study.build(0)
-    file = study.caches.teachers["teacher"].plan.layout.file(Signal.LOGITS, 0, 0)
+    file = study.caches.teachers["teacher"].plan.file(Signal.LOGITS, 0, 0)
     content = bytearray(file.read_bytes())
     content[-1] ^= 255
     file.write_bytes(bytes(content))
@@ -227,7 +228,7 @@ def test_the_node_makes_room_on_its_disk_as_the_study_does(
         os.utime(used, (used.stat().st_mtime - 100 + place,) * 2)
     ray.get(on_node(study).node.remote())
     left = {path.name for path in own.iterdir()}
-    assert left == {"b" * 16} | {plan.layout.key for plan in study.caches.plans}
+    assert left == {"b" * 16} | {plan.key for plan in study.caches.plans}
 
 
 def test_without_a_cache_a_node_keeps_nothing(tmp_path: Path, on_node: Callable[..., Any]) -> None:
@@ -266,7 +267,7 @@ def test_a_reference_of_another_network_is_found_out(tmp_path: Path) -> None:
             value.mul_(1.5)
     study.packed = {"teacher": pack_teacher(study.plan.spec.teacher.model, study.teacher)}
     taught = TeacherSignals(study.shared(), study.data, CPU)
-    with pytest.raises(TeacherError, match="says something else of these pictures"):
+    with pytest.raises(TeacherError, match="does not compute the signals that are cached"):
         taught.reference.logits("validation")
 
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,23 @@ import torch
 from kdsearch.data import Dataset
 from kdsearch.errors import TeacherError
 from kdsearch.models import Signal, build_network
+from kdsearch.spec import parse_spec
 from kdsearch.spec.concrete import ModelConfig
-from kdsearch.spec.sections import ResourcesSection
-from kdsearch.teacher_cache import CachePlan, map_part
-from kdsearch.teacher_cache.workers import build_on_workers
+from kdsearch.teacher_cache.cache_plan import CachePlan
+from kdsearch.teacher_cache.contents import Caches, TeacherCache
+from kdsearch.teacher_cache.parts import map_part
+from kdsearch.teacher_cache.prebuild import build_ahead
 from kdsearch.training.packing import pack_teacher
-from kdsearch.training.ray_train import Group, SharedData
+from kdsearch.training.ray_train import SharedData
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
+from tests.conftest import TEXT
 from tests.teacher_cache.helpers import CHANGING, MODEL, build, plan_of, write_order
 from tests.training.own_networks import MARKER
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 MakeTeacher = Callable[[], Teacher]
 
 
@@ -60,22 +64,28 @@ def test_two_workers_train_under_the_cache_as_under_the_live_teacher(
     assert sorted(asked) == [[epoch, place, 1] for epoch in range(3) for place in range(240)]
 
 
-class Building:
-    """One call of ``build_on_workers`` with what it told on the way."""
+def build_ahead_of(
+    plan: CachePlan,
+    teacher: Teacher,
+    data: Dataset,
+    workers: int,
+    epochs: int = 2,
+    model: ModelConfig = MODEL,
+) -> list[int]:
+    """Build the first epochs on workers; the numbers of parts that were told on the way."""
+    cache = TeacherCache(plan, frozenset(plan.cached), None)
+    words = [f"cache.workers={workers}", f"cache.ahead={epochs}"]
+    spec = parse_spec(TEXT.format(directory=plan.folder), words)
+    caches = Caches({"teacher": cache}, {}, plan.folder, spec.cache)
+    told: list[int] = []
 
-    def __init__(
-        self,
-        plan: CachePlan,
-        teacher: Teacher,
-        data: Dataset,
-        workers: int,
-        epochs: int = 2,
-        model: ModelConfig = MODEL,
-    ) -> None:
-        self.told: list[int] = []
-        group = Group(workers, ResourcesSection(), plan.layout.folder, f"{plan.layout.key}.run")
-        packed = pack_teacher(model, teacher)
-        build_on_workers(plan, packed, epochs, SharedData.put(data), group, self.told.append)
+    def on_part(name: str, done: int, total: int) -> None:
+        assert (name, total) == ("teacher", epochs * len(plan.parts))
+        told.append(done)
+
+    packed = {"teacher": pack_teacher(model, teacher)}
+    build_ahead(caches, packed, spec, SharedData.put(data), on_part)
+    return told
 
 
 def content(plan: CachePlan) -> dict[tuple[Any, ...], torch.Tensor]:
@@ -83,15 +93,15 @@ def content(plan: CachePlan) -> dict[tuple[Any, ...], torch.Tensor]:
     found: dict[tuple[Any, ...], torch.Tensor] = {}
     for signal in Signal:
         for epoch in range(plan.epochs):
-            for part in plan.layout.parts:
-                rows = map_part(plan.layout, signal, epoch, part) or {}
+            for part in plan.parts:
+                rows = map_part(plan, signal, epoch, part) or {}
                 found |= {(signal, epoch, part, name): value for name, value in rows.items()}
     return found
 
 
 def written(plan: CachePlan) -> dict[str, int]:
     """When each file was written, in nanoseconds."""
-    files = [*plan.layout.place.glob("*.safetensors"), *plan.layout.place.glob("*.json")]
+    files = [*plan.place.glob("*.safetensors"), *plan.place.glob("*.json")]
     return {file.name: file.stat().st_mtime_ns for file in files}
 
 
@@ -110,15 +120,15 @@ def test_any_number_of_workers_builds_what_one_process_builds_and_nothing_twice(
 ) -> None:
     teacher = make_teacher()
     plan = plan_of(teacher, digits, tmp_path / "ray", epochs=3, part=50)
-    here = plan.in_folder(tmp_path / "here")
+    here = replace(plan, folder=tmp_path / "here")
     build(here, teacher, digits)
-    assert Building(plan, teacher, digits, 2).told == list(range(1, 11))
+    assert build_ahead_of(plan, teacher, digits, 2) == list(range(1, 11))
     assert_same(plan, here, epochs=2)
 
     before = written(plan)
-    assert Building(plan, teacher, digits, 2).told == list(range(1, 11))
+    assert build_ahead_of(plan, teacher, digits, 2) == []  # all is there
     assert written(plan) == before
-    assert Building(plan, teacher, digits, 1, epochs=3).told == list(range(1, 16))
+    assert build_ahead_of(plan, teacher, digits, 1, epochs=3) == list(range(1, 16))
     assert_same(plan, here, epochs=3)
     assert before.items() <= written(plan).items()
 
@@ -128,11 +138,11 @@ def test_a_killed_worker_goes_on_where_it_was(digits: Dataset, tmp_path: Path) -
     model = ModelConfig(family="tests.teacher_cache.mortal:dies_once", width=5)
     teacher = Teacher(build_network(model, digits.image_shape, 10))
     plan = plan_of(teacher, digits, tmp_path / "ray", {Signal.LOGITS}, part=40)
-    told = Building(plan, teacher, digits, 1, model=model).told
+    told = build_ahead_of(plan, teacher, digits, 1, model=model)
     # it died at the fifth of twelve parts, and who came after asked for the other eight
     assert Path(os.environ[MARKER]).read_text() == "8"
     assert sorted(set(told)) == list(range(1, 13))
-    here = plan.in_folder(tmp_path / "here")
+    here = replace(plan, folder=tmp_path / "here")
     build(here, teacher, digits)
     assert_same(plan, here, epochs=plan.epochs)
 
@@ -147,8 +157,8 @@ def test_what_cannot_be_stored_is_one_sentence(
             parameter.mul_(300)
     plan = plan_of(teacher, digits, tmp_path, {Signal.LOGITS}, dtype="float16")
     with pytest.raises(TeacherError) as caught:
-        Building(plan, teacher, digits, 1)
+        build_ahead_of(plan, teacher, digits, 1)
     assert str(caught.value) == (
-        "the teacher's answers could not be kept: the teacher's answers (logits) are beyond what "
+        "the teacher's signals could not be cached: the teacher's logits values are beyond what "
         "float16 holds; set cache.dtype to float32"
     )
