@@ -27,7 +27,7 @@ from kdsearch.training.packing import pack_teacher
 from kdsearch.training.ray_train import SharedData
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
-from tests.conftest import TEXT
+from tests.conftest import TEXT, SmallDisk
 from tests.teacher_cache.helpers import CHANGING, MODEL, build, plan_of, write_order
 from tests.training.own_networks import MARKER
 
@@ -162,3 +162,21 @@ def test_what_cannot_be_stored_is_one_sentence(
         "the teacher's signals could not be cached: the teacher's logits values are beyond what "
         "float16 holds; set cache.dtype to float32"
     )
+
+
+@pytest.mark.usefixtures("private_ray")
+def test_workers_that_fill_the_disk_stop_and_say_so_once(
+    digits: Dataset,
+    make_teacher: MakeTeacher,
+    small_disk: SmallDisk,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    teacher = make_teacher()
+    plan = plan_of(teacher, digits, small_disk.folder, {Signal.LOGITS}, epochs=12)
+    told = build_ahead_of(plan, teacher, digits, 2, epochs=12)
+    assert told == list(range(1, len(told) + 1))
+    assert 0 < len(told) < 12
+    assert len(content(plan)) == len(told)
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("kdsearch:")]
+    assert len(lines) == 1
+    assert "No space left" in lines[0]
