@@ -73,7 +73,8 @@ def test_the_best_go_on_alike_in_a_whole_search_and_in_one_that_was_killed(
     assert not stopped["front"].any()
     assert f"of 16 complete, {len(stopped)} stopped early, 0 running, 0 failed" in out
     assert "put aside after 1 of 6 epochs, validation accuracy" in out
-    assert not whole.directory.paused.exists()
+    kept = {file.name for file in whole.directory.paused.iterdir()}
+    assert kept == {f"trial-{n:04d}-{epochs}.pt" for n, epochs in stopped["epochs"].items()}
     check_records(whole, stopped)
     check_whole_trainings(whole, folder, call_in_folder)
 

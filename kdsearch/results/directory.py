@@ -44,8 +44,8 @@ class StudyDirectory:
         study.json         state, phase, times, identity of the run in MLflow
         trials.jsonl       one line for each trial of the search that ended, or came to a rung
         finalists.jsonl    one line for each ended training of a finalist or its baseline
-        optuna.journal     Optuna's storage, which optuna-dashboard opens
-        paused/            trainings that wait at a rung, while the search is on
+        optuna.journal     a copy of the trials that optuna-dashboard opens
+        paused/            trainings that wait, or were stopped, at a rung
         finalists/         weights of each finalist's trainings
         students/          the finalists as shipped: safetensors and JSON
         front.csv, .json, .html, .png
