@@ -48,6 +48,19 @@ def test_a_search_that_was_cut_off_keeps_to_its_epochs(spec_text: str) -> None:
     assert by_number([*ended, *rest]) == whole
 
 
+@pytest.mark.parametrize("limit", [40, 100])
+def test_as_outcomes_come_epochs_are_counted_over_a_resume(spec_text: str, limit: int) -> None:
+    spec = halving(spec_text, limit)
+    running: list[TrialRecord] = []
+    jobs, _ = make_jobs(spec, deterministic=False)
+    ended = drive(jobs, 2, random.Random(0).choice, 6, running)
+    assert running
+    finished = {record.number: record for record in [*ended, *running]}
+    jobs, _ = make_jobs(spec, finished, deterministic=False)
+    spent = epochs_of(by_number([*ended, *drive(jobs, 2, first)]))
+    assert spent <= limit < spent + EPOCHS
+
+
 def test_more_epochs_than_all_trials_take_change_nothing(spec_text: str) -> None:
     free = drive(make_jobs(parse_spec(spec_text, WORDS))[0], 2, first)
     jobs, _ = make_jobs(halving(spec_text, 40 * EPOCHS))
