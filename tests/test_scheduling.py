@@ -1,4 +1,4 @@
-"""Trials that are put aside at rungs, on real Ray Tune: alike at any speed and after a kill."""
+"""Trials that are paused at rungs, on real Ray Tune: alike at any speed and after a kill."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_best_go_on_alike_in_a_whole_search_and_in_one_that_was_killed(
     assert not stopped["front"].any()
     assert f"of 16 complete, {len(stopped)} stopped early, 0 running, 0 failed" in out
     assert "paused after 1 of 6 epochs, validation accuracy" in out
-    assert not whole.directory.paused.exists()
+    assert len(list(whole.directory.tune.rglob("checkpoint_*"))) == len(stopped)
     check_records(whole, stopped)
     check_whole_trainings(whole, folder, call_in_folder)
 
@@ -83,13 +83,11 @@ def test_the_best_go_on_alike_in_a_whole_search_and_in_one_that_was_killed(
         os.kill(process.pid, signal.SIGKILL)
         process.communicate(timeout=60)
     cut = kdsearch.Study.open(folder / "studies" / "cut")
-    aside = [record for record in cut.records() if record.status == "paused"]
-    assert aside
-    assert {len(record.epochs) for record in aside} <= set(RUNGS)
-    assert all(
-        (cut.directory.paused / f"trial-{record.number:04d}-{len(record.epochs)}.pt").is_file()
-        for record in aside
-    )
+    waiting = [r for r in cut.directory.trials.read().values() if r.status == "paused"]
+    assert waiting
+    assert {len(record.epochs) for record in waiting} <= set(RUNGS)
+    checkpoints = [cut.directory.tune / str(record.checkpoint) for record in waiting]
+    assert all((folder / "training.pt").is_file() for folder in checkpoints)
     code, _, err = call_in_folder(*words("cut", "--resume"))
     assert (code, err) == (0, "")
     stages = [(each.number, len(each.epochs), each.status) for each in cut.directory.trials.lines()]

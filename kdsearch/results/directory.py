@@ -44,7 +44,7 @@ class StudyDirectory:
         study.json         state, phase, times, identity of the run in MLflow
         trials.jsonl       one line for each trial of the search that ended, or came to a rung
         finalists.jsonl    one line for each ended training of a finalist or its baseline
-        optuna.journal     Optuna's storage, which optuna-dashboard opens
+        optuna.journal     a copy of the trials that optuna-dashboard opens
         finalists/         weights of each finalist's trainings
         students/          the finalists as shipped: safetensors and JSON
         front.csv, .json, .html, .png

@@ -39,7 +39,7 @@ class Budget:
         return time.monotonic() - self._begun
 
     def count(self, seconds: float) -> None:
-        """Count the time of a training that has ended or was put aside."""
+        """Count the time of a training that has ended or pauses."""
         self._seconds += seconds
         if self._keep is not None:
             self._keep(self.seconds)
@@ -54,12 +54,8 @@ class Budget:
         return None
 
     def hand_out(self, epochs: int) -> None:
-        """Count the epochs of a training that is handed out."""
+        """Count the epochs of a training that is handed out; below 0: those it did not train."""
         self._epochs += epochs
-
-    def give_back(self, epochs: int) -> None:
-        """Count epochs that were handed out and not trained, since the training failed."""
-        self._epochs -= epochs
 
     @property
     def room(self) -> float:

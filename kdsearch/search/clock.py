@@ -26,11 +26,11 @@ class FeedbackClock:
 
     def __init__(self, workers: int) -> None:
         self._slack = SLACK * workers
-        self._clock = 0
+        self._clock = 0.0
         self._count = 0
-        self._waiting: list[tuple[int, int, TrialRecord]] = []
+        self._waiting: list[tuple[float, int, TrialRecord]] = []
 
-    def hand_out(self, record: TrialRecord, epochs: int) -> None:
+    def hand_out(self, record: TrialRecord, epochs: float) -> None:
         """Note a training that is handed out, and how many epochs it may take."""
         due = self._clock + self._slack * epochs
         heapq.heappush(self._waiting, (due, self._count, record))

@@ -120,7 +120,7 @@ def estimate_cost(plan: Plan, samples: list[TrialRecord]) -> Cost:
     asking = sum(cache.seconds_left or 0.0 for cache in caches.teachers.values())
     halving = Halving(spec.search)
     lengths = [total_epochs(record.task) for record in samples]
-    trained = [halving.expected_epochs(length) for length in lengths]
+    trained = [halving.expected_epochs(length, spec.training.epochs) for length in lengths]
     mean = sum(each) / len(each) / spec.resources.concurrent
     last = spec.finalists.max * (2 * spec.finalists.seeds + len(baseline_rates(spec)) + 1)
     return Cost(

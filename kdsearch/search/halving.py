@@ -1,16 +1,16 @@
-"""Successive halving: every trial is put aside at each rung, and the best of those go on."""
+"""Successive halving: every trial pauses at each rung, and the best of those go on."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.preference import preference
 from kdsearch.results.record import TrialRecord
-from kdsearch.search.rungs import neighbour_order, places, rung_epochs
+from kdsearch.search.rungs import neighbour_order, rung_epochs
 from kdsearch.space.cost import trial_lengths
 from kdsearch.spec.searching import SearchSection
 from kdsearch.spec.study import StudySpec
@@ -18,16 +18,21 @@ from kdsearch.training.programs import total_epochs
 from kdsearch.training.reports import AVERAGED
 from kdsearch.training.task import Task
 
-Order = Callable[[np.ndarray, int], list[int]]
-"""The order in which the first so many of points [N, M] go on, all objectives to be made small."""
+
+@dataclass
+class _Rung:
+    """The trials that have reached a rung, and the places of those that still wait there."""
+
+    records: list[TrialRecord] = field(default_factory=list)
+    waiting: set[int] = field(default_factory=set)
 
 
 class Halving:
     """Knows who has reached which rung, and who goes on from there.
 
-    A trial that is put aside is not lost: it goes on as soon as it is among the best of its rung,
-    also when others that have come since made it so (Li et al. 2020, "A System for Massively
-    Parallel Hyperparameter Tuning", algorithm 2, promotes alike, by one objective).
+    A trial that pauses is not lost: it goes on as soon as it is among the best of its rung, also
+    when others that have come since made it so (Li et al. 2020, "A System for Massively Parallel
+    Hyperparameter Tuning", algorithm 2, promotes alike, by one objective).
 
     Args:
         search: The section of the spec.
@@ -35,17 +40,18 @@ class Halving:
 
     def __init__(self, search: SearchSection) -> None:
         self._scheduler = search.scheduler
+        self._prefix = "" if self._scheduler.score == "raw" else AVERAGED
         self._objectives = Objectives.of(search)
-        self._rungs = [_Rung(self._order) for _ in self._scheduler.rungs]
+        self._rungs = [_Rung() for _ in self._scheduler.rungs]
 
     def rungs(self, task: Task) -> tuple[int, ...]:
-        """The epochs of a training's reports after which it is put aside."""
-        return self._marks(total_epochs(task))
+        """The epochs of a training's reports after which it pauses; none is a forebear's."""
+        return self._marks(total_epochs(task), task.training.epochs)
 
-    def _marks(self, epochs: int) -> tuple[int, ...]:
+    def _marks(self, epochs: int, own: int) -> tuple[int, ...]:
         if self._scheduler.name == "none":
             return ()
-        return rung_epochs(epochs, self._scheduler.rungs)
+        return rung_epochs(own, self._scheduler.rungs, epochs - own)
 
     def until(self, record: TrialRecord) -> int | None:
         """The epochs at the next rung of a trial; ``None`` where only its end is ahead."""
@@ -56,15 +62,16 @@ class Halving:
         """The epochs after which a training must score its averaged weights."""
         return self.rungs(task) if self._scheduler.score == "ema" else ()
 
-    def expected_epochs(self, epochs: int) -> float:
+    def expected_epochs(self, epochs: int, own: int) -> float:
         """The epochs of one of many trials, if just one in ``reduction`` went on from each rung.
 
         Some more do, as others that come later displace them.
 
         Args:
             epochs: Of a whole training.
+            own: Those of them that are not its forebears'.
         """
-        marks = np.array([0, *self._marks(epochs), epochs])
+        marks = np.array([0, *self._marks(epochs, own), epochs])
         reaching = self._scheduler.reduction ** -np.arange(len(marks) - 1.0)
         return float(np.diff(marks) @ reaching)
 
@@ -75,8 +82,10 @@ class Halving:
             record: The trial.
             waits: Whether it may go on; others are compared with it in any case.
         """
-        place = self.rungs(record.task).index(len(record.epochs))
-        self._rungs[place].add(record, self._point(record), waits)
+        rung = self._rungs[self.rungs(record.task).index(len(record.epochs))]
+        if waits:
+            rung.waiting.add(len(rung.records))
+        rung.records.append(record)
 
     def next_to_go_on(self, room: float = math.inf, anyone: bool = False) -> TrialRecord | None:
         """A trial that goes on, and waits no longer; the last rung is looked at first.
@@ -87,68 +96,45 @@ class Halving:
                 best of them first.
         """
         for rung in reversed(self._rungs):
-            share = 1.0 if anyone else self._scheduler.reduction
-            record = rung.take_best(share, room)
-            if record is not None:
-                return record
+            count = len(rung.records)
+            going = count if anyone else math.floor(count / self._scheduler.reduction)
+            if not (rung.waiting and going):
+                continue
+            for place in self._order(rung.records, going)[:going]:
+                record = rung.records[place]
+                left = total_epochs(record.task) - len(record.epochs)
+                if place in rung.waiting and left <= room:
+                    rung.waiting.remove(place)
+                    return record
         return None
 
-    def _order(self, points: np.ndarray, count: int) -> list[int]:
+    def _order(self, records: list[TrialRecord], count: int) -> list[int]:
+        """Places of the records, the best ``count`` first; those with too little accuracy last."""
+        points = np.array([self._point(each) for each in records])
+        lacking = np.array([self._lacks_accuracy(each) for each in records])
+        order: list[int] = []
+        for members in (np.flatnonzero(~lacking), np.flatnonzero(lacking)):
+            if len(members) and len(order) < count:
+                order += [int(members[place]) for place in self._preferred(points[members], count)]
+        return order
+
+    def _preferred(self, points: np.ndarray, count: int) -> list[int]:
         if self._scheduler.name == "neighbours":
             return neighbour_order(points, self._scheduler.neighbours)
         return preference(points, count)
 
+    def _lacks_accuracy(self, record: TrialRecord) -> bool:
+        return record.epochs[-1][self._prefix + "accuracy"] < (self._objectives.min_accuracy or 0)
+
     def _point(self, record: TrialRecord) -> list[float]:
         """Loss and log sizes after the latest epoch."""
-        prefix = "" if self._scheduler.score == "raw" else AVERAGED
-        loss = self._objectives.loss(record.epochs[-1], prefix)
+        loss = self._objectives.loss(record.epochs[-1], self._prefix)
         return [loss, *self._objectives.log_sizes(record)]
 
 
 def expected_epochs(spec: StudySpec) -> float:
     """About how many epochs the trials of a search take together."""
-    halving, lengths = Halving(spec.search), trial_lengths(spec)
-    each = sum(halving.expected_epochs(length) for length in lengths) / len(lengths)
+    halving, own = Halving(spec.search), spec.training.epochs
+    lengths = [halving.expected_epochs(length, own) for length in trial_lengths(spec)]
+    each = sum(lengths) / len(lengths)
     return min(spec.search.trials * each, spec.search.max_epochs or math.inf)
-
-
-class _Rung:
-    """The trials that have reached a rung, and which of them still wait there.
-
-    Args:
-        order: In which order they go on.
-    """
-
-    def __init__(self, order: Order) -> None:
-        self._order = order
-        self._records: list[TrialRecord] = []
-        self._points: list[list[float]] = []
-        self._waiting: set[int] = set()
-        self._ordered: list[int] = []
-        self._known = (0, 0)
-
-    def add(self, record: TrialRecord, point: list[float], waits: bool) -> None:
-        if waits:
-            self._waiting.add(len(self._records))
-        self._records.append(record)
-        self._points.append(point)
-
-    def take_best(self, reduction: float, room: float) -> TrialRecord | None:
-        """The first that waits among the best ``1 / reduction`` of all, and fits into the room."""
-        count = places(len(self._records), reduction)
-        if not self._waiting or not count:
-            return None
-        if self._known != (len(self._records), count):
-            self._known = (len(self._records), count)
-            self._ordered = self._order(np.array(self._points), count)
-        for place in self._ordered[:count]:
-            record = self._records[place]
-            if place in self._waiting and _left(record) <= room:
-                self._waiting.remove(place)
-                return record
-        return None
-
-
-def _left(record: TrialRecord) -> int:
-    """Epochs up to the end of a training."""
-    return total_epochs(record.task) - len(record.epochs)

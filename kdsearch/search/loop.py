@@ -1,10 +1,9 @@
-"""The trainings of a search in an order that is the same at any speed and after any resume."""
+"""The trainings of a search: in an order that is the same at any speed, or as outcomes come."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from kdsearch.errors import StudyError
 from kdsearch.execution.jobs import Jobs, NoMoreJobs, Stage
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.budget import Budget
@@ -18,16 +17,21 @@ from kdsearch.training.programs import total_epochs
 class ProposedJobs(Jobs):
     """Trials as a sampler proposes them; with a scheduler, the best of each rung go on.
 
-    Each next training is chosen by the outcomes that the :class:`FeedbackClock` says count, no
-    others. So which trial happens to end first changes nothing, and a search that was cut off
-    chooses again, from the outcomes that were kept, what it had chosen.
+    In the deterministic order each next training is chosen by the outcomes that the
+    :class:`FeedbackClock` says count, no others. So which trial happens to end first changes
+    nothing, and a search that was cut off chooses again, from the outcomes that were kept, what it
+    had chosen. Otherwise every outcome counts as soon as it is there and nothing is waited for;
+    a search that was cut off goes on from where its trials are.
 
     Args:
         spec: The study.
-        proposer: Proposes trials.
-        finished: Outcomes from before, by place in the order of proposals, also of trials that were
-            put aside.
+        proposer: Proposes trials, and knows those of before.
+        finished: What became of trials before, by place in the order of proposals. One that was cut
+            off (``running``) goes on from its epochs; one that was ``stopped`` at a rung waits
+            there again.
         budget: What may be spent; absent: as the spec says, from now on.
+        cost_of: What so many further epochs of a trial cost, for the clock; absent: one each.
+        deterministic: Whether the order is the same at any speed.
 
     Attributes:
         spent: Why no more are begun, in words, where not all trials were.
@@ -39,57 +43,67 @@ class ProposedJobs(Jobs):
         proposer: Proposer,
         finished: Mapping[int, TrialRecord],
         budget: Budget | None = None,
+        cost_of: Callable[[TrialRecord, int], float] = lambda _, epochs: epochs,
+        deterministic: bool = True,
     ) -> None:
         self._trials = spec.search.trials
         self._proposer = proposer
         self._budget = budget or Budget(spec)
+        self._cost_of = cost_of
         self._outcomes = dict(finished)
-        for record in finished.values():
+        self._stopped: dict[int, TrialRecord] = {}
+        for number, record in finished.items():
             self._budget.count(record.seconds)
+            if record.status == "stopped":
+                self._stopped[number] = record
+                self._outcomes[number] = record.model_copy(update={"status": "paused"})
         self._halving = Halving(spec.search)
-        self._agenda = FeedbackClock(spec.resources.concurrent)
-        self._proposed = 0
+        self._clock = (
+            FeedbackClock(spec.resources.concurrent) if deterministic else _Arrival(self._is_out)
+        )
+        self._handed_out = self._proposed = 0
+        self._cut_off = [] if deterministic else self._take_up()
         self.spent: str | None = None
 
     def next(self) -> TrialRecord | None:
         while True:
             record = self._choose()
-            if record is None or not self._has_outcome(record):
-                return record
+            if record is None or not self._is_out(record):
+                return record and self._where_it_is(record)
 
     def _choose(self) -> TrialRecord | None:
         """The next training, whether or not it was done before; ``None``: an outcome must come."""
         while True:
-            for handed_out in self._agenda.due():
-                if not self._has_outcome(handed_out):
+            for handed_out in self._clock.due():
+                if not self._is_out(handed_out):
                     return None
                 self._learn(handed_out)
             self.spent = self._budget.out_of_time()
             if self.spent is not None:
                 raise NoMoreJobs
-            record = self._halving.next_to_go_on(self._budget.room) or self._new()
-            if record is None and not self._agenda.skip():
+            record = self._of_those_begun() or self._new()
+            if record is None and not self._clock.skip():
+                if self._handed_out:
+                    return None
                 record = self._with_the_rest()
             if record is not None:
                 epochs = self._end_of_stage(record) - len(record.epochs)
-                self._agenda.hand_out(record, epochs)
+                self._clock.hand_out(record, self._cost_of(record, epochs))
                 self._budget.hand_out(epochs)
+                self._handed_out += 1
                 return record
+
+    def _of_those_begun(self) -> TrialRecord | None:
+        if self._cut_off:
+            return self._cut_off.pop(0)
+        return self._halving.next_to_go_on(self._budget.room)
 
     def _new(self) -> TrialRecord | None:
         """The next proposal; ``None`` where there is to be no other."""
         if self._proposed == self._trials or not self._budget.holds_another:
             return None
-        place = self._proposed
         self._proposed += 1
-        known = self._outcomes.get(place)
-        if known is None:
-            return self._proposer.record(place)
-        if place >= self._proposer.count:
-            raise StudyError(
-                f"Optuna's journal lacks trial {place}, which has ended; restore the file"
-            )
-        return _running(known, ())
+        return self._proposer.record(self._proposed - 1)
 
     def _with_the_rest(self) -> TrialRecord:
         """Who goes on with epochs that are too few for another trial."""
@@ -104,21 +118,43 @@ class ProposedJobs(Jobs):
         """Let the outcome of a training that was handed out count."""
         outcome = self._outcomes[record.number]
         end = self._end_of_stage(record)
-        self._budget.give_back(max(0, end - len(outcome.epochs)))
+        self._handed_out -= 1
+        self._budget.hand_out(min(0, len(outcome.epochs) - end))
         if self._halving.until(record) is None or len(outcome.epochs) < end:
             self._proposer.tell(record.number, outcome)
-            return
-        stopped = outcome.status == "stopped" and len(outcome.epochs) == end
-        aside = _running(outcome, outcome.epochs[:end])
-        self._halving.reached(aside, waits=not stopped)
-        self._proposer.save_training(record.number)
+        else:
+            self._halving.reached(_after(outcome, end))
 
-    def _has_outcome(self, record: TrialRecord) -> bool:
+    def _take_up(self) -> list[TrialRecord]:
+        """Bring sampler and rungs to where the known trials are; those that were cut off."""
+        cut_off = []
+        self._proposed = max(self._outcomes, default=-1) + 1
+        for number in range(self._proposed):
+            record = self._proposer.record(number)
+            outcome = self._outcomes.get(number, record)
+            done = len(outcome.epochs)
+            self._budget.hand_out(done)
+            rungs = [rung for rung in self._halving.rungs(outcome.task) if rung <= done]
+            waits = not outcome.ended and done in rungs
+            for rung in rungs:
+                self._halving.reached(_after(outcome, rung), waits and rung == done)
+            if outcome.ended:
+                self._proposer.tell(number, outcome)
+            elif not waits:
+                cut_off.append(_after(outcome, done))
+        return cut_off
+
+    def _is_out(self, record: TrialRecord) -> bool:
         """Whether it is known how a training that was handed out has come out."""
         outcome = self._outcomes.get(record.number)
         if outcome is None:
             return False
-        return outcome.status != "paused" or len(outcome.epochs) >= self._end_of_stage(record)
+        return outcome.ended or len(outcome.epochs) >= self._end_of_stage(record)
+
+    def _where_it_is(self, record: TrialRecord) -> TrialRecord:
+        """A training that is handed out, with the epochs that it did before it was cut off."""
+        known = self._outcomes.get(record.number, record)
+        return _after(known, max(len(known.epochs), len(record.epochs)))
 
     def _end_of_stage(self, record: TrialRecord) -> int:
         return self._halving.until(record) or total_epochs(record.task)
@@ -132,17 +168,39 @@ class ProposedJobs(Jobs):
         self._outcomes[record.number] = record
 
     def stop_waiting(self) -> list[TrialRecord]:
-        """The trials that still wait at a rung when the search is over, now stopped."""
-        waiting = [each for each in self._outcomes.values() if each.status == "paused"]
-        return [each.model_copy(update={"status": "stopped"}) for each in waiting]
+        """The trials that have not ended when the search is over, now stopped.
 
-    def tell_all(self) -> None:
-        """Tell Optuna every outcome that is there."""
-        for number, outcome in sorted(self._outcomes.items()):
-            if outcome.status != "paused":
-                self._proposer.tell(number, outcome)
+        Those that were stopped before, and have not gone on since, are left out.
+        """
+        waiting = [each for each in self._outcomes.values() if not each.ended]
+        stopped = [each.model_copy(update={"status": "stopped"}) for each in waiting]
+        return [each for each in stopped if each != self._stopped.get(each.number)]
 
 
-def _running(outcome: TrialRecord, epochs: tuple[dict[str, float], ...]) -> TrialRecord:
-    """A trial as it was after some of its epochs."""
-    return outcome.model_copy(update={"status": "running", "epochs": epochs, "reason": None})
+class _Arrival:
+    """Lets each outcome count as soon as it is there; used as a :class:`FeedbackClock`.
+
+    Args:
+        is_out: Whether the outcome of a training that was handed out is there.
+    """
+
+    def __init__(self, is_out: Callable[[TrialRecord], bool]) -> None:
+        self._is_out = is_out
+        self._waiting: list[TrialRecord] = []
+
+    def hand_out(self, record: TrialRecord, _cost: float) -> None:
+        self._waiting.append(record)
+
+    def due(self) -> Iterator[TrialRecord]:
+        there = [record for record in self._waiting if self._is_out(record)]
+        self._waiting = [record for record in self._waiting if record not in there]
+        return iter(there)
+
+    def skip(self) -> bool:
+        return False
+
+
+def _after(outcome: TrialRecord, epochs: int) -> TrialRecord:
+    """A trial as it was after so many of its epochs."""
+    epochs_then = outcome.epochs[:epochs]
+    return outcome.model_copy(update={"status": "running", "epochs": epochs_then, "reason": None})

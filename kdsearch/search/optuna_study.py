@@ -1,62 +1,91 @@
-"""The study as Optuna knows it: what is proposed, and what became of it."""
+"""The study as Optuna knows it: in memory to propose by, and as a file for optuna-dashboard."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import optuna
-from optuna.storages import JournalStorage
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
-from optuna.study._constrained_optimization import _CONSTRAINTS_KEY
-from optuna.trial import TrialState
+from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
+from kdsearch.files import taking_name_last
 from kdsearch.results.objectives import TO_BE_SMALL, Objectives
 from kdsearch.results.record import TrialRecord
-from kdsearch.search.optuna_journal import SoleWriterJournal
+from kdsearch.space.space import Space
+
+STATES = {
+    "complete": TrialState.COMPLETE,
+    "stopped": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+"""What Optuna calls a trial that has ended; for it any other runs."""
 
 
-def open_optuna_study(path: Path, name: str, objectives: Objectives) -> optuna.Study:
-    """The Optuna study in a journal file, made if absent; optuna-dashboard reads it too.
-
-    The path is made absolute: Optuna's lock is a link to it, and a link that leads nowhere is never
-    recognised as the leftover of a process that was killed.
-    """
+def make_optuna_study(
+    objectives: Objectives, name: str | None = None, storage: BaseStorage | None = None
+) -> optuna.Study:
+    """An empty study, in memory where no storage is given."""
     smallest, largest = StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE
     best = smallest if objectives.score in TO_BE_SMALL else largest
-    study = optuna.create_study(
-        storage=JournalStorage(SoleWriterJournal(path.resolve())),
-        study_name=name,
-        directions=[best, *(smallest for _ in objectives.sizes)],
-        load_if_exists=True,
-    )
+    directions = [best, *(smallest for _ in objectives.sizes)]
+    study = optuna.create_study(storage=storage, study_name=name, directions=directions)
     sizes = (f"log10 {size}" for size in objectives.sizes)
     study.set_metric_names([f"validation {objectives.score}", *sizes])
     return study
 
 
-def tell_outcome(
-    study: optuna.Study, number: int, outcome: TrialRecord, objectives: Objectives
-) -> None:
-    """Tell Optuna what became of a trial.
+def values(record: TrialRecord, objectives: Objectives) -> list[float] | None:
+    """What a complete trial has reached; of another nothing, as a score on the way is none."""
+    if record.accuracy is None:
+        return None
+    return [record.epochs[-1][objectives.score], *objectives.log_sizes(record)]
 
-    A trial that was stopped is told as pruned and without values: a score on the way is none at the
-    end. One with too little accuracy is told as outside a constraint.
+
+def constraints(record: TrialRecord, objectives: Objectives) -> dict[str, float]:
+    """By how much a complete trial misses what it must reach; at most 0 where it does not."""
+    if record.accuracy is None or objectives.min_accuracy is None:
+        return {}
+    return {"min_accuracy": objectives.shortfall(record)}
+
+
+def write_optuna_journal(
+    path: Path, name: str, objectives: Objectives, space: Space, records: Mapping[int, TrialRecord]
+) -> None:
+    """Write the study as a journal that Optuna and optuna-dashboard read.
+
+    It is a copy of the records, and can be made again at any time. Optuna's numbers are ours; one
+    of which there is no record waits.
 
     Args:
-        study: The study.
-        number: Optuna's number of the trial.
-        outcome: The ended trial.
+        path: The file; what it held before is replaced.
+        name: Of the study.
         objectives: What is weighed.
+        space: From which the trials are.
+        records: By number, with what has become of them so far.
     """
-    if outcome.accuracy is None:
-        stopped = outcome.status == "stopped"
-        study.tell(number, state=TrialState.PRUNED if stopped else TrialState.FAIL)
-        return
-    if objectives.min_accuracy is not None:
-        # Optuna sets constraints on the very object that it was asked for, which a resume has not
-        storage = study._storage
-        trial = storage.get_trial_id_from_study_id_trial_number(study._study_id, number)
-        key = f"{_CONSTRAINTS_KEY}:min_accuracy"
-        storage.set_trial_system_attr(trial, key, objectives.shortfall(outcome))
-    score = outcome.epochs[-1][objectives.score]
-    study.tell(number, [score, *objectives.log_sizes(outcome)])
+    waiting = create_trial(state=TrialState.WAITING)
+    with taking_name_last(path.resolve()) as partial:
+        partial.unlink(missing_ok=True)
+        storage = JournalStorage(JournalFileBackend(str(partial)))
+        make_optuna_study(objectives, name, storage).add_trials(
+            _frozen(records[number], space, objectives) if number in records else waiting
+            for number in range(max(records, default=-1) + 1)
+        )
+
+
+def _frozen(record: TrialRecord, space: Space, objectives: Objectives) -> FrozenTrial:
+    """A trial as Optuna shows it."""
+    drawn = FixedTrial(record.parameters)
+    space.suggest(drawn)
+    shown = {"epochs": len(record.epochs), "status": record.status, "reason": record.reason}
+    return create_trial(
+        state=STATES.get(record.status, TrialState.RUNNING),
+        values=values(record, objectives),
+        params=drawn.params,
+        distributions=drawn.distributions,
+        user_attrs={name: value for name, value in shown.items() if value is not None},
+        constraints=constraints(record, objectives),
+    )

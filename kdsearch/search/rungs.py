@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 
-def rung_epochs(epochs: int, fractions: Sequence[float]) -> tuple[int, ...]:
-    """The epochs of a training after which it is compared, never the last.
+def rung_epochs(epochs: int, fractions: Sequence[float], forebears: int = 0) -> tuple[int, ...]:
+    """The epochs of a training's reports after which it is compared, never the last.
 
     Args:
-        epochs: Epochs of the whole training.
+        epochs: Epochs of the student's own training.
         fractions: Shares of them, each in (0, 1).
+        forebears: Epochs before those, of students that do not tell how good it will be.
     """
     marks = {max(1, round(epochs * fraction)) for fraction in fractions}
-    return tuple(sorted(mark for mark in marks if mark < epochs))
-
-
-def places(count: int, reduction: float) -> int:
-    """How many of ``count`` go on: the best ``1 / reduction``, rounded down."""
-    return math.floor(count / reduction)
+    return tuple(forebears + mark for mark in sorted(marks) if mark < epochs)
 
 
 def neighbour_order(points: np.ndarray, neighbours: int) -> list[int]:

@@ -22,7 +22,7 @@ from kdsearch.results.study import Study
 from kdsearch.search.budget import Budget
 from kdsearch.search.judging_jobs import JudgingJobs
 from kdsearch.search.loop import ProposedJobs
-from kdsearch.search.optuna_study import open_optuna_study
+from kdsearch.search.optuna_study import write_optuna_journal
 from kdsearch.search.proposer import Proposer
 from kdsearch.space.checks import Plan
 from kdsearch.space.sizes import measures_latency
@@ -147,18 +147,21 @@ class StudyRun:
     def _search(self, runner: Runner) -> None:
         spec = self.spec
         self.directory.update(phase="search")
-        finished = {n: r for n, r in self.directory.trials.read().items() if r.status != "running"}
-        objectives = Objectives.of(spec.search)
-        study = open_optuna_study(self.directory.optuna, spec.study.name, objectives)
-        proposer = Proposer(self.plan.space, study, self.plan.blueprints, self.plan.past)
+        finished = self.directory.trials.read()
+        proposer = Proposer(self.plan.space, self.plan.blueprints, self.plan.past, finished)
         jobs = ProposedJobs(spec, proposer, finished, self._budget())
         self.observer.phase_started("search", spec.search.trials, list(finished.values()))
         runner.run(jobs, self.directory.trials, "search", self._places())
         for record in jobs.stop_waiting():
             self.directory.trials.append(record)
-            jobs.ended(record)
             self.observer.trial_ended(record)
-        jobs.tell_all()
+        write_optuna_journal(
+            self.directory.optuna,
+            spec.study.name,
+            Objectives.of(spec.search),
+            self.plan.space,
+            self.directory.trials.read(),
+        )
         if jobs.spent is not None:
             self.observer.budget_spent(jobs.spent)
 

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import optuna
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from replay import Stopping
 
@@ -58,9 +57,8 @@ class Strategy:
             fronts: Of earlier studies, which are tried first.
         """
         spec = _with(plan.spec, self, seed, workers, trials)
-        study = optuna.create_study(directions=["maximize", "minimize"])
         space = Space(spec, plan.space.fitting)
-        proposer = Proposer(space, study, plan.blueprints, warm_start_proposals(space, fronts))
+        proposer = Proposer(space, plan.blueprints, warm_start_proposals(space, fronts))
         proposed = ProposedJobs(spec, proposer, {})
         if self.other is None:
             return proposed

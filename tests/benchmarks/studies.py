@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,6 @@ from kdsearch.execution.session import ray_session
 from kdsearch.execution.tune_run import Runner
 from kdsearch.models import Signal, build_network
 from kdsearch.results.directory import StudyDirectory
-from kdsearch.results.objectives import Objectives
-from kdsearch.search.optuna_study import open_optuna_study
 from kdsearch.search.study_run import StudyRun
 from kdsearch.space.checks import Plan, make_plan
 from kdsearch.spec.study import StudySpec
@@ -116,12 +115,9 @@ def run_search(
     """
     quieten()
     # the plan in no other hand: with it go its own pictures, once Ray's store has them
-    run = SearchOnly(make_plan(spec), observer or Observer())
+    run = SearchOnly(replace(make_plan(spec), past=list(proposals)), observer or Observer())
     directory = StudyDirectory.of(spec)
     with ray_session(spec, None), directory.locked():
         directory.create(spec)
         directory.update(state="running", reason=None)
-        study = open_optuna_study(directory.optuna, spec.study.name, Objectives.of(spec.search))
-        for proposal in proposals:
-            study.enqueue_trial(proposal)
         run.run()

@@ -18,10 +18,8 @@ from kdsearch.execution.observers import Observers
 from kdsearch.execution.session import ray_session
 from kdsearch.execution.tune_run import Runner
 from kdsearch.results.directory import StudyDirectory
-from kdsearch.results.objectives import Objectives
 from kdsearch.results.study import Study
 from kdsearch.search.loop import ProposedJobs
-from kdsearch.search.optuna_study import open_optuna_study
 from kdsearch.search.proposer import Proposer
 from kdsearch.space.checks import Plan, make_plan
 from kdsearch.spec import load_spec
@@ -85,6 +83,5 @@ def _tell_teacher(directory: StudyDirectory, plan: Plan) -> None:
 def _search(plan: Plan, directory: StudyDirectory, observers: Observers) -> None:
     spec = plan.spec
     runner = Runner({}, spec.resources, directory.tune, observers, IdleTrial)
-    study = open_optuna_study(directory.optuna, spec.study.name, Objectives.of(spec.search))
-    jobs = ProposedJobs(spec, Proposer(plan.space, study, plan.blueprints), {})
+    jobs = ProposedJobs(spec, Proposer(plan.space, plan.blueprints), {})
     runner.run(jobs, directory.trials, "search", Places())

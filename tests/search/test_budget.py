@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
 import pytest
 
@@ -27,12 +26,12 @@ def halving(spec_text: str, limit: int, *more: str) -> StudySpec:
 
 @pytest.mark.parametrize("limit", [9, 40, 100])
 def test_epochs_are_never_exceeded_and_another_trial_would_not_fit(
-    spec_text: str, tmp_path: Path, limit: int
+    spec_text: str, limit: int
 ) -> None:
     shuffled = random.Random(0)
     runs = []
-    for name, count, pick in (("a", 1, first), ("b", 2, last), ("c", 2, shuffled.choice)):
-        jobs, _ = make_jobs(halving(spec_text, limit), tmp_path / name)
+    for count, pick in ((1, first), (2, last), (2, shuffled.choice)):
+        jobs, _ = make_jobs(halving(spec_text, limit))
         runs.append(by_number(drive(jobs, count, pick)))
         assert jobs.spent == f"search.max_epochs ({limit}) leave no room for another trial"
     assert runs[0] == runs[1] == runs[2]
@@ -40,18 +39,31 @@ def test_epochs_are_never_exceeded_and_another_trial_would_not_fit(
     assert spent <= limit < spent + EPOCHS
 
 
-def test_a_search_that_was_cut_off_keeps_to_its_epochs(spec_text: str, tmp_path: Path) -> None:
+def test_a_search_that_was_cut_off_keeps_to_its_epochs(spec_text: str) -> None:
     spec = halving(spec_text, 80)
-    whole = by_number(drive(make_jobs(spec, tmp_path / "whole")[0], 2, first))
-    ended = drive(make_jobs(spec, tmp_path / "cut")[0], 2, last, cut=5)
+    whole = by_number(drive(make_jobs(spec)[0], 2, first))
+    ended = drive(make_jobs(spec)[0], 2, last, cut=5)
     finished = {record.number: record for record in ended}
-    rest = drive(make_jobs(spec, tmp_path / "cut", finished)[0], 2, first)
+    rest = drive(make_jobs(spec, finished)[0], 2, first)
     assert by_number([*ended, *rest]) == whole
 
 
-def test_more_epochs_than_all_trials_take_change_nothing(spec_text: str, tmp_path: Path) -> None:
-    free = drive(make_jobs(parse_spec(spec_text, WORDS), tmp_path / "free")[0], 2, first)
-    jobs, _ = make_jobs(halving(spec_text, 40 * EPOCHS), tmp_path / "bound")
+@pytest.mark.parametrize("limit", [40, 100])
+def test_as_outcomes_come_epochs_are_counted_over_a_resume(spec_text: str, limit: int) -> None:
+    spec = halving(spec_text, limit)
+    running: list[TrialRecord] = []
+    jobs, _ = make_jobs(spec, deterministic=False)
+    ended = drive(jobs, 2, random.Random(0).choice, 6, running)
+    assert running
+    finished = {record.number: record for record in [*ended, *running]}
+    jobs, _ = make_jobs(spec, finished, deterministic=False)
+    spent = epochs_of(by_number([*ended, *drive(jobs, 2, first)]))
+    assert spent <= limit < spent + EPOCHS
+
+
+def test_more_epochs_than_all_trials_take_change_nothing(spec_text: str) -> None:
+    free = drive(make_jobs(parse_spec(spec_text, WORDS))[0], 2, first)
+    jobs, _ = make_jobs(halving(spec_text, 40 * EPOCHS))
     assert drive(jobs, 2, first) == free
     assert jobs.spent is None
 
@@ -77,9 +89,9 @@ def test_wall_clock_goes_on_after_a_resume(spec_text: str) -> None:
     assert Budget(spec, 1_800.0).out_of_time() == "search.max_hours (0.5) are spent"
 
 
-def test_a_search_whose_time_is_over_proposes_nothing(spec_text: str, tmp_path: Path) -> None:
+def test_a_search_whose_time_is_over_proposes_nothing(spec_text: str) -> None:
     spec = parse_spec(spec_text, [*WORDS, "search.max_device_hours=0.01"])
-    records = drive(make_jobs(spec, tmp_path / "journal")[0], 2, first)
+    records = drive(make_jobs(spec)[0], 2, first)
     # 36 epochs of a second are spent when the last trial is begun, and another may be running
     assert 36 <= epochs_of(records) <= 36 + 2 * EPOCHS
 

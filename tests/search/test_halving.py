@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from kdsearch.search.halving import Halving
 from kdsearch.search.loop import ProposedJobs
 from kdsearch.search.rungs import neighbour_order
 from kdsearch.spec import StudySpec, parse_spec
+from kdsearch.spec.teaching import BORN_AGAIN
 from tests.records import trial
 from tests.search import test_loop as proposals
 from tests.search.test_loop import first, last, make_jobs
@@ -60,9 +61,15 @@ def step(jobs: ProposedJobs, record: TrialRecord) -> TrialRecord:
     return record.model_copy(update={"status": "paused"}) if epoch == until else record
 
 
-def drive(jobs: ProposedJobs, at_a_time: int, pick: Pick, cut: int | None = None) -> list:
+def drive(
+    jobs: ProposedJobs,
+    at_a_time: int,
+    pick: Pick,
+    cut: int | None = None,
+    running: list[TrialRecord] | None = None,
+) -> list[TrialRecord]:
     """Run made-up trainings an epoch at a time, in the order that ``pick`` says."""
-    return proposals.drive(jobs, at_a_time, pick, cut, step)
+    return proposals.drive(jobs, at_a_time, pick, cut, step, running)
 
 
 def by_number(records: list[TrialRecord]) -> list[TrialRecord]:
@@ -76,20 +83,15 @@ def halving_spec(spec_text: str, request: pytest.FixtureRequest) -> StudySpec:
     return parse_spec(spec_text, [*WORDS, f"search.scheduler.name={request.param}"])
 
 
-def test_the_order_in_which_epochs_end_changes_no_decision(
-    halving_spec: StudySpec, tmp_path: Path
-) -> None:
+def test_the_order_in_which_epochs_end_changes_no_decision(halving_spec: StudySpec) -> None:
     shuffled = random.Random(0)
-    orders: list[tuple[str, int, Pick]] = [
-        ("one", 1, first),
-        ("first", 2, first),
-        ("last", 2, last),
-        ("any", 2, shuffled.choice),
+    orders: list[tuple[int, Pick]] = [
+        (1, first),
+        (2, first),
+        (2, last),
+        (2, shuffled.choice),
     ]
-    runs = [
-        by_number(drive(make_jobs(halving_spec, tmp_path / name)[0], count, pick))
-        for name, count, pick in orders
-    ]
+    runs = [by_number(drive(make_jobs(halving_spec)[0], count, pick)) for count, pick in orders]
     states = [record.status for record in runs[0]]
     assert len(states) == 40
     assert set(states) == {"complete", "paused", "failed"}
@@ -98,12 +100,12 @@ def test_the_order_in_which_epochs_end_changes_no_decision(
 
 @pytest.mark.parametrize("cut", [3, 12, 25, 40])
 def test_a_search_that_was_cut_off_decides_as_it_would_have(
-    halving_spec: StudySpec, tmp_path: Path, cut: int
+    halving_spec: StudySpec, cut: int
 ) -> None:
-    whole = by_number(drive(make_jobs(halving_spec, tmp_path / "whole")[0], 2, first))
-    ended = drive(make_jobs(halving_spec, tmp_path / "cut")[0], 2, last, cut)
+    whole = by_number(drive(make_jobs(halving_spec)[0], 2, first))
+    ended = drive(make_jobs(halving_spec)[0], 2, last, cut)
     finished = {record.number: record for record in ended}
-    rest = drive(make_jobs(halving_spec, tmp_path / "cut", finished)[0], 2, first)
+    rest = drive(make_jobs(halving_spec, finished)[0], 2, first)
     assert by_number([*ended, *rest]) == whole
     handed = [(record.number, len(record.epochs)) for record in [*ended, *rest]]
     assert len(handed) == len(set(handed)), "a stage was trained twice"
@@ -115,10 +117,19 @@ class Definition:
     Args:
         spec: The study.
         records: What came of each trial.
+        cost: Of so many epochs of a trial.
+        slack: How many times its cost a training may take before others wait for it.
     """
 
-    def __init__(self, spec: StudySpec, records: list[TrialRecord]) -> None:
-        self.spec, self.records = spec, records
+    def __init__(
+        self,
+        spec: StudySpec,
+        records: list[TrialRecord],
+        cost: Callable[[TrialRecord, int], float] = lambda _, epochs: epochs,
+        slack: int | None = None,
+    ) -> None:
+        self.spec, self.records, self.cost = spec, records, cost
+        self.slack = 2 * spec.resources.concurrent if slack is None else slack
         self.known: dict[int, int] = {}
         """Epochs of each trial whose outcome is known."""
         self.gone_on: set[tuple[int, int]] = set()
@@ -144,10 +155,9 @@ class Definition:
 
     def course(self) -> list[tuple[int, int]]:
         """Every stage that is handed out: the trial, and the epochs that it has behind it."""
-        clock, proposed, handed = 0, 0, []
-        waiting: list[tuple[int, int, tuple[int, int]]] = []
+        clock, proposed, handed = 0.0, 0, []
+        waiting: list[tuple[float, int, tuple[int, int]]] = []
         self.reached: dict[int, list[int]] = {rung: [] for rung in RUNGS}
-        slack = 2 * self.spec.resources.concurrent
         while True:
             for due in sorted(each for each in waiting if each[0] <= clock):
                 waiting.remove(due)
@@ -167,81 +177,147 @@ class Definition:
             else:
                 return handed
             epochs = next((rung for rung in RUNGS if rung > stage[1]), EPOCHS) - stage[1]
-            waiting.append((clock + slack * epochs, len(handed), stage))
+            cost = self.cost(self.records[stage[0]], epochs)
+            waiting.append((clock + self.slack * cost, len(handed), stage))
             handed.append(stage)
-            clock += epochs
+            clock += cost
 
 
-def test_each_decision_is_the_definitions(halving_spec: StudySpec, tmp_path: Path) -> None:
-    jobs, _ = make_jobs(halving_spec, tmp_path / "journal")
+def noted(jobs: ProposedJobs) -> list[tuple[int, int]]:
+    """Every stage that is handed out from now on: the trial, and the epochs behind it."""
     handed: list[tuple[int, int]] = []
     hand_out = jobs.next
 
-    def noted() -> TrialRecord | None:
+    def next_noted() -> TrialRecord | None:
         record = hand_out()
         if record is not None:
             handed.append((record.number, len(record.epochs)))
         return record
 
-    jobs.next = noted  # type: ignore[method-assign]
+    jobs.next = next_noted  # type: ignore[method-assign]
+    return handed
+
+
+def costly(record: TrialRecord, epochs: int) -> float:
+    return epochs * record.parameter_count**0.5
+
+
+@pytest.mark.parametrize("options", [{}, {"cost_of": costly}])
+def test_each_decision_is_the_definitions(halving_spec: StudySpec, options: dict[str, Any]) -> None:
+    jobs, _ = make_jobs(halving_spec, **options)
+    handed = noted(jobs)
     records = by_number(drive(jobs, 2, last))
-    assert handed == Definition(halving_spec, records).course()
+    assert handed == Definition(halving_spec, records, *options.values()).course()
     assert len([stage for stage in handed if stage[1] == 3]) >= 3
     assert len(handed) > 52
 
 
-def test_what_is_stopped_has_no_accuracy_anywhere(halving_spec: StudySpec, tmp_path: Path) -> None:
-    jobs, study = make_jobs(halving_spec, tmp_path / "journal")
-    records = {record.number: record for record in drive(jobs, 2, first)}
-    waiting = jobs.stop_waiting()
-    assert {record.number for record in waiting} == {
-        number for number, record in records.items() if record.status == "paused"
-    }
-    for record in waiting:
-        jobs.ended(record)
+def searched(spec: StudySpec, known: Mapping[int, TrialRecord]) -> dict[int, TrialRecord]:
+    """What a search makes of known trials, those that wait at its end stopped."""
+    jobs, _ = make_jobs(spec, known)
+    records = dict(known)
+    for record in [*drive(jobs, 2, first), *jobs.stop_waiting()]:
         records[record.number] = record
-    jobs.tell_all()
-    assert jobs.stop_waiting() == []
-    told = {each.user_attrs["place"]: each for each in study.get_trials(deepcopy=False)}
-    states = {
-        "complete": TrialState.COMPLETE,
-        "stopped": TrialState.PRUNED,
-        "failed": TrialState.FAIL,
-    }
-    for number, record in records.items():
-        assert told[number].state == states[record.status]
-        assert (told[number].values is None) == (record.status != "complete")
+    return records
+
+
+def test_what_is_stopped_has_no_accuracy_anywhere(halving_spec: StudySpec) -> None:
+    records = searched(halving_spec, {})
+    assert {record.status for record in records.values()} == {"complete", "stopped", "failed"}
+    for record in records.values():
         assert (record.accuracy is None) == (record.status != "complete")
     front = pareto_front(list(records.values()), Objectives())
     assert front
     assert all(record.status == "complete" for record in front)
     stopped = [record for record in records.values() if record.status == "stopped"]
-    assert stopped
     assert {len(record.epochs) for record in stopped} <= set(RUNGS)
 
 
-def test_a_finished_search_with_more_trials_leaves_the_stopped_where_they_are(
-    halving_spec: StudySpec, tmp_path: Path
+def test_a_finished_search_is_over_at_once(halving_spec: StudySpec) -> None:
+    jobs, study = make_jobs(halving_spec, searched(halving_spec, {}))
+    assert drive(jobs, 2, first) == []
+    assert jobs.stop_waiting() == []
+    states = {trial.state for trial in study.trials}
+    assert states == {TrialState.COMPLETE, TrialState.FAIL, TrialState.RUNNING}
+
+
+def test_with_more_trials_those_that_were_stopped_go_on_where_they_deserve_it(
+    halving_spec: StudySpec,
 ) -> None:
-    jobs, _ = make_jobs(halving_spec, tmp_path / "journal")
-    before = {record.number: record for record in drive(jobs, 2, first)}
-    for record in jobs.stop_waiting():
-        jobs.ended(record)
-        before[record.number] = record
-    jobs.tell_all()
+    before = searched(halving_spec, {})
     search = halving_spec.search.model_copy(update={"trials": 60})
     longer = halving_spec.model_copy(update={"search": search})
-    jobs, _ = make_jobs(longer, tmp_path / "journal", before)
-    after = by_number(drive(jobs, 2, first))
-    assert [record.number for record in after] == list(range(40, 60))
-    assert {"complete", "paused", "failed"} == {record.status for record in after}
+    jobs, _ = make_jobs(longer, before)
+    handed = noted(jobs)
+    after = before | {record.number: record for record in drive(jobs, 2, first)}
+    course = Definition(longer, [after[number] for number in range(60)]).course()
+    trained = {(number, 0) for number in before} | {
+        (record.number, rung)
+        for record in before.values()
+        for rung in RUNGS
+        if len(record.epochs) > rung or (record.status == "failed" and record.epochs)
+    }
+    assert handed == [stage for stage in course if stage not in trained]
+    going = {number for number, _ in handed if number < 40}
+    assert going
+    assert {before[number].status for number in going} == {"stopped"}
+    waiting = {record.number for record in after.values() if record.status == "stopped"}
+    assert not waiting & {record.number for record in jobs.stop_waiting()}
+
+
+@pytest.mark.parametrize("cut", [3, 12, 25])
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_trials_that_were_cut_off_go_on_from_their_checkpoints(
+    halving_spec: StudySpec, cut: int, deterministic: bool
+) -> None:
+    """Two at a time are lost with all epochs but the last, as kept by their checkpoints."""
+    whole = by_number(drive(make_jobs(halving_spec)[0], 2, first))
+    running: list[TrialRecord] = []
+    jobs, _ = make_jobs(halving_spec, deterministic=deterministic)
+    ended = drive(jobs, 2, random.Random(cut).choice, cut, running)
+    finished = {record.number: record for record in [*ended, *running]}
+    assert running
+    jobs, _ = make_jobs(halving_spec, finished, deterministic=deterministic)
+    handed = noted(jobs)
+    rest = drive(jobs, 2, first)
+    assert {(each.number, len(each.epochs)) for each in running} <= set(handed)
+    if deterministic:
+        assert by_number([*ended, *rest]) == whole
+    else:
+        assert handed[: len(running)] == [
+            (number, len(finished[number].epochs))
+            for number in sorted(each.number for each in running)
+        ]
+        everything = by_number([*ended, *rest])
+        assert [record.number for record in everything] == list(range(40))
+        assert {record.status for record in everything} == {"complete", "paused", "failed"}
+
+
+@pytest.mark.parametrize("cut", [1, 7, 25, 40])
+def test_as_outcomes_come_a_search_of_one_trial_at_a_time_goes_on_as_it_would_have(
+    halving_spec: StudySpec, cut: int
+) -> None:
+    whole = by_number(drive(make_jobs(halving_spec, deterministic=False)[0], 1, first))
+    running: list[TrialRecord] = []
+    ended = drive(make_jobs(halving_spec, deterministic=False)[0], 1, first, cut, running)
+    finished = {record.number: record for record in [*ended, *running]}
+    rest = drive(make_jobs(halving_spec, finished, deterministic=False)[0], 1, first)
+    assert by_number([*ended, *rest]) == whole
+
+
+def test_as_outcomes_come_each_decision_knows_all_of_them(halving_spec: StudySpec) -> None:
+    """With one training at a time, each is known when the next is chosen."""
+    jobs, _ = make_jobs(halving_spec, deterministic=False)
+    handed = noted(jobs)
+    records = by_number(drive(jobs, 1, first))
+    assert handed == Definition(halving_spec, records, slack=0).course()
 
 
 def test_fewer_epochs_are_trained_and_of_each_rung_at_least_a_third_goes_on(
-    halving_spec: StudySpec, tmp_path: Path
+    halving_spec: StudySpec,
 ) -> None:
     """More than a third, as some that went on are overtaken later."""
-    records = by_number(drive(make_jobs(halving_spec, tmp_path / "journal")[0], 2, first))
+    records = by_number(drive(make_jobs(halving_spec)[0], 2, first))
     trained = sum(len(record.epochs) for record in records)
     assert trained < 0.5 * 40 * EPOCHS
     for rung in RUNGS:
@@ -250,7 +326,7 @@ def test_fewer_epochs_are_trained_and_of_each_rung_at_least_a_third_goes_on(
         assert beyond >= reached // 3 - 1  # one may have failed on its way
 
 
-def test_by_raw_accuracy_no_average_is_taken(spec_text: str, tmp_path: Path) -> None:
+def test_by_raw_accuracy_no_average_is_taken(spec_text: str) -> None:
     records = [trial(0, 0.5, 100)]
     for score, expected in (("ema", (1, 3)), ("raw", ())):
         spec = parse_spec(spec_text, [*WORDS, f"search.scheduler.score={score}"])
@@ -260,9 +336,9 @@ def test_by_raw_accuracy_no_average_is_taken(spec_text: str, tmp_path: Path) -> 
         assert Halving(spec.search).averaged_after(task) == expected
 
 
-def test_without_a_scheduler_every_trial_goes_on(spec_text: str, tmp_path: Path) -> None:
+def test_without_a_scheduler_every_trial_goes_on(spec_text: str) -> None:
     spec = parse_spec(spec_text, [*WORDS, "search.scheduler.name=none"])
-    records = drive(make_jobs(spec, tmp_path / "journal")[0], 2, first)
+    records = drive(make_jobs(spec)[0], 2, first)
     assert {record.status for record in records} == {"complete", "failed"}
 
 
@@ -294,7 +370,9 @@ def test_one_that_waits_goes_on_when_others_have_made_it_one_of_the_best(halving
     assert halving.next_to_go_on() is None
 
 
-def test_those_that_were_stopped_are_compared_with_and_do_not_go_on(halving: Halving) -> None:
+def test_those_that_went_on_before_are_compared_with_and_do_not_go_on_again(
+    halving: Halving,
+) -> None:
     halving.reached(at_first_rung(0, 0.9), waits=False)
     for number in (1, 2, 3, 4, 5):
         halving.reached(at_first_rung(number, 0.9 - 0.1 * number))
@@ -302,6 +380,30 @@ def test_those_that_were_stopped_are_compared_with_and_do_not_go_on(halving: Hal
     assert going is not None
     assert going.number == 1
     assert halving.next_to_go_on() is None
+
+
+@pytest.mark.parametrize("name", ["halving", "neighbours"])
+def test_those_with_too_little_accuracy_go_on_after_all_others(spec_text: str, name: str) -> None:
+    """The small ones would be the first of either order, as nothing dominates them."""
+    words = [*WORDS, f"search.scheduler={{name: {name}, score: raw}}", "search.min_accuracy=0.5"]
+    halving = Halving(parse_spec(spec_text, words).search)
+    for number, (accuracy, size) in enumerate(((0.3, 10), (0.4, 20), (0.6, 300), (0.5, 400))):
+        halving.reached(at_first_rung(number, accuracy, size))
+    numbers = []
+    while (record := halving.next_to_go_on(anyone=True)) is not None:
+        numbers.append(record.number)
+    assert set(numbers[:2]) == {2, 3}
+    assert set(numbers[2:]) == {0, 1}
+
+
+def test_no_rung_lies_among_the_epochs_of_a_forebear(spec_text: str) -> None:
+    """Two forebears of 9 epochs, then the student's own: rungs after 1 and 3 of those."""
+    halving = Halving(parse_spec(spec_text, WORDS).search)
+    record = at_first_rung(0, 0.5)
+    task = record.task.model_copy(update={"teacher": BORN_AGAIN, "generations": 2})
+    assert halving.rungs(task) == (18 + 1, 18 + 3)
+    assert halving.until(record.model_copy(update={"task": task})) == 18 + 1
+    assert halving.expected_epochs(27, EPOCHS) == pytest.approx(19 + 2 / 3 + 6 / 9)
 
 
 def test_with_too_little_room_nobody_goes_on_and_with_the_rest_anyone(halving: Halving) -> None:
@@ -317,6 +419,6 @@ def test_with_too_little_room_nobody_goes_on_and_with_the_rest_anyone(halving: H
 def test_the_expected_epochs_count_who_reaches_each_part(spec_text: str) -> None:
     """Of 9 epochs: 1 by all, 2 by a third, 6 by a ninth."""
     halving = Halving(parse_spec(spec_text, WORDS).search)
-    assert halving.expected_epochs(EPOCHS) == pytest.approx(1 + 2 / 3 + 6 / 9)
+    assert halving.expected_epochs(EPOCHS, EPOCHS) == pytest.approx(1 + 2 / 3 + 6 / 9)
     unbridled = Halving(parse_spec(spec_text).search)
-    assert unbridled.expected_epochs(EPOCHS) == EPOCHS
+    assert unbridled.expected_epochs(EPOCHS, EPOCHS) == EPOCHS

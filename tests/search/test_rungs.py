@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kdsearch.results.preference import epsilon_net, most_volume_first, preference
-from kdsearch.search.rungs import neighbour_order, places, rung_epochs
+from kdsearch.search.rungs import neighbour_order, rung_epochs
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_small_student_survives_beside_accurate_ones() -> None:
     accurate = [[0.10 + 0.001 * i, 5.0 + 0.01 * i] for i in range(20)]
     small, bad = [0.40, 2.0], [0.41, 5.5]
     order = preference(np.array([*accurate, small, bad]))
-    assert order.index(20) < places(22, 3)
+    assert order.index(20) < 22 // 3
     assert order[-1] == 21
 
 
@@ -122,8 +122,3 @@ def test_the_smallest_is_among_the_first_however_bad() -> None:
 @pytest.mark.parametrize("order", [preference, lambda points: neighbour_order(points, 8)])
 def test_one_point_is_an_order(order: Callable[[np.ndarray], list[int]]) -> None:
     assert order(np.array([[0.5, 2.0]])) == [0]
-
-
-def test_so_many_go_on_of_any_number() -> None:
-    assert [places(count, 3) for count in (1, 2, 3, 5, 6, 9)] == [0, 0, 1, 1, 2, 3]
-    assert places(7, 1.0) == 7

@@ -1,142 +1,204 @@
-"""What the samplers remember changes no proposal."""
+"""Proposals beside plain Optuna's, and those after a resume beside those of an unbroken search."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
-import numpy as np
 import optuna
 import pytest
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.samplers import GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
-from kdsearch.search.samplers import History, RememberingTPESampler, Samplers
-from kdsearch.spec import parse_spec
-from tests.search.test_loop import drive, first, last, make_jobs, parameters
+from kdsearch.data import derive
+from kdsearch.errors import StudyError
+from kdsearch.results.record import TrialRecord
+from kdsearch.search.loop import ProposedJobs
+from kdsearch.search.proposer import Proposer
+from kdsearch.search.samplers import make_sampler
+from kdsearch.space.architectures import Architectures
+from kdsearch.space.space import Space
+from kdsearch.spec import StudySpec, parse_spec
+from tests.search import test_halving as halved
+from tests.search.test_loop import (
+    CLASSES,
+    SHAPE,
+    drive,
+    first,
+    kept,
+    last,
+    make_jobs,
+    outcome,
+    parameters,
+)
+
+SAMPLERS = ["tpe", "nsga2", "gp", "random"]
 
 
-def optunas_own(_: Samplers, seed: int) -> BaseSampler:
-    return TPESampler(seed=seed, multivariate=True, group=True)
+def plain_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
+    if name == "tpe":
+        return TPESampler(seed=seed, multivariate=True, group=True)
+    if name == "nsga2":
+        return NSGAIISampler(seed=seed, population_size=20)
+    if name == "gp":
+        return GPSampler(seed=seed, warn_independent_sampling=False)
+    return RandomSampler(seed=seed)
 
 
-@pytest.mark.parametrize("seed", [3, 4])
-def test_loop_are_those_of_optunas_own_sampler(
-    spec_text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
-    spec = parse_spec(spec_text, ["search.trials=45", f"study.seed={seed}"])
-    ours = parameters(drive(make_jobs(spec, tmp_path / "ours")[0], 2, last))
-    monkeypatch.setattr(Samplers, "make", optunas_own)
-    assert ours == parameters(drive(make_jobs(spec, tmp_path / "own")[0], 2, first))
-
-
-def test_a_history_that_was_cut_off_proposes_as_one_that_was_not(
-    spec_text: str, tmp_path: Path
-) -> None:
-    spec = parse_spec(spec_text, ["search.trials=40"])
-    whole = parameters(drive(make_jobs(spec, tmp_path / "whole")[0], 2, first))
-    ended = drive(make_jobs(spec, tmp_path / "cut")[0], 2, first, stop_after=27)
-    jobs, _ = make_jobs(spec, tmp_path / "cut", {record.number: record for record in ended})
-    assert parameters(ended + drive(jobs, 2, first)) == whole
-
-
-@pytest.mark.parametrize("pruned", [False, True])
-@pytest.mark.parametrize("constrained", [False, True])
-def test_pruned_and_constrained_trials_count_as_they_do_for_optuna(
-    pruned: bool, constrained: bool
-) -> None:
-    def ask_and_tell(sampler: BaseSampler, study: optuna.Study, number: int) -> dict[str, float]:
-        study.sampler = sampler
+def plain_search(spec: StudySpec) -> list[dict[str, Any]]:
+    """One trial after another by Optuna's ask and tell, as its documentation has it."""
+    space, architectures = Space(spec), Architectures(SHAPE, CLASSES)
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    for label in space.methods:
+        study.enqueue_trial(space.published(label))
+    found = []
+    for place in range(spec.search.trials):
+        seed = derive(spec.study.seed, "sampler", place, 0)
+        study.sampler = plain_sampler(spec.search.sampler, seed)
         trial = study.ask()
-        x, y = trial.suggest_float("x", 0, 1), trial.suggest_int("y", 1, 9)
-        if constrained:
-            trial.set_constraint("c", x - 0.7)
-        if pruned and number % 3 == 1:
-            study.tell(trial, state=TrialState.PRUNED)
-        else:
-            study.tell(trial, [x, y * (1 - x)])
-        return trial.params
-
-    history = History()
-    ours, own = (optuna.create_study(directions=["maximize", "minimize"]) for _ in range(2))
-    for number in range(40):
-        remembering = RememberingTPESampler(number, history)
-        assert ask_and_tell(remembering, ours, number) == ask_and_tell(
-            TPESampler(seed=number, multivariate=True, group=True), own, number
-        )
-    assert history.plain == (not constrained)
-
-
-@pytest.mark.parametrize("told_late", [False, True])
-def test_trials_that_wait_count_as_running_ones_do_for_optuna(told_late: bool) -> None:
-    """Every second trial waits from its start on; ``told_late``: some of them go on later.
-
-    What Optuna drew for such a trial beside its parameters, for other methods, does not count.
-    """
-
-    def ask(sampler: BaseSampler, study: optuna.Study) -> optuna.Trial:
-        study.sampler = sampler
-        trial = study.ask()
-        trial.suggest_float("x", 0, 1)
-        if trial.suggest_categorical("kind", ["a", "b"]) == "b":
-            trial.suggest_int("y", 1, 9)
-        return trial
-
-    def values(params: dict[str, float]) -> list[float]:
-        return [params["x"], params.get("y", 5) * (1 - params["x"])]
-
-    history = History()
-    ours = optuna.create_study(directions=["maximize", "minimize"])
-    waiting: list[optuna.Trial] = []
-    for number in range(60):
-        own = optuna.create_study(directions=["maximize", "minimize"])
-        for trial in ours.get_trials():
-            own.add_trial(
-                optuna.trial.create_trial(
-                    state=trial.state,
-                    values=trial.values,
-                    params=trial.params,
-                    distributions=trial.distributions,
-                )
+        task = space.suggest(trial).task(spec, 0)
+        size = architectures.size(task.model)
+        record = outcome(
+            TrialRecord(
+                number=place,
+                phase="search",
+                task=task,
+                parameter_count=size.parameters,
+                macs=size.macs,
+                bytes=size.bytes,
             )
-        theirs = ask(TPESampler(seed=number, multivariate=True, group=True), own)
-        trial = ask(RememberingTPESampler(number, history), ours)
-        assert trial.params == theirs.params
-        if number % 2:
-            history.aside.add(trial.number)
-            waiting.append(trial)
+        )
+        if spec.search.min_accuracy is not None and record.accuracy is not None:
+            trial.set_constraint("enough", spec.search.min_accuracy - record.accuracy)
+        if record.accuracy is None:
+            study.tell(trial, state=TrialState.FAIL)
         else:
-            ours.tell(trial, values(trial.params))
-        if told_late and number % 10 == 9:
-            late = waiting.pop(0)
-            ours.tell(late, values(late.params))
+            study.tell(trial, [record.accuracy, *halved.Objectives().log_sizes(record)])
+        found.append(trial.params)
+    return found
 
 
-def test_each_name_is_its_sampler() -> None:
-    kinds = {"tpe": TPESampler, "nsga2": NSGAIISampler, "random": RandomSampler}
-    for name, kind in kinds.items():
-        assert isinstance(Samplers(name).make(1), kind)
+@pytest.mark.parametrize(
+    ("sampler", "trials"), [("tpe", 40), ("nsga2", 50), ("gp", 13), ("random", 8)]
+)
+@pytest.mark.parametrize("min_accuracy", [None, 0.88])
+def test_proposals_are_those_of_plain_optuna(
+    spec_text: str, sampler: str, trials: int, min_accuracy: float | None
+) -> None:
+    words = [f"search.sampler={sampler}", f"search.trials={trials}"]
+    if min_accuracy is not None:
+        words.append(f"search.min_accuracy={min_accuracy}")
+    spec = parse_spec(spec_text, words)
+    ours = drive(make_jobs(spec, deterministic=False)[0], 1, first)
+    assert parameters(ours) == plain_search(spec)
 
 
-def test_a_history_knows_groups_and_values() -> None:
-    def objective(trial: optuna.Trial) -> float:
-        rate = trial.suggest_float("rate", 1e-3, 1.0, log=True)
-        if trial.suggest_categorical("kind", ["a", "b", "c"]) == "b":
-            return rate + trial.suggest_int("steps", 1, 9)
-        return rate
+def learned_from(study: optuna.Study, sampler: str) -> list[tuple[Any, ...]]:
+    """What a sampler may know of a study: all but the trials that have failed."""
+    nsga2 = NSGAIISampler(population_size=20)
+    return [
+        (
+            trial.state,
+            trial.params,
+            trial.distributions,
+            trial.values,
+            trial.constraints,
+            nsga2.get_trial_generation(study, trial) if sampler == "nsga2" else None,
+        )
+        for trial in study.trials
+        if trial.state != TrialState.FAIL
+    ]
 
-    study = optuna.create_study(sampler=RandomSampler(seed=0))
-    history = History()
-    for _ in range(4):
-        study.optimize(objective, n_trials=6)
-        groups = history.take_in(study.get_trials(states=(TrialState.COMPLETE,))).search_spaces
-    trials = study.trials
-    assert sorted(sorted(group) for group in groups) == [["kind", "rate"], ["steps"]]
-    for group in groups:
-        wanted = [t for t in trials if group.keys() <= t.params.keys() and t.number % 2]
-        numbers, found = history.values(group, np.arange(1, len(trials), 2))
-        assert numbers.tolist() == [t.number for t in wanted]
-        expected = [
-            ["abc".index(t.params[name]) if name == "kind" else t.params[name] for name in group]
-            for t in wanted
-        ]
-        np.testing.assert_array_equal(found, np.array(expected))
+
+def hand_out_all(jobs: ProposedJobs) -> None:
+    """All that may be handed out before another outcome comes in."""
+    while jobs.next() is not None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("sampler", "stages"), [("tpe", 60), ("nsga2", 260), ("gp", 60), ("random", 60)]
+)
+def test_a_rebuilt_study_is_what_it_was(spec_text: str, sampler: str, stages: int) -> None:
+    """With proposals that were rejected, trials that failed, wait, run, or lack accuracy."""
+    words = [
+        *halved.WORDS,
+        "search.trials=400",
+        "search.scheduler.reduction=1.5",
+        f"search.sampler={sampler}",
+        "search.min_accuracy=0.85",
+        "search.max_parameters=4000",
+    ]
+    spec = parse_spec(spec_text, words)
+    jobs, study = make_jobs(spec)
+    running: list[TrialRecord] = []
+    ended = halved.drive(jobs, 2, last, stages, running)
+    known = {record.number: record for record in [*ended, *running]}
+    assert {record.status for record in known.values()} >= {"paused", "complete", "failed"}
+    again, rebuilt = make_jobs(spec, known)
+    hand_out_all(jobs)
+    hand_out_all(again)
+    learned = learned_from(rebuilt, sampler)
+    assert learned == learned_from(study, sampler)
+    assert sampler != "nsga2" or max(each[-1] for each in learned) >= 2
+    drawn = len(study.trials) - len(learned)
+    assert drawn > 1.2 * len(rebuilt.trials), "no proposal was rejected"
+    constrained = [each.constraints["min_accuracy"] for each in rebuilt.trials if each.values]
+    assert min(constrained) < 0 < max(constrained)
+
+
+@pytest.mark.parametrize(("sampler", "trials"), [("tpe", 25), ("nsga2", 60), ("gp", 12)])
+def test_a_search_that_was_cut_off_is_proposed_what_it_would_have_been(
+    spec_text: str, sampler: str, trials: int
+) -> None:
+    words = [f"search.sampler={sampler}", f"search.trials={trials}", "search.max_parameters=4000"]
+    spec = parse_spec(spec_text, [*words, "search.min_accuracy=0.85"])
+    whole = parameters(drive(make_jobs(spec)[0], 2, first))
+    ended = drive(make_jobs(spec)[0], 2, last, stop_after=trials - 4)
+    rest = drive(make_jobs(spec, {record.number: record for record in ended})[0], 2, first)
+    assert parameters([*ended, *rest]) == whole
+
+
+def test_known_trials_cost_no_sampling(spec_text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = parse_spec(spec_text, ["search.trials=25"])
+    ended = {record.number: record for record in drive(make_jobs(spec)[0], 2, first)}
+    jobs, study = make_jobs(spec, ended)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the sampler was asked")
+
+    for name in ("sample_relative", "sample_independent"):
+        monkeypatch.setattr(TPESampler, name, refuse)
+    assert drive(jobs, 2, first) == []
+    assert [trial.params for trial in study.trials] == parameters(list(ended.values()))
+
+
+def test_a_known_trial_that_the_space_does_not_hold_is_refused(spec_text: str) -> None:
+    record = drive(make_jobs(parse_spec(spec_text))[0], 1, first)[1]
+    spec = parse_spec(spec_text, ["methods.kd.weight=0.5"])
+    assert "kd.weight" in record.parameters
+    proposer = Proposer(Space(spec), Architectures(SHAPE, CLASSES), known={1: kept(record)})
+    with pytest.raises(StudyError, match="trial 1 has other parameters than the spec searches"):
+        proposer.record(1)
+
+
+def test_under_a_scheduler_tpe_learns_from_fewer_trials() -> None:
+    """Told four trials, it proposes near the good ones, of which those at 0.9 are none."""
+    found = {}
+    for halved_too in (False, True):
+        study = optuna.create_study(directions=["maximize", "minimize"])
+        for x in (0.1, 0.11, 0.9, 0.91):
+            study.sampler = make_sampler("random", 0)
+            study.enqueue_trial({"x": x})
+            trial = study.ask()
+            study.tell(trial, [-trial.suggest_float("x", 0, 1), 1.0])
+        study.sampler = make_sampler("tpe", 5, halved_too)
+        found[halved_too] = study.ask().suggest_float("x", 0, 1)
+    drawn = RandomSampler(seed=5)
+    study = optuna.create_study(sampler=drawn)
+    assert found[False] == study.ask().suggest_float("x", 0, 1)
+    assert found[True] != found[False]
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_each_name_is_its_sampler(name: str) -> None:
+    assert type(make_sampler(name, 1)) is type(plain_sampler(name, 1))

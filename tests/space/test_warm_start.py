@@ -12,7 +12,6 @@ from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.study import Study
 from kdsearch.search.loop import ProposedJobs
-from kdsearch.search.optuna_study import open_optuna_study
 from kdsearch.search.proposer import Proposer
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.checks import make_plan
@@ -23,13 +22,13 @@ from tests.records import trial
 from tests.search.test_loop import CLASSES, SHAPE, drive, first, make_jobs, parameters
 
 
-def kept_study(spec: StudySpec, tmp_path: Path) -> Path:
+def kept_study(spec: StudySpec) -> Path:
     """A study on made-up trainings, as its directory keeps it."""
     directory = StudyDirectory.of(spec)
     directory.path.mkdir(parents=True)
     directory.create(spec)
     directory.update(state="finished")
-    for record in drive(make_jobs(spec, tmp_path / f"{spec.study.name}.journal")[0], 2, first):
+    for record in drive(make_jobs(spec)[0], 2, first):
         directory.trials.append(record)
     return directory.path
 
@@ -40,9 +39,9 @@ def front_of(folder: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def earlier(spec_text: str, tmp_path: Path) -> list[Path]:
+def earlier(spec_text: str) -> list[Path]:
     return [
-        kept_study(parse_spec(spec_text, [f"study.name={name}", f"study.seed={seed}"]), tmp_path)
+        kept_study(parse_spec(spec_text, [f"study.name={name}", f"study.seed={seed}"]))
         for seed, name in enumerate(("one", "two"))
     ]
 
@@ -66,12 +65,9 @@ def test_each_member_adds_most_to_those_before_it() -> None:
     assert [each["number"] for each in found] == [1, 2, 3, 0]
 
 
-def test_they_are_tried_before_the_published_values(
-    spec: StudySpec, earlier: list[Path], tmp_path: Path
-) -> None:
+def test_they_are_tried_before_the_published_values(spec: StudySpec, earlier: list[Path]) -> None:
     past = warm_start_proposals(Space(spec), [front_of(earlier[0])])
-    study = open_optuna_study(tmp_path / "journal", "new", Objectives())
-    proposer = Proposer(Space(spec), study, Architectures(SHAPE, CLASSES), past)
+    proposer = Proposer(Space(spec), Architectures(SHAPE, CLASSES), past)
     jobs = ProposedJobs(spec, proposer, {})
     tried = parameters(drive(jobs, 2, first))
     assert tried[: len(past)] == past
