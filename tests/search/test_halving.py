@@ -15,6 +15,7 @@ from kdsearch.results.front import pareto_front
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.preference import preference
 from kdsearch.results.record import TrialRecord
+from kdsearch.search.clock import MARGIN, SLACK
 from kdsearch.search.halving import Halving
 from kdsearch.search.loop import ProposedJobs
 from kdsearch.search.rungs import neighbour_order
@@ -144,14 +145,15 @@ class Definition:
 
     def course(self) -> list[tuple[int, int]]:
         """Every stage that is handed out: the trial, and the epochs that it has behind it."""
-        clock, proposed, handed = 0, 0, []
-        waiting: list[tuple[int, int, tuple[int, int]]] = []
+        proposed, handed = 0, []
+        waiting: list[tuple[float, int, tuple[int, int]]] = []
         self.reached: dict[int, list[int]] = {rung: [] for rung in RUNGS}
-        slack = 2 * self.spec.resources.concurrent
+        lanes, costs, skipped = [0.0] * self.spec.resources.concurrent, [], 0.0
         while True:
-            for due in sorted(each for each in waiting if each[0] <= clock):
-                waiting.remove(due)
-                number, done = due[2]
+            clock = max(skipped, min(lanes))
+            for each in sorted(each for each in waiting if each[0] <= clock):
+                waiting.remove(each)
+                number, done = each[2]
                 end = next((rung for rung in RUNGS if rung > done), EPOCHS)
                 if end < EPOCHS and len(self.records[number].epochs) >= end:
                     self.reached[end].append(number)
@@ -162,14 +164,16 @@ class Definition:
                 stage = (proposed, 0)
                 proposed += 1
             elif waiting:
-                clock = max(clock, min(waiting)[0])
+                skipped = max(clock, min(waiting)[0])
                 continue
             else:
                 return handed
             epochs = next((rung for rung in RUNGS if rung > stage[1]), EPOCHS) - stage[1]
-            waiting.append((clock + slack * epochs, len(handed), stage))
+            costs.append(epochs)
+            due = clock + SLACK * epochs + MARGIN * sum(costs) / len(costs)
+            waiting.append((due, len(handed), stage))
             handed.append(stage)
-            clock += epochs
+            lanes[lanes.index(min(lanes))] = clock + epochs
 
 
 def test_each_decision_is_the_definitions(halving_spec: StudySpec, tmp_path: Path) -> None:
