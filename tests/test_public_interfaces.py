@@ -15,12 +15,8 @@ FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
 ALLOWED = {
     "data/worker_feed.py",  # the worker processes of a DataLoader's iterator
-    "execution/actors.py",
     "models/find_taps.py",  # base classes of PyTorch's layers
     "models/rescale.py",  # a base class of PyTorch's layers
-    "search/optuna_journal.py",
-    "search/optuna_study.py",
-    "search/samplers.py",
     "spec/load.py",  # a private attribute of our own specification
     "training/averaging.py",  # PyTorch's multi-tensor functions
     "training/ray_train.py",  # the error below Ray Train's own

@@ -80,7 +80,7 @@ class Dispatcher:
         self._known = set(journal.read())
         self._running: dict[int, _Running] = {}
         self._lost: list[_Running] = []
-        self._no_more = False
+        self._no_more = self._warned = False
         self.failures = FailureCounts()
         self.fault: Exception | None = None
 
@@ -157,6 +157,9 @@ class Dispatcher:
             running.record = running.record.model_copy(update={"reason": result["failed"]})
             keep_traceback(self._places.crash_log(running.record), result["traceback"])
             return
+        if result.get("warning") and not self._warned:
+            self._warned = True
+            self._observer.warned(result["warning"])
         update = {"epochs": (*running.record.epochs, result["report"]), "test": result.get("test")}
         running.record = running.record.model_copy(update=update)
         if len(running.record.epochs) > running.farthest:

@@ -40,7 +40,7 @@ class StudentTrial(tune.Trainable):
                 ``crash_log``, a file; ``avoid``, ids of nodes; and for finalists ``save_to``, the
                 file that takes the weights after the last epoch.
             shared: ``data``, a reference to the packed data in Ray's object store; ``teachers``,
-                packed, by name; ``caches``, what is kept of their answers, and ``home``, where the
+                packed, by name; ``caches``, what is cached of them, and ``driver_node``, where the
                 study's own process has it; ``folder``, the study's, and ``token``, which lies in
                 it; and ``resources``, a dumped
                 :class:`~kdsearch.spec.sections.ResourcesSection`.
@@ -112,6 +112,8 @@ class StudentTrial(tune.Trainable):
         program = self._program = self._program or self._begin_program()
         report = program.train_epoch()
         result: dict[str, Any] = {"report": report.as_dict(), "done": program.finished}
+        if self._signals.warning is not None:
+            result["warning"] = self._signals.warning
         if not program.finished:
             due = time.monotonic() - self._saved_at > 60 * self._resources.checkpoint_minutes
             return result | {SHOULD_CHECKPOINT: due}

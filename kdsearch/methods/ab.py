@@ -64,6 +64,7 @@ class ActivationBoundaries(Method):
         "Heo, Lee, Yun & Choi 2019, Knowledge Transfer via Distillation of Activation Boundaries "
         "Formed by Hidden Neurons"
     )
+    relative_cost = 2.7
     signals = frozenset({Signal.PREACTIVATION})
     hyperparameters = {
         "weight": Hyperparameter(

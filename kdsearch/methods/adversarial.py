@@ -127,6 +127,7 @@ class _AdversarialMethod(Method):
     """
 
     kind = "adversarial"
+    relative_cost = 1.5
     helper_parts = frozenset({"discriminator", "penalty"})
     hyperparameters = {
         "weight": Hyperparameter(

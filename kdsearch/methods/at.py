@@ -39,6 +39,7 @@ class AttentionTransfer(Method):
     name = "at"
     kind = "feature"
     paper = "Zagoruyko & Komodakis 2017, Paying More Attention to Attention"
+    relative_cost = 1.4
     signals = frozenset({Signal.ATTENTION})
     hyperparameters = {
         "weight": Hyperparameter(

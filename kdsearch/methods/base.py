@@ -65,6 +65,9 @@ class Method(nn.Module, ABC):
     those of their own share only."""
     by_sample: ClassVar[bool] = False
     """Whether answers are remembered by sample (``targets.index``); impossible under mixup."""
+    relative_cost: ClassVar[float] = 1.0
+    """Time of a training step with this term alone, as a multiple of one without any: the search
+    shares out work by it, and a third more or less does no harm."""
     adopts_classifier: ClassVar[bool] = False
     """Whether the student ships with a projector and the teacher's classifier."""
 

@@ -77,6 +77,7 @@ class CorrelationCongruence(Method):
         "Peng, Jin, Liu, Zhou, Wu, Liu, Li & Zhang 2019, Correlation Congruence for Knowledge "
         "Distillation"
     )
+    relative_cost = 1.1
     signals = frozenset({Signal.EMBEDDING})
     batchwise = True
     hyperparameters = {

@@ -132,6 +132,7 @@ class CRD(Method):
     name = "crd"
     kind = "relation"
     paper = "Tian, Krishnan & Isola 2020, Contrastive Representation Distillation"
+    relative_cost = 8.0
     signals = frozenset({Signal.EMBEDDING})
     helper_parts = frozenset({"teacher"})
     batchwise = True

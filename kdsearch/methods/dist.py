@@ -62,6 +62,7 @@ class DIST(Method):
     name = "dist"
     kind = "logit"
     paper = "Huang, You, Wang, Qian & Xu 2022, Knowledge Distillation from a Stronger Teacher"
+    relative_cost = 1.1
     signals = frozenset({Signal.LOGITS})
     batchwise = True
     hyperparameters = {

@@ -72,6 +72,7 @@ class DKD(Method):
     name = "dkd"
     kind = "logit"
     paper = "Zhao, Cui, Song, Qiu & Liang 2022, Decoupled Knowledge Distillation"
+    relative_cost = 1.1
     signals = frozenset({Signal.LOGITS})
     hyperparameters = {
         "weight": Hyperparameter(1.0, WEIGHT_RANGE, "weight of both parts together"),

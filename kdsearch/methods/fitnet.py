@@ -44,6 +44,7 @@ class FitNet(Method):
     paper = (
         "Romero, Ballas, Kahou, Chassang, Gatta & Bengio 2015, FitNets: Hints for Thin Deep Nets"
     )
+    relative_cost = 1.2
     signals = frozenset({Signal.FEATURES})
     hyperparameters = {
         "weight": Hyperparameter(

@@ -53,6 +53,7 @@ class FSP(Method):
     name = "fsp"
     kind = "feature"
     paper = "Yim, Joo, Bae & Kim 2017, A Gift from Knowledge Distillation"
+    relative_cost = 2.8
     signals = frozenset({Signal.FEATURES})
     hyperparameters = {
         "weight": Hyperparameter(

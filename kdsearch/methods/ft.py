@@ -108,6 +108,7 @@ class FactorTransfer(Method):
         "Kim, Park & Kwak 2018, Paraphrasing Complex Network: Network Compression via Factor "
         "Transfer"
     )
+    relative_cost = 3.8
     signals = frozenset({Signal.FEATURES})
     helper_parts = frozenset({"reconstruction"})
     hyperparameters = {

@@ -53,6 +53,7 @@ class LogitStandardization(Method):
     name = "logit_std"
     kind = "logit"
     paper = "Sun, Ren, Li, Wang & Cao 2024, Logit Standardization in Knowledge Distillation"
+    relative_cost = 1.1
     signals = frozenset({Signal.LOGITS})
     hyperparameters = {
         "weight": Hyperparameter(9.0, WEIGHT_RANGE, "weight of the divergence"),

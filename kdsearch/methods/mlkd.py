@@ -67,6 +67,7 @@ class MLKD(Method):
     name = "mlkd"
     kind = "logit"
     paper = "Jin, Wang & Lin 2023, Multi-Level Logit Distillation"
+    relative_cost = 1.3
     signals = frozenset({Signal.LOGITS})
     batchwise = True
     hyperparameters = {

@@ -62,6 +62,7 @@ class NKD(Method):
         "Yang, Zeng, Li, Zhang, Yuan & Li 2023, From Knowledge Distillation to Self-Knowledge "
         "Distillation: A Unified Approach with Normalized Loss and Customized Soft Labels"
     )
+    relative_cost = 1.1
     signals = frozenset({Signal.LOGITS})
     hyperparameters = {
         "weight": Hyperparameter(1.0, WEIGHT_RANGE, "weight of both parts together"),

@@ -50,6 +50,7 @@ class NST(Method):
     paper = (
         "Huang & Wang 2017, Like What You Like: Knowledge Distill via Neuron Selectivity Transfer"
     )
+    relative_cost = 2.8
     signals = frozenset({Signal.FEATURES})
     hyperparameters = {
         "weight": Hyperparameter(

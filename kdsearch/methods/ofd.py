@@ -101,6 +101,7 @@ class OFD(Method):
     paper = (
         "Heo, Kim, Yun, Park, Kwak & Choi 2019, A Comprehensive Overhaul of Feature Distillation"
     )
+    relative_cost = 3.3
     signals = frozenset({Signal.PREACTIVATION})
     hyperparameters = {
         "weight": Hyperparameter(

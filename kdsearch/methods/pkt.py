@@ -52,6 +52,7 @@ class PKT(Method):
     paper = (
         "Passalis & Tefas 2018, Learning Deep Representations with Probabilistic Knowledge Transfer"
     )
+    relative_cost = 1.2
     signals = frozenset({Signal.EMBEDDING})
     batchwise = True
     hyperparameters = {

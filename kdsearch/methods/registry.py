@@ -118,6 +118,10 @@ def _checked(found: Any, reference: str) -> type[Method]:
         raise MethodError(f"{reference} has the name '{found.name}'; use letters, digits and '_'")
     if found.kind != "parameter" and "weight" not in found.hyperparameters:
         raise MethodError(f"{reference} has no hyperparameter 'weight'; add it")
+    if not found.relative_cost > 0:
+        raise MethodError(
+            f"{reference} has the relative_cost {found.relative_cost}; give one above 0"
+        )
     if inspect.isabstract(found):
         missing = ", ".join(sorted(found.__abstractmethods__))
         raise MethodError(f"{reference} does not define {missing}; write it")

@@ -129,6 +129,7 @@ class ReviewKD(Method):
     name = "reviewkd"
     kind = "feature"
     paper = "Chen, Liu, Zhao & Jia 2021, Distilling Knowledge via Knowledge Review"
+    relative_cost = 9.0
     signals = frozenset({Signal.FEATURES})
     hyperparameters = {
         "weight": Hyperparameter(

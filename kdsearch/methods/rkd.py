@@ -80,6 +80,7 @@ class RKD(Method):
     name = "rkd"
     kind = "relation"
     paper = "Park, Kim, Lu & Cho 2019, Relational Knowledge Distillation"
+    relative_cost = 1.5
     signals = frozenset({Signal.EMBEDDING})
     batchwise = True
     hyperparameters = {

@@ -120,6 +120,7 @@ class SemCKD(Method):
         "Chen, Mei, Zhang, Wang, Wang, Feng & Chen 2021, Cross-Layer Distillation with Semantic "
         "Calibration"
     )
+    relative_cost = 25.0
     signals = frozenset({Signal.FEATURES})
     hyperparameters = {
         "weight": Hyperparameter(

@@ -51,6 +51,7 @@ class SimKD(Method):
         "Chen, Mei, Zhang, Wang, Feng & Chen 2022, Knowledge Distillation with the Reused Teacher "
         "Classifier"
     )
+    relative_cost = 1.5
     signals = frozenset({Signal.EMBEDDING, Signal.FEATURES})
     hyperparameters = {
         "weight": Hyperparameter(

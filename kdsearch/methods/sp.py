@@ -57,6 +57,7 @@ class SimilarityPreserving(Method):
     name = "sp"
     kind = "relation"
     paper = "Tung & Mori 2019, Similarity-Preserving Knowledge Distillation"
+    relative_cost = 1.2
     signals = frozenset({Signal.FEATURES})
     batchwise = True
     hyperparameters = {

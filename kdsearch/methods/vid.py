@@ -96,6 +96,7 @@ class VID(Method):
         "Ahn, Hu, Damianou, Lawrence & Dai 2019, Variational Information Distillation for "
         "Knowledge Transfer"
     )
+    relative_cost = 3.5
     signals = frozenset({Signal.FEATURES})
     hyperparameters = {
         "weight": Hyperparameter(

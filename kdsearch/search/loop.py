@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from kdsearch.execution.jobs import Jobs, NoMoreJobs, Stage
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.budget import Budget
-from kdsearch.search.clock import FeedbackClock
+from kdsearch.search.clock import ArrivalClock, Clock, FeedbackClock
 from kdsearch.search.halving import Halving
 from kdsearch.search.proposer import Proposer
 from kdsearch.spec.study import StudySpec
@@ -58,10 +58,10 @@ class ProposedJobs(Jobs):
                 self._stopped[number] = record
                 self._outcomes[number] = record.model_copy(update={"status": "paused"})
         self._halving = Halving(spec.search)
-        self._clock = (
-            FeedbackClock(spec.resources.concurrent) if deterministic else _Arrival(self._is_out)
-        )
-        self._handed_out = self._proposed = 0
+        self._clock: Clock = ArrivalClock(self._is_out)
+        if deterministic:
+            self._clock = FeedbackClock(spec.resources.concurrent)
+        self._proposed = 0
         self._cut_off = [] if deterministic else self._take_up()
         self.spent: str | None = None
 
@@ -83,14 +83,11 @@ class ProposedJobs(Jobs):
                 raise NoMoreJobs
             record = self._of_those_begun() or self._new()
             if record is None and not self._clock.skip():
-                if self._handed_out:
-                    return None
                 record = self._with_the_rest()
             if record is not None:
                 epochs = self._end_of_stage(record) - len(record.epochs)
                 self._clock.hand_out(record, self._cost_of(record, epochs))
                 self._budget.hand_out(epochs)
-                self._handed_out += 1
                 return record
 
     def _of_those_begun(self) -> TrialRecord | None:
@@ -118,7 +115,6 @@ class ProposedJobs(Jobs):
         """Let the outcome of a training that was handed out count."""
         outcome = self._outcomes[record.number]
         end = self._end_of_stage(record)
-        self._handed_out -= 1
         self._budget.hand_out(min(0, len(outcome.epochs) - end))
         if self._halving.until(record) is None or len(outcome.epochs) < end:
             self._proposer.tell(record.number, outcome)
@@ -175,29 +171,6 @@ class ProposedJobs(Jobs):
         waiting = [each for each in self._outcomes.values() if not each.ended]
         stopped = [each.model_copy(update={"status": "stopped"}) for each in waiting]
         return [each for each in stopped if each != self._stopped.get(each.number)]
-
-
-class _Arrival:
-    """Lets each outcome count as soon as it is there; used as a :class:`FeedbackClock`.
-
-    Args:
-        is_out: Whether the outcome of a training that was handed out is there.
-    """
-
-    def __init__(self, is_out: Callable[[TrialRecord], bool]) -> None:
-        self._is_out = is_out
-        self._waiting: list[TrialRecord] = []
-
-    def hand_out(self, record: TrialRecord, _cost: float) -> None:
-        self._waiting.append(record)
-
-    def due(self) -> Iterator[TrialRecord]:
-        there = [record for record in self._waiting if self._is_out(record)]
-        self._waiting = [record for record in self._waiting if record not in there]
-        return iter(there)
-
-    def skip(self) -> bool:
-        return False
 
 
 def _after(outcome: TrialRecord, epochs: int) -> TrialRecord:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from kdsearch.spec.base import Section
-from kdsearch.spec.values import Number, UserPath, Whole
+from kdsearch.spec.values import Flag, Number, UserPath, Whole
 
 
 def _rising(rungs: tuple[float, ...]) -> tuple[float, ...]:
@@ -71,6 +71,9 @@ class SearchSection(Section):
     warm_start: tuple[UserPath, ...] = ()
     """Folders of earlier studies, the members of whose fronts are tried first, after the published
     values."""
+    deterministic: Flag | None = None
+    """On: the same course at any speed and after any kill, for which a worker may have to wait;
+    off: outcomes count as they come; absent: on with up to 32 trials at a time, on GPUs 8."""
     scheduler: SchedulerSection = SchedulerSection()
     """Which trials are paused on their way, and which go on."""
     objective: Literal["accuracy", "nll", "agreement"] = "accuracy"

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -107,6 +108,7 @@ class ScriptedTrial(StudentTrial):
             raise RuntimeError("the driver of the device is too old")
         self._resources = ResourcesSection.model_validate(shared["resources"])
         self._hardware = Hardware()
+        self._signals: Any = SimpleNamespace(warning=None)
         self._script, self._notes = shared["script"], Path(shared["notes"])
 
     def _begin_program(self) -> Any:

@@ -15,6 +15,7 @@ from kdsearch.results.front import pareto_front
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.preference import preference
 from kdsearch.results.record import TrialRecord
+from kdsearch.search.clock import MARGIN, SLACK
 from kdsearch.search.halving import Halving
 from kdsearch.search.loop import ProposedJobs
 from kdsearch.search.rungs import neighbour_order
@@ -118,7 +119,8 @@ class Definition:
         spec: The study.
         records: What came of each trial.
         cost: Of so many epochs of a trial.
-        slack: How many times its cost a training may take before others wait for it.
+        slack: After how many times its cost a training is due.
+        margin: And how many times the mean of all costs.
     """
 
     def __init__(
@@ -126,10 +128,11 @@ class Definition:
         spec: StudySpec,
         records: list[TrialRecord],
         cost: Callable[[TrialRecord, int], float] = lambda _, epochs: epochs,
-        slack: int | None = None,
+        slack: float = SLACK,
+        margin: float = MARGIN,
     ) -> None:
         self.spec, self.records, self.cost = spec, records, cost
-        self.slack = 2 * spec.resources.concurrent if slack is None else slack
+        self.slack, self.margin = slack, margin
         self.known: dict[int, int] = {}
         """Epochs of each trial whose outcome is known."""
         self.gone_on: set[tuple[int, int]] = set()
@@ -155,13 +158,15 @@ class Definition:
 
     def course(self) -> list[tuple[int, int]]:
         """Every stage that is handed out: the trial, and the epochs that it has behind it."""
-        clock, proposed, handed = 0.0, 0, []
+        proposed, handed = 0, []
         waiting: list[tuple[float, int, tuple[int, int]]] = []
         self.reached: dict[int, list[int]] = {rung: [] for rung in RUNGS}
+        lanes, costs, skipped = [0.0] * self.spec.resources.concurrent, [], 0.0
         while True:
-            for due in sorted(each for each in waiting if each[0] <= clock):
-                waiting.remove(due)
-                number, done = due[2]
+            clock = max(skipped, min(lanes))
+            for each in sorted(each for each in waiting if each[0] <= clock):
+                waiting.remove(each)
+                number, done = each[2]
                 end = next((rung for rung in RUNGS if rung > done), EPOCHS)
                 if end < EPOCHS and len(self.records[number].epochs) >= end:
                     self.reached[end].append(number)
@@ -172,15 +177,17 @@ class Definition:
                 stage = (proposed, 0)
                 proposed += 1
             elif waiting:
-                clock = max(clock, min(waiting)[0])
+                skipped = max(clock, min(waiting)[0])
                 continue
             else:
                 return handed
             epochs = next((rung for rung in RUNGS if rung > stage[1]), EPOCHS) - stage[1]
             cost = self.cost(self.records[stage[0]], epochs)
-            waiting.append((clock + self.slack * cost, len(handed), stage))
+            costs.append(cost)
+            due = clock + self.slack * cost + self.margin * sum(costs) / len(costs)
+            waiting.append((due, len(handed), stage))
             handed.append(stage)
-            clock += cost
+            lanes[lanes.index(min(lanes))] = clock + cost
 
 
 def noted(jobs: ProposedJobs) -> list[tuple[int, int]]:
@@ -310,7 +317,7 @@ def test_as_outcomes_come_each_decision_knows_all_of_them(halving_spec: StudySpe
     jobs, _ = make_jobs(halving_spec, deterministic=False)
     handed = noted(jobs)
     records = by_number(drive(jobs, 1, first))
-    assert handed == Definition(halving_spec, records, slack=0).course()
+    assert handed == Definition(halving_spec, records, slack=0, margin=0).course()
 
 
 def test_fewer_epochs_are_trained_and_of_each_rung_at_least_a_third_goes_on(

@@ -1,0 +1,183 @@
+"""A search on made-up workers: real clocks, rungs and predicted costs, made-up times and scores."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from kdsearch.models import measure_config
+from kdsearch.results.record import TrialRecord
+from kdsearch.search.clock import ArrivalClock, Clock, FeedbackClock
+from kdsearch.search.halving import Halving
+from kdsearch.space.cost import TrialCost
+from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
+from kdsearch.spec.searching import SchedulerSection, SearchSection
+from kdsearch.training.task import Task
+
+SECONDS = {
+    "none": 10, "kd": 8, "mse_logits": 9, "hard_label": 7, "dkd": 8, "dist": 7, "logit_std": 7,
+    "nkd": 7, "mlkd": 8, "fitnet": 8, "at": 8, "nst": 11, "fsp": 16, "vid": 27, "ab": 13, "ft": 20,
+    "ofd": 26, "reviewkd": 52, "simkd": 13, "semckd": 169, "sp": 8, "pkt": 7, "rkd": 10, "cc": 8,
+    "crd": 38, "adversarial": 9, "adversarial_embedding": 9, "weight_copy": 5,
+}  # fmt: skip
+"""Seconds of a training in README's table of the methods, student of width 0.25."""
+
+WIDTHS = (0.1, 0.18, 0.25, 0.35, 0.5, 0.7, 1.0)
+WIDTH, GROWTH = 0.25, 0.56
+"""Seconds grow with this power of the width: an undistilled step of that very student took 5.3, 7.4
+and 11.6 ms at widths 0.25, 0.5 and 1 on one core."""
+
+EPOCHS = 27
+COST = TrialCost(samples=6_000, validation=1_200, pixels=784)
+"""Of the training that the table is of."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What happens to the trainings of a search, whoever runs them.
+
+    Attributes:
+        seed: Of proposals, times, scores and restarts.
+        trials: Proposals.
+        noise: Standard deviation of the logarithm of a training's time.
+        restarted: Share of the trials that are lost once at their end and trained again.
+    """
+
+    seed: int
+    trials: int
+    noise: float = 0.2
+    restarted: float = 1 / 30
+
+    def proposals(self) -> list[tuple[TrialRecord, float, float]]:
+        """Each trial with the seconds of an epoch and its accuracy."""
+        generator = np.random.default_rng(self.seed)
+        found = []
+        for number in range(self.trials):
+            method = str(generator.choice(list(SECONDS)))
+            width = float(generator.choice(WIDTHS))
+            seconds = SECONDS[method] * (width / WIDTH) ** GROWTH / EPOCHS
+            seconds *= np.exp(generator.normal(0, self.noise))
+            seconds *= 1 + (generator.random() < self.restarted)
+            accuracy = 1 - 0.3 * np.exp(generator.normal(0, 0.3)) * width**-0.3
+            found.append((_record(number, method, width), float(seconds), float(accuracy)))
+        return found
+
+
+def _record(number: int, method: str, width: float) -> TrialRecord:
+    size = _size(width)
+    task = Task(
+        model=ModelConfig(family="convnet", width=width, depth=3),
+        method=MethodConfig(label=method),
+        training=TrainingConfig(epochs=EPOCHS, batch_size=64),
+        teacher=None if method == "none" else "teacher",
+        views_seed=0,
+        seed=0,
+    )
+    return TrialRecord(
+        number=number,
+        phase="search",
+        task=task,
+        parameter_count=size.parameters,
+        macs=size.macs,
+        bytes=size.bytes,
+    )
+
+
+_size = cache(lambda width: measure_config(
+    ModelConfig(family="convnet", width=width, depth=3), (1, 28, 28), 10
+))  # fmt: skip
+
+
+class Search:
+    """Hands out the trials of a world as a search does, by its clock and rungs.
+
+    Args:
+        world: What is proposed, and how it comes out.
+        workers: Trials at a time.
+        deterministic: Whether the course is the same at any speed.
+        scheduler: The name of what puts trials aside.
+    """
+
+    def __init__(self, world: World, workers: int, deterministic: bool, scheduler: str) -> None:
+        self._proposals = world.proposals()
+        self._halving = Halving(SearchSection(scheduler=SchedulerSection(name=scheduler)))
+        self._ended: dict[int, int] = {}
+        clock = FeedbackClock(workers) if deterministic else ArrivalClock(self._has_outcome)
+        self._clock: Clock = clock
+        self._proposed = 0
+        self.course: list[tuple[int, int]] = []
+
+    def next(self) -> tuple[TrialRecord, float] | None:
+        """The next stage of a training with its seconds; ``None``: an outcome must come first.
+
+        Raises:
+            StopIteration: There will be no other.
+        """
+        while True:
+            for record in self._clock.due():
+                if not self._has_outcome(record):
+                    return None
+                self._learn(record)
+            chosen = self._halving.next_to_go_on() or self._new()
+            if chosen is not None:
+                epochs = self._end(chosen) - len(chosen.epochs)
+                self._clock.hand_out(chosen, COST(chosen, epochs))
+                self.course.append((chosen.number, epochs))
+                return chosen, epochs * self._proposals[chosen.number][1]
+            if not self._clock.skip():
+                raise StopIteration
+
+    def ended(self, record: TrialRecord) -> None:
+        """A stage has come to its end."""
+        self._ended[record.number] = self._end(record)
+
+    def _new(self) -> TrialRecord | None:
+        if self._proposed == len(self._proposals):
+            return None
+        self._proposed += 1
+        return self._proposals[self._proposed - 1][0]
+
+    def _end(self, record: TrialRecord) -> int:
+        return self._halving.until(record) or EPOCHS
+
+    def _has_outcome(self, record: TrialRecord) -> bool:
+        return self._ended.get(record.number, 0) >= self._end(record)
+
+    def _learn(self, record: TrialRecord) -> None:
+        end, (_, seconds, accuracy) = self._end(record), self._proposals[record.number]
+        if end < EPOCHS:
+            scores = {"accuracy": accuracy, "averaged_accuracy": accuracy, "seconds": seconds}
+            epochs = tuple(scores | {"epoch": epoch + 1} for epoch in range(end))
+            self._halving.reached(record.model_copy(update={"epochs": epochs}))
+
+
+def run(search: Search, workers: int) -> Iterator[tuple[float, float]]:
+    """Start and end of everything that the workers do, in the order of the starts."""
+    running: list[tuple[float, int, TrialRecord]] = []
+    clock, count, more = 0.0, 0, True
+    while more or running:
+        while more and len(running) < workers:
+            try:
+                found = search.next()
+            except StopIteration:
+                more = False
+                break
+            if found is None:
+                break
+            record, seconds = found
+            count += 1
+            heapq.heappush(running, (clock + seconds, count, record))
+            yield clock, clock + seconds
+        if running:
+            clock, _, record = heapq.heappop(running)
+            search.ended(record)
+
+
+def utilisation(search: Search, workers: int) -> float:
+    """Share of the workers' time from the first start to the last end in which they train."""
+    spans = np.array(list(run(search, workers)))
+    return float((spans[:, 1] - spans[:, 0]).sum() / spans[:, 1].max() / workers)
