@@ -77,7 +77,7 @@ class StudentTrial(tune.Trainable):
             self._course = begin_training(
                 self._task,
                 self._data,
-                self._answers.teachers,
+                self._answers.of_views(self._task.views_seed),
                 self._hardware,
                 self._answers.reference,
                 self._rungs,

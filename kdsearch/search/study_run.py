@@ -16,7 +16,7 @@ from kdsearch.execution.tune_run import Runner
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.judging import Judging
 from kdsearch.results.objectives import Objectives
-from kdsearch.results.record import TrialRecord, by_task
+from kdsearch.results.record import Journal, TrialRecord, by_task
 from kdsearch.results.study import Study
 from kdsearch.search.budget import Budget
 from kdsearch.search.judging_jobs import JudgingJobs
@@ -154,10 +154,7 @@ class StudyRun:
         self.observer.phase_started("search", spec.search.trials, list(finished.values()))
         places = Places(paused=self.directory.paused)
         runner.run(jobs, self.directory.trials, "search", places)
-        for record in jobs.stop_waiting():
-            self.directory.trials.append(record)
-            jobs.ended(record)
-            self.observer.trial_ended(record)
+        self._stop_waiting(jobs, self.directory.trials)
         jobs.tell_all()
         shutil.rmtree(self.directory.paused, ignore_errors=True)
         if jobs.spent is not None:
@@ -174,15 +171,23 @@ class StudyRun:
         members = Study(self.directory).chosen()
         if not members:
             raise RunError(no_front(records, spec.search.min_accuracy))
-        ended = by_task(self.directory.finalists)
-        judging = Judging(spec, members, ended)
-        self.observer.phase_started("finalists", judging.total, judging.done(ended))
+        known = by_task(self.directory.finalists)
+        judging = Judging(spec, members, records, known)
+        jobs = JudgingJobs(judging, known, self.plan.blueprints)
+        self.observer.phase_started("finalists", judging.total, judging.done(known))
+        paused = self.directory.weights / "paused"
         runner.run(
-            JudgingJobs(judging, ended, self.plan.blueprints),
-            self.directory.finalists,
-            "finalists",
-            Places(weights=self.directory.weights),
+            jobs, self.directory.finalists, "finalists", Places(self.directory.weights, paused)
         )
+        self._stop_waiting(jobs, self.directory.finalists)
+        shutil.rmtree(paused, ignore_errors=True)
+
+    def _stop_waiting(self, jobs: ProposedJobs | JudgingJobs, journal: Journal) -> None:
+        """Stop what still waits at a rung."""
+        for record in jobs.stop_waiting():
+            journal.append(record)
+            jobs.ended(record)
+            self.observer.trial_ended(record)
 
 
 def no_front(records: Sequence[TrialRecord], min_accuracy: float | None) -> str:

@@ -45,6 +45,10 @@ class Subject:
         """Epochs whose views differ: one, where nothing changes the pictures."""
         return min(self.epochs, 1) if is_plain(self.augment) else self.epochs
 
+    def has_views(self, seed: int) -> bool:
+        """Whether views of a seed are these; they are wherever nothing changes the pictures."""
+        return is_plain(self.augment) or seed == self.views_seed
+
     def views(self, data: Dataset, device: torch.device) -> Views:
         """The views, all pictures on a device."""
         split: Split = getattr(data, self.split)

@@ -46,6 +46,8 @@ class TeacherSignals:
         self._home: DriverNode = shared["home"]
         caches = _on_this_node(shared["caches"])
         live = {name: unpack_teacher(packed, device) for name, packed in shared["teachers"].items()}
+        self._live = live
+        self._subjects = {name: cache.plan.subject for name, cache in caches.teachers.items()}
         self.teachers: dict[str, Teaching] = dict(live)
         for name, cache in caches.teachers.items():
             if cache.plan.epochs:
@@ -53,6 +55,11 @@ class TeacherSignals:
         first = live[TEACHER]
         answers = partial(self._logits, first, caches.reference) if caches.reference else None
         self.reference = Reference(first, data, device, answers)
+
+    def of_views(self, seed: int) -> dict[str, Teaching]:
+        """The teachers by name, for views of a seed; those kept for other views answer live."""
+        others = {name for name, subject in self._subjects.items() if not subject.has_views(seed)}
+        return {n: self._live[n] if n in others else each for n, each in self.teachers.items()}
 
     def _cached(self, plan: CachePlan, teacher: Teaching) -> CachedTeacher:
         return CachedTeacher(

@@ -83,7 +83,7 @@ def study(tmp_path: Path, records: list[TrialRecord]) -> Study:
         directory.trials.append(record)
     study = Study(directory)
     members = [finalist.trial for finalist in study.finalists()]
-    jobs = JudgingJobs(Judging(spec, members, {}), {}, Architectures((1, 8, 8), 10))
+    jobs = JudgingJobs(Judging(spec, members, records, {}), {}, Architectures((1, 8, 8), 10))
     for record in iter(partial(take, jobs), None):
         lift = 0.1 if record.task.method.label == "kd" else 0.0
         accuracy = 0.5 + 0.01 * record.number + lift
