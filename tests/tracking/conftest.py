@@ -28,7 +28,9 @@ POINTS = [(0.50, 100), (0.80, 1_000), (0.70, 2_000), (0.95, 9_000), (None, 500),
 def with_kd(record: TrialRecord) -> TrialRecord:
     term = TermConfig(name="kd", hyperparameters={"temperature": 4.0, "weight": 0.9})
     method = MethodConfig(label="kd", ce_weight=0.1, terms=(term,))
-    return record.model_copy(update={"task": record.task.model_copy(update={"method": method})})
+    training = record.task.training.model_copy(update={"epochs": 1})  # too short for rungs
+    task = record.task.model_copy(update={"method": method, "training": training})
+    return record.model_copy(update={"task": task})
 
 
 def history(record: TrialRecord, epochs: int) -> TrialRecord:
