@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import count
 
-import numpy as np
-
 from kdsearch.methods import UNDISTILLED
 from kdsearch.results.finalists import Finalist, trainings
 from kdsearch.results.objectives import Objectives
@@ -59,13 +57,13 @@ class Judging:
         taken = set(self._numbers.values())
         self._free = (number for number in count() if number not in taken)
         tried = Counter(record.task.method.label for record in searched)
-        self._sharing: dict[ModelConfig, list[TrialRecord]] = {}
+        sharing: dict[ModelConfig, list[TrialRecord]] = {}
         for member in members:
             if member.task.method.label != UNDISTILLED:
-                self._sharing.setdefault(_plain(member).model, []).append(member)
+                sharing.setdefault(_plain(member).model, []).append(member)
         self.sweeps = {
             student: Sweep(self._trainings("baselines", self._tuning(group, tried)), spec.search)
-            for student, group in self._sharing.items()
+            for student, group in sharing.items()
         }
         own = [task for member in members for task in self._seeded(Candidate.of(member.task))]
         self.runs = self._trainings("finalists", own)
@@ -77,17 +75,11 @@ class Judging:
         return swept + len(self.runs) + len(self.sweeps) * self.spec.finalists.seeds
 
     @property
-    def compute(self) -> np.ndarray:
-        """[2] epochs, and epochs × multiply-accumulates of a picture, that all of it takes."""
+    def epochs(self) -> int:
+        """Epochs that all of it takes; a pair that learns mutually takes two at a time."""
         seeds, epochs = self.spec.finalists.seeds, self.spec.training.epochs
-        of_members = [
-            _compute(seeds * epochs * trainings(each.task), each.macs) for each in self._members
-        ]
-        of_baselines = [
-            _compute(sweep.epochs + seeds * epochs, self._sharing[student][0].macs)
-            for student, sweep in self.sweeps.items()
-        ]
-        return np.sum([*of_members, *of_baselines], axis=0)
+        of_members = sum(trainings(each.task) for each in self._members) * seeds * epochs
+        return of_members + sum(sweep.epochs + seeds * epochs for sweep in self.sweeps.values())
 
     def baselines(self, known: Known) -> list[Training]:
         """The baselines' trainings, one a seed, once all sweeps are over."""
@@ -152,7 +144,7 @@ def affordable(
     searched: Sequence[TrialRecord],
     choose: Callable[[int], list[TrialRecord]],
 ) -> list[TrialRecord]:
-    """As many finalists as ``finalists.share`` of the search's compute pays for, at least one.
+    """As many finalists as ``finalists.share`` of the search's epochs pays for, at least one.
 
     Args:
         spec: The study.
@@ -162,8 +154,8 @@ def affordable(
     share, chosen = spec.finalists.share, choose(spec.finalists.max)
     if share is None:
         return chosen
-    spent = np.sum([_compute(_epochs(each), each.macs) for each in searched], axis=0)
-    while len(chosen) > 1 and np.any(Judging(spec, chosen, searched, {}).compute > share * spent):
+    spent = sum(_epochs(each) for each in searched)
+    while len(chosen) > 1 and Judging(spec, chosen, searched, {}).epochs > share * spent:
         chosen = choose(len(chosen) - 1)
     return chosen
 
@@ -179,10 +171,6 @@ def planned_trainings(spec: StudySpec) -> float:
 
 def _plain(member: TrialRecord) -> Candidate:
     return Candidate.of(member.task).undistilled()
-
-
-def _compute(epochs: float, macs: int) -> np.ndarray:
-    return np.array([epochs, epochs * macs])
 
 
 def _epochs(record: TrialRecord) -> float:

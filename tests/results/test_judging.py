@@ -338,13 +338,10 @@ def test_a_study_that_was_extended_keeps_what_is_still_wanted(spec: StudySpec) -
     assert all(finalist.baseline for finalist in judging.finalists(found))
 
 
-def test_the_compute_is_what_the_trainings_take(spec: StudySpec) -> None:
+def test_the_epochs_are_what_the_trainings_take(spec: StudySpec) -> None:
     judging = Judging(spec, members(), SEARCHED, {})
-    found = by_task(run_all(JudgingJobs(judging, {}, BLUEPRINTS))).values()
-    macs = {member.task.model: member.macs for member in members()}
-    epochs = [len(record.epochs) for record in found]
-    products = [len(record.epochs) * macs[record.task.model] for record in found]
-    assert judging.compute.tolist() == [sum(epochs), sum(products)]
+    found = by_task(run_all(JudgingJobs(judging, {}, BLUEPRINTS)))
+    assert judging.epochs == sum(len(record.epochs) for record in found.values())
 
 
 def test_forebears_and_peers_are_compute_too(spec: StudySpec) -> None:
@@ -352,7 +349,7 @@ def test_forebears_and_peers_are_compute_too(spec: StudySpec) -> None:
     for teacher, generations, times in (("born_again", 2, 3), ("mutual", 1, 2)):
         task = one.task.model_copy(update={"teacher": teacher, "generations": generations})
         other = one.model_copy(update={"task": task})
-        costs = [Judging(spec, [m], SEARCHED, {}).compute[0] for m in (one, other)]
+        costs = [Judging(spec, [m], SEARCHED, {}).epochs for m in (one, other)]
         assert costs[1] - costs[0] == (times - 1) * EPOCHS * spec.finalists.seeds
 
 
@@ -362,10 +359,9 @@ def test_no_more_are_judged_than_their_share_of_the_compute_pays_for(spec: Study
         for n, label in enumerate(("kd", "dist", "kd", "kd"), start=1)
     ]
     whole = [
-        record.model_copy(update={"epochs": record.epochs * EPOCHS, "macs": 60})
+        record.model_copy(update={"epochs": record.epochs * EPOCHS})
         for record in search_of(kd=20, dist=10, none=10)
     ]
-    spent = np.array([40 * EPOCHS, 40 * EPOCHS * 60])
 
     def chosen(share: float | None, most: int = 4) -> list[TrialRecord]:
         other = spec.model_copy(update={"finalists": FinalistsSection(max=most, share=share)})
@@ -378,7 +374,7 @@ def test_no_more_are_judged_than_their_share_of_the_compute_pays_for(spec: Study
         fits = [
             count
             for count in (1, 2, 3, 4)
-            if (Judging(other, front[-count:], whole, {}).compute <= share * spent).all()
+            if Judging(other, front[-count:], whole, {}).epochs <= share * 40 * EPOCHS
         ]
         assert len(chosen(share)) == max(fits, default=1)
     assert {len(chosen(share)) for share in (0.3, 0.7, 0.9, 5.0)} == {1, 2, 3, 4}
