@@ -162,7 +162,8 @@ def affordable(
 
 def planned_trainings(spec: StudySpec) -> float:
     """Whole trainings that judge at most, where each method has an equal part of the trials."""
-    points = len(sweep_points(spec, max(LEAST, math.ceil(spec.search.trials / len(spec.methods)))))
+    each = math.ceil(spec.search.trials / len({*spec.methods, UNDISTILLED}))
+    points = len(sweep_points(spec, max(LEAST, each)))
     tried = points + 1 if points > 1 else 1  # the finalist's own is one more
     epochs = spec.training.epochs
     swept = sweep_epochs(tried, epochs, spec.search.scheduler) / epochs
