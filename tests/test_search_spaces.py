@@ -9,8 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kdsearch.results.front import spread
+from kdsearch.results.judging import Judging, affordable, planned_trainings
+from kdsearch.results.record import TrialRecord
+from kdsearch.results.sweep import rung_epochs
+from kdsearch.search.halving import expected_epochs
 from kdsearch.space.checks import make_plan
-from kdsearch.spec import load_spec
+from kdsearch.spec import MethodConfig, ModelConfig, StudySpec, load_spec
+from tests.records import TASK, trial
 
 FOLDER = Path(__file__).parents[1] / "search_spaces"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -66,6 +72,41 @@ def test_every_student_and_method_of_a_space_can_be_built(path: Path) -> None:
     plan = make_plan(load_spec(path, overrides(path.stem)))
     assert plan.teacher_sizes["teacher"].parameters > 0
     assert len(plan.space.methods) == len(spec.methods)
+
+
+def made_search(spec: StudySpec, liked: float) -> list[TrialRecord]:
+    """Trials of every length that the scheduler allows, a share of them with one method."""
+    epochs, methods = spec.training.epochs, list(spec.methods)
+    rungs = rung_epochs(epochs, spec.search.scheduler.rungs)
+    first, second = rungs if spec.search.scheduler.name == "halving" else (epochs, epochs)
+    records = []
+    for number in range(spec.search.trials):
+        label = (
+            methods[1] if number < liked * spec.search.trials else methods[number % len(methods)]
+        )
+        length = epochs if number % 9 == 0 else second if number % 3 == 0 else first
+        made = trial(number, 0.5 + number / 1000, 1000 + number)
+        model = ModelConfig(family="convnet", width=0.1 + number / 1000)
+        training = TASK.training.model_copy(update={"epochs": epochs, "lr": 0.03 + number / 10_000})
+        task = {"method": MethodConfig(label=label), "model": model, "training": training}
+        update = {"task": TASK.model_copy(update=task), "epochs": made.epochs * length}
+        records.append(made.model_copy(update=update))
+    return records
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_finalists_and_baselines_cost_at_most_half_of_the_search(path: Path) -> None:
+    """As planned, and where the sampler gave a third of all trials to the finalists' method."""
+    spec = load_spec(path)
+    assert planned_trainings(spec) * spec.training.epochs <= expected_epochs(spec) / 2
+    for liked in (0.0, 1 / 3):
+        records = made_search(spec, liked)
+        whole = [r for r in records if len(r.epochs) == spec.training.epochs]
+        front = [r for r in whole if r.task.method.label == list(spec.methods)[1]]
+        chosen = affordable(spec, records, lambda most, front=front: spread(front, most, "macs"))
+        spent = sum(len(record.epochs) for record in records)
+        assert 1 <= len(chosen) <= spec.finalists.max
+        assert Judging(spec, chosen, records, {}).epochs <= spent / 2
 
 
 def cifar100_pairs() -> list[list[str]]:

@@ -127,7 +127,7 @@ class StudentTrial(tune.Trainable):
         program = begin_training(
             self._task,
             self._data,
-            self._signals.teachers,
+            self._signals.of_views(self._task.views_seed),
             self._hardware,
             self._signals.reference,
             self._config["rungs"],

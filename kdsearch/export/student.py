@@ -16,7 +16,7 @@ from kdsearch.data import Dataset
 from kdsearch.errors import CheckpointError
 from kdsearch.files import checksum, write_atomically
 from kdsearch.models import Network, build_network
-from kdsearch.results.finalists import Finalist
+from kdsearch.results.finalists import Finalist, trainings
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.weights import load_weights
 
@@ -123,7 +123,12 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
             "ci95": plain(test.half_width),
             "seeds": test.count,
         },
-        "gain_over_undistilled": {"mean": plain(gain.mean), "ci95": plain(gain.half_width)},
+        "gain_over_undistilled": {
+            "objective": finalist.objectives.score,
+            "mean": plain(gain.mean),
+            "ci95": plain(gain.half_width),
+            "trainings": trainings(run.task),
+        },
         "data": {"name": data.name, "fingerprint": data.fingerprint},
     }
     path = folder / "student.json"

@@ -12,7 +12,8 @@ from rich.text import Text
 from kdsearch.methods import UNDISTILLED
 from kdsearch.render.tables import plain_table
 from kdsearch.render.units import sized
-from kdsearch.results.ranking import MIN_TRIALS
+from kdsearch.results.objectives import TO_BE_SMALL
+from kdsearch.results.ranking import ENDS, MIN_TRIALS
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.tables import describe_trial
 from kdsearch.space.compatibility import Fitting
@@ -43,6 +44,8 @@ def front_view(front: pd.DataFrame, title: str, width: int = WIDE) -> Table:
         width: Columns of a line; a narrow one has no room for all scores.
     """
     scores = {"test_accuracy": "test accuracy"}
+    objective = _objective(front)
+    scores |= {} if objective == "accuracy" else {f"test_{objective}": _told(objective)}
     scores |= {name: head for name, (head, _) in _front_scores(front, width).items()}
     taught = ["taught by"] if set(front["teacher"].dropna()) - {TEACHER} else []
     right = ("trial", "T")
@@ -82,9 +85,10 @@ def front_note(front: pd.DataFrame, width: int = WIDE) -> str:
     heads = ", ".join(head for head, _ in known.values())
     hidden = "" if shown == known else f"; {heads}: in a wider terminal"
     return (
-        f"test accuracy{more} in %; gain in points over the same student undistilled, at its own "
-        f"best learning rate; mean ± 95 % interval (Student's t) over {seeds} seeds unless n says "
-        f"otherwise; front chosen on validation{_near_note(front)}{_beaten_note(front)}{hidden}"
+        f"test accuracy{more} in %; gain in {_unit(front)} over the same student undistilled, at "
+        f"its own best learning rate and weight decay; mean ± 95 % interval (Student's t) over "
+        f"{seeds} seeds unless n says otherwise; front chosen on validation{_near_note(front)}"
+        f"{_beaten_note(front)}{_trainings_note(front)}{hidden}"
     )
 
 
@@ -123,6 +127,26 @@ def _beaten_note(front: pd.DataFrame) -> str:
     return "; beaten by: a trial that is no larger and whose interval lies above"
 
 
+def _trainings_note(front: pd.DataFrame) -> str:
+    if not len(front) or front["trainings"].max() == 1:
+        return ""
+    return "; n×: its training takes n times the compute of the baseline's"
+
+
+def _unit(table: pd.DataFrame) -> str:
+    """The unit of a difference in the objective of a table."""
+    objective = _objective(table)
+    return f"nats of {_told(objective)}" if objective in TO_BE_SMALL else f"points of {objective}"
+
+
+def _objective(table: pd.DataFrame) -> str:
+    return str(table["objective"].iloc[0]) if len(table) else "accuracy"
+
+
+def _told(objective: str) -> str:
+    return objective.upper() if objective in TO_BE_SMALL else objective
+
+
 def _front_scores(front: pd.DataFrame, width: int) -> dict[str, tuple[str, str]]:
     """Those of :data:`FRONT_SCORES` that are known and find room."""
     if width < WIDE or not len(front):
@@ -133,7 +157,9 @@ def _front_scores(front: pd.DataFrame, width: int) -> dict[str, tuple[str, str]]
 def ranking_view(ranking: pd.DataFrame, title: str) -> Table:
     """What n trials of each method reach, in percent and points, with 95 % intervals."""
     table = plain_table("method", "trials", title=title, right=("trials",))
-    for head in ("hypervolume", "best accuracy", "gain"):
+    objective = _objective(ranking)
+    form = (".3f", 1) if objective in TO_BE_SMALL else (".1f",)
+    for head in ("hypervolume", f"best {_told(objective)}", "gain"):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("clear")
     for row in ranking.to_dict("records"):
@@ -141,7 +167,7 @@ def ranking_view(ranking: pd.DataFrame, title: str) -> Table:
             row["method"],
             str(row["trials"]),
             _bracketed(row, "hypervolume", ".2f") or "too few trials",
-            _bracketed(row, "best_accuracy", ".1f"),
+            _bracketed(row, "best_score", *form),
             "baseline" if row["method"] == UNDISTILLED else _bracketed(row, "gain", "+.2f"),
             "yes" if row["clear"] else "",
         )
@@ -151,10 +177,13 @@ def ranking_view(ranking: pd.DataFrame, title: str) -> Table:
 def ranking_note(ranking: pd.DataFrame) -> str:
     """How the figures of :func:`ranking_view` came about."""
     budget = int(ranking["budget"].max()) if len(ranking) else 0
+    objective = _objective(ranking)
+    loss = {"accuracy": "error", "agreement": "disagreement"}.get(objective, _told(objective))
+    best = f"{_told(objective)} in {'nats' if objective in TO_BE_SMALL else '%'}"
     return (
         f"what {budget} complete trials of a method reach on validation, the same number for each "
-        f"(a method needs {MIN_TRIALS}); hypervolume: share in % of the square of error × relative "
-        f"log size that their front dominates; best accuracy in %; gain in points of hypervolume "
+        f"(a method needs {MIN_TRIALS}); hypervolume: share in % of the square of {loss} × "
+        f"relative log size that their front dominates; best {best}; gain in points of hypervolume "
         f"over {UNDISTILLED}; in brackets 95 % intervals over trials, by bootstrap, not over "
         f"training seeds; clear: the interval leaves out 0; the sampler chose the trials"
     )
@@ -206,19 +235,22 @@ def _student(family: str, width: float, depth: float | None) -> str:
 
 
 def _interval(row: Mapping[Any, Any], name: str, counted: str, usual: int) -> str:
-    """Mean ± interval in percent or points; the number of seeds where it is not the usual one."""
+    """Mean ± interval in percent, points or nats; the number of seeds where it is not the usual."""
     mean, half_width, count = row[name], row[f"{name}_ci"], int(row[counted])
     if count == 0:
         return "not yet"
     if pd.isna(mean):
         return ""
-    sign = "+" if name == "gain" else ""
-    spread = "" if pd.isna(half_width) else f" ± {100 * half_width:.2f}"
+    gain = name == "gain"
+    nats = (row["objective"] if gain else name.removeprefix("test_")) in TO_BE_SMALL
+    scale, form = (1, ".3f") if nats else (100, ".2f")
+    spread = "" if pd.isna(half_width) else f" ± {scale * half_width:{form}}"
     fewer = "" if count == usual else f" (n={count})"
-    return f"{100 * mean:{sign}.2f}{spread}{fewer}"
+    more = f" at {row['trainings']}×" if gain and row["trainings"] > 1 else ""
+    return f"{scale * mean:{'+' if gain else ''}{form}}{spread}{fewer}{more}"
 
 
-def _bracketed(row: Mapping[Any, Any], name: str, form: str) -> str:
-    """Mean and interval in percent or points; nothing where there is none."""
-    mean, low, high = (100 * row[f"{name}{end}"] for end in ("", "_low", "_high"))
+def _bracketed(row: Mapping[Any, Any], name: str, form: str, scale: float = 100) -> str:
+    """Mean and interval, in percent or points if not scaled otherwise; nothing without any."""
+    mean, low, high = (scale * row[f"{name}{end}"] for end in ENDS)
     return "" if pd.isna(mean) else f"{mean:{form}} [{low:{form}}, {high:{form}}]"

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
 from kdsearch.methods import UNDISTILLED
+from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
+from kdsearch.spec.teaching import MUTUAL
+from kdsearch.training.programs import total_epochs
+from kdsearch.training.task import Task
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,14 @@ class Finalist:
         trial: The trial of the search.
         runs: Its complete trainings, one a seed.
         baseline: The complete trainings of the same student without a teacher, with those seeds and
-            a learning rate of its own.
+            a learning rate and weight decay of its own.
+        objectives: What the search weighs.
     """
 
     trial: TrialRecord
     runs: tuple[TrialRecord, ...]
     baseline: tuple[TrialRecord, ...]
+    objectives: Objectives = field(default_factory=Objectives)
 
     def test(self, name: str) -> Estimate:
         """A test score over the seeds that have it.
@@ -79,16 +85,17 @@ class Finalist:
 
     @property
     def gain(self) -> Estimate:
-        """Gain over the baseline, paired by seed: both start from the same weights and order.
+        """How much better than the baseline it does by the search's objective, on the test.
 
-        Not a number for a member that is undistilled itself.
+        Paired by seed: both see the same views, and start from the same weights and order. Not a
+        number for a member that is undistilled itself.
         """
         if self.trial.task.method.label == UNDISTILLED:
             return estimate([])
-        without = {run.task.seed: _test(run)["accuracy"] for run in self.baseline}
+        without = {run.task.seed: self.objectives.loss(_test(run)) for run in self.baseline}
         return estimate(
             [
-                _test(run)["accuracy"] - without[run.task.seed]
+                without[run.task.seed] - self.objectives.loss(_test(run))
                 for run in self.runs
                 if run.task.seed in without
             ]
@@ -97,7 +104,12 @@ class Finalist:
     @property
     def shipped(self) -> TrialRecord | None:
         """The training to ship: the best on validation, so that the test has no say in it."""
-        return max(self.runs, key=lambda run: run.accuracy or 0.0, default=None)
+        return min(self.runs, key=lambda run: self.objectives.loss(run.epochs[-1]), default=None)
+
+
+def trainings(task: Task) -> int:
+    """Trainings of one student that a task takes: its forebears' and its peer's are counted."""
+    return total_epochs(task) // task.training.epochs * (2 if task.teacher == MUTUAL else 1)
 
 
 def weights_file(folder: Path, record: TrialRecord) -> Path:

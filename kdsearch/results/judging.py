@@ -2,50 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
 from itertools import count
 
-import numpy as np
-
 from kdsearch.methods import UNDISTILLED
-from kdsearch.results.finalists import Finalist
+from kdsearch.results.finalists import Finalist, trainings
+from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import Phase, TrialRecord
-from kdsearch.spec.ranges import Choices, Range
+from kdsearch.results.sweep import Known, Sweep, Training, sweep_epochs, sweep_points
+from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.candidate import Candidate
+from kdsearch.training.programs import total_epochs
 from kdsearch.training.task import Task
 
-RATES = 4
-"""Rates over the searched range that each baseline is tried with, beside the finalist's."""
-
-
-def baseline_rates(spec: StudySpec) -> list[float]:
-    """The rates of a baseline's sweep: over the range that the search had, both ends included."""
-    searched = spec.training.lr
-    if isinstance(searched, Choices):
-        return [float(rate) for rate in searched.choices]
-    if not isinstance(searched, Range):
-        return [float(searched)]
-    space = np.geomspace if searched.log else np.linspace
-    return [float(rate) for rate in space(searched.low, searched.high, RATES)]
-
-
-@dataclass(frozen=True)
-class Training:
-    """One training that judges.
-
-    Attributes:
-        number: Its number among those of the finalists.
-        phase: ``baselines`` for a sweep, else ``finalists``.
-        task: What is trained.
-        key: The task's key.
-    """
-
-    number: int
-    phase: Phase
-    task: Task
-    key: str
+LEAST = 2
+"""Configurations that a baseline is tried with at least, beside the finalist's own."""
 
 
 class Judging:
@@ -53,124 +27,163 @@ class Judging:
 
     The learning rate of a trial was searched together with its method's weights, which scale the
     gradient. The same rate without a teacher would be a straw man, so a baseline, which is the same
-    student under the same number of epochs, first sweeps the rates of the search with one seed and
-    keeps the best on validation. Members that share a student share the baseline; a member that is
-    undistilled itself is its own baseline.
+    student under the same number of epochs, is first tuned with one seed: by a :class:`Sweep` of as
+    many configurations as the member's method had trials in the search, and of the member's own.
+    Members that share a student share the baseline; a member that is undistilled itself is its own
+    baseline.
 
     Args:
         spec: The study.
         members: Members of the validation front.
-        ended: Trainings that have ended, by the key of their task; they keep their numbers.
+        searched: The trials of the search.
+        known: Trainings that have ended or are paused; they keep their numbers.
 
     Attributes:
         spec: The study.
-        sweep: The baselines' trainings at each rate; they never see the test.
         runs: The members' trainings, one a seed.
+        sweeps: The tuning of each baseline, by its student; it never sees the test.
     """
 
     def __init__(
         self,
         spec: StudySpec,
         members: Sequence[TrialRecord],
-        ended: Mapping[str, TrialRecord],
+        searched: Sequence[TrialRecord],
+        known: Known,
     ) -> None:
         self.spec = spec
-        self._known = {key: record.number for key, record in ended.items()}
-        taken = set(self._known.values())
-        self._free = (number for number in count() if number not in taken)
         self._members = list(members)
-        self.sweep: list[Training] = []
-        self.runs: list[Training] = []
-        self._numbers: dict[str, int] = {}
-        first: set[str] = set()
-        for member in self._distilled():
-            for task in self._sweep_tasks(member):
-                self._add(self.sweep, "baselines", task, first)
+        self._numbers = {key: record.number for key, record in known.items()}
+        taken = set(self._numbers.values())
+        self._free = (number for number in count() if number not in taken)
+        tried = Counter(record.task.method.label for record in searched)
+        sharing: dict[ModelConfig, list[TrialRecord]] = {}
         for member in members:
-            for task in self._seeded(Candidate.of(member.task)):
-                self._add(self.runs, "finalists", task, first)
-        self._first = frozenset(first)
+            if member.task.method.label != UNDISTILLED:
+                sharing.setdefault(_plain(member).model, []).append(member)
+        self.sweeps = {
+            student: Sweep(self._trainings("baselines", self._tuning(group, tried)), spec.search)
+            for student, group in sharing.items()
+        }
+        own = [task for member in members for task in self._seeded(Candidate.of(member.task))]
+        self.runs = self._trainings("finalists", own)
 
     @property
     def total(self) -> int:
-        """Trainings in all."""
-        groups = {self._sweep_key(member) for member in self._distilled()}
-        return len(self.sweep) + len(self.runs) + len(groups) * self.spec.finalists.seeds
+        """Trainings in all, those of sweeps that are stopped at a rung included."""
+        swept = sum(len(sweep.trainings) for sweep in self.sweeps.values())
+        return swept + len(self.runs) + len(self.sweeps) * self.spec.finalists.seeds
 
-    def baselines(self, ended: Mapping[str, TrialRecord]) -> list[Training]:
-        """The baselines' trainings, one a seed, once their sweeps have ended.
+    @property
+    def epochs(self) -> int:
+        """Epochs that all of it takes; a pair that learns mutually takes two at a time."""
+        seeds, epochs = self.spec.finalists.seeds, self.spec.training.epochs
+        of_members = sum(trainings(each.task) for each in self._members) * seeds * epochs
+        return of_members + sum(sweep.epochs + seeds * epochs for sweep in self.sweeps.values())
 
-        Args:
-            ended: Every training that has ended, by the key of its task.
-        """
-        found: list[Training] = []
-        noted = set(self._first)
-        for member in self._distilled():
-            for task in self._baseline_tasks(member, ended):
-                self._add(found, "finalists", task, noted)
-        return found
+    def baselines(self, known: Known) -> list[Training]:
+        """The baselines' trainings, one a seed, once all sweeps are over."""
+        if any(sweep.due(known) for sweep in self.sweeps.values()):
+            return []
+        tasks = [task for student in self.sweeps for task in self._baseline(student, known)]
+        return self._trainings("finalists", tasks)
 
-    def done(self, ended: Mapping[str, TrialRecord]) -> list[TrialRecord]:
-        """Those of the ended trainings that count here; a study that was extended has others."""
-        wanted = [*self.sweep, *self.runs, *self.baselines(ended)]
-        return [ended[each.key] for each in wanted if each.key in ended]
+    def due(self, known: Known) -> list[Training]:
+        """What can be trained now: sweeps up to their next rungs first, the baselines last."""
+        swept = [each for sweep in self.sweeps.values() for each in sweep.due(known)]
+        whole = [*self.runs, *self.baselines(known)]
+        return swept + [each for each in whole if not _has_ended(known.get(each.key))]
 
-    def finalists(self, ended: Mapping[str, TrialRecord]) -> list[Finalist]:
+    def done(self, known: Known) -> list[TrialRecord]:
+        """Those of the known trainings that count here; a study that was extended has others."""
+        swept = [each for sweep in self.sweeps.values() for each in sweep.trainings]
+        wanted = {each.key: each for each in (*swept, *self.runs, *self.baselines(known))}
+        return [known[key] for key in wanted if key in known]
+
+    def finalists(self, known: Known) -> list[Finalist]:
         """The members with those of their trainings, and of their baselines', that are complete."""
-        found = []
+        found, objectives = [], Objectives.of(self.spec.search)
         for member in self._members:
             own = self._seeded(Candidate.of(member.task))
-            if member.task.method.label == UNDISTILLED:
-                baseline = own
-            else:
-                baseline = self._baseline_tasks(member, ended)
-            found.append(Finalist(member, _complete(own, ended), _complete(baseline, ended)))
+            student = _plain(member).model
+            baseline = own
+            if member.task.method.label != UNDISTILLED:
+                baseline = self._baseline(student, known)
+            runs = _complete(own, known), _complete(baseline, known)
+            found.append(Finalist(member, *runs, objectives))
         return found
 
-    def _distilled(self) -> list[TrialRecord]:
-        return [m for m in self._members if m.task.method.label != UNDISTILLED]
+    def _tuning(self, sharing: Sequence[TrialRecord], tried: Counter[str]) -> list[Task]:
+        """What a baseline is tried with: its members' own rate and decay, and points of the box."""
+        plain = _plain(sharing[0])
+        own = [(each.task.training.lr, each.task.training.weight_decay) for each in sharing]
+        most = max(LEAST, *(tried[each.task.method.label] for each in sharing))
+        points = dict.fromkeys([*own, *sweep_points(self.spec, most)])
+        return [plain.tuned(*point).task(self.spec, 0) for point in points]
 
-    def _sweep_tasks(self, member: TrialRecord) -> list[Task]:
-        candidate = Candidate.of(member.task).undistilled()
-        rates = sorted({*baseline_rates(self.spec), member.task.training.lr})
-        return [candidate.at_rate(rate).task(self.spec, 0) for rate in rates]
-
-    def _sweep_key(self, member: TrialRecord) -> str:
-        """Equal for members with one baseline."""
-        return Candidate.of(member.task).undistilled().at_rate(1.0).task(self.spec, 0).key
-
-    def _baseline_tasks(self, member: TrialRecord, ended: Mapping[str, TrialRecord]) -> list[Task]:
-        """Trainings of the member's baseline at its best rate; none before its sweep has ended."""
-        key = self._sweep_key(member)
-        tasks = [
-            task
-            for other in self._distilled()
-            if self._sweep_key(other) == key
-            for task in self._sweep_tasks(other)
-        ]
-        outcomes = [ended[task.key] for task in tasks if task.key in ended]
-        scored = [outcome for outcome in outcomes if outcome.accuracy is not None]
-        if len(outcomes) < len(tasks) or not scored:
-            return []
-        best = max(scored, key=lambda outcome: outcome.accuracy or 0.0)
-        return self._seeded(Candidate.of(best.task))
+    def _baseline(self, student: ModelConfig, known: Known) -> list[Task]:
+        """Trainings of a baseline as its sweep has tuned it; none before that is over."""
+        best = self.sweeps[student].best(known)
+        return [] if best is None else self._seeded(Candidate.of(best))
 
     def _seeded(self, candidate: Candidate) -> list[Task]:
         seeds = range(1, self.spec.finalists.seeds + 1)
         return [candidate.task(self.spec, seed) for seed in seeds]
 
-    def _add(self, trainings: list[Training], phase: Phase, task: Task, noted: set[str]) -> None:
-        """Note a training, unless another member needs the same."""
-        key = task.key
-        if key in noted:
-            return
-        noted.add(key)
-        if key not in self._numbers:
-            known = self._known.get(key)
-            self._numbers[key] = next(self._free) if known is None else known
-        trainings.append(Training(self._numbers[key], phase, task, key))
+    def _trainings(self, phase: Phase, tasks: Sequence[Task]) -> list[Training]:
+        """The trainings of tasks, each once, with their numbers."""
+        found = {task.key: task for task in tasks}
+        for key in found:
+            if key not in self._numbers:
+                self._numbers[key] = next(self._free)
+        return [Training(self._numbers[key], phase, task, key) for key, task in found.items()]
 
 
-def _complete(tasks: Sequence[Task], ended: Mapping[str, TrialRecord]) -> tuple[TrialRecord, ...]:
-    found = (ended[task.key] for task in tasks if task.key in ended)
+def affordable(
+    spec: StudySpec,
+    searched: Sequence[TrialRecord],
+    choose: Callable[[int], list[TrialRecord]],
+) -> list[TrialRecord]:
+    """As many finalists as ``finalists.share`` of the search's epochs pays for, at least one.
+
+    Args:
+        spec: The study.
+        searched: The trials of the search.
+        choose: Chooses at most so many of them.
+    """
+    share, chosen = spec.finalists.share, choose(spec.finalists.max)
+    if share is None:
+        return chosen
+    spent = sum(_epochs(each) for each in searched)
+    while len(chosen) > 1 and Judging(spec, chosen, searched, {}).epochs > share * spent:
+        chosen = choose(len(chosen) - 1)
+    return chosen
+
+
+def planned_trainings(spec: StudySpec) -> float:
+    """Whole trainings that judge at most, where each method has an equal part of the trials."""
+    each = math.ceil(spec.search.trials / len({*spec.methods, UNDISTILLED}))
+    points = len(sweep_points(spec, max(LEAST, each)))
+    tried = points + 1 if points > 1 else 1  # the finalist's own is one more
+    epochs = spec.training.epochs
+    swept = sweep_epochs(tried, epochs, spec.search.scheduler) / epochs
+    return spec.finalists.max * (2 * spec.finalists.seeds + swept)
+
+
+def _plain(member: TrialRecord) -> Candidate:
+    return Candidate.of(member.task).undistilled()
+
+
+def _epochs(record: TrialRecord) -> float:
+    """Epochs of single students that a training has taken."""
+    task = record.task
+    return len(record.epochs) / total_epochs(task) * trainings(task) * task.training.epochs
+
+
+def _has_ended(record: TrialRecord | None) -> bool:
+    return record is not None and record.ended
+
+
+def _complete(tasks: Sequence[Task], known: Known) -> tuple[TrialRecord, ...]:
+    found = (known[task.key] for task in tasks if task.key in known)
     return tuple(record for record in found if record.test is not None)

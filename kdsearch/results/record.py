@@ -140,5 +140,5 @@ class Journal:
 
 
 def by_task(journal: Journal) -> dict[str, TrialRecord]:
-    """Ended trainings by the key of their task."""
-    return {record.task.key: record for record in journal.ended()}
+    """Trainings by the key of their task."""
+    return {record.task.key: record for record in journal.read().values()}

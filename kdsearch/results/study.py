@@ -11,7 +11,7 @@ from kdsearch.errors import StudyError
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.finalists import Finalist
 from kdsearch.results.front import hypervolume, near_front, pareto_front, spread
-from kdsearch.results.judging import Judging
+from kdsearch.results.judging import Judging, affordable
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord, by_task
 from kdsearch.results.tables import front_table, trials_table
@@ -83,20 +83,24 @@ class Study:
     def chosen(self) -> list[TrialRecord]:
         """The finalists: the members of the front, or some spread evenly along it, small to large.
 
-        Places that the members leave go to the trials that are within noise of the front.
+        Places that the members leave go to the trials that are within noise of the front. No more
+        are chosen than ``finalists.share`` pays for.
         """
-        records, most = self.records(), self.spec.finalists.max
+        records = self.records()
         members = pareto_front(records, self.objectives)
         pictures = self.state.get("data", {}).get("validation", 0)
         near = near_front(records, members, self.objectives, pictures)
-        chosen = [*spread(members, most, self.size), *near[: max(0, most - len(members))]]
+
+        def choose(most: int) -> list[TrialRecord]:
+            return [*spread(members, most, self.size), *near[: max(0, most - len(members))]]
+
+        chosen = affordable(self.spec, records, choose)
         return sorted(chosen, key=lambda record: (record.size(self.size), record.number))
 
     def finalists(self) -> list[Finalist]:
         """The trials that were, or will be, judged on the test."""
-        chosen = self.chosen()
-        ended = by_task(self.directory.finalists)
-        return Judging(self.spec, chosen, ended).finalists(ended)
+        known = by_task(self.directory.finalists)
+        return Judging(self.spec, self.chosen(), self.records(), known).finalists(known)
 
     @property
     def trials(self) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from kdsearch.methods import METHODS
-from kdsearch.results.finalists import Estimate, Finalist
+from kdsearch.results.finalists import Estimate, Finalist, trainings
 from kdsearch.results.objectives import TO_BE_SMALL, Objectives
 from kdsearch.results.record import TrialRecord
 
@@ -83,7 +83,8 @@ def front_table(
     A column with ``_ci`` is half the width of the 95 % interval of the mean before it. ``member``
     tells those of the validation front from those within noise of it. ``beaten_by`` is the trial of
     the best finalist that is no larger and whose interval on the test lies wholly on the better
-    side of this one's; it is absent for most.
+    side of this one's; it is absent for most. ``gain`` is in the score that ``objective`` names;
+    ``trainings`` is how many times the baseline's compute a training of the finalist takes.
 
     Args:
         finalists: The finalists.
@@ -95,6 +96,7 @@ def front_table(
         [
             _judged(finalist)
             | {
+                "objective": objectives.score,
                 "member": finalist.trial.number in members,
                 "beaten_by": beaten.get(finalist.trial.number),
             }
@@ -129,7 +131,12 @@ def _judged(finalist: Finalist) -> dict[str, Any]:
         row |= _columns(f"test_{name}", finalist.test(name))
     for name in ("accuracy", *SCORES):
         row |= _columns(f"baseline_{name}", finalist.baseline_test(name))
-    row["baseline_lr"] = baseline[0].task.training.lr if baseline else None
+    tuned = baseline[0].task.training if baseline else None
+    row |= {
+        "baseline_lr": tuned and tuned.lr,
+        "baseline_weight_decay": tuned and tuned.weight_decay,
+        "trainings": trainings(finalist.trial.task),
+    }
     row |= _columns("gain", finalist.gain)
     return row | {"seeds": finalist.test_accuracy.count, "gain_seeds": finalist.gain.count}
 

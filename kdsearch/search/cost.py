@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ import torch
 from kdsearch.data import derive
 from kdsearch.errors import StudyError
 from kdsearch.models import Signal, Signals, build_network
-from kdsearch.results.judging import baseline_rates
+from kdsearch.results.judging import planned_trainings
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.halving import Halving
 from kdsearch.search.proposer import works
@@ -122,12 +123,12 @@ def estimate_cost(plan: Plan, samples: list[TrialRecord]) -> Cost:
     lengths = [total_epochs(record.task) for record in samples]
     trained = [halving.expected_epochs(length, spec.training.epochs) for length in lengths]
     mean = sum(each) / len(each) / spec.resources.concurrent
-    last = spec.finalists.max * (2 * spec.finalists.seeds + len(baseline_rates(spec)) + 1)
+    search = _search_seconds(spec, each, lengths, trained)
     return Cost(
         teacher=first,
         answers=asking / spec.resources.concurrent,
-        search=_search_seconds(spec, each, lengths, trained),
-        finalists=mean * last,
+        search=search,
+        finalists=min(mean * planned_trainings(spec), search * (spec.finalists.share or math.inf)),
         caches=caches,
     )
 

@@ -2,53 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from kdsearch.execution.jobs import Jobs, NoMoreJobs
+from kdsearch.execution.jobs import Jobs, NoMoreJobs, Stage
 from kdsearch.results.judging import Judging
 from kdsearch.results.record import TrialRecord
+from kdsearch.results.sweep import Known
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.sizes import sized_record
 
 
 class JudgingJobs(Jobs):
-    """Hands out the sweep and the members' trainings, then the baselines' at their best rates.
+    """Hands out the sweeps and the members' trainings, then the baselines' as the sweeps say.
 
     Args:
         judging: What is to be trained.
-        ended: Trainings that ended before, by the key of their task; not handed out again.
+        known: Trainings that have ended or are paused; not done again.
         blueprints: Tells the sizes of the students.
     """
 
-    def __init__(
-        self,
-        judging: Judging,
-        ended: Mapping[str, TrialRecord],
-        blueprints: Architectures,
-    ) -> None:
+    def __init__(self, judging: Judging, known: Known, blueprints: Architectures) -> None:
         self._judging = judging
-        self._ended = dict(ended)
+        self._known = dict(known)
         self._blueprints = blueprints
-        first = [*judging.sweep, *judging.runs]
-        self._waiting = [each for each in first if each.key not in ended]
-        self._sweeping = {each.key for each in judging.sweep if each.key not in ended}
-        self._with_baselines = False
+        self._running: set[str] = set()
 
     def next(self) -> TrialRecord | None:
-        if not self._waiting and not self._with_baselines:
-            if self._sweeping:
-                return None
-            self._with_baselines = True
-            baselines = self._judging.baselines(self._ended)
-            self._waiting = [each for each in baselines if each.key not in self._ended]
-        if not self._waiting:
-            raise NoMoreJobs
-        each = self._waiting.pop(0)
-        return sized_record(
-            self._blueprints, self._judging.spec.search, each.number, each.phase, each.task
-        )
+        for each in self._judging.due(self._known):
+            if each.key in self._running:
+                continue
+            self._running.add(each.key)
+            if each.key in self._known:  # paused at a rung
+                return self._known[each.key].model_copy(update={"status": "running"})
+            search = self._judging.spec.search
+            return sized_record(self._blueprints, search, each.number, each.phase, each.task)
+        if self._running:
+            return None
+        raise NoMoreJobs
+
+    def stage(self, record: TrialRecord) -> Stage:
+        if record.phase != "baselines":
+            return Stage()
+        sweep = self._judging.sweeps[record.task.model]
+        done = len(record.epochs)
+        until = next((rung for rung in sweep.rungs if rung > done), None)
+        return Stage(until, sweep.averaged)
 
     def ended(self, record: TrialRecord) -> None:
-        key = record.task.key
-        self._ended[key] = record
-        self._sweeping.discard(key)
+        self._running.discard(record.task.key)
+        self._known[record.task.key] = record
+
+    def stop_waiting(self) -> list[TrialRecord]:
+        """The trainings that still wait at a rung when all is done, now stopped."""
+        waiting = [each for each in self._known.values() if each.status == "paused"]
+        return [each.model_copy(update={"status": "stopped"}) for each in waiting]

@@ -17,14 +17,16 @@ from kdsearch.execution.tune_run import Runner
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.judging import Judging
 from kdsearch.results.objectives import Objectives
-from kdsearch.results.record import TrialRecord, by_task
+from kdsearch.results.record import Journal, TrialRecord, by_task
 from kdsearch.results.study import Study
 from kdsearch.search.budget import Budget
+from kdsearch.search.clock import is_deterministic
 from kdsearch.search.judging_jobs import JudgingJobs
 from kdsearch.search.loop import ProposedJobs
 from kdsearch.search.optuna_study import write_optuna_journal
 from kdsearch.search.proposer import Proposer
 from kdsearch.space.checks import Plan
+from kdsearch.space.cost import TrialCost
 from kdsearch.space.sizes import measures_latency
 from kdsearch.teacher_cache.choosing import plan_caches, prepare_caches
 from kdsearch.teacher_cache.contents import Caches
@@ -149,12 +151,11 @@ class StudyRun:
         self.directory.update(phase="search")
         finished = self.directory.trials.read()
         proposer = Proposer(self.plan.space, self.plan.blueprints, self.plan.past, finished)
-        jobs = ProposedJobs(spec, proposer, finished, self._budget())
+        cost, deterministic = TrialCost.on(self.plan.data), is_deterministic(spec)
+        jobs = ProposedJobs(spec, proposer, finished, self._budget(), cost, deterministic)
         self.observer.phase_started("search", spec.search.trials, list(finished.values()))
         runner.run(jobs, self.directory.trials, "search", self._places())
-        for record in jobs.stop_waiting():
-            self.directory.trials.append(record)
-            self.observer.trial_ended(record)
+        self._stop_waiting(jobs, self.directory.trials)
         write_optuna_journal(
             self.directory.optuna,
             spec.study.name,
@@ -176,15 +177,21 @@ class StudyRun:
         members = Study(self.directory).chosen()
         if not members:
             raise RunError(no_front(records, spec.search.min_accuracy))
-        ended = by_task(self.directory.finalists)
-        judging = Judging(spec, members, ended)
-        self.observer.phase_started("finalists", judging.total, judging.done(ended))
+        known = by_task(self.directory.finalists)
+        judging = Judging(spec, members, records, known)
+        jobs = JudgingJobs(judging, known, self.plan.blueprints)
+        self.observer.phase_started("finalists", judging.total, judging.done(known))
         runner.run(
-            JudgingJobs(judging, ended, self.plan.blueprints),
-            self.directory.finalists,
-            "finalists",
-            self._places(self.directory.weights),
+            jobs, self.directory.finalists, "finalists", self._places(self.directory.weights)
         )
+        self._stop_waiting(jobs, self.directory.finalists)
+
+    def _stop_waiting(self, jobs: ProposedJobs | JudgingJobs, journal: Journal) -> None:
+        """Stop what still waits at a rung."""
+        for record in jobs.stop_waiting():
+            journal.append(record)
+            jobs.ended(record)
+            self.observer.trial_ended(record)
 
     def _places(self, weights: Path | None = None) -> Places:
         storage = self.spec.resources.storage or self.directory.tune

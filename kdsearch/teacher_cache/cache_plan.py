@@ -51,6 +51,10 @@ class SplitViews:
         """Whether an image looks the same in every epoch."""
         return self.augment is None or self.augment == Augmentation()
 
+    def has_views(self, seed: int) -> bool:
+        """Whether views of a seed are these; they are wherever nothing changes the images."""
+        return self.plain or seed == self.seed
+
     @property
     def stored_epochs(self) -> int:
         """Epochs whose views differ: one, where nothing changes the images."""

@@ -48,6 +48,8 @@ class TeacherSignals:
         self._caching: list[CachedTeacher] = []
         caches = _on_this_node(shared["caches"])
         live = {name: unpack_teacher(packed, device) for name, packed in shared["teachers"].items()}
+        self._live = live
+        self._views = {name: cache.plan.views for name, cache in caches.teachers.items()}
         self.teachers: dict[str, Teaching] = dict(live)
         for name, cache in caches.teachers.items():
             if cache.plan.epochs:
@@ -64,6 +66,11 @@ class TeacherSignals:
     def warning(self) -> str | None:
         """Why a cache could not be written and its teacher runs at every step; else ``None``."""
         return next((each.warning for each in self._caching if each.warning), None)
+
+    def of_views(self, seed: int) -> dict[str, Teaching]:
+        """The teachers by name, for views of a seed; one cached for other views computes."""
+        others = {name for name, views in self._views.items() if not views.has_views(seed)}
+        return {n: self._live[n] if n in others else each for n, each in self.teachers.items()}
 
     def _cached(self, plan: CachePlan, teacher: Teaching) -> CachedTeacher:
         builder = CacheBuilder(plan, teacher, self._data, self._device)

@@ -39,9 +39,10 @@ class Candidate:
         plain = self.model.model_copy(update={"adopts": None})
         return Candidate(plain, method_config(UNDISTILLED, {}), self.training)
 
-    def at_rate(self, lr: float) -> Candidate:
-        """The same at another learning rate."""
-        return replace(self, training=self.training.model_copy(update={"lr": lr}))
+    def tuned(self, lr: float, weight_decay: float) -> Candidate:
+        """The same at another learning rate and weight decay."""
+        update = {"lr": lr, "weight_decay": weight_decay}
+        return replace(self, training=self.training.model_copy(update=update))
 
     def task(self, spec: StudySpec, replicate: int) -> Task:
         """The training of this candidate.
@@ -49,7 +50,7 @@ class Candidate:
         Args:
             spec: The study, whose seed decides views and initial weights.
             replicate: 0 in the search, so that trials differ by their configuration alone;
-                1, 2, … for the seeds of a finalist.
+                1, 2, … for the seeds of a finalist, each with views of its own.
         """
         seed = spec.study.seed
         return Task(
@@ -57,13 +58,13 @@ class Candidate:
             method=self.method,
             training=self.training,
             augment=spec.data.augment,
-            views_seed=study_views_seed(spec),
+            views_seed=study_views_seed(spec, replicate),
             teacher=self.teacher,
             generations=self.generations,
             seed=derive(seed, "student", replicate),
         )
 
 
-def study_views_seed(spec: StudySpec) -> int:
-    """The seed of the views that all trials of a study see."""
-    return derive(spec.study.seed, "views")
+def study_views_seed(spec: StudySpec, replicate: int = 0) -> int:
+    """The seed of the views that all trials of a study see, or those of one seed of finalists."""
+    return derive(spec.study.seed, "views", *([replicate] if replicate else []))

@@ -18,9 +18,10 @@ from kdsearch.export.report import rows, write_students, write_tables
 from kdsearch.models import Size, measure
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.finalists import weights_file
-from kdsearch.results.judging import Judging, Training
+from kdsearch.results.judging import Judging
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
+from kdsearch.results.sweep import Training
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER
 from kdsearch.training.weights import save_weights
@@ -72,12 +73,11 @@ def study(spec: StudySpec, trained: Trained) -> Study:
             update={"number": 8, "status": "failed", "reason": 'a "reason", told', "epochs": ()}
         )
     )
-    judging = Judging(spec, [good], {})
+    judging = Judging(spec, [good], [good], {})
     size = measure(trained.network)
-    swept = [_ended(training, size, 0.3) for training in judging.sweep]
-    baselines = judging.baselines({record.task.key: record for record in swept})
+    baselines = judging.baselines({})  # nothing is searched, so there is nothing to tune
     judged = [_ended(run, size, score) for run, score in zip(judging.runs, (0.5, 0.7), strict=True)]
-    for record in [*swept, *judged, _ended(baselines[0], size, 0.4)]:
+    for record in [*judged, _ended(baselines[0], size, 0.4)]:
         directory.finalists.append(record)
         save_weights(trained.network, weights_file(directory.weights, record))
     return Study.open(directory.path)
@@ -136,8 +136,8 @@ def test_the_ranking_is_strict_json_and_csv_of_the_same_rows(
     (row,) = content["ranking"]
     assert (row["method"], row["trials"], row["budget"]) == ("kd+fitnet", 3, 3)
     best = max(trained.finalist.trial.accuracy or 0, 0.65)
-    assert row["best_accuracy"] == pytest.approx(best)
-    assert row["best_accuracy_low"] < best <= row["best_accuracy_high"]
+    assert row["best_score"] == pytest.approx(best)
+    assert row["best_score_low"] < best <= row["best_score_high"]
     assert (row["gain"], row["gain_low"], row["clear"]) == (None, None, False)
 
     with (study.directory.path / "ranking.csv").open(newline="") as file:
@@ -179,7 +179,7 @@ def test_the_shipped_training_is_the_best_on_validation(
     (folder,) = study.directory.students.iterdir()
     assert folder.name == "trial-0007"
     facts = load_student(folder).facts
-    second = Judging(study.spec, [trained.finalist.trial], {}).runs[1]
+    second = Judging(study.spec, [trained.finalist.trial], [], {}).runs[1]
     assert facts["seed"] == second.task.seed
     assert facts["validation_accuracy"] == pytest.approx(0.6)
     assert facts["test_accuracy"] == 0.7

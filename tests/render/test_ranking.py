@@ -11,6 +11,7 @@ import pytest
 
 from kdsearch.render.study import ranking_note, ranking_view
 from kdsearch.results.directory import StudyDirectory
+from kdsearch.results.objectives import Objectives
 from kdsearch.results.ranking import method_ranking
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
@@ -36,7 +37,7 @@ def ranking() -> pd.DataFrame:
         *ranked("dist+reviewkd", [(0.94, 11), (0.95, 12), (0.95, 12), (0.96, 13)]),
         *ranked("kd", [(0.5, 20), (0.5, 30)]),
     ]
-    return method_ranking(records, "parameters", 100, 0)
+    return method_ranking(records, Objectives(), 100, 0)
 
 
 def test_the_ranking_shows_scores_intervals_and_what_is_clear() -> None:
@@ -46,7 +47,7 @@ def test_the_ranking_shows_scores_intervals_and_what_is_clear() -> None:
     line = block(text, "dist+reviewkd")
     for told in (
         f"{100 * first['hypervolume']:.2f} [{100 * first['hypervolume_low']:.2f}, ",
-        f"{100 * first['best_accuracy']:.1f} [",
+        f"{100 * first['best_score']:.1f} [",
         f"+{100 * first['gain']:.2f} [+{100 * first['gain_low']:.2f}, ",
     ):
         assert told in line
@@ -55,6 +56,20 @@ def test_the_ranking_shows_scores_intervals_and_what_is_clear() -> None:
     assert block(text, "kd").split() == ["kd", "2", "too", "few", "trials"]
     assert "what 3 complete trials of a method reach" in ranking_note(table)
     assert "not over training seeds" in ranking_note(table)
+
+
+def test_the_ranking_by_likelihood_is_in_nats() -> None:
+    records = [
+        record.model_copy(update={"epochs": ({"accuracy": 0.5, "nll": 1.5},)})
+        for record in ranked("kd", [(0.5, size) for size in (10, 20, 30)])
+    ]
+    table = method_ranking(records, Objectives(score="nll"), 100, 0)
+    text = shown(ranking_view(table, "methods of x"))
+    assert "best NLL" in text
+    assert "1.500 [1.500, 1.500]" in block(text, "kd")
+    note = ranking_note(table)
+    assert "square of NLL × relative log size" in note
+    assert "best NLL in nats" in note
 
 
 @pytest.fixture
@@ -79,7 +94,7 @@ def test_the_command_ranks_a_study(kdsearch: Callable[..., str], study: Path) ->
     found = json.loads(kdsearch("ranking", str(study), "--json"))
     assert [row["method"] for row in found] == ["kd", "none"]
     opened = Study.open(study)
-    expected = method_ranking(opened.records(), "parameters", 100, opened.spec.study.seed)
+    expected = method_ranking(opened.records(), Objectives(), 100, opened.spec.study.seed)
     assert found[0]["gain_low"] == expected["gain_low"][0]
     assert found[1]["gain"] is None
 

@@ -120,3 +120,28 @@ def test_what_is_not_on_the_front_or_beaten_is_marked() -> None:
     note = front_note(front, 160)
     assert "* within noise of that front, on which it is not" in note
     assert "beaten by: a trial that is no larger and whose interval lies above" in note
+
+
+def test_the_gain_is_in_the_objective_and_names_its_compute() -> None:
+    objectives = Objectives(score="nll")
+    kd = judged(0, "kd", "teacher", SCORES)
+    again = judged(1, "kd", "born_again", SCORES)
+    worse = [
+        run.model_copy(update={"test": {**(run.test or {}), "nll": 0.4 + 0.02 * seed}})
+        for seed, run in enumerate(kd.runs, start=1)
+    ]
+    finalists = [Finalist(each.trial, each.runs, tuple(worse), objectives) for each in (kd, again)]
+    front = front_table(finalists, objectives, range(99))
+    text = shown(front_view(front, "front of x", 200), 200)
+    # gains of 0.01, 0.02 and 0.03 nats; t of 2 degrees of freedom times 0.01 / √3
+    assert "NLL" in text.splitlines()[1]
+    assert "0.420 ± 0.025" in block(text, "0")
+    assert text.count("+0.020 ± 0.025") == 2
+    assert text.count("at 2×") == 1
+    assert block(text, "1").endswith("+0.020 ± 0.025 at 2×")
+    note = front_note(front, 200)
+    assert "gain in nats of NLL" in note
+    assert "n×: its training takes n times the compute of the baseline's" in note
+    plain = table_of(judged(0, "kd", "teacher", SCORES))
+    assert "n×" not in front_note(plain, 200)
+    assert "gain in points of accuracy" in front_note(plain, 200)

@@ -118,6 +118,50 @@ def test_the_shipped_training_is_best_on_validation_not_on_test() -> None:
     assert shipped.task.seed == 2
 
 
+@pytest.mark.parametrize(
+    ("objective", "gain", "shipped"), [("nll", 0.3, 1), ("agreement", -0.2, 2)]
+)
+def test_gain_and_shipped_training_follow_the_objective(
+    objective: str, gain: float, shipped: int
+) -> None:
+    """A lower likelihood loss and a lower agreement, at one accuracy."""
+
+    def scored(seed: int, nll: float, agreement: float) -> TrialRecord:
+        scores = {"accuracy": 0.5, "nll": nll, "agreement": agreement}
+        record = run(seed, 0.5)
+        return record.model_copy(update={"test": scores, "epochs": (scores,)})
+
+    runs = (scored(1, 0.6, 0.7), scored(2, 0.9, 0.75))
+    baseline = (scored(1, 1.0, 0.9), scored(2, 1.1, 0.95))
+    finalist = Finalist(distilled(), runs, baseline, Objectives(score=objective))
+    assert finalist.gain.mean == pytest.approx(gain)
+    assert finalist.gain.count == 2
+    assert finalist.shipped is not None
+    assert finalist.shipped.task.seed == shipped
+    (row,) = front_table([finalist], finalist.objectives, [0]).to_dict("records")
+    assert (row["objective"], row["gain"]) == (objective, pytest.approx(gain))
+
+
+@pytest.mark.parametrize(
+    ("teacher", "generations", "times"),
+    [
+        ("teacher", 1, 1),
+        ("average", 3, 1),
+        ("mutual", 1, 2),
+        ("born_again", 1, 2),
+        ("born_again", 3, 4),
+    ],
+)
+def test_the_front_names_the_compute_of_a_training(
+    teacher: str, generations: int, times: int
+) -> None:
+    trained = distilled()
+    update = {"teacher": teacher, "generations": generations}
+    trained = trained.model_copy(update={"task": trained.task.model_copy(update=update)})
+    (row,) = front(Finalist(trained, (), ())).to_dict("records")
+    assert row["trainings"] == times
+
+
 def judged(number: int, size: int, scores: list[float]) -> Finalist:
     runs = tuple(run(seed, score) for seed, score in enumerate(scores))
     return Finalist(trial(number, 0.5, size), runs, ())

@@ -23,7 +23,7 @@ LARGEST = 100
 KD = [(0.9, 80), (0.55, 10), (0.7, 40), (0.8, 55), (0.3, 5), (0.95, 300)]
 NONE = [(0.6, 20), (0.85, 90), (0.5, 15), (0.75, 60)]
 DKD = [(0.95, 12), (0.94, 11), (0.96, 13), (0.95, 12)]
-SCORES = list(COLUMNS[3:-1])
+SCORES = list(COLUMNS[4:-1])
 
 points = st.lists(
     st.tuples(st.sampled_from([0.0, 0.2, 0.5, 0.9, 1.0]), st.integers(1, 150)),
@@ -43,7 +43,7 @@ def trials(label: str, pairs: Sequence[tuple[float | None, int]]) -> list[TrialR
 
 def ranking(seed: int = 0, **methods: Sequence[tuple[float | None, int]]) -> pd.DataFrame:
     records = [record for label, pairs in methods.items() for record in trials(label, pairs)]
-    return method_ranking(records, "parameters", LARGEST, seed)
+    return method_ranking(records, Objectives(), LARGEST, seed)
 
 
 def row(table: pd.DataFrame, method: str) -> pd.Series:
@@ -78,7 +78,7 @@ def test_scores_are_means_over_every_choice_of_n_trials(other: list[tuple[float,
         found = row(table, label)
         expected = np.mean([reached(chosen) for chosen in combinations(pairs, budget)], axis=0)
         assert found["trials"] == len(pairs)
-        assert [found["hypervolume"], found["best_accuracy"]] == pytest.approx(expected, abs=1e-12)
+        assert [found["hypervolume"], found["best_score"]] == pytest.approx(expected, abs=1e-12)
     gain = row(table, "kd")["hypervolume"] - row(table, "none")["hypervolume"]
     assert row(table, "kd")["gain"] == pytest.approx(gain, abs=1e-12)
 
@@ -89,7 +89,7 @@ def test_intervals_are_those_of_every_draw_with_replacement(pairs: list[tuple[fl
     budget = 4
     found = row(ranking(own=pairs, none=NONE), "own")
     draws = np.array([reached(drawn) for drawn in product(pairs, repeat=budget)])
-    for place, name in enumerate(("hypervolume", "best_accuracy")):
+    for place, name in enumerate(("hypervolume", "best_score")):
         low, high = _ends(draws[:, place], found[name])
         assert found[f"{name}_low"] == pytest.approx(low, abs=0.02)
         assert found[f"{name}_high"] == pytest.approx(high, abs=0.02)
@@ -117,8 +117,8 @@ def test_all_trials_of_a_method_reach_the_hypervolume_of_its_front(
     records = trials("none", pairs)
     expected = hypervolume(records, Objectives(), [LARGEST])
     assert found["hypervolume"] == pytest.approx(expected, abs=1e-12)
-    assert found["best_accuracy"] == pytest.approx(max(score for score, _ in pairs))
-    for name in ("hypervolume", "best_accuracy"):
+    assert found["best_score"] == pytest.approx(max(score for score, _ in pairs))
+    for name in ("hypervolume", "best_score"):
         assert 0 <= found[f"{name}_low"] <= found[name] <= found[f"{name}_high"] <= 1
 
 
@@ -184,12 +184,46 @@ def test_the_seed_makes_the_draws_and_other_methods_do_not() -> None:
 def test_the_size_of_the_study_counts() -> None:
     records = trials("none", NONE)
     for size, scale in (("macs", 2), ("bytes", 4)):
-        (found,) = method_ranking(records, size, scale * LARGEST, 0).to_dict("records")
+        (found,) = method_ranking(records, Objectives(sizes=(size,)), scale * LARGEST, 0).to_dict(
+            "records"
+        )
         expected = hypervolume(records, Objectives(sizes=(size,)), [scale * LARGEST])
         assert found["hypervolume"] == pytest.approx(expected, abs=1e-12)
 
 
 def test_no_trials_make_no_rows() -> None:
-    table = method_ranking([], "parameters", LARGEST, 0)
+    table = method_ranking([], Objectives(), LARGEST, 0)
     assert list(table.columns) == list(COLUMNS)
     assert len(table) == 0
+
+
+def test_the_likelihood_is_ranked_by_itself() -> None:
+    """What is above 1 nat dominates nothing, and yet can be a method's best."""
+    nats = {
+        "kd": [(0.4, 30), (1.7, 10), (0.9, 60), (0.2, 80), (0.6, 20), (0.7, 40)],
+        "none": [(1.2, 5), (3.0, 9), (2.0, 7), (2.5, 8)],
+    }
+    records = [
+        record.model_copy(update={"epochs": ({"accuracy": 0.5, "nll": nll},)})
+        for label, pairs in nats.items()
+        for record, (nll, _) in zip(trials(label, pairs), pairs, strict=True)
+    ]
+    objectives = Objectives(score="nll")
+    table = method_ranking(records, objectives, LARGEST, 0)
+    assert table["objective"].tolist() == ["nll", "nll"]
+    for label, pairs in nats.items():
+        found, heights = row(table, label), [(max(0.0, 1 - nll), size) for nll, size in pairs]
+        chosen = [
+            (area(some), min(nll for nll, _ in some_nats))
+            for some, some_nats in zip(
+                combinations(heights, 4), combinations(pairs, 4), strict=True
+            )
+        ]
+        expected = np.mean(chosen, axis=0)
+        assert [found["hypervolume"], found["best_score"]] == pytest.approx(expected, abs=1e-12)
+        draws = [min(nll for nll, _ in drawn) for drawn in product(pairs, repeat=4)]
+        low, high = np.quantile(draws, [0.025, 0.975]) - np.mean(draws) + expected[1]
+        assert found["best_score_low"] == pytest.approx(max(low, 0), abs=0.03)
+        assert found["best_score_high"] == pytest.approx(high, abs=0.03)
+    assert row(table, "none")["hypervolume"] == 0
+    assert row(table, "kd")["gain"] == row(table, "kd")["hypervolume"]

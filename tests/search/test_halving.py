@@ -13,12 +13,11 @@ from optuna.trial import TrialState
 
 from kdsearch.results.front import pareto_front
 from kdsearch.results.objectives import Objectives
-from kdsearch.results.preference import preference
+from kdsearch.results.preference import neighbour_order, preference
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.clock import MARGIN, SLACK
 from kdsearch.search.halving import Halving
 from kdsearch.search.loop import ProposedJobs
-from kdsearch.search.rungs import neighbour_order
 from kdsearch.spec import StudySpec, parse_spec
 from kdsearch.spec.teaching import BORN_AGAIN
 from tests.records import trial

@@ -28,7 +28,9 @@ POINTS = [(0.50, 100), (0.80, 1_000), (0.70, 2_000), (0.95, 9_000), (None, 500),
 def with_kd(record: TrialRecord) -> TrialRecord:
     term = TermConfig(name="kd", hyperparameters={"temperature": 4.0, "weight": 0.9})
     method = MethodConfig(label="kd", ce_weight=0.1, terms=(term,))
-    return record.model_copy(update={"task": record.task.model_copy(update={"method": method})})
+    training = record.task.training.model_copy(update={"epochs": 1})  # too short for rungs
+    task = record.task.model_copy(update={"method": method, "training": training})
+    return record.model_copy(update={"task": task})
 
 
 def history(record: TrialRecord, epochs: int) -> TrialRecord:
@@ -83,7 +85,7 @@ def study(tmp_path: Path, records: list[TrialRecord]) -> Study:
         directory.trials.append(record)
     study = Study(directory)
     members = [finalist.trial for finalist in study.finalists()]
-    jobs = JudgingJobs(Judging(spec, members, {}), {}, Architectures((1, 8, 8), 10))
+    jobs = JudgingJobs(Judging(spec, members, records, {}), {}, Architectures((1, 8, 8), 10))
     for record in iter(partial(take, jobs), None):
         lift = 0.1 if record.task.method.label == "kd" else 0.0
         accuracy = 0.5 + 0.01 * record.number + lift

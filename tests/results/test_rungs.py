@@ -8,8 +8,13 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from kdsearch.results.preference import epsilon_net, most_volume_first, preference
-from kdsearch.search.rungs import neighbour_order, rung_epochs
+from kdsearch.results.preference import (
+    epsilon_net,
+    most_volume_first,
+    neighbour_order,
+    preference,
+)
+from kdsearch.results.sweep import rung_epochs
 
 
 @pytest.mark.parametrize(

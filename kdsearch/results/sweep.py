@@ -1,0 +1,168 @@
+"""The tuning of a baseline: successive halving over learning rates and weight decays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scipy.stats import qmc
+
+from kdsearch.data import derive
+from kdsearch.results.objectives import Objectives
+from kdsearch.results.record import Phase, TrialRecord
+from kdsearch.spec.ranges import Choices, Range
+from kdsearch.spec.searching import SchedulerSection, SearchSection
+from kdsearch.spec.study import StudySpec
+from kdsearch.training.reports import AVERAGED
+from kdsearch.training.task import Task
+
+Known = Mapping[str, TrialRecord]
+"""Trainings that have ended or are paused, by the key of their task."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training that judges.
+
+    Attributes:
+        number: Its number among those of the finalists.
+        phase: ``baselines`` for a sweep, else ``finalists``.
+        task: What is trained.
+        key: The task's key.
+    """
+
+    number: int
+    phase: Phase
+    task: Task
+    key: str
+
+
+def rung_epochs(epochs: int, fractions: Sequence[float], forebears: int = 0) -> tuple[int, ...]:
+    """The epochs of a training's reports after which it is compared, never the last.
+
+    Args:
+        epochs: Epochs of the student's own training.
+        fractions: Shares of them, each in (0, 1).
+        forebears: Epochs before those, of students that do not tell how good it will be.
+    """
+    marks = {max(1, round(epochs * fraction)) for fraction in fractions}
+    return tuple(forebears + mark for mark in sorted(marks) if mark < epochs)
+
+
+def places(count: int, reduction: float) -> int:
+    """How many of ``count`` go on: the best ``1 / reduction``, rounded down."""
+    return math.floor(count / reduction)
+
+
+def sweep_epochs(count: int, epochs: int, scheduler: SchedulerSection) -> int:
+    """Epochs of a sweep over so many configurations; none over one, which needs no choice."""
+    total, before = 0, 0
+    for until in (*rung_epochs(epochs, scheduler.rungs), epochs) if count > 1 else ():
+        total += count * (until - before)
+        before, count = until, max(1, places(count, scheduler.reduction))
+    return total
+
+
+def sweep_points(spec: StudySpec, count: int) -> list[tuple[float, float]]:
+    """Learning rates and weight decays from the box that the search had, spread evenly over it.
+
+    They are the first ``count`` of a Halton sequence, scrambled by the study's seed; what is not
+    searched stays as it is. Points that choices make equal are there once.
+    """
+    training = spec.training
+    units = qmc.Halton(2, rng=derive(spec.study.seed, "baselines")).random(count)
+    points = [
+        (_value(training.lr, unit[0]), _value(training.weight_decay, unit[1])) for unit in units
+    ]
+    return list(dict.fromkeys(points))
+
+
+def _value(dimension: float | Range | Choices, unit: float) -> float:
+    """The value at a place in [0, 1) of a dimension."""
+    if isinstance(dimension, Choices):
+        return float(dimension.choices[int(unit * len(dimension.choices))])
+    if not isinstance(dimension, Range):
+        return float(dimension)
+    low, high = dimension.low, dimension.high
+    if dimension.step is not None:
+        steps = round((high - low) / dimension.step)
+        return float(low + dimension.step * int(unit * (steps + 1)))
+    if dimension.log:
+        return float(low * (high / low) ** unit)
+    return float(low + (high - low) * unit)
+
+
+class Sweep:
+    """Trainings of one student among which the best is chosen on validation.
+
+    All are paused at the rungs of ``search.scheduler``. Once all have come to a rung, the best
+    ``1 / reduction`` of them, at least one, go on (Jamieson & Talwalkar 2016, "Non-stochastic Best
+    Arm Identification and Hyperparameter Optimization"); the next best takes the place of one that
+    fails. So the choice is the same at any speed.
+
+    Args:
+        trainings: The trainings; one alone is chosen without being trained.
+        search: Says what is compared, where, and how many go on.
+    """
+
+    def __init__(self, trainings: Sequence[Training], search: SearchSection) -> None:
+        self.trainings = list(trainings) if len(trainings) > 1 else []
+        self._only = trainings[0] if len(trainings) == 1 else None
+        self._scheduler = search.scheduler
+        self._objectives = Objectives.of(search)
+        self._epochs = trainings[0].task.training.epochs
+        self.rungs = rung_epochs(self._epochs, self._scheduler.rungs)
+
+    @property
+    def averaged(self) -> tuple[int, ...]:
+        """Epochs after which averaged weights are scored."""
+        return self.rungs if self._scheduler.score == "ema" else ()
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all trainings, if none fails."""
+        return sweep_epochs(len(self.trainings), self._epochs, self._scheduler)
+
+    def due(self, known: Known) -> list[Training]:
+        """The trainings that the next decision waits for; none once the choice is made."""
+        return self._course(known)[0]
+
+    def best(self, known: Known) -> Task | None:
+        """The task that is chosen; ``None`` before the sweep is over, or where all have failed."""
+        if self._only is not None:
+            return self._only.task
+        due, left = self._course(known)
+        return left[0].task if left and not due else None
+
+    def _course(self, known: Known) -> tuple[list[Training], list[Training]]:
+        """Who must come to the next rung yet, and who goes there; at the end, who is chosen."""
+        left = self.trainings
+        for until in (*self.rungs, self._epochs):
+            due = [each for each in left if not _has_come(known.get(each.key), until)]
+            if due:
+                return due, left
+            go_on = max(1, places(len(left), self._scheduler.reduction))
+            left = self._ordered(left, until, known)[:go_on]
+        return [], left[:1]
+
+    def _ordered(self, trainings: Sequence[Training], until: int, known: Known) -> list[Training]:
+        """Those that may go on after so many epochs, the best first."""
+        prefix = AVERAGED if self._scheduler.score == "ema" and until < self._epochs else ""
+        losses = {
+            each.key: self._objectives.loss(record.epochs[until - 1], prefix)
+            for each in trainings
+            if not _is_out(record := known[each.key], until)
+        }
+        return sorted(
+            (each for each in trainings if each.key in losses), key=lambda each: losses[each.key]
+        )
+
+
+def _has_come(record: TrialRecord | None, until: int) -> bool:
+    return record is not None and (record.ended or len(record.epochs) >= until)
+
+
+def _is_out(record: TrialRecord, until: int) -> bool:
+    """Whether it failed, or was stopped here by a decision that was made before."""
+    return record.status == "failed" or (record.status == "stopped" and len(record.epochs) <= until)

@@ -1,0 +1,85 @@
+"""A study that is killed while its baselines are tuned, on real Ray Tune, ends as a whole one."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import kdsearch
+from kdsearch.results.record import TrialRecord
+from tests.user_study import lines, make_folder, start, wait_until
+
+pytestmark = pytest.mark.slow
+
+EPOCHS = 6
+CHANGES = [
+    "methods=[kd, dist]",
+    "students=[{family: convnet, width: {low: 0.2, high: 0.5, log: true}}]",
+    f"training.epochs={EPOCHS}",
+    "training.weight_decay={low: 1.0e-5, high: 1.0e-3, log: true}",
+    "search.trials=10",
+    "finalists.max=3",
+]
+
+
+def words(name: str, *more: str) -> list[str]:
+    changes = [f"study.name={name}", *CHANGES]
+    return ["run", "space.yaml", *(w for change in changes for w in ("--set", change)), *more]
+
+
+def run(folder: Path, *given: str) -> None:
+    with start(folder, list(given)) as process:
+        _, errors = process.communicate(timeout=300)
+    assert (process.returncode, errors) == (0, "")
+
+
+def told(study: kdsearch.Study) -> dict[int, Any]:
+    """What became of each training that judged, but the time that it took."""
+
+    def content(record: TrialRecord) -> tuple[Any, ...]:
+        epochs = [{k: v for k, v in each.items() if k != "seconds"} for each in record.epochs]
+        return record.task.key, record.status, epochs, record.test
+
+    return {n: content(record) for n, record in study.directory.finalists.read().items()}
+
+
+def test_a_study_killed_twice_while_its_baseline_is_tuned_ends_alike(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    run(folder, *words("whole"))
+    whole = kdsearch.Study.open(folder / "studies" / "whole")
+    swept = [r for r in whole.directory.finalists.read().values() if r.phase == "baselines"]
+    reached = Counter((len(record.epochs), record.status) for record in swept)
+    # rungs after epoch 1 and epoch 2, of at least 3 configurations for each baseline
+    assert set(reached) <= {(1, "stopped"), (2, "stopped"), (EPOCHS, "complete")}
+    tuned = [each for each in whole.finalists() if each.trial.task.method.label != "none"]
+    assert 1 <= reached[EPOCHS, "complete"] <= len(tuned)
+    assert len(swept) >= 3 * reached[EPOCHS, "complete"]
+    for finalist in tuned:
+        assert len(finalist.runs) == len(finalist.baseline) == 2
+        own, other = (
+            {run.task.views_seed for run in runs} for runs in (finalist.runs, finalist.baseline)
+        )
+        assert own == other
+        assert len(own | {finalist.trial.task.views_seed}) == 3
+    assert not (whole.directory.weights / "paused").exists()
+
+    file, more = folder / "studies" / "cut" / "finalists.jsonl", []
+    for ended in (2, 7):
+        with start(folder, words("cut", *more)) as process:
+            wait_until(lambda ended=ended: lines(file) >= ended, process)
+            os.kill(process.pid, signal.SIGKILL)
+            process.communicate(timeout=60)
+        cut = kdsearch.Study.open(folder / "studies" / "cut")
+        assert any(r.status == "paused" for r in cut.directory.finalists.read().values())
+        more = ["--resume"]
+    run(folder, *words("cut", *more))
+    assert told(cut) == told(whole)
+    stages = [(r.number, len(r.epochs), r.status) for r in cut.directory.finalists.lines()]
+    assert len(stages) == len(set(stages))
+    pd.testing.assert_frame_equal(cut.front, whole.front)
