@@ -47,9 +47,11 @@ class StudyRun:
     Args:
         plan: The checked study.
         observer: Told of everything that happens.
+        retry_failed: Train again what has failed before.
     """
 
-    def __init__(self, plan: Plan, observer: Observer) -> None:
+    def __init__(self, plan: Plan, observer: Observer, retry_failed: bool = False) -> None:
+        self.retry_failed = retry_failed
         self.plan = plan
         self.spec = plan.spec
         self.observer = observer
@@ -107,6 +109,7 @@ class StudyRun:
         """Every teacher by name, trained if need be; the first is the one to compare with."""
         self.directory.update(phase="teacher")
         found, told = {}, {}
+        before = self.directory.state().get("teachers", {})
         for name in self.spec.teachers_in_use:
             teacher, trained = self.plan.given_teachers.get(name), False
             if teacher is None:
@@ -116,7 +119,12 @@ class StudyRun:
             if measures_latency(self.spec.search):
                 model = self.spec.given_teachers[name].model
                 size["latency"] = self.plan.blueprints.latency(model)
-            told[name] = {"key": teacher.key, "weights": str(teacher.weights), "size": size}
+            told[name] = {
+                "key": teacher.key,
+                "weights": str(teacher.weights),
+                "size": size,
+                "trained": trained or before.get(name, {}).get("trained", False),
+            }
             self.directory.update(teachers=told)
             self.observer.teacher_ready(teacher, trained)
         return found
@@ -134,14 +142,15 @@ class StudyRun:
         store.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(store.folder / f"{key}.lock"):
             found = store.find(key)
-            if found is not None:
-                return replace(found, name=name), False
-            self.observer.teacher_started(name, section.training.epochs)
-            group = Group(section.workers, spec.resources, store.folder, f"{key}.run")
-            network, history = train_on_workers(task, data, group, self.observer.teacher_epoch)
+            trained = found is None
+            if found is None:
+                self.observer.teacher_started(name, section.training.epochs)
+                group = Group(section.workers, spec.resources, store.folder, f"{key}.run")
+                network, history = train_on_workers(task, data, group, self.observer.teacher_epoch)
+                found = store.keep(key, network, task, {"history": history})
+            # only now: until its weights are there, these checkpoints are all that is of it
             shutil.rmtree(store.folder / f"{key}.run", ignore_errors=True)
-            kept = store.keep(key, network, task, {"history": history})
-            return replace(kept, name=name), True
+            return replace(found, name=name), trained
 
     def _search(self, runner: Runner) -> None:
         spec = self.spec

@@ -45,7 +45,7 @@ def test_a_ray_of_our_own_is_never_somebody_elses(spec: StudySpec, cluster: Clus
     ("override", "words"),
     [
         ("resources.cpus_per_trial=9000", "a trial needs 9000 CPU and Ray has"),
-        ("resources.gpus_per_trial=90", "a trial needs 90 GPU and Ray has"),
+        ("resources.gpus_per_trial=1", "a trial needs 1 GPU and Ray has 0"),
         ("teacher={model: {family: mlp}, workers: 64}", "lower teacher.workers"),
     ],
 )
