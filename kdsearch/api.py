@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import secrets
+import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from kdsearch.data import Dataset
-from kdsearch.errors import KdsearchError
+from kdsearch.errors import KdsearchError, RunError
 from kdsearch.execution.observers import Observer, Observers
 from kdsearch.execution.session import check_address, ray_session
 from kdsearch.export.report import write_students, write_tables
 from kdsearch.results.directory import StudyDirectory
+from kdsearch.results.resume import DataFacts, Inputs, check_retry
 from kdsearch.results.study import Study
 from kdsearch.search.study_run import StudyRun
-from kdsearch.space.checks import make_plan
+from kdsearch.space.checks import Plan, make_plan
 from kdsearch.spec.study import StudySpec
 from kdsearch.tracking.figures import write_figures
 from kdsearch.tracking.recorder import Recorder
 from kdsearch.tracking.store import open_store
+from kdsearch.tracking.sync import sync
 
 
 def run_study(
     spec: StudySpec,
     *,
     resume: bool = False,
+    retry_failed: bool = False,
     address: str | None = None,
     observers: Sequence[Observer] = (),
 ) -> Study:
@@ -34,6 +42,7 @@ def run_study(
     Args:
         spec: The study, from :func:`kdsearch.load_spec`.
         resume: Go on with a study that was interrupted, or that is to have more trials.
+        retry_failed: With ``resume``, train again what has failed.
         address: Address of a Ray cluster; absent: ``RAY_ADDRESS``, else this machine.
         observers: Told of everything that happens, beside the MLflow recorder.
 
@@ -51,36 +60,84 @@ def run_study(
         >>> study.front[["method", "parameters", "test_accuracy"]]  # doctest: +SKIP
     """
     quieten()
+    check_retry(resume, retry_failed)
     directory = StudyDirectory.of(spec)
     directory.check(spec, resume)
-    plan = make_plan(spec)
+    plan, inputs = plan_study(spec, directory if resume else None)
     check_address(address)
     recorder = Recorder(open_store(spec.tracking))
     watching = Observers([recorder, *observers])
-    run = StudyRun(plan, watching)
-    with ray_session(spec, address), directory.locked():
-        directory.create(spec)
-        facts = {
-            "name": plan.data.name,
-            "fingerprint": plan.data.fingerprint,
-            "validation": len(plan.data.validation),
-        }
-        del plan  # and with it the pictures, once the run has them in Ray's store
-        directory.update(state="running", reason=None, data=facts)
+    run = StudyRun(plan, watching, retry_failed)
+    del plan  # and with it the pictures, once the run has them in Ray's store
+    with _files_told(directory), ray_session(spec, address), directory.locked():
+        directory.check(spec, resume)  # again: another process may have come first
+        if resume and (lost := directory.lost()):
+            _tell_lost(directory, lost)
+        directory.create(spec, inputs)
+        kept = inputs.model_dump(include={"id", "data", "checkpoints"})
+        directory.update(state="running", reason=None, **kept)
         study = Study(directory)
         try:
-            watching.study_started(study)
-            run.run()
-            _report(study, run.plan.data)
-            watching.study_finished(study)
+            with _files_told(directory):
+                watching.study_started(study)
+                run.run()
+                _report(study, run.plan.data)
+                watching.study_finished(study)
         except BaseException as error:
-            state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-            reason = str(error) if isinstance(error, KdsearchError) else repr(error)
-            directory.update(state=state, reason=reason)
-            watching.study_stopped(study, state, reason)
+            _stop(study, watching, error)
             raise
         directory.update(state="finished", phase="done")
     return study
+
+
+def plan_study(spec: StudySpec, resumed: StudyDirectory | None) -> tuple[Plan, Inputs]:
+    """Check a study, and find what it is made from.
+
+    Args:
+        spec: The study.
+        resumed: Its folder, if it is to go on; then data and checkpoints must be as they were, and
+            the studies of ``warm_start`` are not asked again.
+
+    Raises:
+        UserError: The study cannot be run as asked.
+    """
+    known = resumed and resumed.inputs()
+    plan = make_plan(spec, known.past if known else None)
+    data = plan.data
+    inputs = Inputs(
+        id=known.id if known else secrets.token_hex(8),
+        data=DataFacts(
+            name=data.name, fingerprint=data.fingerprint, validation=len(data.validation)
+        ),
+        checkpoints={name: teacher.key for name, teacher in plan.given_teachers.items()},
+        past=plan.past,
+    )
+    if known and resumed:
+        known.check(inputs, resumed.path)
+    return plan, inputs
+
+
+def sync_study(path: str | Path, uri: str | None = None) -> str:
+    """Make MLflow's copy of a study again from the study's own files.
+
+    Args:
+        path: The study's folder.
+        uri: Tracking URI of the store; absent: the study's own.
+
+    Returns:
+        The store's URI without passwords.
+
+    Raises:
+        UserError: There is no study, or it is running.
+        StoreError: The store cannot be reached, or refuses the study.
+    """
+    quieten()
+    study = Study.open(path)
+    with _files_told(study.directory), study.directory.locked():
+        if study.state.get("state") == "finished":
+            write_tables(study)
+            write_figures(study)
+        return sync(study, uri)
 
 
 def _report(study: Study, data: Dataset) -> None:
@@ -90,9 +147,45 @@ def _report(study: Study, data: Dataset) -> None:
     write_students(study, data)
 
 
+def _stop(study: Study, watching: Observer, error: BaseException) -> None:
+    """Note down how a study ended early; what fails of that must not hide why it ended."""
+    state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+    reason = str(error) if isinstance(error, KdsearchError) else repr(error)
+    with suppress(Exception):
+        study.directory.update(state=state, reason=reason)
+    with suppress(Exception):
+        watching.study_stopped(study, state, reason)
+
+
+def _tell_lost(directory: StudyDirectory, lost: list[str]) -> None:
+    hours = "; search.max_hours counts from now on" if "study.json" in lost else ""
+    print(
+        f"kdsearch: {' and '.join(lost)} of the study in {directory.path} is missing and made "
+        f"again from its other files{hours}",
+        file=sys.stderr,
+    )
+
+
+@contextmanager
+def _files_told(directory: StudyDirectory) -> Iterator[None]:
+    """Tell of a file that cannot be written or read, as on a full disk, in one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or isinstance(error, ConnectionError):  # no file, but a server
+            raise
+        place, reason = error.filename or directory.path, os.strerror(error.errno)
+        mend = "mend that"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            mend = "free space there"
+        again = "go on with --resume" if directory.exists() else "run it again"
+        raise RunError(f"{place}: {reason}; {mend}, then {again}") from error
+
+
 def quieten() -> None:
     """Keep other libraries' chatter off the user's terminal; warnings and errors still show."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -47,6 +47,9 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a value, such as search.trials=10."),
 ]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="With --resume: train again what has failed.")
+]
 StudyFolder = Annotated[
     Path, typer.Argument(metavar="STUDY", help="The study's folder, such as studies/digits.")
 ]
@@ -74,13 +77,16 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a study that was cut off or extended.")
     ] = False,
+    retry_failed: RetryFailed = False,
     address: Annotated[
         str | None, typer.Option(help="Ray cluster to run on; default: RAY_ADDRESS, else here.")
     ] = None,
 ) -> None:
     """Run a study: teacher, search, finalists, report."""
+    from kdsearch.results.resume import check_retry
     from kdsearch.spec.load import load_spec
 
+    check_retry(resume, retry_failed)
     loaded = load_spec(spec, overrides or [])
     if dry_run:
         _dry_run(loaded, resume)
@@ -90,10 +96,15 @@ def run(
 
     console = _console()
     try:
-        study = run_study(loaded, resume=resume, address=address, observers=[Display(console)])
+        study = run_study(
+            loaded,
+            resume=resume,
+            retry_failed=retry_failed,
+            address=address,
+            observers=[Display(console)],
+        )
     except KeyboardInterrupt:
-        folder = loaded.study.directory / loaded.study.name
-        print(f"kdsearch: interrupted; go on with: {_go_on(folder)}", file=sys.stderr)
+        print(f"kdsearch: interrupted; go on with: {_go_on(loaded)}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
     _print_front(console, study)
     _print_ranking(console, study)
@@ -101,19 +112,19 @@ def run(
 
 
 def _dry_run(spec: Any, resume: bool) -> None:
-    from kdsearch.api import quieten
+    from kdsearch.api import plan_study, quieten
     from kdsearch.render.caches import cache_lines
     from kdsearch.render.study import samples_view, unfit_view
     from kdsearch.render.units import duration
     from kdsearch.results.directory import StudyDirectory
     from kdsearch.search.cost import estimate_cost, sample_trials
-    from kdsearch.space.checks import make_plan
     from kdsearch.spec.load import dump_spec
 
     quieten()
     console = _console()
-    StudyDirectory.of(spec).check(spec, resume)
-    plan = make_plan(spec)
+    directory = StudyDirectory.of(spec)
+    directory.check(spec, resume)
+    plan, _ = plan_study(spec, directory if resume else None)
     console.print(dump_spec(spec), markup=False, highlight=False)
     samples = sample_trials(plan, 6)
     console.print(samples_view(samples))
@@ -274,6 +285,24 @@ def ui(
 
 @app.command(
     epilog=_examples(
+        "kdsearch sync studies/digits",
+        "kdsearch sync studies/digits --uri sqlite:///elsewhere.db",
+    )
+)
+def sync(
+    study: StudyFolder,
+    uri: Annotated[
+        str | None, typer.Option(help="MLflow tracking URI; default: the study's own store.")
+    ] = None,
+) -> None:
+    """Make MLflow's copy of a study again from the study's own files."""
+    from kdsearch.api import sync_study
+
+    print(f"{study} is complete in {sync_study(study, uri)}")
+
+
+@app.command(
+    epilog=_examples(
         "kdsearch submit search_spaces/cifar100.yaml --address http://127.0.0.1:8265 \\",
         "  --set study.directory=/shared/studies --set tracking.uri=http://mlflow:5000",
     )
@@ -288,11 +317,12 @@ def submit(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a study that was cut off or extended.")
     ] = False,
+    retry_failed: RetryFailed = False,
 ) -> None:
     """Run a study as a job on a Ray cluster."""
     from kdsearch.cluster.submit import submit_study
 
-    sys.exit(submit_study(spec, overrides or [], address, follow, resume))
+    sys.exit(submit_study(spec, overrides or [], address, follow, resume, retry_failed))
 
 
 def main() -> None:
@@ -306,10 +336,12 @@ def main() -> None:
         sys.exit(error.exit_code)
 
 
-def _go_on(folder: Path) -> str:
+def _go_on(spec: Any) -> str:
     """The command that goes on with an interrupted run."""
+    from kdsearch.results.directory import StudyDirectory
+
     words = [word for word in sys.argv[1:] if word != "--resume"]
-    if (folder / "study.json").exists():
+    if StudyDirectory.of(spec).exists():
         words.append("--resume")
     return f"kdsearch {shlex.join(words)}"
 

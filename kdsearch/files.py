@@ -28,12 +28,19 @@ def taking_name_last(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash, sees all of it or the old one."""
+    """Write a file so that a reader, or a crash, sees all of it or the old one.
+
+    Raises:
+        OSError: It cannot be written; the error names the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with taking_name_last(path) as partial, partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with taking_name_last(path) as partial, partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:  # a full disk does not say of which file
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def checksum(path: Path) -> str:

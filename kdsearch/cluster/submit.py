@@ -14,6 +14,7 @@ from kdsearch.cluster.job_server import JobServer
 from kdsearch.cluster.lasting import check_lasting, check_store
 from kdsearch.cluster.working_dir import fill_working_dir
 from kdsearch.errors import ClusterError
+from kdsearch.results.resume import check_retry
 from kdsearch.spec.load import load_spec
 
 STOP_SECONDS = 30
@@ -21,7 +22,12 @@ STOP_SECONDS = 30
 
 
 def submit_study(
-    spec: Path, overrides: Sequence[str], address: str, follow: bool, resume: bool = False
+    spec: Path,
+    overrides: Sequence[str],
+    address: str,
+    follow: bool,
+    resume: bool = False,
+    retry_failed: bool = False,
 ) -> int:
     """Submit a study through Ray Jobs.
 
@@ -41,6 +47,7 @@ def submit_study(
         address: The job server, such as ``http://127.0.0.1:8265``.
         follow: Print the job's log until it ends.
         resume: Go on with a study that was cut off or extended.
+        retry_failed: And train again what has failed.
 
     Returns:
         Exit code: 0 when the job succeeded, or was accepted and is not followed; else 1.
@@ -50,6 +57,7 @@ def submit_study(
         ClusterError: The job server cannot be reached, refuses us, or is lost on the way.
         KeyboardInterrupt: Following was interrupted; the job goes on.
     """
+    check_retry(resume, retry_failed)
     loaded = load_spec(spec, overrides)
     check_lasting(loaded)
     environment = check_store(loaded, os.environ.get("MLFLOW_TRACKING_URI"))
@@ -58,7 +66,8 @@ def submit_study(
     with TemporaryDirectory() as folder:
         file = fill_working_dir(loaded, spec, Path(folder))
         server = JobServer(address)
-        server.submit(job, _entrypoint(file, overrides, resume), Path(folder), environment)
+        flags = ["--resume"] * resume + ["--retry-failed"] * retry_failed
+        server.submit(job, _entrypoint(file, overrides, flags), Path(folder), environment)
     print(f"job {job}: submitted to {server.address}", flush=True)
     if not follow:
         print(f"see its log: {server.log_command(job)}\nstop it: {server.stop_command(job)}")
@@ -66,11 +75,11 @@ def submit_study(
     return _follow(server, job)
 
 
-def _entrypoint(file: Path, overrides: Sequence[str], resume: bool) -> str:
+def _entrypoint(file: Path, overrides: Sequence[str], flags: Sequence[str]) -> str:
     words = ["python", "-m", "kdsearch.cli", "run", f"./{file.as_posix()}"]
     for override in overrides:
         words += ["--set", override]
-    return shlex.join(words + ["--resume"] * resume)
+    return shlex.join([*words, *flags])
 
 
 def _follow(server: JobServer, job: str) -> int:

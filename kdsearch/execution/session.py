@@ -19,6 +19,18 @@ from kdsearch.errors import ClusterError, StudyError
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER, teacher_path
 
+_ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    # a study goes on from its own files, and Tune's copy of its state is never read
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    # out of memory, the kernel's kill costs one trial; Ray's own monitor would end the study
+    "RAY_memory_monitor_refresh_ms": "0",
+    # a relative path in a user's own code means in a trial what it means in the checks before it
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+
 
 @contextmanager
 def ray_session(spec: StudySpec, address: str | None) -> Iterator[None]:
@@ -29,18 +41,14 @@ def ray_session(spec: StudySpec, address: str | None) -> Iterator[None]:
         address: Address of a cluster; absent: ``RAY_ADDRESS``, else a Ray of our own.
 
     A cluster that has too little for a trial may be one that grows on demand, so it is waited for.
+    One that has enough in all, but on no single node, is taken for one that does not grow.
 
     Raises:
         ClusterError: The cluster cannot be reached.
-        StudyError: This machine has fewer cores or GPUs than one trial needs.
+        StudyError: This machine, or no node of the cluster, has the cores and GPUs of one trial.
     """
-    os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-    os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
-    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-    # a study goes on from its own files, and Tune's copy of its state is never read
-    os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "3600")
-    # out of memory, the kernel's kill costs one trial; Ray's own monitor would end the study
-    os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     owned = not ray.is_initialized()
     address = address or os.environ.get("RAY_ADDRESS")
     if owned:
@@ -86,7 +94,11 @@ def _connect(address: str | None) -> None:
             ray.init(address=address, **quiet)
         else:
             # without "local", a Ray that somebody else started on this machine would be joined
-            ray.init(address="local", include_dashboard=False, **quiet)
+            quiet |= {"address": "local", "include_dashboard": False}
+            ray.init(**quiet)
+            if not ray.cluster_resources().get("CPU"):  # half a core, say, which Ray rounds down
+                ray.shutdown()
+                ray.init(num_cpus=1, **quiet)
     except (OSError, RuntimeError, ValueError, RayError) as error:
         raise _unreachable(address, error) from error
     if threading.current_thread() is threading.main_thread():
@@ -101,7 +113,7 @@ def _unreachable(address: str | None, error: Exception) -> ClusterError:
 
 
 def _check_resources(spec: StudySpec, may_grow: bool) -> None:
-    have = ray.cluster_resources()
+    have, waits = ray.cluster_resources(), False
     each = spec.resources
     gpus = math.ceil(each.gpus_per_trial)
     needs = [
@@ -119,9 +131,25 @@ def _check_resources(spec: StudySpec, may_grow: bool) -> None:
             continue
         if not may_grow:
             raise StudyError(f"{who} needs {need:g} {kind} and Ray has {there:g}; lower {key}")
+        waits = True
         print(
             f"kdsearch: {who} needs {need:g} {kind} and the cluster has {there:g}; waiting until "
             "nodes with more join",
             file=sys.stderr,
             flush=True,
         )
+    if not waits:
+        _check_nodes({"CPU": each.cpus_per_trial, "GPU": gpus})
+
+
+def _check_nodes(trial: dict[str, int]) -> None:
+    """Refuse a cluster of which no single node has what one trial needs."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if any(all(node.get(kind, 0) >= need for kind, need in trial.items()) for node in nodes):
+        return
+    most = max(node.get("CPU", 0) for node in nodes if node.get("GPU", 0) >= trial["GPU"])
+    on = "with a GPU " if trial["GPU"] else ""
+    raise StudyError(
+        f"a trial needs {trial['CPU']} CPU on one node, and no node {on}has more than {most:g}; "
+        "lower resources.cpus_per_trial, or add a larger node"
+    )

@@ -13,12 +13,12 @@ from pydantic import BaseModel, ValidationError, field_validator, model_validato
 from torch import Tensor, nn
 
 from kdsearch.data import Dataset
-from kdsearch.errors import CheckpointError
+from kdsearch.errors import CheckpointError, RunError
 from kdsearch.files import checksum, write_atomically
 from kdsearch.models import Network, build_network
 from kdsearch.results.finalists import Finalist, trainings
 from kdsearch.spec.concrete import ModelConfig
-from kdsearch.training.weights import load_weights
+from kdsearch.training.weights import check_weights, load_weights
 
 FORMAT = 1
 """Raised when a student.json of an earlier version can no longer be read."""
@@ -92,9 +92,19 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
         data: The data set, for the class names and the normalisation.
         weights: The safetensors file of the shipped training.
         folder: Where to write; made if absent.
+
+    Raises:
+        RunError: The weights are gone, or not those that were trained.
     """
     run = finalist.shipped
     assert run is not None
+    fault = check_weights(weights)
+    if fault is not None:
+        raise RunError(
+            f"the weights of finalist training {run.number} are lost, since {fault}; remove the "
+            f'line with "number":{run.number} from the study\'s finalists.jsonl, and --resume '
+            "trains it again"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / "student.safetensors"
     shutil.copyfile(weights, target)

@@ -6,32 +6,22 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
 from kdsearch.errors import SpecError, StudyError
 from kdsearch.files import write_atomically
 from kdsearch.results.record import Journal
+from kdsearch.results.resume import Inputs, changed
 from kdsearch.spec.load import dump_spec, load_spec
 from kdsearch.spec.study import StudySpec
 
-FREE_TO_CHANGE = (
-    "resources",
-    "tracking",
-    "search.trials",
-    "search.max_epochs",
-    "search.max_hours",
-    "search.max_device_hours",
-    "finalists",
-    "cache.disk_gb",
-    "cache.folder",
-    "cache.workers",
-    "cache.ahead",
-)
-"""Parts of a spec that a resumed study may change without becoming another study."""
+_AGAIN = "kdsearch run SPEC --resume makes it again from the study's other files"
+_IN_STATE = ("id", "data", "checkpoints")
 
 
 class StudyDirectory:
@@ -41,6 +31,7 @@ class StudyDirectory:
 
         spec.yaml          the search-space file as given
         resolved.yaml      the same with every default written out and overrides applied
+        inputs.json        what the study was made from, as a resume compares it
         study.json         state, phase, times, identity of the run in MLflow
         trials.jsonl       one line for each trial of the search that ended, or came to a rung
         finalists.jsonl    one line for each ended training of a finalist or its baseline
@@ -66,6 +57,7 @@ class StudyDirectory:
         self.tune = path / "tune"
         self._state = path / "study.json"
         self._resolved = path / "resolved.yaml"
+        self._inputs = path / "inputs.json"
 
     @staticmethod
     def of(spec: StudySpec) -> StudyDirectory:
@@ -87,8 +79,13 @@ class StudyDirectory:
         return self.students / f"trial-{trial:04d}"
 
     def exists(self) -> bool:
-        """Whether a study is there."""
-        return self._state.exists()
+        """Whether a study is there, be it that one of its files was lost."""
+        return any(file.exists() for file in (self._state, self._inputs, self.trials.path))
+
+    def lost(self) -> list[str]:
+        """Names of the files that a study has and this one lacks, which a resume makes again."""
+        files = (self._state, self._inputs, self._resolved)
+        return [file.name for file in files if not file.exists()]
 
     def check(self, spec: StudySpec, resume: bool) -> None:
         """Refuse to mix two studies, or a place where none can be kept.
@@ -106,8 +103,8 @@ class StudyDirectory:
             )
         elif self.path.exists() and not self._barely_begun():
             raise StudyError(
-                f"{self.path} exists and holds no study; remove it, or choose another name with "
-                "--set study.name=NAME"
+                f"{self.path} exists and holds no study; choose another name with "
+                "--set study.name=NAME, or move that away"
             )
         _check_writable(self.path.parent)
 
@@ -115,7 +112,7 @@ class StudyDirectory:
         """Whether the folder holds only what a study that was cut off at once leaves."""
         if not self.path.is_dir():
             return False
-        names = {path.name for path in self.path.iterdir()}
+        names = {path.name for path in self.path.iterdir() if path.suffix != ".partial"}
         return ".lock" in names and names <= {".lock", "spec.yaml", self._resolved.name}
 
     def _check_resumed(self, spec: StudySpec) -> None:
@@ -123,10 +120,10 @@ class StudyDirectory:
             raise StudyError(
                 f"there is no study in {self.path} to go on with; run it without --resume"
             )
-        changed = _changed(self.spec(), spec)
-        if changed:
+        change = changed(self.spec(), spec)
+        if change:
             raise StudyError(
-                f"the study in {self.path} was made with another {changed}; restore that value, or "
+                f"the study in {self.path} was made with another {change}; restore that value, or "
                 "start a study of another name"
             )
 
@@ -150,10 +147,31 @@ class StudyDirectory:
         finally:
             lock.release()
 
-    def create(self, spec: StudySpec) -> None:
-        """Make the folder with the spec in it; a study that exists keeps its files."""
+    def create(self, spec: StudySpec, inputs: Inputs | None = None) -> None:
+        """Make the folder with the spec in it; a study that exists keeps its other files."""
         write_atomically(self.path / "spec.yaml", (spec.text or dump_spec(spec)).encode())
         write_atomically(self._resolved, dump_spec(spec).encode())
+        if inputs is not None:
+            kept = inputs.model_copy(update={"spec": spec.model_dump(mode="json")})
+            write_atomically(self._inputs, kept.model_dump_json(indent=1).encode())
+
+    def inputs(self) -> Inputs:
+        """What the study was made from.
+
+        Raises:
+            StudyError: The files that tell are missing or damaged.
+        """
+        with suppress(OSError, ValidationError):
+            return Inputs.model_validate_json(self._inputs.read_bytes())
+        state = self.state() if self._state.exists() else {}
+        try:
+            return Inputs.model_validate({name: state.get(name) for name in _IN_STATE})
+        except ValidationError:
+            raise StudyError(
+                f"nothing tells from which data the study in {self.path} was made; restore its "
+                f"{self._inputs.name} or {self._state.name}, and keep the other files: its trials "
+                "are in them"
+            ) from None
 
     def spec(self) -> StudySpec:
         """The resolved spec that the study was made with.
@@ -164,6 +182,9 @@ class StudyDirectory:
         try:
             return load_spec(self._resolved)
         except SpecError as error:
+            with suppress(OSError, ValidationError):
+                kept = Inputs.model_validate_json(self._inputs.read_bytes()).spec
+                return StudySpec.model_validate(kept)
             raise StudyError(
                 f"the study in {self.path} cannot be read ({error}); restore its "
                 f"{self._resolved.name}"
@@ -180,16 +201,20 @@ class StudyDirectory:
         try:
             state = json.loads(self._state.read_text())
         except FileNotFoundError:
+            if self.exists():
+                raise StudyError(f"{self._state} is missing; {_AGAIN}") from None
             raise StudyError(f"there is no study in {self.path}; check the path") from None
         except (OSError, ValueError) as error:
-            raise StudyError(f"{self._state} cannot be read ({error}); restore it") from None
-        if not isinstance(state, dict):
-            raise StudyError(f"{self._state} is not what kdsearch wrote; restore it")
-        return state
+            reason = f"cannot be read ({error})"
+        else:
+            if isinstance(state, dict):
+                return state
+            reason = "is not what kdsearch wrote"
+        raise StudyError(f"{self._state} {reason}; restore it, or remove that file: {_AGAIN}")
 
     def update(self, **facts: Any) -> None:
         """Put facts into ``study.json``, beside those that are there."""
-        known = self.state() if self.exists() else {"created": time.time()}
+        known = self.state() if self._state.exists() else {"created": time.time()}
         content = known | facts | {"updated": time.time()}
         write_atomically(self._state, json.dumps(content, indent=1).encode())
 
@@ -205,26 +230,3 @@ def _check_writable(folder: Path) -> None:
             f"no study can be kept in {folder}, since {place} is {fault}; set study.directory to "
             "another folder"
         )
-
-
-def _changed(old: StudySpec, new: StudySpec) -> str | None:
-    """The first value that differs where a resumed study must not."""
-    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
-    for name in sorted(before.keys() | after.keys()):
-        free = any(name == part or name.startswith(f"{part}.") for part in FREE_TO_CHANGE)
-        if not free and name != "study.directory" and before.get(name) != after.get(name):
-            return f"{name} ({before.get(name)}, now {after.get(name)})"
-    return None
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(value, dict):
-        items = value.items()
-    elif isinstance(value, list):
-        items = enumerate(value)  # type: ignore[assignment]
-    else:
-        return {prefix: value}
-    found: dict[str, Any] = {}
-    for key, inner in items:
-        found |= _flat(inner, f"{prefix}.{key}" if prefix else str(key))
-    return found

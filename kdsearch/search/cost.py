@@ -98,7 +98,7 @@ def estimate_cost(plan: Plan, samples: list[TrialRecord]) -> Cost:
     """
     spec, data = plan.spec, plan.data
     # compiling takes a minute a sample, and would change an estimate little
-    hardware = replace(Hardware.of(spec.resources), compiled=False)
+    hardware = replace(Hardware.here(spec.resources), compiled=False)
     threads = torch.get_num_threads()
     torch.set_num_threads(spec.resources.cpus_per_trial)
     try:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock
 
@@ -43,6 +43,8 @@ from kdsearch.training.teacher_store import (
 )
 from kdsearch.training.teacher_training import train_on_workers
 
+Key = TypeVar("Key")
+
 
 class StudyRun:
     """Carries a planned study through its phases.
@@ -50,9 +52,11 @@ class StudyRun:
     Args:
         plan: The checked study.
         observer: Told of everything that happens.
+        retry_failed: Train again what has failed before.
     """
 
-    def __init__(self, plan: Plan, observer: Observer) -> None:
+    def __init__(self, plan: Plan, observer: Observer, retry_failed: bool = False) -> None:
+        self.retry_failed = retry_failed
         self.plan = plan
         self.spec = plan.spec
         self.observer = observer
@@ -110,6 +114,7 @@ class StudyRun:
         """Every teacher by name, trained if need be; the first is the one to compare with."""
         self.directory.update(phase="teacher")
         found, told = {}, {}
+        before = self.directory.state().get("teachers", {})
         for name in self.spec.teachers_in_use:
             teacher, trained = self.plan.given_teachers.get(name), False
             if teacher is None:
@@ -119,7 +124,12 @@ class StudyRun:
             if measures_latency(self.spec.search):
                 model = self.spec.given_teachers[name].model
                 size["latency"] = self.plan.blueprints.latency(model)
-            told[name] = {"key": teacher.key, "weights": str(teacher.weights), "size": size}
+            told[name] = {
+                "key": teacher.key,
+                "weights": str(teacher.weights),
+                "size": size,
+                "trained": trained or before.get(name, {}).get("trained", False),
+            }
             self.directory.update(teachers=told)
             self.observer.teacher_ready(teacher, trained)
         return found
@@ -137,32 +147,36 @@ class StudyRun:
         store.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(store.folder / f"{key}.lock"):
             found = store.find(key)
-            if found is not None:
-                return replace(found, name=name), False
-            self.observer.teacher_started(name, section.training.epochs)
-            group = Group(section.workers, spec.resources, store.folder, f"{key}.run")
-            network, history = train_on_workers(task, data, group, self.observer.teacher_epoch)
+            trained = found is None
+            if found is None:
+                self.observer.teacher_started(name, section.training.epochs)
+                group = Group(section.workers, spec.resources, store.folder, f"{key}.run")
+                network, history = train_on_workers(task, data, group, self.observer.teacher_epoch)
+                found = store.keep(key, network, task, {"history": history})
+            # only now: until its weights are there, these checkpoints are all that is of it
             shutil.rmtree(store.folder / f"{key}.run", ignore_errors=True)
-            kept = store.keep(key, network, task, {"history": history})
-            return replace(kept, name=name), True
+            return replace(found, name=name), trained
 
     def _search(self, runner: Runner) -> None:
         spec = self.spec
         self.directory.update(phase="search")
-        finished = self.directory.trials.read()
-        proposer = Proposer(self.plan.space, self.plan.blueprints, self.plan.past, finished)
+        known = self.directory.trials.read()
+        finished = self._to_keep(known)
+        proposer = Proposer(self.plan.space, self.plan.blueprints, self.plan.past, known)
         cost, deterministic = TrialCost.on(self.plan.data), is_deterministic(spec)
         jobs = ProposedJobs(spec, proposer, finished, self._budget(), cost, deterministic)
         self.observer.phase_started("search", spec.search.trials, list(finished.values()))
-        runner.run(jobs, self.directory.trials, "search", self._places())
-        self._stop_waiting(jobs, self.directory.trials)
-        write_optuna_journal(
-            self.directory.optuna,
-            spec.study.name,
-            Objectives.of(spec.search),
-            self.plan.space,
-            self.directory.trials.read(),
-        )
+        try:
+            runner.run(jobs, self.directory.trials, "search", self._places())
+            self._stop_waiting(jobs, self.directory.trials)
+        finally:
+            write_optuna_journal(
+                self.directory.optuna,
+                spec.study.name,
+                Objectives.of(spec.search),
+                self.plan.space,
+                self.directory.trials.read(),
+            )
         if jobs.spent is not None:
             self.observer.budget_spent(jobs.spent)
 
@@ -177,7 +191,7 @@ class StudyRun:
         members = Study(self.directory).chosen()
         if not members:
             raise RunError(no_front(records, spec.search.min_accuracy))
-        known = by_task(self.directory.finalists)
+        known = self._to_keep(by_task(self.directory.finalists))
         judging = Judging(spec, members, records, known)
         jobs = JudgingJobs(judging, known, self.plan.blueprints)
         self.observer.phase_started("finalists", judging.total, judging.done(known))
@@ -185,6 +199,14 @@ class StudyRun:
             jobs, self.directory.finalists, "finalists", self._places(self.directory.weights)
         )
         self._stop_waiting(jobs, self.directory.finalists)
+
+    def _to_keep(self, known: dict[Key, TrialRecord]) -> dict[Key, TrialRecord]:
+        """What has become of trainings before; those that failed begin again where it is asked."""
+        return {
+            key: record
+            for key, record in known.items()
+            if not (self.retry_failed and record.status == "failed")
+        }
 
     def _stop_waiting(self, jobs: ProposedJobs | JudgingJobs, journal: Journal) -> None:
         """Stop what still waits at a rung."""

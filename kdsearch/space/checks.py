@@ -50,8 +50,12 @@ class Plan:
     past: list[dict[str, Any]]
 
 
-def make_plan(spec: StudySpec) -> Plan:
+def make_plan(spec: StudySpec, past: list[dict[str, Any]] | None = None) -> Plan:
     """Check a study: names, ranges, data, architectures, pairs, sizes, the teacher's checkpoint.
+
+    Args:
+        spec: The search-space file.
+        past: What the studies of ``warm_start`` gave when the study began; absent: they are read.
 
     Raises:
         SpecError: A value of the file cannot work; the message gives its line.
@@ -73,7 +77,8 @@ def make_plan(spec: StudySpec) -> Plan:
     space = Space(spec, find_fitting(spec, probes, Pairs(spec, blueprints)))
     _check_pairs(spec, space)
     _check_limits(spec, blueprints)
-    past = warm_start_proposals(space, _past_fronts(spec))
+    if past is None:
+        past = warm_start_proposals(space, _past_fronts(spec))
     sizes = {name: blueprints.size(section.model) for name, section in spec.given_teachers.items()}
     return Plan(spec, data, space, blueprints, sizes, _given_teachers(spec, data), past)
 

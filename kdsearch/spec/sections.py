@@ -36,6 +36,15 @@ def _whole(dimension: Any) -> Any:
     return dimension
 
 
+def _one_gpu(share: float) -> float:
+    if share > 1:
+        raise ValueError(
+            f"must be at most 1, not {share:g}: a trial is one process on one GPU; let "
+            "concurrent trials share the others"
+        )
+    return share
+
+
 PositiveDimension = Annotated[Dimension, AfterValidator(_positive)]
 NotNegativeDimension = Annotated[Dimension, AfterValidator(_not_negative)]
 WholeDimension = Annotated[Dimension, AfterValidator(_whole)]
@@ -168,8 +177,8 @@ class ResourcesSection(Section):
     """Trials at a time."""
     cpus_per_trial: Whole = Field(default=1, ge=1)
     """Processor cores, and PyTorch threads, of a trial and of a teacher worker."""
-    gpus_per_trial: Number = Field(default=0.0, ge=0)
-    """GPUs of a trial (a fraction shares one) and, rounded up, of a teacher worker."""
+    gpus_per_trial: Annotated[Number, AfterValidator(_one_gpu)] = Field(default=0.0, ge=0)
+    """Share of a GPU that a trial has, up to 1; a teacher worker has a whole one if any."""
     loaders: Whole = Field(default=1, ge=0)
     """Processes of a trial that read pictures which do not fit in memory or on the GPU."""
     storage: str | None = None

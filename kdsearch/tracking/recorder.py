@@ -13,7 +13,6 @@ from kdsearch.errors import KdsearchError, StoreError, one_line
 from kdsearch.execution.observers import Observer
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
-from kdsearch.tracking.runs import Key
 from kdsearch.tracking.store import Store, shown_uri
 from kdsearch.tracking.writer import Writer
 from kdsearch.training.teacher_store import StoredTeacher
@@ -39,7 +38,7 @@ class Recorder(Observer):
     def __init__(self, store: Store) -> None:
         self._store = store
         self._teachers: list[tuple[StoredTeacher, bool]] = []
-        self._pending: dict[Key, TrialRecord] = {}
+        self._pending: dict[tuple[str, int], TrialRecord] = {}
         self._complete: list[TrialRecord] = []
         self._lock = Lock()
         self._stop = Event()
@@ -58,10 +57,7 @@ class Recorder(Observer):
         except KdsearchError:
             raise
         except Exception as error:  # each kind of store has errors of its own
-            raise StoreError(
-                f"the MLflow store at {shown_uri(self._store.uri)} does not take the study "
-                f"({_told(error)}); mend it, or set tracking.uri or MLFLOW_TRACKING_URI to another"
-            ) from error
+            raise refused(self._store, error) from error
         self._thread = Thread(target=self._loop, name="mlflow-recorder", daemon=True)
         self._thread.start()
 
@@ -104,8 +100,8 @@ class Recorder(Observer):
         if self.failure is not None:
             print(
                 f"kdsearch: not everything could be written to {shown_uri(self._store.uri)} "
-                f"({self.failure}); the study's own files are complete, and running it again "
-                "with --resume writes the rest",
+                f"({self.failure}); the study's own files are complete, and "
+                f"kdsearch sync {study.directory.path} writes the rest",
                 file=sys.stderr,
             )
 
@@ -153,6 +149,14 @@ class Recorder(Observer):
             self.failure = _told(error)
         else:
             self.failure = None
+
+
+def refused(store: Store, error: Exception) -> StoreError:
+    """That a store does not take a study, and what to do."""
+    return StoreError(
+        f"the MLflow store at {shown_uri(store.uri)} does not take the study ({_told(error)}); "
+        "mend it, or set tracking.uri or MLFLOW_TRACKING_URI to another"
+    )
 
 
 def _told(error: Exception) -> str:

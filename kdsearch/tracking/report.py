@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 
+from kdsearch.errors import RunError
+from kdsearch.files import checksum
 from kdsearch.results.study import Study
 from kdsearch.results.tables import SCORES
 from kdsearch.tracking.runs import metrics, search_nested
@@ -37,12 +41,26 @@ def write_report(store: Store, study: Study, parent: str, trials: Mapping[int, s
     _mark(store, parent, "front", {trials[member.number] for member in study.members()})
     _mark(store, parent, "finalist", {trials[number] for number in finalists})
     for number, row in finalists.items():
-        client.log_batch(trials[number], metrics=metrics({name: row[name] for name in METRICS}))
+        known = client.get_run(trials[number]).data.metrics
+        told = metrics({name: row[name] for name in METRICS})
+        new = [metric for metric in told if known.get(metric.key) != metric.value]
+        client.log_batch(trials[number], metrics=new)
         student = study.directory.student(number)
         if student.exists():
+            _check_student(student)
             client.log_artifacts(trials[number], str(student), "student")
     for name in FILES:
         client.log_artifact(parent, str(study.directory.path / name))
+
+
+def _check_student(folder: Path) -> None:
+    """Refuse a student whose weights are not those that its description was written for."""
+    told = json.loads((folder / "student.json").read_text())
+    if checksum(folder / "student.safetensors") != told["sha256"]:
+        raise RunError(
+            f"the weights in {folder} are damaged: their checksum is not that of student.json; "
+            "run the study with --resume, which writes them again"
+        )
 
 
 def _mark(store: Store, parent: str, tag: str, runs: set[str]) -> None:

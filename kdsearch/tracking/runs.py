@@ -8,9 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlflow.entities import LifecycleStage, Metric, Param, Run
-from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.entities import Metric, Param, Run
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from kdsearch.results.record import TrialRecord
@@ -18,6 +16,9 @@ from kdsearch.results.study import Study
 from kdsearch.results.tables import describe_trial
 from kdsearch.tracking.provenance import git_commit, versions
 from kdsearch.tracking.store import Store
+
+STUDY = "study"
+"""Tag that holds a study's id."""
 
 BATCH = 900
 """MLflow takes at most 1000 metrics a call."""
@@ -37,16 +38,24 @@ EPOCH_METRICS = {
 }
 """Keys of an epoch's report, and what MLflow calls them; a report may lack some scores."""
 
-Key = tuple[str, int]
-"""Phase and number of a training."""
+Key = tuple[str, int, str]
+"""Phase and number of a training, and key of its task: an extended study may give the number of a
+training that was cut off to another."""
+
+
+def key_of(record: TrialRecord) -> Key:
+    """By what a training's run is found again."""
+    return record.phase, record.number, record.task.key
 
 
 def create_parent(store: Store, study: Study) -> str:
     """Make the run of a study, still without parameters and files; its id."""
+    inputs = study.directory.inputs()
     tags = {
         MLFLOW_RUN_NAME: study.spec.study.name,
         "kind": "study",
-        "data_fingerprint": study.state["data"]["fingerprint"],
+        STUDY: inputs.id,
+        "data_fingerprint": inputs.data.fingerprint,
         **{f"version.{name}": version for name, version in versions().items()},
     }
     commit = git_commit()
@@ -74,15 +83,16 @@ def describe_parent(store: Store, run: str, study: Study) -> None:
     store.client.log_batch(run, params=params(parameters))
 
 
-def find_parent(store: Store, run: str) -> Run | None:
-    """The run of a study, unless it is gone or was deleted."""
-    try:
-        found = store.client.get_run(run)
-    except MlflowException as error:
-        if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-            raise
-        return None
-    return found if found.info.lifecycle_stage == LifecycleStage.ACTIVE else None
+def find_parent(store: Store, study: Study) -> Run | None:
+    """The run of a study, whichever process made it; ``None`` if there is none or it was deleted.
+
+    Of several, which an answer that was lost on its way leaves behind, it is the first made.
+    """
+    tag = f"tags.{STUDY} = '{study.directory.inputs().id}'"
+    found = store.client.search_runs(
+        [store.experiment_id], tag, max_results=1, order_by=["attributes.start_time ASC"]
+    )
+    return found[0] if found else None
 
 
 @dataclass
@@ -91,14 +101,12 @@ class Nested:
 
     Attributes:
         run: Id of its run.
-        task: Key of what it trains.
         described: Whether its parameters and sizes were written.
         epochs: Epochs that were written.
         status: MLflow's word for its state.
     """
 
     run: str
-    task: str
     described: bool = False
     epochs: int = 0
     status: str = "RUNNING"
@@ -209,17 +217,20 @@ def end_nested(store: Store, run: str, record: TrialRecord) -> str:
 
 
 def find_nested(store: Store, parent: str) -> dict[Key, Nested]:
-    """The nested runs of a study, by phase and number."""
-    return {
-        (run.data.tags["phase"], int(run.data.tags["number"])): Nested(
-            run.info.run_id,
-            run.data.tags["task"],
-            bool(run.data.params),
-            int(run.data.metrics.get("epoch", 0)),
-            run.info.status,
-        )
-        for run in search_nested(store, parent, "tags.kind = 'trial'")
-    }
+    """The nested runs of a study; of two of one training, the one that has more is kept."""
+    found: dict[Key, Nested] = {}
+    for run in search_nested(store, parent, "tags.kind = 'trial'"):
+        tags = run.data.tags
+        key = tags["phase"], int(tags["number"]), tags["task"]
+        epochs = int(run.data.metrics.get("epoch", 0))
+        nested = Nested(run.info.run_id, bool(run.data.params), epochs, run.info.status)
+        other = found.get(key)
+        if other is not None:
+            # the answer to the call that made the first of them was lost on its way
+            less, nested = sorted((other, nested), key=lambda each: (each.ended, each.epochs))
+            store.client.delete_run(less.run)
+        found[key] = nested
+    return found
 
 
 def search_nested(store: Store, parent: str, condition: str) -> Iterator[Run]:

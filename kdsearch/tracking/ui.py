@@ -23,9 +23,10 @@ def serve_ui(study: Study, host: str, port: int) -> int:
     known = study.state.get("mlflow")
     if known is None:
         raise StudyError(
-            f"the study in {study.directory.path} has no record in MLflow; run it with --resume"
+            f"the study in {study.directory.path} has no record in MLflow; make it by "
+            f"kdsearch sync {study.directory.path}"
         )
-    uri = _uri(study, known["uri"])
+    uri = study_uri(study)
     page = f"#/experiments/{known['experiment_id']}/runs/{known['run_id']}"
     if uri.startswith("http"):
         print(f"{shown_uri(uri).rstrip('/')}/{page}")
@@ -36,9 +37,14 @@ def serve_ui(study: Study, host: str, port: int) -> int:
     return subprocess.run([*command, "--host", host, "--port", str(port)], check=False).returncode
 
 
-def _uri(study: Study, shown: str) -> str:
-    """The URI of the study's store, with the password that the study does not keep."""
+def study_uri(study: Study) -> str:
+    """The URI of the store that has the study, with the password that the study does not keep.
+
+    Raises:
+        StudyError: The password is not known.
+    """
     current = tracking_uri(study.spec.tracking)
+    shown = (study.state.get("mlflow") or {}).get("uri", shown_uri(current))
     if shown_uri(current) == shown:
         return current
     if MASK in shown:

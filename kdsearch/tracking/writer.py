@@ -22,6 +22,7 @@ from kdsearch.tracking.runs import (
     end_nested,
     find_nested,
     find_parent,
+    key_of,
     last_step,
     log_epochs,
     metrics,
@@ -54,19 +55,19 @@ class Writer:
 
     def begin(self) -> None:
         """Make the study's run, or go on with the one that an earlier process made here."""
-        place = {
-            "uri": shown_uri(self._store.uri),
-            "experiment_id": self._store.experiment_id,
-        }
-        known = self._study.state.get("mlflow") or {}
-        here = all(known.get(key) == value for key, value in place.items())
-        run = find_parent(self._store, known["run_id"]) if here else None
+        run = find_parent(self._store, self._study)
         if run is None:
             self.parent = create_parent(self._store, self._study)
-            self._study.directory.update(mlflow=place | {"run_id": self.parent})
         else:
             self.parent = run.info.run_id
             self._take_up(run)
+        place = {
+            "uri": shown_uri(self._store.uri),
+            "experiment_id": self._store.experiment_id,
+            "run_id": self.parent,
+        }
+        if self._study.state.get("mlflow") != place:
+            self._study.directory.update(mlflow=place)
         if run is None or not run.data.params:
             describe_parent(self._store, self.parent, self._study)
 
@@ -102,14 +103,15 @@ class Writer:
 
     def write_trial(self, record: TrialRecord) -> None:
         """Bring a training's run to its record."""
-        key = (record.phase, record.number)
-        # an extended study may give the number of a training that was cut off to another
-        if key not in self._nested or self._nested[key].task != record.task.key:
-            run = create_nested(self._store, self.parent, record)
-            self._nested[key] = Nested(run, record.task.key)
+        key = key_of(record)
+        if key not in self._nested:
+            self._nested[key] = Nested(create_nested(self._store, self.parent, record))
         nested = self._nested[key]
-        if nested.ended:
+        again = nested.status == "FAILED" and record.status != "failed"
+        if nested.ended and not again:
             return
+        if again:
+            self._store.client.delete_tag(nested.run, "reason")
         if nested.status != "RUNNING":
             self._store.client.update_run(nested.run, status="RUNNING")
             nested.status = "RUNNING"
@@ -139,11 +141,8 @@ class Writer:
     def finish(self) -> None:
         """Write the report and close the study's run."""
         self._kill_open()
-        trials = {
-            number: nested.run
-            for (phase, number), nested in self._nested.items()
-            if phase == "search"
-        }
+        records = self._study.records()
+        trials = {record.number: self._nested[key_of(record)].run for record in records}
         write_report(self._store, self._study, self.parent, trials)
         self._store.client.set_terminated(self.parent, "FINISHED")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from kdsearch.errors import RunError
 from kdsearch.models import Network, Trace
 from kdsearch.models.tapped import TappedNetwork
 from kdsearch.spec.concrete import TrainingConfig
@@ -38,7 +40,22 @@ class Hardware:
 
     @staticmethod
     def of(resources: ResourcesSection) -> Hardware:
-        """What a trial has in this process."""
+        """What a trial has in this process.
+
+        Raises:
+            RunError: It is to have a GPU, and there is none that PyTorch can use.
+        """
+        if resources.gpus_per_trial > 0 and not torch.cuda.is_available():
+            raise RunError(
+                f"resources.gpus_per_trial is {resources.gpus_per_trial:g}, but PyTorch finds no "
+                f"GPU that it can use on {platform.node()}; install a PyTorch built for CUDA and a "
+                "driver there, or set resources.gpus_per_trial=0"
+            )
+        return Hardware.here(resources)
+
+    @staticmethod
+    def here(resources: ResourcesSection) -> Hardware:
+        """The same as far as this process has it, for estimates; without a GPU, the CPU."""
         gpu = resources.gpus_per_trial > 0 and torch.cuda.is_available()
         device = torch.device("cuda" if gpu else "cpu")
         return Hardware(device, resources.loaders, resources.compile)

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from kdsearch.errors import CheckpointError
-from kdsearch.files import taking_name_last
+from kdsearch.files import checksum, write_atomically
 from kdsearch.models import Network
 
 
 def save_weights(network: Network, path: Path) -> None:
-    """Save a network's parameters and buffers as safetensors."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Save a network's parameters and buffers as safetensors, and their checksum beside them.
+
+    Raises:
+        OSError: They cannot be written.
+    """
     tensors = {
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in network.state_dict().items()
     }
-    with taking_name_last(path) as partial:
-        save_file(tensors, partial)
+    content = save(tensors)
+    write_atomically(path, content)
+    write_atomically(_checksum_file(path), hashlib.sha256(content).hexdigest().encode())
+
+
+def check_weights(path: Path) -> str | None:
+    """What is wrong with a file of :func:`save_weights`; ``None`` if it is as it was saved."""
+    try:
+        sound = checksum(path) == _checksum_file(path).read_text()
+    except OSError as error:
+        return f"{error.filename} cannot be read ({error.strerror})"
+    return None if sound else f"{path} is not as it was saved: its checksum differs"
+
+
+def _checksum_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
 
 
 def load_weights(network: Network, path: Path, what: str) -> None:

@@ -76,8 +76,13 @@ def _spec(folder: Path, trials: int) -> StudySpec:
 
 def _tell_teacher(directory: StudyDirectory, plan: Plan) -> None:
     sizes = {name: {"size": vars(size)} for name, size in plan.teacher_sizes.items()}
-    facts = {"name": plan.data.name, "fingerprint": plan.data.fingerprint}
-    directory.update(state="running", phase="search", data=facts, teachers=sizes)
+    facts = {
+        "name": plan.data.name,
+        "fingerprint": plan.data.fingerprint,
+        "validation": len(plan.data.validation),
+    }
+    made_from = {"id": "overhead", "data": facts, "checkpoints": {}}
+    directory.update(state="running", phase="search", teachers=sizes, **made_from)
 
 
 def _search(plan: Plan, directory: StudyDirectory, observers: Observers) -> None:

@@ -56,7 +56,7 @@ def test_a_folder_that_is_no_study_is_not_written_into(kdsearch: Command, folder
     (folder / "studies" / "small").mkdir(parents=True)
     told = kdsearch("run", "spec.yaml")
     assert told.code == 2
-    assert told.sentence.startswith("studies/small exists and holds no study; remove it, or")
+    assert told.sentence.startswith("studies/small exists and holds no study; choose another")
 
 
 def test_what_a_study_leaves_that_was_cut_off_at_once_is_in_nobodys_way(folder: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_file_in_the_place_of_the_studies_is_told(kdsearch: Command, folder: P
     assert "studies is not a folder; set study.directory to another folder" in told.sentence
 
 
-@pytest.mark.parametrize("command", ["front", "ranking", "ui"])
+@pytest.mark.parametrize("command", ["front", "ranking", "ui", "sync"])
 def test_a_study_that_is_not_there_is_told(
     kdsearch: Command, folder: Path, study: StudyDirectory, command: str
 ) -> None:
@@ -92,7 +92,10 @@ def test_a_study_that_is_not_there_is_told(
         told = kdsearch(command, "studies/small")
         assert told.code == 2
         assert told.sentence.startswith("studies/small/study.json ")
-        assert told.sentence.endswith("; restore it")
+        assert told.sentence.endswith(
+            "; restore it, or remove that file: kdsearch run SPEC --resume makes it again from the "
+            "study's other files"
+        )
     state.write_text("{}")
     (study.path / "resolved.yaml").unlink()
     told = kdsearch(command, "studies/small")
@@ -103,7 +106,7 @@ def test_a_study_that_is_not_there_is_told(
 def test_a_study_without_a_record_has_no_page(kdsearch: Command, study: StudyDirectory) -> None:
     told = kdsearch("ui", "studies/small")
     assert told.code == 2
-    assert "has no record in MLflow; run it with --resume" in told.sentence
+    assert "has no record in MLflow; make it by kdsearch sync studies/small" in told.sentence
 
 
 @pytest.mark.parametrize(

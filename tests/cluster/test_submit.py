@@ -39,11 +39,12 @@ def test_two_submissions_are_two_jobs_and_resume_is_passed_on(
     fake_server: FakeJobServer, spec_file: Path
 ) -> None:
     submit_study(spec_file, [], fake_server.address, follow=False)
-    submit_study(spec_file, [], fake_server.address, follow=False, resume=True)
+    options = {"resume": True, "retry_failed": True}
+    submit_study(spec_file, [], fake_server.address, follow=False, **options)
     first, second = fake_server.jobs
     assert first["submission_id"] != second["submission_id"]
     assert "--resume" not in shlex.split(first["entrypoint"])
-    assert shlex.split(second["entrypoint"])[-1] == "--resume"
+    assert shlex.split(second["entrypoint"])[-2:] == ["--resume", "--retry-failed"]
 
 
 def test_the_shell_s_store_goes_with_the_job(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import ray
+from ray import tune
 from ray.cluster_utils import Cluster
 
 from kdsearch.errors import ClusterError, StudyError
@@ -45,7 +48,7 @@ def test_a_ray_of_our_own_is_never_somebody_elses(spec: StudySpec, cluster: Clus
     ("override", "words"),
     [
         ("resources.cpus_per_trial=9000", "a trial needs 9000 CPU and Ray has"),
-        ("resources.gpus_per_trial=90", "a trial needs 90 GPU and Ray has"),
+        ("resources.gpus_per_trial=1", "a trial needs 1 GPU and Ray has 0"),
         ("teacher={model: {family: mlp}, workers: 64}", "lower teacher.workers"),
     ],
 )
@@ -66,6 +69,67 @@ def test_a_cluster_may_grow_to_fit_a_trial(
     told = capsys.readouterr().err
     assert "a trial needs 0.5 GPU and the cluster has 0; waiting" in told
     assert "CPU" not in told
+
+
+def test_each_trial_must_fit_one_node(spec_text: str) -> None:
+    """Of nodes of 0, 1 and 2 cores, a trial of 3 fits none, though there are 3 in all."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    try:
+        for cores in (1, 2):
+            cluster.add_node(num_cpus=cores)
+        cluster.wait_for_nodes()
+        told = "a trial needs 3 CPU on one node, and no node has more than 2; lower"
+        refused = parse_spec(spec_text, ["resources.cpus_per_trial=3"])
+        with pytest.raises(StudyError, match=told), ray_session(refused, cluster.address):
+            pytest.fail("the session must not start")
+        fits = parse_spec(spec_text, ["resources.cpus_per_trial=2"])
+        with ray_session(fits, cluster.address):
+            assert ray.cluster_resources()["CPU"] == 3
+    finally:
+        cluster.shutdown()
+
+
+def test_a_gpu_and_the_cores_of_a_trial_must_be_on_one_node(spec_text: str) -> None:
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 4})
+    try:
+        cluster.add_node(num_cpus=1, num_gpus=1)
+        cluster.wait_for_nodes()
+        told = "a trial needs 2 CPU on one node, and no node with a GPU has more than 1; lower"
+        words = ["resources.cpus_per_trial=2", "resources.gpus_per_trial=0.5"]
+        refused = parse_spec(spec_text, words)
+        with pytest.raises(StudyError, match=told), ray_session(refused, cluster.address):
+            pytest.fail("the session must not start")
+    finally:
+        cluster.shutdown()
+
+
+def test_a_machine_limited_to_half_a_core_has_one(
+    spec: StudySpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray rounds the limit down to no core at all, on which nothing would ever run."""
+    monkeypatch.setenv("RAY_USE_MULTIPROCESSING_CPU_COUNT", "1")
+    monkeypatch.setattr(multiprocessing, "cpu_count", lambda: 0)
+    with ray_session(spec, None):
+        assert ray.cluster_resources()["CPU"] == 1
+
+
+class Where(tune.Trainable):
+    """Tells where it runs."""
+
+    def step(self) -> dict[str, object]:
+        return {"folder": os.getcwd(), "done": True}
+
+
+def test_a_relative_path_means_in_a_trial_what_it_means_before_it(
+    spec: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_CHDIR_TO_TRIAL_DIR", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with ray_session(spec, None):
+        storage = tune.RunConfig(storage_path=str(tmp_path / "tune"), verbose=0)
+        (result,) = tune.Tuner(Where, run_config=storage).fit()
+    assert result.metrics is not None
+    assert result.metrics["folder"] == str(tmp_path)
 
 
 @pytest.mark.parametrize(

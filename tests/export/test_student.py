@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from kdsearch.data import Dataset, Views
-from kdsearch.errors import CheckpointError, ModelError
+from kdsearch.errors import CheckpointError, ModelError, RunError
 from kdsearch.export import Student, load_student, save_student
 from kdsearch.files import checksum
 from kdsearch.models import measure
@@ -138,6 +139,26 @@ def test_a_student_can_be_shipped_again(folder: Path, trained: Trained, digits: 
     (folder / "student.safetensors").write_bytes(b"torn")
     save_student(trained.finalist, digits, trained.weights, folder)
     assert load_student(folder).classes == digits.classes
+
+
+@pytest.mark.parametrize("fault", ["flipped", "gone"])
+def test_damaged_weights_are_not_shipped(
+    trained: Trained, digits: Dataset, tmp_path: Path, fault: str
+) -> None:
+    weights = tmp_path / "0.safetensors"
+    for name in ("0.safetensors", "0.safetensors.sha256"):
+        shutil.copy(trained.weights.with_name(name), tmp_path / name)
+    if fault == "gone":
+        weights.unlink()
+    else:
+        content = bytearray(weights.read_bytes())
+        content[-1] ^= 1
+        weights.write_bytes(content)
+    with pytest.raises(RunError) as caught:
+        save_student(trained.finalist, digits, weights, tmp_path / "shipped")
+    assert str(weights) in str(caught.value)
+    assert 'remove the line with "number":0 from the study\'s finalists.jsonl' in str(caught.value)
+    assert not (tmp_path / "shipped").exists()
 
 
 def refusal(path: Path) -> str:

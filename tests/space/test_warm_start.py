@@ -104,3 +104,4 @@ def test_a_folder_without_a_front_is_refused_with_its_place(
         with pytest.raises(SpecError, match=told) as caught:
             make_plan(spec)
         assert "--set search.warm_start" in str(caught.value)
+        assert make_plan(spec, [{"method": "kd"}]).past == [{"method": "kd"}]

@@ -82,6 +82,7 @@ from kdsearch.spec.sections import (
         ("search.scheduler.reduction=1", "search.scheduler.reduction must be above 1, not 1"),
         ("finalists.seeds=1", "finalists.seeds must be at least 2, not 1"),
         ("resources.gpus_per_trial=-1", "resources.gpus_per_trial must be at least 0, not -1"),
+        ("resources.gpus_per_trial=1.5", "must be at most 1, not 1.5: a trial is one process on"),
         ("tracking.experiment=''", "tracking.experiment must have at least 1 character"),
     ],
 )

@@ -13,6 +13,7 @@ from kdsearch.execution.jobs import NoMoreJobs
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.judging import Judging
 from kdsearch.results.record import TrialRecord
+from kdsearch.results.resume import DataFacts, Inputs
 from kdsearch.results.study import Study
 from kdsearch.search.judging_jobs import JudgingJobs
 from kdsearch.space.architectures import Architectures
@@ -75,10 +76,11 @@ def study(tmp_path: Path, records: list[TrialRecord]) -> Study:
     """The study on disk, with its finalists ended."""
     spec = parse_spec(TEXT.format(directory=tmp_path))
     directory = StudyDirectory.of(spec)
-    directory.create(spec)
+    data = DataFacts(name="digits", fingerprint="f" * 64, validation=80)
+    directory.create(spec, Inputs(id="1234", data=data, checkpoints={}))
     directory.update(
         state="running",
-        data={"name": "digits", "fingerprint": "f" * 64},
+        data=data.model_dump(),
         teachers={TEACHER: {"size": {"parameters": 100_000, "macs": 200_000, "bytes": 400_000}}},
     )
     for record in records:

@@ -126,7 +126,7 @@ def test_a_store_that_stays_away_is_asked_once_at_the_end(
         recorder.study_finished(study)
         told = capsys.readouterr().err
         assert "the store is away" in told
-        assert "--resume" in told
+        assert f"kdsearch sync {study.directory.path} writes the rest" in told
     else:
         recorder.study_stopped(study, "failed", "made up")
     assert recorder.failure == "the store is away"

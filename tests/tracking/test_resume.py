@@ -15,6 +15,7 @@ from kdsearch.tracking import recorder as recorder_module
 from kdsearch.tracking import runs as runs_module
 from kdsearch.tracking import writer as writer_module
 from kdsearch.tracking.recorder import Recorder
+from kdsearch.tracking.runs import create_nested
 from kdsearch.tracking.store import Store, open_store
 from kdsearch.training.teacher_store import StoredTeacher
 from tests.tracking.conftest import history
@@ -83,7 +84,7 @@ def test_a_training_that_was_cut_off_runs_again_and_ends(
     assert nested(store.client, study)[3].info.status == "FINISHED"
 
 
-@pytest.mark.parametrize("loss", ["deleted", "unknown", "other experiment"])
+@pytest.mark.parametrize("loss", ["deleted", "other experiment"])
 def test_a_parent_that_is_not_there_is_made_anew_with_all_its_trials(
     study: Study, store: Store, records: list[TrialRecord], loss: str
 ) -> None:
@@ -94,8 +95,6 @@ def test_a_parent_that_is_not_there_is_made_anew_with_all_its_trials(
     known = study.state["mlflow"]
     if loss == "deleted":
         store.client.delete_run(known["run_id"])
-    elif loss == "unknown":
-        study.directory.update(mlflow=known | {"run_id": "0" * 32})
     else:
         store = open_store(TrackingSection(uri=store.uri, experiment="another"))
     second = Recorder(store)
@@ -103,13 +102,65 @@ def test_a_parent_that_is_not_there_is_made_anew_with_all_its_trials(
     second.phase_started("search", 2, records[:2])
     second.study_stopped(study, "failed", "made up")
     now = study.state["mlflow"]
-    assert now["run_id"] not in (known["run_id"], "0" * 32)
+    assert now["run_id"] != known["run_id"]
     assert now["experiment_id"] == store.experiment_id
     assert store.client.get_run(now["run_id"]).data.params["trials"] == str(
         study.spec.search.trials
     )
     assert set(nested(store.client, study)) == {0, 1}
     assert steps(store.client, now["run_id"], "hypervolume") == [1, 2]
+
+
+def test_a_study_that_forgot_its_run_finds_it_in_the_store(
+    study: Study, store: Store, records: list[TrialRecord]
+) -> None:
+    first = Recorder(store)
+    first.study_started(study)
+    play(first, records[:2])
+    first.study_stopped(study, "interrupted", "KeyboardInterrupt()")
+    known = study.state["mlflow"]
+    study.directory.update(mlflow=None)
+    second = Recorder(store)
+    second.study_started(study)
+    second.phase_started("search", 2, records[:2])
+    second.study_stopped(study, "failed", "made up")
+    assert study.state["mlflow"] == known
+    assert set(nested(store.client, study)) == {0, 1}
+
+
+def test_a_run_that_a_lost_answer_made_twice_is_there_once_after_a_resume(
+    study: Study, store: Store, records: list[TrialRecord]
+) -> None:
+    first = Recorder(store)
+    first.study_started(study)
+    create_nested(store, study.state["mlflow"]["run_id"], records[0])
+    play(first, records[:1])
+    first.study_stopped(study, "interrupted", "KeyboardInterrupt()")
+    second = Recorder(store)
+    second.study_started(study)
+    second.study_stopped(study, "failed", "made up")
+    assert {number: run.info.status for number, run in nested(store.client, study).items()} == {
+        0: "FINISHED"
+    }
+
+
+def test_a_failed_training_that_is_tried_again_is_no_longer_failed(
+    study: Study, store: Store, records: list[TrialRecord]
+) -> None:
+    first = Recorder(store)
+    first.study_started(study)
+    play(first, records[4:5])
+    first.study_stopped(study, "interrupted", "KeyboardInterrupt()")
+    better = history(records[4], 5).model_copy(update={"status": "complete", "reason": None})
+    second = Recorder(store)
+    second.study_started(study)
+    begin(second, better, 0)
+    second.trial_ended(better)
+    second.study_stopped(study, "failed", "made up")
+    (run,) = nested(store.client, study).values()
+    assert run.info.status == "FINISHED"
+    assert "reason" not in run.data.tags
+    assert steps(store.client, run.info.run_id, "train_loss") == [1, 2, 3, 4, 5]
 
 
 def test_a_parent_that_was_made_but_not_described_is_described_by_the_next(

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from kdsearch.data import Dataset, Split
+from kdsearch.errors import RunError
 from kdsearch.models import FAMILIES, Network, Signal, Signals, build_network
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.sections import ResourcesSection
@@ -278,6 +279,16 @@ def test_what_a_trial_has_follows_the_resources() -> None:
     hardware = Hardware.of(ResourcesSection(loaders=3, compile=False))
     assert hardware == Hardware(CPU, 3, False)
     assert Hardware.of(ResourcesSection()) == Hardware(CPU, 1, None)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_what_is_to_run_on_a_gpu_is_refused_without_one(share: float) -> None:
+    """An estimate is made on what is there."""
+    resources = ResourcesSection(gpus_per_trial=share)
+    with pytest.raises(RunError, match=rf"gpus_per_trial is {share:g}, but PyTorch finds no GPU"):
+        Hardware.of(resources)
+    assert Hardware.here(resources).device == CPU
 
 
 def test_by_default_nothing_is_compiled_on_a_cpu(digits: Dataset) -> None:

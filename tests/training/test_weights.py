@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from kdsearch.errors import CheckpointError
 from kdsearch.models import Network, build_network
 from kdsearch.spec.concrete import ModelConfig
-from kdsearch.training import weights
-from kdsearch.training.weights import load_weights, save_weights
+from kdsearch.training.weights import check_weights, load_weights, save_weights
+from tests.full_disk import no_room_for
 
 
 def network(seed: int, width: float = 0.5, depth: int = 2) -> Network:
@@ -44,7 +43,10 @@ def test_weights_and_buffers_come_back(tmp_path: Path) -> None:
     assert not same(first, second)
     load_weights(second, tmp_path / "new" / "folder" / "w.safetensors", "the student")
     assert same(first, second)
-    assert [file.name for file in (tmp_path / "new" / "folder").iterdir()] == ["w.safetensors"]
+    assert {file.name for file in (tmp_path / "new" / "folder").iterdir()} == {
+        "w.safetensors",
+        "w.safetensors.sha256",
+    }
 
 
 @pytest.mark.parametrize("wrapper", [None, "state_dict", "model"])
@@ -122,21 +124,34 @@ def test_another_depth_is_told_with_a_name(tmp_path: Path, depth: int, words: st
     assert words in refusal(tmp_path / "w.safetensors")
 
 
-def test_a_crash_while_writing_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_leaves_the_old_file_and_is_told_with_its_name(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     first = network(1)
     save_weights(first, path)
-
-    def half(tensors: dict[str, torch.Tensor], file: Path) -> None:
-        save_file(tensors, file)
-        file.write_bytes(file.read_bytes()[:100])
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(weights, "save_file", half)
-    with pytest.raises(OSError, match="no space"):
+    no_room_for(path)
+    with pytest.raises(OSError, match="No space left") as caught:
         save_weights(network(2), path)
+    assert caught.value.filename == str(path)
     found = network(3)
     load_weights(found, path, "the student")
     assert same(found, first)
+    assert check_weights(path) is None
+
+
+@pytest.mark.parametrize("place", [9, 200, -1])
+def test_a_flipped_bit_is_found(tmp_path: Path, place: int) -> None:
+    path = tmp_path / "w.safetensors"
+    save_weights(network(1), path)
+    assert check_weights(path) is None
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    assert check_weights(path) == f"{path} is not as it was saved: its checksum differs"
+
+
+@pytest.mark.parametrize("lost", ["w.safetensors", "w.safetensors.sha256"])
+def test_lost_weights_are_told(tmp_path: Path, lost: str) -> None:
+    save_weights(network(1), tmp_path / "w.safetensors")
+    (tmp_path / lost).unlink()
+    fault = check_weights(tmp_path / "w.safetensors")
+    assert fault == f"{tmp_path / lost} cannot be read (No such file or directory)"

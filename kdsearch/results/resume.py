@@ -1,0 +1,125 @@
+"""What a resumed study may change, and what must be as it was at the start."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kdsearch.errors import StudyError
+from kdsearch.spec.base import Section
+from kdsearch.spec.study import StudySpec
+from kdsearch.spec.teaching import teacher_path
+
+FREE_TO_CHANGE = (
+    "study.directory",
+    "resources",
+    "tracking",
+    "data.root",
+    "search.trials",
+    "search.max_epochs",
+    "search.max_hours",
+    "search.max_device_hours",
+    "finalists",
+    "cache.disk_gb",
+    "cache.folder",
+    "cache.workers",
+    "cache.ahead",
+)
+"""Parts of a spec that a resumed study may change without becoming another study."""
+
+_CHECKPOINT = re.compile(r"(teacher|teachers\.[^.]+)\.checkpoint")
+
+
+class DataFacts(Section):
+    """The data set of a study."""
+
+    name: str
+    """What the spec calls its source."""
+    fingerprint: str
+    """SHA-256 over every byte of it."""
+    validation: int
+    """Samples of its validation split."""
+
+
+class Inputs(Section):
+    """What a study was made from: kept from its start, and read again when it is resumed."""
+
+    id: str
+    """Tells the study apart from every other, in MLflow too."""
+    data: DataFacts
+    """The data set."""
+    checkpoints: dict[str, str]
+    """Checksum of each teacher's checkpoint that was given, by the teacher's name."""
+    past: list[dict[str, Any]] | None = None
+    """What the studies of ``search.warm_start`` gave to try first; absent: not known."""
+    spec: dict[str, Any] | None = None
+    """The resolved spec; absent: not known."""
+
+    def check(self, now: Inputs, study: Path) -> None:
+        """Refuse data or checkpoints that are not those of the start.
+
+        Args:
+            now: What a resume would go on with.
+            study: The study's folder.
+
+        Raises:
+            StudyError: One of them has changed.
+        """
+        before, after = self.data.fingerprint, now.data.fingerprint
+        if before != after:
+            raise StudyError(
+                f"the study in {study} was made from other data (fingerprint {before[:12]}, now "
+                f"{after[:12]}); restore the data set, or start a study of another name"
+            )
+        for name, checksum in self.checkpoints.items():
+            if now.checkpoints.get(name, checksum) != checksum:
+                setting = ".".join((*teacher_path(name), "checkpoint"))
+                raise StudyError(
+                    f"the study in {study} was made with another file of {setting} (checksum "
+                    f"{checksum}, now {now.checkpoints[name]}); restore that file, or start a "
+                    "study of another name"
+                )
+
+
+def check_retry(resume: bool, retry_failed: bool) -> None:
+    """Refuse to train again what has failed in a study that is only to begin.
+
+    Raises:
+        StudyError: It is not resumed.
+    """
+    if retry_failed and not resume:
+        raise StudyError(
+            "--retry-failed trains again what has failed in a study that is resumed; give "
+            "--resume too"
+        )
+
+
+def changed(old: StudySpec, new: StudySpec) -> str | None:
+    """The first value that differs where a resumed study must not, with both values.
+
+    Data and checkpoints may lie elsewhere; that they are the same, :meth:`Inputs.check` tells.
+    """
+    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    for name in sorted(before.keys() | after.keys()):
+        if any(name == part or name.startswith(f"{part}.") for part in FREE_TO_CHANGE):
+            continue
+        was, now = before.get(name), after.get(name)
+        moved = _CHECKPOINT.fullmatch(name) and None not in (was, now)
+        if was != now and not moved:
+            return f"{name} ({was}, now {now})"
+    return None
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        items = list(value.items())
+    elif isinstance(value, list):
+        items = list(enumerate(value))
+    else:
+        return {prefix: value}
+    found: dict[str, Any] = {}
+    for key, inner in items:
+        found |= _flat(inner, f"{prefix}.{key}" if prefix else str(key))
+    return found
