@@ -108,7 +108,7 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / "student.safetensors"
     shutil.copyfile(weights, target)
-    test, gain = finalist.test_accuracy, finalist.gain
+    test, gain = finalist.test("accuracy"), finalist.gain
     facts = {
         "format": FORMAT,
         "model": run.task.model.model_dump(mode="json"),

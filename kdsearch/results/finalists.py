@@ -74,16 +74,6 @@ class Finalist:
         return _scores(self.baseline, name)
 
     @property
-    def test_accuracy(self) -> Estimate:
-        """Test accuracy over the seeds."""
-        return self.test("accuracy")
-
-    @property
-    def baseline_accuracy(self) -> Estimate:
-        """Test accuracy of the undistilled baseline over the seeds."""
-        return self.baseline_test("accuracy")
-
-    @property
     def gain(self) -> Estimate:
         """How much better than the baseline it does by the search's objective, on the test.
 

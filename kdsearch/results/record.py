@@ -23,7 +23,7 @@ class TrialRecord(Section):
     number: int
     """Number in its phase, in the order of the proposals."""
     phase: Phase
-    """Which part of the study it belongs to; ``baselines`` are sweeps for a learning rate."""
+    """Which part of the study it belongs to; ``baselines`` are the tuning of those."""
     task: Task
     """What was trained."""
     parameters: dict[str, Any] = {}

@@ -138,7 +138,7 @@ def _judged(finalist: Finalist) -> dict[str, Any]:
         "trainings": trainings(finalist.trial.task),
     }
     row |= _columns("gain", finalist.gain)
-    return row | {"seeds": finalist.test_accuracy.count, "gain_seeds": finalist.gain.count}
+    return row | {"seeds": finalist.test("accuracy").count, "gain_seeds": finalist.gain.count}
 
 
 def _columns(name: str, score: Estimate) -> dict[str, float]:
