@@ -18,6 +18,7 @@ import kdsearch
 from kdsearch.data import load_dataset
 from kdsearch.execution.observers import Observer
 from tests.command_line import CallCommand
+from tests.tracking.playing import copy_of
 
 pytestmark = pytest.mark.slow
 
@@ -139,6 +140,19 @@ def test_mlflow_holds_the_study_its_trials_and_its_report(study: kdsearch.Study)
         expected = front.loc[int(run.data.tags["number"]), "test_accuracy"]
         assert run.data.metrics["test_accuracy"] == pytest.approx(expected)
         assert client.list_artifacts(run.info.run_id, "student")
+
+
+def test_a_copy_made_from_the_study_s_files_is_what_the_study_had_written(
+    study: kdsearch.Study, call_command: CallCommand
+) -> None:
+    own = study.state["mlflow"]["uri"]
+    before = copy_of(study, own)
+    code, out, err = call_command("sync", "studies/tiny", "--uri", "sqlite:///copy.db")
+    assert (code, out, err) == (0, "studies/tiny is complete in sqlite:///copy.db\n", "")
+    assert copy_of(study, "sqlite:///copy.db") == before
+    assert call_command("sync", "studies/tiny", "--uri", own).code == 0
+    assert copy_of(study, own) == before
+    assert len(before) > 14
 
 
 class Watch(Observer):

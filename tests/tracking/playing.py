@@ -106,3 +106,36 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+PASSING = ("mlflow.parentRunId", "version.", "mlflow.source", "mlflow.user", "mlflow.artifact")
+
+
+def copy_of(study: Study, uri: str) -> dict[str, Any]:
+    """All that a store holds of a study, run by run, but ids and times."""
+    client = MlflowClient(uri)
+    (experiment,) = (e for e in client.search_experiments() if e.name == "kdsearch")
+    runs = client.search_runs([experiment.experiment_id], max_results=1000)
+    (whole,) = (run for run in runs if run.data.tags.get("study") == study.directory.inputs().id)
+    found: dict[str, Any] = {}
+    for run in runs:
+        if whole.info.run_id not in (run.info.run_id, run.data.tags.get("mlflow.parentRunId")):
+            continue
+        tags = {k: v for k, v in run.data.tags.items() if not k.startswith(PASSING)}
+        name = (tags["kind"], tags.get("phase"), tags.get("number"), tags.get("task"))
+        assert str(name) not in found, "a run is there twice"
+        found[str(name)] = {
+            "status": run.info.status,
+            "params": run.data.params,
+            "tags": tags,
+            "metrics": {
+                key: [(point.step, point.value) for point in points(client, run.info.run_id, key)]
+                for key in run.data.metrics
+            },
+            "files": sorted(item.path for item in client.list_artifacts(run.info.run_id)),
+        }
+    return found
+
+
+def points(client: MlflowClient, run: str, key: str) -> list[Any]:
+    return sorted(client.get_metric_history(run, key), key=lambda point: point.step)

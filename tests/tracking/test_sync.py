@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient
 
 from kdsearch.api import sync_study
 from kdsearch.data import Dataset
@@ -20,37 +19,7 @@ from kdsearch.tracking.recorder import Recorder
 from kdsearch.tracking.store import Store, tracking_uri
 from kdsearch.training.teacher_store import StoredTeacher, TeacherStore, teacher_key, teacher_task
 from tests.tracking.conftest import history
-from tests.tracking.playing import begin, finish, nested, play, steps
-
-PASSING = ("mlflow.parentRunId", "version.", "mlflow.source", "mlflow.user", "mlflow.artifact")
-
-
-def copy_of(study: Study, uri: str) -> dict[str, Any]:
-    """All that a store holds of a study, run by run, but ids and times."""
-    client = MlflowClient(uri)
-    (experiment,) = (e for e in client.search_experiments() if e.name == "kdsearch")
-    found: dict[str, Any] = {}
-    for run in client.search_runs([experiment.experiment_id], max_results=1000):
-        tags = {k: v for k, v in run.data.tags.items() if not k.startswith(PASSING)}
-        name = (tags["kind"], tags.get("phase"), tags.get("number"), tags.get("task"))
-        assert name not in found, "a run is there twice"
-        parent = run.data.tags.get("mlflow.parentRunId")
-        found[str(name)] = {
-            "status": run.info.status,
-            "parent": parent and client.get_run(parent).data.tags["study"],
-            "params": run.data.params,
-            "tags": tags,
-            "metrics": {
-                key: [(point.step, point.value) for point in points(client, run.info.run_id, key)]
-                for key in run.data.metrics
-            },
-            "files": sorted(item.path for item in client.list_artifacts(run.info.run_id)),
-        }
-    return found
-
-
-def points(client: MlflowClient, run: str, key: str) -> list[Any]:
-    return sorted(client.get_metric_history(run, key), key=lambda point: point.step)
+from tests.tracking.playing import begin, copy_of, finish, nested, play, steps
 
 
 @pytest.fixture
