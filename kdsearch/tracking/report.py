@@ -10,7 +10,8 @@ from kdsearch.errors import RunError
 from kdsearch.files import checksum
 from kdsearch.results.study import Study
 from kdsearch.results.tables import SCORES
-from kdsearch.tracking.runs import metrics, search_nested
+from kdsearch.tracking.lookup import search_nested
+from kdsearch.tracking.runs import metrics
 from kdsearch.tracking.store import Store
 
 FILES = (

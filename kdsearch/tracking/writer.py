@@ -10,20 +10,15 @@ from kdsearch.results.front import hypervolume
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
 from kdsearch.spec.teaching import TEACHER
+from kdsearch.tracking.lookup import Key, Nested, find_nested, find_parent, key_of, last_step
 from kdsearch.tracking.report import write_report
 from kdsearch.tracking.runs import (
     BATCH,
-    Key,
-    Nested,
     create_nested,
     create_parent,
     describe_nested,
     describe_parent,
     end_nested,
-    find_nested,
-    find_parent,
-    key_of,
-    last_step,
     log_epochs,
     metrics,
 )
