@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 import torch
@@ -53,15 +54,19 @@ def loaded(core: int) -> Iterator[int]:
 
 def allowed(process: int) -> dict[int, set[int]]:
     """The cores of each thread of a process, as the kernel has them."""
-    threads = [int(name) for name in os.listdir(f"/proc/{process}/task")]
-    return {thread: os.sched_getaffinity(thread) for thread in threads}
+    found = {}
+    for name in os.listdir(f"/proc/{process}/task"):
+        with suppress(ProcessLookupError):  # a thread may have ended
+            found[int(name)] = os.sched_getaffinity(int(name))
+    return found
 
 
 def last_core(process: int) -> set[int]:
     """The cores on which the threads of a process ran last: field 39 of their stat (proc(5))."""
     found = set()
     for thread in os.listdir(f"/proc/{process}/task"):
-        with open(f"/proc/{process}/task/{thread}/stat") as file:
+        stat = Path(f"/proc/{process}/task/{thread}/stat")
+        with suppress(FileNotFoundError), stat.open() as file:  # a thread may have ended
             found.add(int(file.read().rpartition(")")[2].split()[36]))
     return found
 
