@@ -25,8 +25,9 @@ def is_deterministic(spec: StudySpec) -> bool:
     The more trainings run at a time, the more often one of them takes so much longer than predicted
     that the others wait. With the measured seconds of the methods, which differ up to 34-fold, and
     one trial in 30 trained twice, the waiting of 32 workers costs 4 % of the time that they use
-    otherwise, with halving, and 3 % without a scheduler (``tests/benchmarks/utilisation.py``). Costs were not measured on a GPU: where
-    they are off by half (log-normal, σ = 0.5), it costs 8 workers 7 % and 32 workers 18 %.
+    otherwise, with halving, and 3 % without a scheduler (``tests/benchmarks/utilisation.py``).
+    Costs were not measured on a GPU: where they are off by half (log-normal, σ = 0.5), it costs 8
+    workers 7 % and 32 workers 18 %.
     """
     if spec.search.deterministic is not None:
         return spec.search.deterministic

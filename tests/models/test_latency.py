@@ -61,13 +61,15 @@ def allowed(process: int) -> dict[int, set[int]]:
     return found
 
 
-def last_core(process: int) -> set[int]:
-    """The cores on which the threads of a process ran last: field 39 of their stat (proc(5))."""
+def cores_in_use(process: int) -> set[int]:
+    """The cores of the threads of a process that run now: fields 3 and 39 of stat (proc(5))."""
     found = set()
     for thread in os.listdir(f"/proc/{process}/task"):
         stat = Path(f"/proc/{process}/task/{thread}/stat")
         with suppress(FileNotFoundError), stat.open() as file:  # a thread may have ended
-            found.add(int(file.read().rpartition(")")[2].split()[36]))
+            fields = file.read().rpartition(")")[2].split()
+            if fields[0] == "R":  # one that sleeps has the core on which it fell asleep
+                found.add(int(fields[36]))
     return found
 
 
@@ -88,7 +90,7 @@ def test_a_measurement_runs_on_its_core_and_a_load_on_all_others_shares_it_not(
 
         def note(*_: object) -> None:
             ran.add(frozenset(os.sched_getaffinity(0)))
-            shared.update(last_core(process))
+            shared.update(cores_in_use(process))
 
         network.register_forward_hook(note)
         assert measure_latency(network, core=core) > 0
