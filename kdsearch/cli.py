@@ -117,6 +117,7 @@ def _dry_run(spec: Any, resume: bool) -> None:
     from kdsearch.render.study import samples_view, unfit_view
     from kdsearch.render.units import duration
     from kdsearch.results.directory import StudyDirectory
+    from kdsearch.search.clock import order_told
     from kdsearch.search.cost import estimate_cost, sample_trials
     from kdsearch.spec.load import dump_spec
 
@@ -140,6 +141,7 @@ def _dry_run(spec: Any, resume: bool) -> None:
         f"about {duration(cost.total)} and the start of Ray; nothing was trained or written",
         highlight=False,
     )
+    console.print(order_told(spec), highlight=False)
 
 
 @app.command(epilog=_examples("kdsearch validate search_spaces/digits.yaml"))

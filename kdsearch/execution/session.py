@@ -16,6 +16,7 @@ import ray
 from ray.exceptions import RayError
 
 from kdsearch.errors import ClusterError, StudyError
+from kdsearch.space.sizes import measures_latency
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER, teacher_path
 
@@ -53,7 +54,7 @@ def ray_session(spec: StudySpec, address: str | None) -> Iterator[None]:
     address = address or os.environ.get("RAY_ADDRESS")
     if owned:
         check_address(address)
-        _connect(address)
+        _connect(address, spare=int(measures_latency(spec.search)))
     try:
         _check_resources(spec, may_grow=bool(address))
         yield
@@ -86,7 +87,8 @@ def check_address(address: str | None) -> None:
             raise _unreachable(address, error) from error
 
 
-def _connect(address: str | None) -> None:
+def _connect(address: str | None, spare: int) -> None:
+    """Connect to a cluster, or start a Ray that leaves so many of this machine's cores free."""
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
@@ -96,9 +98,10 @@ def _connect(address: str | None) -> None:
             # without "local", a Ray that somebody else started on this machine would be joined
             quiet |= {"address": "local", "include_dashboard": False}
             ray.init(**quiet)
-            if not ray.cluster_resources().get("CPU"):  # half a core, say, which Ray rounds down
+            cores = int(ray.cluster_resources().get("CPU", 0))
+            if not cores or spare:  # none is half a core, say, which Ray rounds down
                 ray.shutdown()
-                ray.init(num_cpus=1, **quiet)
+                ray.init(num_cpus=max(1, cores - spare), **quiet)
     except (OSError, RuntimeError, ValueError, RayError) as error:
         raise _unreachable(address, error) from error
     if threading.current_thread() is threading.main_thread():

@@ -15,6 +15,7 @@ from ray.tune.result import SHOULD_CHECKPOINT
 from kdsearch.data import on_device, unpack
 from kdsearch.errors import KdsearchError, described
 from kdsearch.execution.failures import CrashLog, LostError, SetupError, check_shared
+from kdsearch.models import leave_core
 from kdsearch.spec.sections import ResourcesSection
 from kdsearch.teacher_cache.reading import TeacherSignals
 from kdsearch.training.checkpoints import load_training, save_training
@@ -42,7 +43,8 @@ class StudentTrial(tune.Trainable):
             shared: ``data``, a reference to the packed data in Ray's object store; ``teachers``,
                 packed, by name; ``caches``, what is cached of them, and ``driver_node``, where the
                 study's own process has it; ``folder``, the study's, and ``token``, which lies in
-                it; and ``resources``, a dumped
+                it; ``core``, which measures latencies on the
+                driver's node, or ``None``; and ``resources``, a dumped
                 :class:`~kdsearch.spec.sections.ResourcesSection`.
 
         What goes wrong is told by the first step: an error raised here would reach nobody.
@@ -60,6 +62,8 @@ class StudentTrial(tune.Trainable):
 
     def _set_up(self, shared: dict[str, Any]) -> None:
         check_shared(Path(shared["folder"]), shared["token"])
+        if shared["driver_node"].is_here:
+            leave_core(shared["core"])
         self._resources = ResourcesSection.model_validate(shared["resources"])
         torch.set_num_threads(self._resources.cpus_per_trial)
         self._hardware = Hardware.of(self._resources)

@@ -2,7 +2,7 @@
 distillation reads of them, and their sizes."""
 
 from kdsearch.models.family import Family
-from kdsearch.models.latency import measure_latency
+from kdsearch.models.latency import leave_core, measure_latency, reserved_core
 from kdsearch.models.network import Network, signals_of
 from kdsearch.models.registry import FAMILIES, blueprint, build_network
 from kdsearch.models.signals import Signal, Signals, SignalShapes, Trace
@@ -19,8 +19,10 @@ __all__ = [
     "Trace",
     "blueprint",
     "build_network",
+    "leave_core",
     "measure",
     "measure_config",
     "measure_latency",
+    "reserved_core",
     "signals_of",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from kdsearch.results.record import TrialRecord
+from kdsearch.space.sizes import measures_latency
 from kdsearch.spec.study import StudySpec
 
 SLACK, MARGIN = 1.5, 2.0
@@ -23,14 +24,36 @@ def is_deterministic(spec: StudySpec) -> bool:
 
     The more trainings run at a time, the more often one of them takes so much longer than predicted
     that the others wait. With the measured seconds of the methods, which differ up to 34-fold, and
-    one trial in 30 trained twice, the waiting of 32 workers costs 5 % of the time that they use
-    otherwise, with halving, and 1 % without a scheduler. Costs were not measured on a GPU: where
-    they are off by half (log-normal, σ = 0.5), it costs 8 workers 7 % and 32 workers 18 %.
+    one trial in 30 trained twice, the waiting of 32 workers costs 4 % of the time that they use
+    otherwise, with halving, and 3 % without a scheduler (``tests/benchmarks/utilisation.py``).
+    Costs were not measured on a GPU: where they are off by half (log-normal, σ = 0.5), it costs 8
+    workers 7 % and 32 workers 18 %.
     """
     if spec.search.deterministic is not None:
         return spec.search.deterministic
-    on_gpus = spec.resources.gpus_per_trial > 0
-    return spec.resources.concurrent <= (MOST_ON_GPUS if on_gpus else MOST_WORKERS)
+    return _cheap(spec)
+
+
+def _cheap(spec: StudySpec) -> bool:
+    most = MOST_ON_GPUS if spec.resources.gpus_per_trial else MOST_WORKERS
+    return spec.resources.concurrent <= most
+
+
+def order_told(spec: StudySpec) -> str:
+    """Which of the two orders a search has, and what that means, in a line for its user."""
+    if not is_deterministic(spec):
+        return (
+            "order: as outcomes come, so that the study does not repeat to the digit; no worker "
+            "waits (search.deterministic=true: the same at any speed, for some waiting)"
+        )
+    digits = "; it repeats to the digit on one kind of machine"
+    if measures_latency(spec.search):
+        digits = "; it does not repeat to the digit all the same, since latency is measured"
+    share = "at most" if _cheap(spec) else "with so many maybe more than"
+    return (
+        f"order: the same at any speed and after any kill{digits}; workers wait for outcomes "
+        f"{share} a tenth of their time (search.deterministic=false: not at all)"
+    )
 
 
 class Clock(Protocol):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from statistics import fmean
 
 import optuna
 import torch
@@ -20,6 +21,7 @@ from kdsearch.search.halving import Halving
 from kdsearch.search.proposer import works
 from kdsearch.space.checks import Plan
 from kdsearch.space.compatibility import Pairs
+from kdsearch.space.cost import TrialCost
 from kdsearch.space.sizes import sized_record, within_limits
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import BORN_AGAIN, MUTUAL
@@ -35,6 +37,9 @@ from kdsearch.training.trainer import Trainer
 
 STEPS = 5
 """Timed steps of each sample, after one that warms up."""
+
+TRIALS = 64
+"""Random trials whose predicted costs stand for those of all."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +76,8 @@ def sample_trials(plan: Plan, count: int) -> list[TrialRecord]:
     """
     sampler = optuna.samplers.RandomSampler(seed=derive(plan.spec.study.seed, "samples"))
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
-    pairs = Pairs(plan.spec, plan.blueprints)
+    pairs, search = Pairs(plan.spec, plan.blueprints), plan.spec.search
     records: list[TrialRecord] = []
-    search = plan.spec.search
     for number in range(20 * count):
         trial = study.ask()
         candidate = plan.space.suggest(trial)
@@ -91,12 +95,13 @@ def sample_trials(plan: Plan, count: int) -> list[TrialRecord]:
     return records
 
 
-def estimate_cost(plan: Plan, samples: list[TrialRecord]) -> Cost:
-    """Time a few steps of the teacher and of each sample, on this process's device.
+def estimate_cost(plan: Plan, samples: Sequence[TrialRecord]) -> Cost:
+    """What a study costs on this process's device.
 
-    The mean over the samples stands for all trials.
+    A few steps of the teachers and of each sample are timed; of the samples come the seconds that a
+    unit of predicted cost takes, and of the predicted costs of more random trials those of all.
     """
-    spec, data = plan.spec, plan.data
+    spec, predicted = plan.spec, TrialCost.on(plan.data)
     # compiling takes a minute a sample, and would change an estimate little
     hardware = replace(Hardware.here(spec.resources), compiled=False)
     threads = torch.get_num_threads()
@@ -104,13 +109,14 @@ def estimate_cost(plan: Plan, samples: list[TrialRecord]) -> Cost:
     try:
         teachers = {
             name: Teacher(
-                build_network(section.model, data.image_shape, len(data.classes)), hardware.device
+                build_network(section.model, plan.data.image_shape, len(plan.data.classes)),
+                hardware.device,
             )
             for name, section in spec.teachers_in_use.items()
         }
         caches = plan_caches(plan, teachers)
-        remembering = {name: _Remembering(each, caches, name) for name, each in teachers.items()}
-        each = [_seconds(record.task, plan, remembering, hardware) for record in samples]
+        kept = {name: _Remembering(each, caches, name) for name, each in teachers.items()}
+        timed = sum(_seconds(record.task, plan, kept, hardware) for record in samples)
         first = sum(
             _seconds(teacher_task(spec, name), plan, {}, hardware) / section.workers
             for name, section in spec.teachers_in_use.items()
@@ -118,57 +124,42 @@ def estimate_cost(plan: Plan, samples: list[TrialRecord]) -> Cost:
         )
     finally:
         torch.set_num_threads(threads)
+    unit = timed / sum(predicted(each, total_epochs(each.task)) for each in samples)
     asking = sum(cache.seconds_left or 0.0 for cache in caches.teachers.values())
-    halving = Halving(spec.search)
-    lengths = [total_epochs(record.task) for record in samples]
-    trained = [halving.expected_epochs(length, spec.training.epochs) for length in lengths]
-    mean = sum(each) / len(each) / spec.resources.concurrent
-    search = _search_seconds(spec, each, lengths, trained)
+    trials = sample_trials(plan, min(TRIALS, spec.search.trials))
+    lengths = [total_epochs(each.task) for each in trials]
+    halving, own = Halving(spec.search), spec.training.epochs
+    expected = [halving.expected_epochs(length, own) for length in lengths]
+    whole = unit * fmean(map(predicted, trials, lengths))
+    found = unit * fmean(map(predicted, trials, expected))
+    search = _within_budgets(spec, found * spec.search.trials, whole / fmean(lengths))
+    judged = whole * planned_trainings(spec) / spec.resources.concurrent
     return Cost(
         teacher=first,
         answers=asking / spec.resources.concurrent,
         search=search,
-        finalists=min(mean * planned_trainings(spec), search * (spec.finalists.share or math.inf)),
+        finalists=min(judged, search * (spec.finalists.share or math.inf)),
         caches=caches,
     )
 
 
-def _search_seconds(
-    spec: StudySpec,
-    seconds: Sequence[float],
-    lengths: Sequence[int],
-    trained: Sequence[float],
-) -> float:
-    """Seconds of the search: all trials, or what its budgets let them take.
-
-    Args:
-        spec: The study.
-        seconds: Of some whole trainings.
-        lengths: Their epochs.
-        trained: How many of those the search is expected to train.
-    """
+def _within_budgets(spec: StudySpec, seconds: float, per_epoch: float) -> float:
+    """Wall clock of trials that take so many seconds one after another, or what budgets allow."""
     search, resources = spec.search, spec.resources
-    per_epoch = [s / length for s, length in zip(seconds, lengths, strict=True)]
-    mean = sum(each * epochs for each, epochs in zip(per_epoch, trained, strict=True))
-    found = mean / len(seconds) * search.trials / resources.concurrent
-    if search.max_epochs is not None:
-        epochs = search.max_epochs / resources.concurrent
-        found = min(found, epochs * sum(seconds) / sum(lengths))
+    found = [min(seconds, (search.max_epochs or math.inf) * per_epoch) / resources.concurrent]
     if search.max_hours is not None:
-        found = min(found, 3600 * search.max_hours)
+        found.append(3600 * search.max_hours)
     if search.max_device_hours is not None:
         devices = resources.devices_per_trial * resources.concurrent
-        found = min(found, 3600 * search.max_device_hours / devices)
-    return found
+        found.append(3600 * search.max_device_hours / devices)
+    return min(found)
 
 
 def _seconds(task: Task, plan: Plan, teachers: Mapping[str, Teaching], hardware: Hardware) -> float:
     """Seconds of a whole training, from a few steps and one evaluation of it."""
-    if task.teacher in (BORN_AGAIN, MUTUAL):
-        teaching: Teaching | None = Teacher(initial_student(task, plan.data), hardware.device)
-    else:
-        teaching = teaching_of(task, teachers)
-    trainer = Trainer(task, plan.data, teaching, hardware)
+    own = task.teacher in (BORN_AGAIN, MUTUAL)
+    peer = Teacher(initial_student(task, plan.data), hardware.device) if own else None
+    trainer = Trainer(task, plan.data, peer or teaching_of(task, teachers), hardware)
     marks = [time.perf_counter()]
     for step, batch in enumerate(islice(trainer.begin_epoch(), STEPS + 1)):
         float(trainer.train_step(batch, step))
@@ -178,18 +169,12 @@ def _seconds(task: Task, plan: Plan, teachers: Mapping[str, Teaching], hardware:
     start = time.perf_counter()
     trainer.evaluate_validation()
     evaluation = time.perf_counter() - start
-    epochs = 2 * total_epochs(task) if task.teacher == MUTUAL else total_epochs(task)
+    epochs = (1 + (task.teacher == MUTUAL)) * total_epochs(task)
     return epochs * (a_step * trainer.steps_per_epoch + evaluation)
 
 
 class _Remembering(Teaching):
-    """A teacher as the trials have it: what is kept of it costs nothing to ask again.
-
-    Args:
-        teacher: The teacher.
-        caches: What is kept.
-        name: The teacher's name there.
-    """
+    """A teacher as the trials have it: what is kept of it costs nothing to ask again."""
 
     def __init__(self, teacher: Teacher, caches: Caches, name: str) -> None:
         self.network, self.shapes = teacher.network, teacher.shapes

@@ -78,6 +78,7 @@ class StudyRun:
             "data": data.reference,
             "teachers": packed,
             "caches": caches,
+            "core": self.plan.blueprints.core,
             "driver_node": DriverNode.here(caches.folder),
             "resources": self.spec.resources.model_dump(),
         }

@@ -68,10 +68,14 @@ class Architectures:
     Args:
         image_shape: (channels, height, width) of the pictures.
         classes: Number of classes.
+        core: The core on which latencies are measured, which trials have to leave free; absent:
+            whichever the system gives.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], classes: int) -> None:
-        self.image_shape, self.classes = image_shape, classes
+    def __init__(
+        self, image_shape: tuple[int, int, int], classes: int, core: int | None = None
+    ) -> None:
+        self.image_shape, self.classes, self.core = image_shape, classes, core
         self._known: OrderedDict[Hashable, _Known] = OrderedDict()
         self._last: tuple[ModelConfig, Network] | None = None
 
@@ -104,7 +108,7 @@ class Architectures:
         known = self._of(model)
         if known.latency is None:
             network = build_network(model, self.image_shape, self.classes)
-            known.latency = measure_latency(network)
+            known.latency = measure_latency(network, core=self.core)
         return known.latency
 
     def _of(self, model: ModelConfig) -> _Known:

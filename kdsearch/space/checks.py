@@ -15,6 +15,7 @@ from kdsearch.results.study import Study
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.compatibility import Pairs, corners, find_fitting
 from kdsearch.space.cost import trial_lengths
+from kdsearch.space.sizes import latency_core
 from kdsearch.space.space import Space
 from kdsearch.space.warm_start import Front, front_to_try, warm_start_proposals
 from kdsearch.spec.concrete import ModelConfig
@@ -73,7 +74,7 @@ def make_plan(spec: StudySpec, past: list[dict[str, Any]] | None = None) -> Plan
             _meta_network(spec, ("students", number), model, data)
     whole = Space(spec)
     probes = {label: whole.probes(label) for label in whole.methods if label != UNDISTILLED}
-    blueprints = Architectures(data.image_shape, len(data.classes))
+    blueprints = Architectures(data.image_shape, len(data.classes), latency_core(spec.search))
     space = Space(spec, find_fitting(spec, probes, Pairs(spec, blueprints)))
     _check_pairs(spec, space)
     _check_limits(spec, blueprints)
@@ -147,9 +148,8 @@ def _meta_network(spec: StudySpec, path: KeyPath, model: ModelConfig, data: Data
     try:
         return blueprint(model, data.image_shape, len(data.classes))
     except ModelError as error:
-        text = str(error)
-        named = re.search(r"\b(depth|width)\b", text)
-        raise spec.refuse((*path, named[0] if named else "family"), text) from None
+        named = re.search(r"\b(depth|width)\b", str(error))
+        raise spec.refuse((*path, named[0] if named else "family"), str(error)) from None
 
 
 def _past_fronts(spec: StudySpec) -> list[Front]:

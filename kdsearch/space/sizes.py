@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kdsearch.models import reserved_core
 from kdsearch.results.record import Phase, TrialRecord
 from kdsearch.space.architectures import Architectures
 from kdsearch.spec.searching import SearchSection
@@ -13,6 +14,15 @@ from kdsearch.training.task import Task
 def measures_latency(search: SearchSection) -> bool:
     """Whether a search wants to know how long a student takes."""
     return "latency" in search.size or search.max_latency is not None
+
+
+def latency_core(search: SearchSection) -> int | None:
+    """The core that trials have to leave to the measuring of latency, if there is any.
+
+    Raises:
+        StudyError: As :func:`~kdsearch.models.reserved_core`.
+    """
+    return reserved_core() if measures_latency(search) else None
 
 
 def sized_record(

@@ -15,6 +15,7 @@ from kdsearch.search.clock import (
     Clock,
     FeedbackClock,
     is_deterministic,
+    order_told,
 )
 from kdsearch.spec import parse_spec
 from tests.records import trial
@@ -136,3 +137,22 @@ def test_the_order_is_as_asked_or_by_the_number_of_workers(
     spec_text: str, words: list[str], expected: bool
 ) -> None:
     assert is_deterministic(parse_spec(spec_text, words)) is expected
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "repeats to the digit on one kind of machine; workers wait for outcomes at most a"),
+        (
+            ["search.size=[parameters, latency]"],
+            "after any kill; it does not repeat to the digit all the",
+        ),
+        (["resources.concurrent=40"], "order: as outcomes come, so that the study does not"),
+        (
+            ["resources.concurrent=40", "search.deterministic=true"],
+            "wait for outcomes with so many maybe more than a tenth of their time",
+        ),
+    ],
+)
+def test_the_order_and_its_price_are_told(spec_text: str, words: list[str], told: str) -> None:
+    assert told in order_told(parse_spec(spec_text, words))

@@ -15,6 +15,7 @@ from kdsearch.results.record import TrialRecord
 from kdsearch.search import cost
 from kdsearch.search.cost import STEPS, Cost, estimate_cost, sample_trials
 from kdsearch.space.checks import Plan, make_plan
+from kdsearch.space.cost import TrialCost
 from kdsearch.spec import parse_spec
 from kdsearch.training.teacher import Batch, Teacher
 
@@ -97,10 +98,34 @@ def test_an_estimate_writes_nothing_and_leaves_the_process_as_it_was(
     assert cost.total == pytest.approx(sum(parts))
 
 
+def epochs_alone(_: TrialCost, __: TrialRecord, epochs: float) -> float:
+    """A predicted cost that is the same for every student and method."""
+    return epochs
+
+
+def test_trials_that_were_not_timed_count_by_their_predicted_cost(
+    spec_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """crd is predicted to take several times as long as the undistilled trials that are timed."""
+    monkeypatch.setattr("kdsearch.search.cost._seconds", lambda *_: 1.0)
+    words = ["methods=[none, crd]", "search.trials=30", "resources.concurrent=1"]
+    plan = make_plan(parse_spec(spec_text, ["training.batch_size=20", *words]))
+    trials, predicted = sample_trials(plan, 30), TrialCost.on(plan.data)
+    timed = [each for each in trials if each.task.teacher is None][:3]
+
+    def whole(record: TrialRecord) -> float:
+        return predicted(record, record.task.training.epochs)
+
+    expected = sum(map(whole, trials)) * 3 / sum(map(whole, timed))
+    assert estimate_cost(plan, timed).search == pytest.approx(expected)
+    assert expected > 2 * 30
+
+
 def test_the_search_grows_with_its_trials_and_shrinks_with_those_at_a_time(
     spec_text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kdsearch.search.cost._seconds", lambda *_: 10.0)
+    monkeypatch.setattr(TrialCost, "__call__", epochs_alone)
 
     def searched(*overrides: str) -> Cost:
         return costed(spec_text, "methods=[none]", *overrides)[2]
@@ -130,6 +155,7 @@ def test_the_search_is_estimated_within_its_budgets(
 ) -> None:
     """Every whole training of nine epochs is given two seconds, one trial at a time."""
     monkeypatch.setattr("kdsearch.search.cost._seconds", lambda *_: 2.0)
+    monkeypatch.setattr(TrialCost, "__call__", epochs_alone)
     fixed = ["training.epochs=9", "search.trials=40", "resources.concurrent=1"]
     _, _, cost = costed(spec_text, *fixed, *words)
     assert cost.search == pytest.approx(expected)
