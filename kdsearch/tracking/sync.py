@@ -44,7 +44,7 @@ def _write(writer: Writer, study: Study) -> None:
     writer.begin()
     for name, told in state.get("teachers", {}).items():
         writer.write_teacher(_teacher(study, name, told["key"]), told.get("trained", False))
-    records = study.records()
+    records = list(study.directory.trials.read().values())
     for record in (*records, *study.directory.finalists.read().values()):
         writer.write_trial(record)
     writer.write_hypervolume([record for record in records if record.accuracy is not None])

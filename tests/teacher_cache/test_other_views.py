@@ -15,6 +15,7 @@ from kdsearch.space.checks import make_plan
 from kdsearch.spec import MethodConfig, TermConfig, parse_spec
 from kdsearch.spec.concrete import ModelConfig, TrainingConfig
 from kdsearch.teacher_cache import reading
+from kdsearch.teacher_cache.building import CacheBuilder
 from kdsearch.teacher_cache.choosing import plan_caches, prepare_caches
 from kdsearch.teacher_cache.reading import TeacherSignals
 from kdsearch.training.candidate import Candidate
@@ -50,11 +51,11 @@ class Setting:
         prepare_caches(caches)
         kept = caches.teachers["teacher"].plan
         for epoch in range(kept.epochs):
-            kept.builder(self.teacher, self.data, CPU).build_epoch(epoch)
+            CacheBuilder(kept, self.teacher, self.data, CPU).build_epoch(epoch)
         shared: dict[str, Any] = {
             "teachers": {"teacher": pack_teacher(model, self.teacher)},
             "caches": caches,
-            "home": SimpleNamespace(is_here=True),
+            "driver_node": SimpleNamespace(is_here=True),
         }
         self.signals = TeacherSignals(shared, self.data, CPU)
 

@@ -1,4 +1,4 @@
-"""Trainings that are put aside in a file and taken up again, maybe by another process."""
+"""Trainings that are saved in a folder and loaded again, maybe by another process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kdsearch.data import Dataset
-from kdsearch.errors import ModelError
+from kdsearch.errors import CheckpointError, ModelError
 from kdsearch.training.checkpoints import load_training, save_training
 from kdsearch.training.programs import TrainingProgram, begin_training
 from kdsearch.training.reports import EpochReport
@@ -44,50 +44,56 @@ def task_of_kind(make_task: Callable[..., Task]) -> Callable[[str], Task]:
 
 
 @pytest.mark.parametrize("kind", ["none", "kd", "crd", "fitnet", "born_again", "mutual"])
-def test_one_that_was_put_aside_at_each_rung_is_the_whole_one(
+def test_one_that_was_saved_at_each_rung_is_the_whole_one(
     begin: Callable[[str], TrainingProgram], tmp_path: Path, kind: str
 ) -> None:
     whole = begin(kind)
     expected = finish(whole)
     reports: list[EpochReport] = []
     for rung, before in zip(RUNGS, (None, RUNGS[0]), strict=True):
-        course = begin(kind)
+        program = begin(kind)
         if before is not None:
-            load_training(course, tmp_path / f"{before}.pt")
+            load_training(program, tmp_path / str(before))
         while len(reports) < rung:
-            reports.append(course.train_epoch())
-        save_training(course, tmp_path / "deeper" / ".." / f"{rung}.pt")
-    course = begin(kind)
-    load_training(course, tmp_path / f"{RUNGS[-1]}.pt")
-    assert told([*reports, *finish(course)]) == told(expected)
-    assert_same_weights(course.student, whole.student)
-    assert {path.name for path in tmp_path.iterdir()} == {"1.pt", "3.pt", "deeper"}
+            reports.append(program.train_epoch())
+        (tmp_path / str(rung)).mkdir()
+        save_training(program, tmp_path / str(rung))
+    program = begin(kind)
+    load_training(program, tmp_path / str(RUNGS[-1]))
+    assert told([*reports, *finish(program)]) == told(expected)
+    assert_same_weights(program.student, whole.student)
 
 
-@pytest.mark.parametrize("damage", ["absent", "torn", "empty", "foreign"])
-def test_without_its_file_a_training_starts_over(
+@pytest.mark.parametrize("damage", ["absent", "torn", "empty", "foreign", "flipped"])
+def test_a_damaged_one_is_refused(
     begin: Callable[[str], TrainingProgram], tmp_path: Path, damage: str
 ) -> None:
-    file = tmp_path / "kd.pt"
-    course = begin("kd")
-    course.train_epoch()
-    save_training(course, file)
+    program = begin("kd")
+    program.train_epoch()
+    save_training(program, tmp_path)
+    file = tmp_path / "training.pt"
     content = file.read_bytes()
-    damaged = {"torn": content[: len(content) // 2], "empty": b"", "foreign": b"no pickle" * 99}
+    flipped = bytearray(content)
+    flipped[len(content) // 2] ^= 1
+    damaged = {
+        "torn": content[: len(content) // 2],
+        "empty": b"",
+        "foreign": b"no pickle" * 99,
+        "flipped": bytes(flipped),
+    }
     if damage == "absent":
         file.unlink()
     else:
         file.write_bytes(damaged[damage])
-    course = begin("kd")
-    load_training(course, file)
-    assert told(finish(course)) == told(finish(begin("kd")))
+    with pytest.raises(CheckpointError, match=r"no whole training|is damaged"):
+        load_training(begin("kd"), tmp_path)
 
 
-def test_the_file_of_another_training_is_refused(
+def test_that_of_another_training_is_refused(
     begin: Callable[[str], TrainingProgram], tmp_path: Path
 ) -> None:
-    course = begin("kd")
-    course.train_epoch()
-    save_training(course, tmp_path / "kd.pt")
+    program = begin("kd")
+    program.train_epoch()
+    save_training(program, tmp_path)
     with pytest.raises(ModelError, match="belongs to another training"):
-        load_training(begin("none"), tmp_path / "kd.pt")
+        load_training(begin("none"), tmp_path)
