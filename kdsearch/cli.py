@@ -118,7 +118,7 @@ def _dry_run(spec: Any, resume: bool) -> None:
     from kdsearch.render.units import duration
     from kdsearch.results.directory import StudyDirectory
     from kdsearch.search.clock import order_told
-    from kdsearch.search.cost import estimate_cost, sample_trials
+    from kdsearch.search.estimate import estimate_cost, sample_trials
     from kdsearch.spec.load import dump_spec
 
     quieten()

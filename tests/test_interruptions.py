@@ -14,7 +14,11 @@ import pytest
 from mlflow import MlflowClient
 
 import kdsearch
+from kdsearch.data import load_dataset
+from kdsearch.models import build_network
 from kdsearch.results.directory import StudyDirectory
+from kdsearch.spec.concrete import ModelConfig
+from kdsearch.training.weights import save_weights
 from tests.command_line import CallCommand
 from tests.own_ray import ray_in
 from tests.user_study import command, lines, start, wait_until
@@ -171,4 +175,37 @@ def test_lost_processes_cost_their_trials_alone(folder: Path, call_in_folder: Ca
     broken = trials[trials["family"] == "own_students:broken"]["reason"]
     assert all("the user's own mistake" in reason for reason in broken)
     lost = trials[trials["family"] == "own_students:always_lost"]["reason"]
-    assert all("Actor" in reason or "died" in reason for reason in lost)
+    assert all(reason.startswith("its process ended without a word") for reason in lost)
+    assert all("4 times without coming further" in reason for reason in lost)
+    logs = folder / "studies" / "lost" / "failures"
+    assert {file.name for file in logs.iterdir()} == {
+        f"search-{number:04d}.log"
+        for number in trials[trials["family"].str.endswith("broken")].trial
+    }
+
+
+def test_set_ups_that_always_fail_end_the_study_with_their_reason(
+    folder: Path, call_in_folder: CallCommand
+) -> None:
+    """The teacher's function works in the driver, and fails wherever trials run."""
+    spec = kdsearch.load_spec(folder / "space.yaml")
+    data = load_dataset(spec.data)
+    model = ModelConfig(family="own_students:broken", width=0.5)
+    network = build_network(model, data.image_shape, len(data.classes))
+    save_weights(network, folder / "broken.safetensors")
+    changes = [
+        "study.name=unready",
+        "teacher={model: {family: 'own_students:broken', width: 0.5}, checkpoint: "
+        "broken.safetensors}",
+        "methods=[none, kd]",
+    ]
+    words = [word for change in changes for word in ("--set", change)]
+    code, out, err = call_in_folder("run", "space.yaml", *words)
+    assert code == 1
+    assert err == (
+        "kdsearch: no node can run a training, after 3 set-ups in a row have failed: RuntimeError: "
+        "the user's own mistake\n"
+    )
+    assert "the user's own mistake; it starts over" in out
+    study = kdsearch.Study.open(folder / "studies" / "unready")
+    assert (study.state["state"], len(study.trials)) == ("failed", 0)

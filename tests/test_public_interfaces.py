@@ -19,7 +19,6 @@ ALLOWED = {
     "models/rescale.py",  # a base class of PyTorch's layers
     "spec/load.py",  # a private attribute of our own specification
     "training/averaging.py",  # PyTorch's multi-tensor functions
-    "training/ray_train.py",  # the error below Ray Train's own
 }
 """Files that still use private names of others."""
 

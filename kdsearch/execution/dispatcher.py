@@ -18,9 +18,9 @@ from kdsearch.execution.failures import (
     loss_reason,
     tidy,
 )
-from kdsearch.execution.jobs import Jobs, NoMoreJobs, Stage
+from kdsearch.execution.jobs import Jobs, NoMoreJobs, RungStage
 from kdsearch.execution.observers import Observer
-from kdsearch.execution.places import Places
+from kdsearch.execution.trial_files import TrialFiles
 from kdsearch.results.record import Journal, TrialRecord
 from kdsearch.spec.sections import ResourcesSection
 
@@ -38,7 +38,7 @@ class _Running:
     """
 
     record: TrialRecord
-    stage: Stage
+    stage: RungStage
     saved: TrialRecord
     losses: int = 0
     pausing: bool = False
@@ -71,7 +71,7 @@ class Dispatcher:
         jobs: Jobs,
         journal: Journal,
         observer: Observer,
-        places: Places,
+        places: TrialFiles,
         resources: ResourcesSection,
         has_node: Callable[[list[str]], bool],
     ) -> None:

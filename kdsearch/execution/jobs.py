@@ -13,7 +13,7 @@ class NoMoreJobs(Exception):  # noqa: N818 - a signal, not an error
 
 
 @dataclass(frozen=True)
-class Stage:
+class RungStage:
     """How far a training goes this time.
 
     Attributes:
@@ -39,9 +39,9 @@ class Jobs(ABC):
             NoMoreJobs: There will be no other.
         """
 
-    def stage(self, record: TrialRecord) -> Stage:
+    def stage(self, record: TrialRecord) -> RungStage:
         """How far a training that was handed out goes; by itself to its end."""
-        return Stage()
+        return RungStage()
 
     @abstractmethod
     def ended(self, record: TrialRecord) -> None:

@@ -18,8 +18,8 @@ from kdsearch.execution.dispatcher import Dispatcher
 from kdsearch.execution.failures import shared_token
 from kdsearch.execution.jobs import Jobs
 from kdsearch.execution.observers import Observer
-from kdsearch.execution.places import Places
 from kdsearch.execution.trainable import StudentTrial
+from kdsearch.execution.trial_files import TrialFiles
 from kdsearch.results.record import Journal
 from kdsearch.spec.sections import ResourcesSection
 
@@ -49,7 +49,7 @@ class Runner:
         self._observer = observer
         self._trainable = trainable
 
-    def run(self, jobs: Jobs, journal: Journal, name: str, places: Places) -> None:
+    def run(self, jobs: Jobs, journal: Journal, name: str, places: TrialFiles) -> None:
         """Run jobs until there are no more.
 
         Args:
@@ -213,7 +213,7 @@ class _Pausing(_Bystander, FIFOScheduler):
 class _Telling(_Bystander, tune.Callback):
     """Told by Ray Tune what happens."""
 
-    def __init__(self, dispatcher: Dispatcher, places: Places) -> None:
+    def __init__(self, dispatcher: Dispatcher, places: TrialFiles) -> None:
         self._dispatcher, self._places = dispatcher, places
 
     def on_trial_start(

@@ -18,7 +18,7 @@ from kdsearch.training.task import Task
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Interval:
     """A mean over seeds with its 95 % confidence interval.
 
     Attributes:
@@ -32,15 +32,15 @@ class Estimate:
     count: int
 
 
-def estimate(values: Sequence[float]) -> Estimate:
+def interval(values: Sequence[float]) -> Interval:
     """Mean and 95 % interval by Student's t, for the few seeds that a study can pay."""
     count = len(values)
     if count == 0:
-        return Estimate(float("nan"), float("nan"), 0)
+        return Interval(float("nan"), float("nan"), 0)
     if count == 1:
-        return Estimate(float(values[0]), float("nan"), 1)
+        return Interval(float(values[0]), float("nan"), 1)
     error = float(np.std(values, ddof=1)) / count**0.5
-    return Estimate(float(np.mean(values)), float(stats.t.ppf(0.975, count - 1)) * error, count)
+    return Interval(float(np.mean(values)), float(stats.t.ppf(0.975, count - 1)) * error, count)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Finalist:
     baseline: tuple[TrialRecord, ...]
     objectives: Objectives = field(default_factory=Objectives)
 
-    def test(self, name: str) -> Estimate:
+    def test(self, name: str) -> Interval:
         """A test score over the seeds that have it.
 
         Args:
@@ -69,21 +69,21 @@ class Finalist:
         """
         return _scores(self.runs, name)
 
-    def baseline_test(self, name: str) -> Estimate:
+    def baseline_test(self, name: str) -> Interval:
         """The same of the undistilled baseline."""
         return _scores(self.baseline, name)
 
     @property
-    def gain(self) -> Estimate:
+    def gain(self) -> Interval:
         """How much better than the baseline it does by the search's objective, on the test.
 
         Paired by seed: both see the same views, and start from the same weights and order. Not a
         number for a member that is undistilled itself.
         """
         if self.trial.task.method.label == UNDISTILLED:
-            return estimate([])
+            return interval([])
         without = {run.task.seed: self.objectives.loss(_test(run)) for run in self.baseline}
-        return estimate(
+        return interval(
             [
                 without[run.task.seed] - self.objectives.loss(_test(run))
                 for run in self.runs
@@ -107,9 +107,9 @@ def weights_file(folder: Path, record: TrialRecord) -> Path:
     return folder / f"{record.task.key[:16]}.safetensors"
 
 
-def _scores(runs: Sequence[TrialRecord], name: str) -> Estimate:
+def _scores(runs: Sequence[TrialRecord], name: str) -> Interval:
     tests = [_test(run) for run in runs]
-    return estimate([test[name] for test in tests if name in test])
+    return interval([test[name] for test in tests if name in test])
 
 
 def _test(record: TrialRecord) -> dict[str, float]:

@@ -11,7 +11,7 @@ from kdsearch.methods import UNDISTILLED
 from kdsearch.results.finalists import Finalist, trainings
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import Phase, TrialRecord
-from kdsearch.results.sweep import Known, Sweep, Training, sweep_epochs, sweep_points
+from kdsearch.results.sweep import Known, PlannedTraining, Sweep, sweep_epochs, sweep_points
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.candidate import Candidate
@@ -81,14 +81,14 @@ class Judging:
         of_members = sum(trainings(each.task) for each in self._members) * seeds * epochs
         return of_members + sum(sweep.epochs + seeds * epochs for sweep in self.sweeps.values())
 
-    def baselines(self, known: Known) -> list[Training]:
+    def baselines(self, known: Known) -> list[PlannedTraining]:
         """The baselines' trainings, one a seed, once all sweeps are over."""
         if any(sweep.due(known) for sweep in self.sweeps.values()):
             return []
         tasks = [task for student in self.sweeps for task in self._baseline(student, known)]
         return self._trainings("finalists", tasks)
 
-    def due(self, known: Known) -> list[Training]:
+    def due(self, known: Known) -> list[PlannedTraining]:
         """What can be trained now: sweeps up to their next rungs first, the baselines last."""
         swept = [each for sweep in self.sweeps.values() for each in sweep.due(known)]
         whole = [*self.runs, *self.baselines(known)]
@@ -130,13 +130,15 @@ class Judging:
         seeds = range(1, self.spec.finalists.seeds + 1)
         return [candidate.task(self.spec, seed) for seed in seeds]
 
-    def _trainings(self, phase: Phase, tasks: Sequence[Task]) -> list[Training]:
+    def _trainings(self, phase: Phase, tasks: Sequence[Task]) -> list[PlannedTraining]:
         """The trainings of tasks, each once, with their numbers."""
         found = {task.key: task for task in tasks}
         for key in found:
             if key not in self._numbers:
                 self._numbers[key] = next(self._free)
-        return [Training(self._numbers[key], phase, task, key) for key, task in found.items()]
+        return [
+            PlannedTraining(self._numbers[key], phase, task, key) for key, task in found.items()
+        ]
 
 
 def affordable(

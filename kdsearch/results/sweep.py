@@ -22,7 +22,7 @@ Known = Mapping[str, TrialRecord]
 
 
 @dataclass(frozen=True)
-class Training:
+class PlannedTraining:
     """One training that judges.
 
     Attributes:
@@ -106,7 +106,7 @@ class Sweep:
         search: Says what is compared, where, and how many go on.
     """
 
-    def __init__(self, trainings: Sequence[Training], search: SearchSection) -> None:
+    def __init__(self, trainings: Sequence[PlannedTraining], search: SearchSection) -> None:
         self.trainings = list(trainings) if len(trainings) > 1 else []
         self._only = trainings[0] if len(trainings) == 1 else None
         self._scheduler = search.scheduler
@@ -124,7 +124,7 @@ class Sweep:
         """Epochs of all trainings, if none fails."""
         return sweep_epochs(len(self.trainings), self._epochs, self._scheduler)
 
-    def due(self, known: Known) -> list[Training]:
+    def due(self, known: Known) -> list[PlannedTraining]:
         """The trainings that the next decision waits for; none once the choice is made."""
         return self._course(known)[0]
 
@@ -135,7 +135,7 @@ class Sweep:
         due, left = self._course(known)
         return left[0].task if left and not due else None
 
-    def _course(self, known: Known) -> tuple[list[Training], list[Training]]:
+    def _course(self, known: Known) -> tuple[list[PlannedTraining], list[PlannedTraining]]:
         """Who must come to the next rung yet, and who goes there; at the end, who is chosen."""
         left = self.trainings
         for until in (*self.rungs, self._epochs):
@@ -146,7 +146,9 @@ class Sweep:
             left = self._ordered(left, until, known)[:go_on]
         return [], left[:1]
 
-    def _ordered(self, trainings: Sequence[Training], until: int, known: Known) -> list[Training]:
+    def _ordered(
+        self, trainings: Sequence[PlannedTraining], until: int, known: Known
+    ) -> list[PlannedTraining]:
         """Those that may go on after so many epochs, the best first."""
         prefix = AVERAGED if self._scheduler.score == "ema" and until < self._epochs else ""
         losses = {

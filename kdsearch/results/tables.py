@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from kdsearch.methods import METHODS
-from kdsearch.results.finalists import Estimate, Finalist, trainings
+from kdsearch.results.finalists import Finalist, Interval, trainings
 from kdsearch.results.objectives import TO_BE_SMALL, Objectives
 from kdsearch.results.record import TrialRecord
 
@@ -141,7 +141,7 @@ def _judged(finalist: Finalist) -> dict[str, Any]:
     return row | {"seeds": finalist.test("accuracy").count, "gain_seeds": finalist.gain.count}
 
 
-def _columns(name: str, score: Estimate) -> dict[str, float]:
+def _columns(name: str, score: Interval) -> dict[str, float]:
     return {name: score.mean, f"{name}_ci": score.half_width}
 
 

@@ -109,7 +109,7 @@ class Halving:
         return None
 
     def _order(self, records: list[TrialRecord], count: int) -> list[int]:
-        """Places of the records, the best ``count`` first; those with too little accuracy last."""
+        """Indices of the records, the best ``count`` first; those with too little accuracy last."""
         points = np.array([self._point(each) for each in records])
         lacking = np.array([self._lacks_accuracy(each) for each in records])
         order: list[int] = []

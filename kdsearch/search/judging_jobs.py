@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kdsearch.execution.jobs import Jobs, NoMoreJobs, Stage
+from kdsearch.execution.jobs import Jobs, NoMoreJobs, RungStage
 from kdsearch.results.judging import Judging
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.sweep import Known
@@ -16,13 +16,13 @@ class JudgingJobs(Jobs):
     Args:
         judging: What is to be trained.
         known: Trainings that have ended or are paused; not done again.
-        blueprints: Tells the sizes of the students.
+        architectures: Tells the sizes of the students.
     """
 
-    def __init__(self, judging: Judging, known: Known, blueprints: Architectures) -> None:
+    def __init__(self, judging: Judging, known: Known, architectures: Architectures) -> None:
         self._judging = judging
         self._known = dict(known)
-        self._blueprints = blueprints
+        self._architectures = architectures
         self._running: set[str] = set()
 
     def next(self) -> TrialRecord | None:
@@ -33,18 +33,18 @@ class JudgingJobs(Jobs):
             if each.key in self._known:  # paused at a rung
                 return self._known[each.key].model_copy(update={"status": "running"})
             search = self._judging.spec.search
-            return sized_record(self._blueprints, search, each.number, each.phase, each.task)
+            return sized_record(self._architectures, search, each.number, each.phase, each.task)
         if self._running:
             return None
         raise NoMoreJobs
 
-    def stage(self, record: TrialRecord) -> Stage:
+    def stage(self, record: TrialRecord) -> RungStage:
         if record.phase != "baselines":
-            return Stage()
+            return RungStage()
         sweep = self._judging.sweeps[record.task.model]
         done = len(record.epochs)
         until = next((rung for rung in sweep.rungs if rung > done), None)
-        return Stage(until, sweep.averaged)
+        return RungStage(until, sweep.averaged)
 
     def ended(self, record: TrialRecord) -> None:
         self._running.discard(record.task.key)

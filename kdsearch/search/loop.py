@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from kdsearch.execution.jobs import Jobs, NoMoreJobs, Stage
+from kdsearch.execution.jobs import Jobs, NoMoreJobs, RungStage
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.budget import Budget
 from kdsearch.search.clock import ArrivalClock, Clock, FeedbackClock
@@ -155,8 +155,8 @@ class ProposedJobs(Jobs):
     def _end_of_stage(self, record: TrialRecord) -> int:
         return self._halving.until(record) or total_epochs(record.task)
 
-    def stage(self, record: TrialRecord) -> Stage:
-        return Stage(self._halving.until(record), self._halving.averaged_after(record.task))
+    def stage(self, record: TrialRecord) -> RungStage:
+        return RungStage(self._halving.until(record), self._halving.averaged_after(record.task))
 
     def ended(self, record: TrialRecord) -> None:
         before = self._outcomes.get(record.number)

@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from kdsearch.errors import RunError
 from kdsearch.execution.observers import Observer
-from kdsearch.execution.places import Places
+from kdsearch.execution.trial_files import TrialFiles
 from kdsearch.execution.tune_run import Runner
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.judging import Judging
@@ -78,7 +78,7 @@ class StudyRun:
             "data": data.reference,
             "teachers": packed,
             "caches": caches,
-            "core": self.plan.blueprints.core,
+            "core": self.plan.architectures.core,
             "driver_node": DriverNode.here(caches.folder),
             "resources": self.spec.resources.model_dump(),
         }
@@ -124,7 +124,7 @@ class StudyRun:
             size: dict[str, float] = asdict(self.plan.teacher_sizes[name])
             if measures_latency(self.spec.search):
                 model = self.spec.given_teachers[name].model
-                size["latency"] = self.plan.blueprints.latency(model)
+                size["latency"] = self.plan.architectures.latency(model)
             told[name] = {
                 "key": teacher.key,
                 "weights": str(teacher.weights),
@@ -163,7 +163,7 @@ class StudyRun:
         self.directory.update(phase="search")
         known = self.directory.trials.read()
         finished = self._to_keep(known)
-        proposer = Proposer(self.plan.space, self.plan.blueprints, self.plan.past, known)
+        proposer = Proposer(self.plan.space, self.plan.architectures, self.plan.past, known)
         cost, deterministic = TrialCost.on(self.plan.data), is_deterministic(spec)
         jobs = ProposedJobs(spec, proposer, finished, self._budget(), cost, deterministic)
         self.observer.phase_started("search", spec.search.trials, list(finished.values()))
@@ -194,7 +194,7 @@ class StudyRun:
             raise RunError(no_front(records, spec.search.min_accuracy))
         known = self._to_keep(by_task(self.directory.finalists))
         judging = Judging(spec, members, records, known)
-        jobs = JudgingJobs(judging, known, self.plan.blueprints)
+        jobs = JudgingJobs(judging, known, self.plan.architectures)
         self.observer.phase_started("finalists", judging.total, judging.done(known))
         runner.run(
             jobs, self.directory.finalists, "finalists", self._places(self.directory.weights)
@@ -216,9 +216,9 @@ class StudyRun:
             jobs.ended(record)
             self.observer.trial_ended(record)
 
-    def _places(self, weights: Path | None = None) -> Places:
+    def _places(self, weights: Path | None = None) -> TrialFiles:
         storage = self.spec.resources.storage or self.directory.tune
-        return Places(storage, self.directory.failures, weights)
+        return TrialFiles(storage, self.directory.failures, weights)
 
 
 def no_front(records: Sequence[TrialRecord], min_accuracy: float | None) -> str:

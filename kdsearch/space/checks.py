@@ -36,7 +36,7 @@ class Plan:
         spec: The search-space file.
         data: The data set, loaded and split.
         space: What may be proposed.
-        blueprints: Sizes and shapes of the networks that may be proposed.
+        architectures: Sizes and shapes of the networks that may be proposed.
         teacher_sizes: Size of each teacher, by name.
         given_teachers: The teachers whose ``checkpoint`` is given, by name.
         past: Parameters that the studies of ``warm_start`` found good, to be tried first.
@@ -45,7 +45,7 @@ class Plan:
     spec: StudySpec
     data: Dataset
     space: Space
-    blueprints: Architectures
+    architectures: Architectures
     teacher_sizes: dict[str, Size]
     given_teachers: dict[str, StoredTeacher]
     past: list[dict[str, Any]]
@@ -74,14 +74,16 @@ def make_plan(spec: StudySpec, past: list[dict[str, Any]] | None = None) -> Plan
             _meta_network(spec, ("students", number), model, data)
     whole = Space(spec)
     probes = {label: whole.probes(label) for label in whole.methods if label != UNDISTILLED}
-    blueprints = Architectures(data.image_shape, len(data.classes), latency_core(spec.search))
-    space = Space(spec, find_fitting(spec, probes, Pairs(spec, blueprints)))
+    architectures = Architectures(data.image_shape, len(data.classes), latency_core(spec.search))
+    space = Space(spec, find_fitting(spec, probes, Pairs(spec, architectures)))
     _check_pairs(spec, space)
-    _check_limits(spec, blueprints)
+    _check_limits(spec, architectures)
     if past is None:
         past = warm_start_proposals(space, _past_fronts(spec))
-    sizes = {name: blueprints.size(section.model) for name, section in spec.given_teachers.items()}
-    return Plan(spec, data, space, blueprints, sizes, _given_teachers(spec, data), past)
+    sizes = {
+        name: architectures.size(section.model) for name, section in spec.given_teachers.items()
+    }
+    return Plan(spec, data, space, architectures, sizes, _given_teachers(spec, data), past)
 
 
 def _check_methods(spec: StudySpec) -> None:
@@ -189,7 +191,7 @@ def _check_pairs(spec: StudySpec, space: Space) -> None:
             )
 
 
-def _check_limits(spec: StudySpec, blueprints: Architectures) -> None:
+def _check_limits(spec: StudySpec, architectures: Architectures) -> None:
     """Refuse a budget that holds no trial, and size limits that no student of the space keeps."""
     longest, allowed = max(trial_lengths(spec)), spec.search.max_epochs
     if allowed is not None and allowed < longest:
@@ -206,7 +208,7 @@ def _check_limits(spec: StudySpec, blueprints: Architectures) -> None:
     if not limits:
         return
     models = (model for section in spec.students for model in corners(section))
-    sizes = [blueprints.size(model) for model in models]
+    sizes = [architectures.size(model) for model in models]
     for name, limit in limits.items():
         smallest = min(getattr(size, name) for size in sizes)
         if smallest > limit:

@@ -120,12 +120,12 @@ class Pairs:
 
     Args:
         spec: The study.
-        blueprints: Tells the shapes of the networks.
+        architectures: Tells the shapes of the networks.
     """
 
-    def __init__(self, spec: StudySpec, blueprints: Architectures) -> None:
+    def __init__(self, spec: StudySpec, architectures: Architectures) -> None:
         self._spec = spec
-        self._blueprints = blueprints
+        self._architectures = architectures
 
     def reason(self, method: MethodConfig, teacher: str, student: ModelConfig) -> str:
         """Why a method cannot work on a pair; empty where it can.
@@ -167,10 +167,10 @@ class Pairs:
         self, label: str, teacher: str, student: ModelConfig
     ) -> tuple[SignalShapes, SignalShapes]:
         if teacher in (BORN_AGAIN, MUTUAL):
-            return self._blueprints.shapes(student), self._blueprints.shapes(student)
+            return self._architectures.shapes(student), self._architectures.shapes(student)
         if teacher == AVERAGE:
-            return self._blueprints.shapes(student), averaged_shapes(self._blueprints.classes)
+            return self._architectures.shapes(student), averaged_shapes(self._architectures.classes)
         given = self._spec.given_teachers[teacher].model
-        return self._blueprints.shapes(adopting(label, student, given)), self._blueprints.shapes(
-            given
-        )
+        return self._architectures.shapes(
+            adopting(label, student, given)
+        ), self._architectures.shapes(given)

@@ -26,7 +26,7 @@ def latency_core(search: SearchSection) -> int | None:
 
 
 def sized_record(
-    blueprints: Architectures,
+    architectures: Architectures,
     search: SearchSection,
     number: int,
     phase: Phase,
@@ -36,14 +36,14 @@ def sized_record(
     """The record of a training that is about to start.
 
     Args:
-        blueprints: Tells the student's sizes.
+        architectures: Tells the student's sizes.
         search: Says which are wanted.
         number: Number in its phase.
         phase: Part of the study.
         task: What is trained.
         parameters: The searched parameters, as Optuna names them.
     """
-    size = blueprints.size(task.model)
+    size = architectures.size(task.model)
     return TrialRecord(
         number=number,
         phase=phase,
@@ -52,7 +52,7 @@ def sized_record(
         parameter_count=size.parameters,
         macs=size.macs,
         bytes=size.bytes,
-        latency=blueprints.latency(task.model) if measures_latency(search) else None,
+        latency=architectures.latency(task.model) if measures_latency(search) else None,
     )
 
 

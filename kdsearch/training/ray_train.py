@@ -232,9 +232,11 @@ def _fit(trainer: TorchTrainer, reports: _Reports) -> Any:
 
 
 def _reason(error: Exception) -> str:
+    """What a worker has raised: the last line of its traceback."""
     failures = getattr(error, "worker_failures", {}) or {}
     for failure in failures.values():
-        return one_line(getattr(failure, "_base_exc", failure))
+        lines = str(failure).strip().splitlines()
+        return one_line(lines[-1] if lines else failure)
     return one_line(error)
 
 

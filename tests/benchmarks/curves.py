@@ -43,7 +43,7 @@ from studies import quieten
 from kdsearch.errors import DivergedError
 from kdsearch.files import write_atomically
 from kdsearch.results.record import TrialRecord
-from kdsearch.search.cost import sample_trials
+from kdsearch.search.estimate import sample_trials
 from kdsearch.space.checks import make_plan
 from kdsearch.spec.study import StudySpec
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from replay import Replay
 
-from kdsearch.execution.jobs import Jobs, Stage
+from kdsearch.execution.jobs import Jobs, RungStage
 from kdsearch.results.record import TrialRecord
 
 COUNTS = (10, 100, 1_000)
@@ -38,7 +38,7 @@ class Timed(Jobs):
             self.seconds.append(self._spent)
         return record
 
-    def stage(self, record: TrialRecord) -> Stage:
+    def stage(self, record: TrialRecord) -> RungStage:
         return self._timed(lambda: self._jobs.stage(record))
 
     def ended(self, record: TrialRecord) -> None:

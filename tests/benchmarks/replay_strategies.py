@@ -58,7 +58,7 @@ class Strategy:
         """
         spec = _with(plan.spec, self, seed, workers, trials)
         space = Space(spec, plan.space.fitting)
-        proposer = Proposer(space, plan.blueprints, warm_start_proposals(space, fronts))
+        proposer = Proposer(space, plan.architectures, warm_start_proposals(space, fronts))
         proposed = ProposedJobs(spec, proposer, {})
         if self.other is None:
             return proposed

@@ -32,7 +32,7 @@ from rungs_trainings import CANDIDATES, FRACTIONS, Bench, Scores, Setting
 from scipy.stats import kendalltau
 from side_by_side import side_by_side, train_teacher
 
-from kdsearch.search.cost import sample_trials
+from kdsearch.search.estimate import sample_trials
 from kdsearch.space.checks import make_plan
 
 QUICK = Setting(samples=1_000, epochs=9, configs=8)

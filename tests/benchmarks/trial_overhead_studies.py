@@ -13,7 +13,7 @@ from trial_overhead_clocks import Costs, Meter
 from trial_overhead_idle import IdleTrial
 
 from kdsearch.display import Display
-from kdsearch.execution.dispatcher import Places
+from kdsearch.execution.dispatcher import TrialFiles
 from kdsearch.execution.observers import Observers
 from kdsearch.execution.session import ray_session
 from kdsearch.execution.tune_run import Runner
@@ -88,5 +88,5 @@ def _tell_teacher(directory: StudyDirectory, plan: Plan) -> None:
 def _search(plan: Plan, directory: StudyDirectory, observers: Observers) -> None:
     spec = plan.spec
     runner = Runner({}, spec.resources, directory.tune, observers, IdleTrial)
-    jobs = ProposedJobs(spec, Proposer(plan.space, plan.blueprints), {})
-    runner.run(jobs, directory.trials, "search", Places())
+    jobs = ProposedJobs(spec, Proposer(plan.space, plan.architectures), {})
+    runner.run(jobs, directory.trials, "search", TrialFiles())

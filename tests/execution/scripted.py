@@ -14,7 +14,7 @@ import torch
 
 from kdsearch.errors import DivergedError
 from kdsearch.execution.failures import check_shared
-from kdsearch.execution.jobs import Jobs, NoMoreJobs, Stage
+from kdsearch.execution.jobs import Jobs, NoMoreJobs, RungStage
 from kdsearch.execution.trainable import StudentTrial
 from kdsearch.results.record import TrialRecord
 from kdsearch.spec.sections import ResourcesSection
@@ -148,8 +148,8 @@ class Trainings(Jobs):
             raise NoMoreJobs
         return self._waiting.pop(0)
 
-    def stage(self, record: TrialRecord) -> Stage:
-        return Stage(next((rung for rung in self._rungs if rung > len(record.epochs)), None))
+    def stage(self, record: TrialRecord) -> RungStage:
+        return RungStage(next((rung for rung in self._rungs if rung > len(record.epochs)), None))
 
     def ended(self, record: TrialRecord) -> None:
         self.outcomes.append(record)

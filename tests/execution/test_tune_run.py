@@ -15,8 +15,8 @@ import ray
 
 from kdsearch.errors import RunError
 from kdsearch.execution.observers import Observer
-from kdsearch.execution.places import Places
 from kdsearch.execution.session import ray_session
+from kdsearch.execution.trial_files import TrialFiles
 from kdsearch.execution.tune_run import Runner
 from kdsearch.results.record import Journal, TrialRecord
 from kdsearch.spec import StudySpec
@@ -78,7 +78,7 @@ class Phase:
             "broken": broken,
         }
         runner = Runner(shared, given, self.folder, observer or Observer(), ScriptedTrial)
-        runner.run(jobs, self.journal, "run", Places(self.storage, self.folder / "failures"))
+        runner.run(jobs, self.journal, "run", TrialFiles(self.storage, self.folder / "failures"))
         return self.journal.read()
 
     def begun(self) -> Counter[str]:
@@ -204,7 +204,7 @@ def test_a_folder_that_is_not_shared_is_told_at_once(phase: Phase, tmp_path: Pat
     runner = Runner(shared, phase.resources, tmp_path / "here", Observer(), ScriptedTrial)
     (tmp_path / "here").rename(tmp_path / "the driver's alone")
     with pytest.raises(RunError, match=r"does not share .*here; give a study\.directory that all"):
-        runner.run(Trainings(4), phase.journal, "run", Places(phase.storage, tmp_path / "f"))
+        runner.run(Trainings(4), phase.journal, "run", TrialFiles(phase.storage, tmp_path / "f"))
 
 
 class Fails(Observer):

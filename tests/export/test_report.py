@@ -21,7 +21,7 @@ from kdsearch.results.finalists import weights_file
 from kdsearch.results.judging import Judging
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
-from kdsearch.results.sweep import Training
+from kdsearch.results.sweep import PlannedTraining
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER
 from kdsearch.training.weights import save_weights
@@ -83,7 +83,7 @@ def study(spec: StudySpec, trained: Trained) -> Study:
     return Study.open(directory.path)
 
 
-def _ended(training: Training, size: Size, score: float) -> TrialRecord:
+def _ended(training: PlannedTraining, size: Size, score: float) -> TrialRecord:
     record = sized(training.number, training.phase, training.task, size)
     epoch = {"epoch": 1.0, "accuracy": score - 0.1, "seconds": 2.0}
     test = {"accuracy": score, "nll": 1.0, "ece": 0.2 * score, "agreement": score + 0.1, "kl": 0.5}

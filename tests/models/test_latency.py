@@ -136,13 +136,13 @@ def test_with_one_core_a_study_that_measures_latency_is_refused(spec_text: str) 
     spec = parse_spec(spec_text, ["search.size=[parameters, latency]"])
     (told,) = _in_thread(lambda: make_plan(spec))
     assert "on a core that no trial uses, and this machine gives one core alone; run" in str(told)
-    (plan,) = _in_thread(lambda: make_plan(parse_spec(spec_text)).blueprints.core)
+    (plan,) = _in_thread(lambda: make_plan(parse_spec(spec_text)).architectures.core)
     assert plan is None
 
 
 def test_a_plan_reserves_the_core_that_trials_leave(spec_text: str) -> None:
     spec = parse_spec(spec_text, ["search.max_latency=1e9"])
-    assert make_plan(spec).blueprints.core == max(os.sched_getaffinity(0))
+    assert make_plan(spec).architectures.core == max(os.sched_getaffinity(0))
 
 
 def test_a_process_with_no_other_core_stays_where_it_is() -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from kdsearch.results.finalists import Finalist, estimate
+from kdsearch.results.finalists import Finalist, interval
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.tables import beaten_by, front_table, trials_table
@@ -39,16 +39,16 @@ def test_estimate_is_the_t_interval_of_scipy() -> None:
     low, high = stats.t.interval(
         0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values)
     )
-    found = estimate(values)
+    found = interval(values)
     assert found.mean == pytest.approx((low + high) / 2)
     assert found.half_width == pytest.approx((high - low) / 2)
     assert found.count == 4
 
 
 def test_one_value_has_no_interval_and_none_has_no_mean() -> None:
-    assert estimate([0.5]).mean == 0.5
-    assert math.isnan(estimate([0.5]).half_width)
-    assert math.isnan(estimate([]).mean)
+    assert interval([0.5]).mean == 0.5
+    assert math.isnan(interval([0.5]).half_width)
+    assert math.isnan(interval([]).mean)
 
 
 def test_every_score_of_the_test_has_its_estimate() -> None:
@@ -67,7 +67,7 @@ def test_every_score_of_the_test_has_its_estimate() -> None:
         pytest.approx((high - low) / 2),
         3,
     )
-    assert finalist.test("accuracy") == estimate([a for a, _ in pairs])
+    assert finalist.test("accuracy") == interval([a for a, _ in pairs])
     assert finalist.test("nll").half_width == 0
 
 

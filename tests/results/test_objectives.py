@@ -100,12 +100,12 @@ def test_latency_is_measured_once_an_architecture_and_limits_what_is_trained(
     spec_text: str,
 ) -> None:
     spec = parse_spec(spec_text, ["search.size=[latency, parameters]"])
-    blueprints = Architectures((1, 8, 8), 10)
+    architectures = Architectures((1, 8, 8), 10)
 
     def record(width: float) -> TrialRecord:
         model = ModelConfig(family="convnet", width=width, depth=3)
         task = TASK.model_copy(update={"model": model})
-        return sized_record(blueprints, spec.search, 0, "search", task)
+        return sized_record(architectures, spec.search, 0, "search", task)
 
     small, large = record(0.25), record(16)
     assert small.latency is not None

@@ -18,7 +18,7 @@ from kdsearch.data import Dataset, pack
 from kdsearch.errors import TeacherError
 from kdsearch.execution.trainable import StudentTrial
 from kdsearch.models import Signal, Signals, build_network
-from kdsearch.search.cost import sample_trials
+from kdsearch.search.estimate import sample_trials
 from kdsearch.space.checks import Plan, make_plan
 from kdsearch.spec import parse_spec
 from kdsearch.teacher_cache import reading

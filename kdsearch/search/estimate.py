@@ -76,13 +76,13 @@ def sample_trials(plan: Plan, count: int) -> list[TrialRecord]:
     """
     sampler = optuna.samplers.RandomSampler(seed=derive(plan.spec.study.seed, "samples"))
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
-    pairs, search = Pairs(plan.spec, plan.blueprints), plan.spec.search
+    pairs, search = Pairs(plan.spec, plan.architectures), plan.spec.search
     records: list[TrialRecord] = []
     for number in range(20 * count):
         trial = study.ask()
         candidate = plan.space.suggest(trial)
         task = candidate.task(plan.spec, 0)
-        record = sized_record(plan.blueprints, search, number, "search", task, trial.params)
+        record = sized_record(plan.architectures, search, number, "search", task, trial.params)
         if within_limits(record, search) and works(candidate, pairs):
             records.append(record)
         if len(records) == count:

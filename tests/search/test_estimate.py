@@ -12,8 +12,7 @@ import torch
 from kdsearch.errors import StudyError
 from kdsearch.models import Signal, Signals
 from kdsearch.results.record import TrialRecord
-from kdsearch.search import cost
-from kdsearch.search.cost import STEPS, Cost, estimate_cost, sample_trials
+from kdsearch.search.estimate import STEPS, Cost, estimate_cost, sample_trials
 from kdsearch.space.checks import Plan, make_plan
 from kdsearch.space.cost import TrialCost
 from kdsearch.spec import parse_spec
@@ -34,7 +33,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
             counts[frozenset(wanted)] += 1
             return super().observe(batch, wanted)
 
-    monkeypatch.setattr(cost, "Teacher", Counting)
+    monkeypatch.setattr("kdsearch.search.estimate.Teacher", Counting)
     return counts
 
 
@@ -107,7 +106,7 @@ def test_trials_that_were_not_timed_count_by_their_predicted_cost(
     spec_text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """crd is predicted to take several times as long as the undistilled trials that are timed."""
-    monkeypatch.setattr("kdsearch.search.cost._seconds", lambda *_: 1.0)
+    monkeypatch.setattr("kdsearch.search.estimate._seconds", lambda *_: 1.0)
     words = ["methods=[none, crd]", "search.trials=30", "resources.concurrent=1"]
     plan = make_plan(parse_spec(spec_text, ["training.batch_size=20", *words]))
     trials, predicted = sample_trials(plan, 30), TrialCost.on(plan.data)
@@ -124,7 +123,7 @@ def test_trials_that_were_not_timed_count_by_their_predicted_cost(
 def test_the_search_grows_with_its_trials_and_shrinks_with_those_at_a_time(
     spec_text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kdsearch.search.cost._seconds", lambda *_: 10.0)
+    monkeypatch.setattr("kdsearch.search.estimate._seconds", lambda *_: 10.0)
     monkeypatch.setattr(TrialCost, "__call__", epochs_alone)
 
     def searched(*overrides: str) -> Cost:
@@ -154,7 +153,7 @@ def test_the_search_is_estimated_within_its_budgets(
     spec_text: str, monkeypatch: pytest.MonkeyPatch, words: list[str], expected: float
 ) -> None:
     """Every whole training of nine epochs is given two seconds, one trial at a time."""
-    monkeypatch.setattr("kdsearch.search.cost._seconds", lambda *_: 2.0)
+    monkeypatch.setattr("kdsearch.search.estimate._seconds", lambda *_: 2.0)
     monkeypatch.setattr(TrialCost, "__call__", epochs_alone)
     fixed = ["training.epochs=9", "search.trials=40", "resources.concurrent=1"]
     _, _, cost = costed(spec_text, *fixed, *words)
@@ -165,6 +164,6 @@ def test_limits_that_no_random_student_keeps_are_told(
     spec_text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = make_plan(parse_spec(spec_text))
-    monkeypatch.setattr(cost, "within_limits", lambda *_: False)
+    monkeypatch.setattr("kdsearch.search.estimate.within_limits", lambda *_: False)
     with pytest.raises(StudyError, match="none of 40 random students keeps the size limits; raise"):
         sample_trials(plan, 2)

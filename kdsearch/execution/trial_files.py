@@ -11,7 +11,7 @@ from kdsearch.results.finalists import weights_file
 from kdsearch.results.record import TrialRecord
 
 
-class Places:
+class TrialFiles:
     """Folders and storage of a phase's trainings.
 
     Args:
