@@ -25,7 +25,7 @@ from side_by_side import side_by_side
 
 from kdsearch.methods import METHODS, UNDISTILLED
 from kdsearch.models import measure_config
-from kdsearch.results.finalists import estimate
+from kdsearch.results.finalists import interval
 
 RATES = (0.03, 0.1, 0.3)
 """Learning rates among which every method chooses."""
@@ -39,9 +39,9 @@ def summarise(
     pairs = [pair for pair in zip(runs, baseline, strict=True) if "diverged" not in pair[0]]
     diverged = len(runs) - len(pairs)
     runs = [run for run, _ in pairs]
-    accuracy = estimate([run["accuracy"] for run in runs])
-    gain = estimate([run["accuracy"] - other["accuracy"] for run, other in pairs])
-    means = {key: estimate([run[key] for run in runs]).mean for key in ("nll", "ece", "kl")}
+    accuracy = interval([run["accuracy"] for run in runs])
+    gain = interval([run["accuracy"] - other["accuracy"] for run, other in pairs])
+    means = {key: interval([run[key] for run in runs]).mean for key in ("nll", "ece", "kl")}
     return {
         "method": name,
         "accuracy_mean": accuracy.mean,
@@ -50,11 +50,11 @@ def summarise(
         "gain_ci": gain.half_width,
         "lr": lr,
         "diverged": diverged,
-        "agreement": estimate([run["agreement"] for run in runs]).mean,
+        "agreement": interval([run["agreement"] for run in runs]).mean,
         **means,
         "parameters": size,
         "seeds": len(runs),
-        "seconds": estimate([run["seconds"] for run in runs]).mean,
+        "seconds": interval([run["seconds"] for run in runs]).mean,
     }
 
 

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from kdsearch.execution.trainable import StudentTrial
+from kdsearch.training.hardware import Hardware
 
 SETTLING = 8.0
 """Seconds of the first training of each actor. Ray Tune gives up an actor that is still starting as
@@ -21,8 +22,8 @@ class IdleTrial(StudentTrial):
 
     _settled = False
 
-    def setup(self, config: dict[str, Any], shared: dict[str, Any] | None = None) -> None:
-        self._begin(config)
+    def _set_up(self, shared: dict[str, Any]) -> None:
+        self._hardware = Hardware()
 
     def step(self) -> dict[str, Any]:
         if not self._settled:
@@ -34,4 +35,4 @@ class IdleTrial(StudentTrial):
         report = {"epoch": 1.0, "loss": 1.0, "lr": task.training.lr, "seconds": 0.0}
         scores = {"accuracy": max(accuracy, 0.0), "nll": 1.0, "ece": 0.1}
         scores |= {"agreement": 0.9, "kl": 0.1, "began": time.time()}
-        return {"report": report | scores, "done": True}
+        return {"node": self._node, "report": report | scores, "done": True}

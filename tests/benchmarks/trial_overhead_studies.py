@@ -87,6 +87,7 @@ def _tell_teacher(directory: StudyDirectory, plan: Plan) -> None:
 
 def _search(plan: Plan, directory: StudyDirectory, observers: Observers) -> None:
     spec = plan.spec
-    runner = Runner({}, spec.resources, directory.tune, observers, IdleTrial)
+    shared = {"resources": spec.resources.model_dump()}
+    runner = Runner(shared, spec.resources, directory.path, observers, IdleTrial)
     jobs = ProposedJobs(spec, Proposer(plan.space, plan.architectures), {})
-    runner.run(jobs, directory.trials, "search", TrialFiles())
+    runner.run(jobs, directory.trials, "search", TrialFiles(directory.tune, directory.failures))

@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 from utilisation_search import Search, World, utilisation
 
-from kdsearch.results.finalists import estimate
+from kdsearch.results.finalists import interval
 
 WORKERS = (2, 8, 32)
 TRIALS = 30
@@ -73,7 +73,7 @@ def run(options: Namespace, console: Console) -> dict[str, Any]:
 def _figures(shares: Sequence[dict[str, float]]) -> dict[str, dict[str, float]]:
     found = {}
     for mode in shares[0]:
-        one = estimate([each[mode] for each in shares])
+        one = interval([each[mode] for each in shares])
         found[mode] = {
             "mean": one.mean,
             "low": one.mean - one.half_width,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from kdsearch.results.finalists import estimate
+from kdsearch.results.finalists import interval
 from kdsearch.results.front import hypervolume
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
@@ -108,7 +108,7 @@ def by_share(found: np.ndarray) -> dict[str, dict[str, float]]:
     """
     figures = {}
     for share in SHARES:
-        at = estimate(found[:, int(np.searchsorted(GRID, share - 1e-9))].tolist())
+        at = interval(found[:, int(np.searchsorted(GRID, share - 1e-9))].tolist())
         figures[f"{share:.3g}"] = {"mean": at.mean, "half_width": at.half_width}
     return figures
 
