@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kdsearch.execution.jobs import Jobs, NoMoreJobs, Stage
+from kdsearch.execution.jobs import Jobs, NoMoreJobs, RungStage
 from kdsearch.results.front import hypervolume
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
@@ -114,8 +114,8 @@ class Widths(Jobs):
         update = {"status": "running", "parameters": parameters, "epochs": ()}
         return trial(self.handed - 1, None, 1).model_copy(update=update)
 
-    def stage(self, record: TrialRecord) -> Stage:
-        return Stage(until=2 if record.number % 3 == 2 and not record.epochs else None)
+    def stage(self, record: TrialRecord) -> RungStage:
+        return RungStage(until=2 if record.number % 3 == 2 and not record.epochs else None)
 
     def ended(self, record: TrialRecord) -> None:
         self.records.append(record)
@@ -181,8 +181,8 @@ def test_one_that_another_scheduler_stops_is_lost(made_table: Any) -> None:
     module = import_module("replay")
 
     class Stops(Widths, module.Stopping):  # type: ignore[name-defined]
-        def stage(self, record: TrialRecord) -> Stage:
-            return Stage()
+        def stage(self, record: TrialRecord) -> RungStage:
+            return RungStage()
 
         def goes_on(self, record: TrialRecord) -> bool:
             return len(record.epochs) < 3
