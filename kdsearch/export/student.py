@@ -102,7 +102,7 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
     if fault is not None:
         raise RunError(
             f"the weights of finalist training {run.number} are lost, since {fault}; remove the "
-            f'line with "number":{run.number} from the study\'s finalists.jsonl, and --resume '
+            f'lines with "number":{run.number} from the study\'s finalists.jsonl, and --resume '
             "trains it again"
         )
     folder.mkdir(parents=True, exist_ok=True)

@@ -29,12 +29,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
         pytest.skip("another test's Ray is there")
     monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
     monkeypatch.setenv("RAY_AIR_NEW_OUTPUT", "0")
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
-    made = Cluster(
-        initialize_head=True,
-        connect=True,
-        head_node_args={"num_cpus": 0, "include_dashboard": False, **quiet},
-    )
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    ray.init(address=made.address, log_to_driver=False, logging_level="error")
     yield made
     ray.shutdown()
     made.shutdown()
@@ -83,8 +79,7 @@ def test_a_node_on_which_every_set_up_fails_gets_no_more_work(
     cluster: Cluster, spec: StudySpec, tmp_path: Path
 ) -> None:
     """The other node does all trials; the first is tried three times and not again."""
-    for name in ("sound", "unsound"):
-        cluster.add_node(num_cpus=1, resources={name: 1}, env_vars={"KDSEARCH_TEST_NODE": name})
+    _, unsound = (cluster.add_node(num_cpus=1) for _ in range(2))
     cluster.wait_for_nodes()
     told: list[str] = []
 
@@ -93,7 +88,9 @@ def test_a_node_on_which_every_set_up_fails_gets_no_more_work(
             told.append(reason)
             time.sleep(0.1)
 
-    records = Phase(spec, tmp_path).run(Trainings(6), observer=Listens(), broken="unsound")
-    assert statuses(records) == dict.fromkeys(range(6), "complete")
+    script = {f"{number}/1": "slow" for number in range(10)}  # time for many more set-ups
+    phase = Phase(spec, tmp_path)
+    records = phase.run(Trainings(10), script, Listens(), broken=unsound.node_id)
+    assert statuses(records) == dict.fromkeys(range(10), "complete")
     assert len(told) == 3
     assert all("the driver of the device is too old" in reason for reason in told)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from kdsearch.data import Dataset, pack
 from kdsearch.errors import TeacherError
+from kdsearch.execution.failures import shared_token
 from kdsearch.execution.trainable import StudentTrial
 from kdsearch.models import Signal, Signals, build_network
 from kdsearch.search.estimate import sample_trials
@@ -281,11 +282,16 @@ def test_a_trial_whose_answers_cannot_be_stored_fails_with_the_reason(tmp_path: 
     shared = study.shared() | {
         "data": ray.put(pack(study.data)),
         "resources": study.plan.spec.resources.model_dump(),
+        "folder": str(tmp_path),
+        "token": shared_token(tmp_path),
+        "core": None,
     }
     records = sample_trials(study.plan, 4)
     task = next(record.task for record in records if record.task.teacher == "teacher")
     trial = object.__new__(StudentTrial)
-    trial.setup({"task": task.model_dump(mode="json")}, shared)
+    config = {"task": task.model_dump(mode="json"), "rungs": []}
+    trial.setup(config | {"crash_log": str(tmp_path / "crash.log")}, shared)
     result = trial.step()
+    trial.cleanup()
     assert result["done"]
     assert "beyond what float16 holds; set cache.dtype to float32" in result["failed"]
