@@ -75,7 +75,7 @@ def test_a_study_killed_twice_while_its_baseline_is_tuned_ends_alike(tmp_path: P
     assert not (whole.directory.weights / "paused").exists()
 
     file, more = folder / "studies" / "cut" / "finalists.jsonl", []
-    for count in (2, 5):
+    for count in (1, 3):
         with start(folder, words("cut", *more)) as process:
             wait_until(lambda count=count: paused(file) >= count, process)
             os.kill(process.pid, signal.SIGKILL)
