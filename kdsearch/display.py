@@ -237,7 +237,7 @@ class Display(Observer):
         if record.status == "failed":
             return f"{name} failed: {record.reason}"
         size = self._sized(record)
-        if record.status == "paused":
+        if not record.ended:
             epochs = f"{len(record.epochs)} of {total_epochs(record.task)} epochs"
             reached = f"validation accuracy {record.epochs[-1]['accuracy']:.2%}"
             return f"{name}: {size}, paused after {epochs}, {reached} there"

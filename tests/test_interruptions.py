@@ -211,3 +211,29 @@ def test_set_ups_that_always_fail_end_the_study_with_their_reason(
     assert "the user's own mistake); mend the function; it starts over" in out
     study = kdsearch.Study.open(folder / "studies" / "unready")
     assert (study.state["state"], len(study.trials)) == ("failed", 0)
+
+
+def test_what_has_failed_is_tried_again_on_request_alone(
+    folder: Path, call_in_folder: CallCommand
+) -> None:
+    changes = [
+        "study.name=again",
+        "students=[{family: 'own_students:broken_before', width: {low: 0.1, high: 0.5}}]",
+        "methods=[none]",
+        "search.trials=3",
+        "finalists.max=1",
+    ]
+    words = ["run", "space.yaml", *(word for change in changes for word in ("--set", change))]
+    for more in ([], ["--resume"]):
+        code, _, err = call_in_folder(*words, *more)
+        assert code == 1
+        assert "none of the 3 trials ended well" in err
+        (folder / "mended").touch()
+    study = kdsearch.Study.open(folder / "studies" / "again")
+    proposed = [record.parameters for record in study.records()]
+    code, _, err = call_in_folder(*words, "--resume", "--retry-failed")
+    assert (code, err) == (0, "")
+    records = study.records()
+    assert [record.status for record in records] == ["complete"] * 3
+    assert [record.parameters for record in records] == proposed
+    check_records(study)

@@ -52,6 +52,11 @@ def always_lost(image_shape, classes, width):
         os.kill(os.getpid(), signal.SIGKILL)
     return bottleneck(image_shape, classes, width)
 
+def broken_before(image_shape, classes, width):
+    if in_a_trial() and not pathlib.Path(__file__).with_name("mended").exists():
+        raise RuntimeError("not mended yet")
+    return bottleneck(image_shape, classes, width)
+
 def broken(image_shape, classes, width):
     if in_a_trial():
         raise RuntimeError("the user's own mistake")
