@@ -57,7 +57,7 @@ class Dispatcher:
         jobs: Where trainings come from; told of each outcome.
         journal: The history of the phase.
         observer: Told of every start, epoch and end.
-        places: Where the trainings leave their files.
+        files: Where the trainings leave theirs.
         resources: How many at a time, and how often a lost one goes on.
         has_node: Whether a node is left beside those to avoid, by Ray's ids.
 
@@ -71,12 +71,12 @@ class Dispatcher:
         jobs: Jobs,
         journal: Journal,
         observer: Observer,
-        places: TrialFiles,
+        files: TrialFiles,
         resources: ResourcesSection,
         has_node: Callable[[list[str]], bool],
     ) -> None:
         self._jobs, self._journal, self._observer = jobs, journal, observer
-        self._places, self._resources, self._has_node = places, resources, has_node
+        self._files, self._resources, self._has_node = files, resources, has_node
         self._known = set(journal.read())
         self._running: dict[int, _Running] = {}
         self._lost: list[_Running] = []
@@ -129,14 +129,14 @@ class Dispatcher:
         config = {
             "number": record.number,
             "task": record.task.model_dump(mode="json"),
-            "crash_log": str(self._places.crash_log(record)),
+            "crash_log": str(self._files.crash_log(record)),
             "rungs": list(stage.averaged),
             "avoid": self.failures.avoided,
         }
         if record.checkpoint is not None:
-            config["checkpoint"] = self._places.uri(record.checkpoint)
-        if self._places.weights is not None and record.phase == "finalists":
-            config["save_to"] = str(self._places.weights_file(record))
+            config["checkpoint"] = self._files.uri(record.checkpoint)
+        if self._files.weights is not None and record.phase == "finalists":
+            config["save_to"] = str(self._files.weights_file(record))
         return config
 
     def started(self, number: int) -> None:
@@ -155,7 +155,7 @@ class Dispatcher:
         self.failures.set_up(result["node"])
         if "failed" in result:
             running.record = running.record.model_copy(update={"reason": result["failed"]})
-            keep_traceback(self._places.crash_log(running.record), result["traceback"])
+            keep_traceback(self._files.crash_log(running.record), result["traceback"])
             return
         if result.get("warning") and not self._warned:
             self._warned = True
@@ -175,14 +175,14 @@ class Dispatcher:
         self._journal.append(record)
         running.record = running.saved = record
         if before is not None and PurePath(before).parent != PurePath(checkpoint).parent:
-            self._places.remove(before)  # of an earlier Tune trial; this one's Tune removes
+            self._files.remove(before)  # of an earlier Tune trial; this one's Tune removes
         if running.pausing:
             self._paused(running)
 
     def _paused(self, running: _Running) -> None:
         """At its rung, or since the phase stops."""
         self._running.pop(running.record.number)
-        tidy(self._places.crash_log(running.record))
+        tidy(self._files.crash_log(running.record))
         if running.record.status == "paused":
             self._jobs.ended(running.record)
         self._observer.trial_paused(running.record)
@@ -192,8 +192,7 @@ class Dispatcher:
         if number not in self._running:
             return
         record = self._running[number].record
-        reason = record.reason or self._places.missing_weights(record)
-        self._end(number, reason)
+        self._end(number, record.reason or self._files.missing_weights(record))
 
     def _end(self, number: int, reason: str | None) -> None:
         running = self._running.pop(number)
@@ -203,8 +202,8 @@ class Dispatcher:
         record = running.record.model_copy(update=update)
         self._journal.append(record)
         if running.saved.checkpoint is not None:
-            self._places.remove(running.saved.checkpoint)
-        tidy(self._places.crash_log(record))
+            self._files.remove(running.saved.checkpoint)
+        tidy(self._files.crash_log(record))
         self._jobs.ended(record)
         self._observer.trial_ended(record)
         if self.failures.ended(reason):
@@ -220,7 +219,7 @@ class Dispatcher:
         if isinstance(cause, SetupError):
             self._setup_failed(running, cause)
             return
-        told = crash_told(self._places.crash_log(running.record))
+        told = crash_told(self._files.crash_log(running.record))
         running.losses += 1
         if hung(told):
             limit = f"resources.trial_timeout ({self._resources.trial_timeout:g} s)"

@@ -168,7 +168,7 @@ class StudyRun:
         jobs = ProposedJobs(spec, proposer, finished, self._budget(), cost, deterministic)
         self.observer.phase_started("search", spec.search.trials, list(finished.values()))
         try:
-            runner.run(jobs, self.directory.trials, "search", self._places())
+            runner.run(jobs, self.directory.trials, "search", self._trial_files())
             self._stop_waiting(jobs, self.directory.trials)
         finally:
             write_optuna_journal(
@@ -197,7 +197,7 @@ class StudyRun:
         jobs = JudgingJobs(judging, known, self.plan.architectures)
         self.observer.phase_started("finalists", judging.total, judging.done(known))
         runner.run(
-            jobs, self.directory.finalists, "finalists", self._places(self.directory.weights)
+            jobs, self.directory.finalists, "finalists", self._trial_files(self.directory.weights)
         )
         self._stop_waiting(jobs, self.directory.finalists)
 
@@ -216,7 +216,7 @@ class StudyRun:
             jobs.ended(record)
             self.observer.trial_ended(record)
 
-    def _places(self, weights: Path | None = None) -> TrialFiles:
+    def _trial_files(self, weights: Path | None = None) -> TrialFiles:
         storage = self.spec.resources.storage or self.directory.tune
         return TrialFiles(storage, self.directory.failures, weights)
 

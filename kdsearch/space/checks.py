@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from kdsearch.data import Dataset, load_dataset
-from kdsearch.errors import CheckpointError, DataError, MethodError, ModelError, StudyError
+from kdsearch.errors import CheckpointError, DataError, MethodError, ModelError
 from kdsearch.methods import UNDISTILLED, Hyperparameter, label_hyperparameters
 from kdsearch.methods.labels import check_value
 from kdsearch.models import Network, Size, blueprint
-from kdsearch.results.study import Study
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.compatibility import Pairs, corners, find_fitting
 from kdsearch.space.cost import trial_lengths
 from kdsearch.space.sizes import latency_core
 from kdsearch.space.space import Space
-from kdsearch.space.warm_start import Front, front_to_try, warm_start_proposals
+from kdsearch.space.warm_start import past_fronts, warm_start_proposals
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.names import suggest
 from kdsearch.spec.origin import KeyPath
@@ -79,7 +78,7 @@ def make_plan(spec: StudySpec, past: list[dict[str, Any]] | None = None) -> Plan
     _check_pairs(spec, space)
     _check_limits(spec, architectures)
     if past is None:
-        past = warm_start_proposals(space, _past_fronts(spec))
+        past = warm_start_proposals(space, past_fronts(spec))
     sizes = {
         name: architectures.size(section.model) for name, section in spec.given_teachers.items()
     }
@@ -152,24 +151,6 @@ def _meta_network(spec: StudySpec, path: KeyPath, model: ModelConfig, data: Data
     except ModelError as error:
         named = re.search(r"\b(depth|width)\b", str(error))
         raise spec.refuse((*path, named[0] if named else "family"), str(error)) from None
-
-
-def _past_fronts(spec: StudySpec) -> list[Front]:
-    """The fronts of the studies of ``warm_start``."""
-    fronts: list[Front] = []
-    for place, folder in enumerate(spec.search.warm_start):
-        try:
-            study = Study.open(folder)
-            members = study.members()
-        except StudyError as error:
-            raise spec.refuse(("search", "warm_start", place), str(error)) from None
-        if not members:
-            raise spec.refuse(
-                ("search", "warm_start", place),
-                f"the study in {folder} has no front yet; finish it first, or remove it",
-            )
-        fronts.append(front_to_try(members, study.objectives))
-    return fronts
 
 
 def _check_pairs(spec: StudySpec, space: Space) -> None:

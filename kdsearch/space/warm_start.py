@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from kdsearch.errors import StudyError
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.preference import preference
 from kdsearch.results.record import TrialRecord
+from kdsearch.results.study import Study
 from kdsearch.space.space import Space
+from kdsearch.spec.study import StudySpec
 
 Front = Sequence[Mapping[str, Any]]
 """The parameters of a front's members, in the order in which they are to be tried."""
@@ -28,6 +31,24 @@ def front_to_try(members: Sequence[TrialRecord], objectives: Objectives) -> Fron
     """
     points = [[objectives.loss(m.epochs[-1]), *objectives.log_sizes(m)] for m in members]
     return [members[place].parameters for place in preference(np.array(points))]
+
+
+def past_fronts(spec: StudySpec) -> list[Front]:
+    """The fronts of the studies of ``warm_start``."""
+    fronts: list[Front] = []
+    for place, folder in enumerate(spec.search.warm_start):
+        try:
+            study = Study.open(folder)
+            members = study.members()
+        except StudyError as error:
+            raise spec.refuse(("search", "warm_start", place), str(error)) from None
+        if not members:
+            raise spec.refuse(
+                ("search", "warm_start", place),
+                f"the study in {folder} has no front yet; finish it first, or remove it",
+            )
+        fronts.append(front_to_try(members, study.objectives))
+    return fronts
 
 
 def warm_start_proposals(space: Space, fronts: Sequence[Front]) -> list[dict[str, Any]]:
