@@ -157,7 +157,7 @@ def test_damaged_weights_are_not_shipped(
     with pytest.raises(RunError) as caught:
         save_student(trained.finalist, digits, weights, tmp_path / "shipped")
     assert str(weights) in str(caught.value)
-    assert 'remove the line with "number":0 from the study\'s finalists.jsonl' in str(caught.value)
+    assert 'remove the lines with "number":0 from the study\'s finalists.jsonl' in str(caught.value)
     assert not (tmp_path / "shipped").exists()
 
 
