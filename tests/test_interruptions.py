@@ -230,10 +230,12 @@ def test_what_has_failed_is_tried_again_on_request_alone(
         assert "none of the 3 trials ended well" in err
         (folder / "mended").touch()
     study = kdsearch.Study.open(folder / "studies" / "again")
-    proposed = [record.parameters for record in study.records()]
+    proposed = {record.number: record.parameters for record in study.records()}
     code, _, err = call_in_folder(*words, "--resume", "--retry-failed")
     assert (code, err) == (0, "")
-    records = study.records()
-    assert [record.status for record in records] == ["complete"] * 3
-    assert [record.parameters for record in records] == proposed
+    records = {record.number: record for record in study.records()}
+    assert {number: record.status for number, record in records.items()} == dict.fromkeys(
+        range(3), "complete"
+    )
+    assert {number: record.parameters for number, record in records.items()} == proposed
     check_records(study)

@@ -124,6 +124,7 @@ def test_a_relative_path_means_in_a_trial_what_it_means_before_it(
     spec: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RAY_CHDIR_TO_TRIAL_DIR", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]), prepend=os.pathsep)
     monkeypatch.chdir(tmp_path)
     with ray_session(spec, None):
         storage = tune.RunConfig(storage_path=str(tmp_path / "tune"), verbose=0)
