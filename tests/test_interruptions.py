@@ -217,7 +217,7 @@ def test_what_has_failed_is_tried_again_on_request_alone(
     folder: Path, call_in_folder: CallCommand
 ) -> None:
     changes = [
-        "study.name=again",
+        "study.name=retried",
         "students=[{family: 'own_students:broken_before', width: {low: 0.1, high: 0.5}}]",
         "methods=[none]",
         "search.trials=3",
@@ -229,7 +229,7 @@ def test_what_has_failed_is_tried_again_on_request_alone(
         assert code == 1
         assert "none of the 3 trials ended well" in err
         (folder / "mended").touch()
-    study = kdsearch.Study.open(folder / "studies" / "again")
+    study = kdsearch.Study.open(folder / "studies" / "retried")
     proposed = {record.number: record.parameters for record in study.records()}
     code, _, err = call_in_folder(*words, "--resume", "--retry-failed")
     assert (code, err) == (0, "")

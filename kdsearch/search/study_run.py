@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from filelock import FileLock
 
 from kdsearch.errors import RunError
+from kdsearch.execution.jobs import Jobs
 from kdsearch.execution.observers import Observer
 from kdsearch.execution.trial_files import TrialFiles
 from kdsearch.execution.tune_run import Runner
@@ -168,7 +169,7 @@ class StudyRun:
         jobs = ProposedJobs(spec, proposer, finished, self._budget(), cost, deterministic)
         self.observer.phase_started("search", spec.search.trials, list(finished.values()))
         try:
-            runner.run(jobs, self.directory.trials, "search", self._trial_files())
+            self._run(runner, jobs, self.directory.trials)
             self._stop_waiting(jobs, self.directory.trials)
         finally:
             write_optuna_journal(
@@ -196,9 +197,7 @@ class StudyRun:
         judging = Judging(spec, members, records, known)
         jobs = JudgingJobs(judging, known, self.plan.architectures)
         self.observer.phase_started("finalists", judging.total, judging.done(known))
-        runner.run(
-            jobs, self.directory.finalists, "finalists", self._trial_files(self.directory.weights)
-        )
+        self._run(runner, jobs, self.directory.finalists, self.directory.weights)
         self._stop_waiting(jobs, self.directory.finalists)
 
     def _to_keep(self, known: dict[Key, TrialRecord]) -> dict[Key, TrialRecord]:
@@ -216,9 +215,13 @@ class StudyRun:
             jobs.ended(record)
             self.observer.trial_ended(record)
 
-    def _trial_files(self, weights: Path | None = None) -> TrialFiles:
+    def _run(
+        self, runner: Runner, jobs: Jobs, journal: Journal, weights: Path | None = None
+    ) -> None:
+        """Run a phase; several studies may have one storage, so its run is named by the study."""
         storage = self.spec.resources.storage or self.directory.tune
-        return TrialFiles(storage, self.directory.failures, weights)
+        files = TrialFiles(storage, self.directory.failures, weights)
+        runner.run(jobs, journal, f"{self.spec.study.name}-{journal.path.stem}", files)
 
 
 def no_front(records: Sequence[TrialRecord], min_accuracy: float | None) -> str:
