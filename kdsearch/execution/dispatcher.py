@@ -14,13 +14,13 @@ from kdsearch.execution.failures import (
     SetupError,
     crash_told,
     hung,
-    keep_traceback,
     loss_reason,
     tidy,
 )
 from kdsearch.execution.jobs import Jobs, NoMoreJobs, RungStage
 from kdsearch.execution.observers import Observer
 from kdsearch.execution.trial_files import TrialFiles
+from kdsearch.files import write_atomically
 from kdsearch.results.record import Journal, TrialRecord
 from kdsearch.spec.sections import ResourcesSection
 
@@ -155,7 +155,8 @@ class Dispatcher:
         self.failures.set_up(result["node"])
         if "failed" in result:
             running.record = running.record.model_copy(update={"reason": result["failed"]})
-            keep_traceback(self._files.crash_log(running.record), result["traceback"])
+            crash_log = self._files.crash_log(running.record)
+            write_atomically(crash_log, result["traceback"].encode())
             return
         if result.get("warning") and not self._warned:
             self._warned = True

@@ -120,11 +120,6 @@ def hung(told: str) -> bool:
     return told.startswith("Timeout")
 
 
-def keep_traceback(path: Path, traceback: str) -> None:
-    """Put the traceback of a failed training where the crash log of its process was."""
-    write_atomically(path, traceback.encode())
-
-
 def tidy(path: Path) -> None:
     """Remove a crash log in which nothing was written."""
     if path.is_file() and not path.stat().st_size:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 
 from kdsearch.errors import RunError
 from kdsearch.execution.observers import Observer
@@ -28,25 +27,8 @@ ROOT = Path(__file__).parents[2]
 AT_ONCE = 1e-6
 
 
-@pytest.fixture(scope="module")
-def _ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    if ray.is_initialized():
-        pytest.skip("another test's Ray is there")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
-        ray.init(
-            address="local",
-            num_cpus=2,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level="error",
-        )
-        yield
-        ray.shutdown()
-
-
 @pytest.fixture
-def session(_ray: None, spec: StudySpec) -> Iterator[None]:
+def session(private_ray: None, spec: StudySpec) -> Iterator[None]:
     with ray_session(spec, None):
         yield
 
