@@ -68,7 +68,7 @@ def run_study(
     recorder = Recorder(open_store(spec.tracking))
     watching = Observers([recorder, *observers])
     run = StudyRun(plan, watching, retry_failed)
-    del plan  # and with it the pictures, once the run has them in Ray's store
+    del plan  # and with it the images, once the run has them in Ray's store
     with _files_told(directory), ray_session(spec, address), directory.locked():
         directory.check(spec, resume)  # again: another process may have come first
         if resume and (lost := directory.lost()):
@@ -175,11 +175,11 @@ def _files_told(directory: StudyDirectory) -> Iterator[None]:
         if error.errno is None or isinstance(error, ConnectionError):  # no file, but a server
             raise
         place, reason = error.filename or directory.path, os.strerror(error.errno)
-        mend = "mend that"
+        remedy = "fix that"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            mend = "free space there"
+            remedy = "free space there"
         again = "go on with --resume" if directory.exists() else "run it again"
-        raise RunError(f"{place}: {reason}; {mend}, then {again}") from error
+        raise RunError(f"{place}: {reason}; {remedy}, then {again}") from error
 
 
 def quieten() -> None:

@@ -136,7 +136,7 @@ def _dry_run(spec: Any, resume: bool) -> None:
         console.print(line, highlight=False)
     console.print(
         f"\ncost on this machine, from a few measured steps: teacher {duration(cost.teacher)}, "
-        f"its answers {duration(cost.answers)}, "
+        f"its cache {duration(cost.cache)}, "
         f"search {duration(cost.search)}, finalists at most {duration(cost.finalists)}; in all "
         f"about {duration(cost.total)} and the start of Ray; nothing was trained or written",
         highlight=False,
@@ -189,7 +189,7 @@ def front(
 
 
 def _print_front(console: Console, study: Any) -> None:
-    from kdsearch.render.study import front_note, front_view, pays_note
+    from kdsearch.render.study import front_note, front_view, gain_note
 
     table = study.front
     if not len(table):
@@ -198,7 +198,7 @@ def _print_front(console: Console, study: Any) -> None:
     title = f"front of {study.spec.study.name}"
     console.print(front_view(table, title, console.width), markup=False)
     console.print(front_note(table, console.width), style="dim", highlight=False)
-    if note := pays_note(table, study.size):
+    if note := gain_note(table, study.size):
         console.print(note, highlight=False)
 
 

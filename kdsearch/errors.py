@@ -33,7 +33,7 @@ class KdsearchError(Exception):
 
 
 class UserError(KdsearchError):
-    """The user can mend this: the request itself cannot be carried out."""
+    """The user can fix this: the request itself cannot be carried out."""
 
     exit_code: ClassVar[int] = 2
 
@@ -79,7 +79,7 @@ class MethodError(UserError):
 
 
 class CheckpointError(UserError):
-    """A file of weights is missing, torn, or belongs to another model."""
+    """A file of weights is missing, corrupt, or belongs to another model."""
 
 
 class StudyError(UserError):

@@ -77,7 +77,7 @@ def load(point: EntryPoint, error: type[KdsearchError]) -> Any:
     except Exception as fault:
         raise error(
             f"the installed plug-in '{point.name}' ({point.value}) cannot be loaded "
-            f"({described(fault)}); mend or uninstall it"
+            f"({described(fault)}); fix or uninstall it"
         ) from fault
 
 
@@ -100,8 +100,8 @@ def _import(name: str, reference: str, error: type[KdsearchError]) -> Any:
         if fault.name is not None and (name == fault.name or name.startswith(f"{fault.name}.")):
             raise error(
                 f"{reference} names the module '{name}', which is neither in {Path.cwd()} nor "
-                "installed; mend the name, or change to its directory"
+                "installed; fix the name, or change to its directory"
             ) from None
-        raise error(f"importing {name} failed with {described(fault)}; mend it") from fault
+        raise error(f"importing {name} failed with {described(fault)}; fix it") from fault
     except Exception as fault:
-        raise error(f"importing {name} failed with {described(fault)}; mend it") from fault
+        raise error(f"importing {name} failed with {described(fault)}; fix it") from fault

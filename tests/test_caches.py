@@ -266,7 +266,7 @@ def test_a_dry_run_tells_what_would_be_kept_and_writes_nothing(
 
 
 def test_the_teacher_of_a_cache_is_the_trained_one(folder: Path, one: kdsearch.Study) -> None:
-    """What is stored under the study's key is what its teacher's weights say of the pictures."""
+    """What is stored under the study's key is what its teacher's weights say of the images."""
     data = load_dataset(one.spec.data)
     network = build_network(one.spec.teacher.model, data.image_shape, len(data.classes))
     load_weights(network, folder / one.state["teachers"]["teacher"]["weights"], "the teacher")

@@ -208,7 +208,7 @@ def test_set_ups_that_always_fail_end_the_study_with_their_reason(
         "own_students:broken failed on"
     )
     assert "RuntimeError: the user's own mistake" in err
-    assert "the user's own mistake); mend the function; it starts over" in out
+    assert "the user's own mistake); fix the function; it starts over" in out
     study = kdsearch.Study.open(folder / "studies" / "unready")
     assert (study.state["state"], len(study.trials)) == ("failed", 0)
 
@@ -228,7 +228,7 @@ def test_what_has_failed_is_tried_again_on_request_alone(
         code, _, err = call_in_folder(*words, *more)
         assert code == 1
         assert "none of the 3 trials ended well" in err
-        (folder / "mended").touch()
+        (folder / "fixed").touch()
     study = kdsearch.Study.open(folder / "studies" / "retried")
     proposed = {record.number: record.parameters for record in study.records()}
     code, _, err = call_in_folder(*words, "--resume", "--retry-failed")

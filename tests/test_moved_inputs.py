@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 SPEC = """
 study: {name: first, directory: studies}
-data: {source: image_folder, root: pictures, image_size: 8, validation: 0.25, test: 0.25}
+data: {source: image_folder, root: images, image_size: 8, validation: 0.25, test: 0.25}
 teacher:
   model: {family: convnet, width: 0.5, depth: 2}
   checkpoint: teacher.safetensors
@@ -36,8 +36,8 @@ finalists: {seeds: 2, max: 1}
 """
 
 
-def write_pictures(folder: Path) -> None:
-    """48 pictures each of a light and a dark class."""
+def write_images(folder: Path) -> None:
+    """48 images each of a light and a dark class."""
     generator = np.random.default_rng(0)
     for name, shade in (("dark", 60), ("light", 160)):
         (folder / name).mkdir(parents=True)
@@ -60,7 +60,7 @@ def contents(folder: str) -> dict[Path, bytes]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path = tmp_path_factory.mktemp("moved")
     (path / "space.yaml").write_text(SPEC)
-    write_pictures(path / "pictures")
+    write_images(path / "images")
     write_teacher(path / "teacher.safetensors", 1)
     with ray_in(path):
         yield path
@@ -79,9 +79,9 @@ def test_a_study_goes_on_without_the_folders_that_it_began_with(
     code, _, err = call_command(*begin, "--set", "search.trials=1")
     assert (code, err) == (0, "")
     shutil.rmtree("studies/first")
-    shutil.move("pictures", "elsewhere/pictures")
+    shutil.move("images", "elsewhere/images")
     shutil.move("teacher.safetensors", "elsewhere/given.safetensors")
-    moved = ["--set", "data.root=elsewhere/pictures", "--resume"]
+    moved = ["--set", "data.root=elsewhere/images", "--resume"]
     moved += ["--set", "teacher.checkpoint=elsewhere/given.safetensors"]
     extended = [*begin, *moved, "--set", f"search.trials={len(members) + 1}"]
     code, _, err = call_command(*extended)
@@ -91,15 +91,15 @@ def test_a_study_goes_on_without_the_folders_that_it_began_with(
     assert {str(each.parameters) for each in trials} >= {str(each) for each in members}
 
     before = contents("studies/second")
-    picture = Path("elsewhere/pictures/dark/07.png")
-    pixels = np.asarray(Image.open(picture)).copy()
-    kept = picture.read_bytes()
+    image = Path("elsewhere/images/dark/07.png")
+    pixels = np.asarray(Image.open(image)).copy()
+    kept = image.read_bytes()
     pixels[0, 0, 0] ^= 1
-    Image.fromarray(pixels).save(picture)
+    Image.fromarray(pixels).save(image)
     code, _, err = call_command(*extended)
     assert (code, err.count("\n")) == (2, 1)
     assert "was made from other data" in err
-    picture.write_bytes(kept)
+    image.write_bytes(kept)
 
     write_teacher(Path("elsewhere/given.safetensors"), 2)
     code, _, err = call_command(*extended)
@@ -112,7 +112,7 @@ def test_damaged_weights_of_a_finalist_are_trained_again_as_the_message_says(
     folder: Path, call_command: CallCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
-    write_pictures(folder / "again")
+    write_images(folder / "again")
     write_teacher(folder / "again.safetensors", 1)
     words = ["run", "space.yaml", "--set", "study.name=flipped", "--set", "data.root=again"]
     words += ["--set", "teacher.checkpoint=again.safetensors"]

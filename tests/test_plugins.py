@@ -59,7 +59,7 @@ class Spaced(Cosine):
 def small(image_shape, classes, width):
     return nn.Sequential(nn.Flatten(), nn.LazyLinear(classes))
 
-def pictures():
+def images():
     images = np.random.default_rng(0).integers(0, 256, (40, 6, 6), dtype=np.uint8)
     return images, np.arange(40) % 2
 '''
@@ -75,7 +75,7 @@ small = {module}:small
 convnet = {module}:small
 
 [kdsearch.datasets]
-pictures = {module}:pictures
+images = {module}:images
 """
 
 
@@ -167,7 +167,7 @@ def test_installed_models_have_names_and_cannot_take_kdsearchs(package: str) -> 
 
 
 def test_installed_data_sets_have_names(package: str) -> None:
-    data = load_dataset(DataSection(source="pictures"))
+    data = load_dataset(DataSection(source="images"))
     assert data.image_shape == (1, 6, 6)
-    with pytest.raises(DataError, match="did you mean 'pictures'"):
-        load_dataset(DataSection(source="picture"))
+    with pytest.raises(DataError, match="did you mean 'images'"):
+        load_dataset(DataSection(source="image"))

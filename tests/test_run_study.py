@@ -136,7 +136,7 @@ def test_a_file_that_cannot_be_written_at_the_start_is_named(
 
 def test_a_lock_that_is_a_folder_is_told(spec: StudySpec, directory: StudyDirectory) -> None:
     (directory.path / ".lock").mkdir(parents=True)
-    with pytest.raises(RunError, match=r"\.lock: .*; mend that, then run it again"):
+    with pytest.raises(RunError, match=r"\.lock: .*; fix that, then run it again"):
         api.run_study(spec)
 
 

@@ -28,7 +28,7 @@ SHAPES = {
 }
 
 
-def pictures(shape: list[int], classes: int) -> tuple[np.ndarray, ...]:
+def images(shape: list[int], classes: int) -> tuple[np.ndarray, ...]:
     """Noise in the shape of a data set that is not at hand: enough to plan a study."""
     generator = np.random.default_rng(0)
     count = max(4 * classes, 300)
@@ -42,7 +42,7 @@ def overrides(name: str) -> list[str]:
     if name not in SHAPES:
         return []
     shape, classes = SHAPES[name]
-    source = f"{__name__}:pictures"
+    source = f"{__name__}:images"
     options = f"{{shape: {list(shape)}, classes: {classes}}}"
     return [
         f"data.source={source}",

@@ -52,8 +52,8 @@ def test_the_front_is_written_in_four_forms(study: kdsearch.Study) -> None:
     assert len(table) == len(rows) == len(study.front) >= 1
     assert table["test_accuracy"].tolist() == pytest.approx([r["test_accuracy"] for r in rows])
     assert table["parameters"].is_monotonic_increasing
-    with Image.open(folder / "front.png") as picture:
-        assert np.asarray(picture.convert("L")).std() > 5
+    with Image.open(folder / "front.png") as image:
+        assert np.asarray(image.convert("L")).std() > 5
     page = (folder / "front.html").read_text()
     assert "Plotly.newPlot" in page
     assert 'src="http' not in page

@@ -53,8 +53,8 @@ def always_lost(image_shape, classes, width):
     return bottleneck(image_shape, classes, width)
 
 def broken_before(image_shape, classes, width):
-    if in_a_trial() and not pathlib.Path(__file__).with_name("mended").exists():
-        raise RuntimeError("not mended yet")
+    if in_a_trial() and not pathlib.Path(__file__).with_name("fixed").exists():
+        raise RuntimeError("not fixed yet")
     return bottleneck(image_shape, classes, width)
 
 def broken(image_shape, classes, width):

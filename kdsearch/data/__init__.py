@@ -1,4 +1,4 @@
-"""Pictures: sources, splits, augmentation that is a pure function of the sample, and batches.
+"""Images: sources, splits, augmentation that is a pure function of the sample, and batches.
 
 ::
 
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kdsearch.data.dataset import Dataset, Split
     from kdsearch.data.feed import Feed, ResidentFeed, make_feed, on_device
-    from kdsearch.data.mapped import MappedPictures
+    from kdsearch.data.mapped import MappedImages
     from kdsearch.data.random_streams import derive, epoch_order
     from kdsearch.data.raw import RawData
     from kdsearch.data.sources import SOURCES, load_dataset
@@ -33,7 +33,7 @@ _HOMES = {
     "SOURCES": "sources",
     "Dataset": "dataset",
     "Feed": "feed",
-    "MappedPictures": "mapped",
+    "MappedImages": "mapped",
     "RawData": "raw",
     "ResidentFeed": "feed",
     "Split": "dataset",
@@ -52,7 +52,7 @@ __all__ = [
     "SOURCES",
     "Dataset",
     "Feed",
-    "MappedPictures",
+    "MappedImages",
     "RawData",
     "ResidentFeed",
     "Split",
@@ -69,7 +69,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: processes that only read pictures need few."""
+    """Import a public name when it is first used: processes that only read images need few."""
     if name in _HOMES:
         return getattr(import_module(f"kdsearch.data.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'kdsearch.data' has no attribute '{name}'")

@@ -1,4 +1,4 @@
-"""Random changes of pictures, as pure functions of (seed, epoch, sample index).
+"""Random changes of images, as pure functions of (seed, epoch, sample index).
 
 Every random number is a hash of these three and of the number of the draw, so a sample's view does
 not depend on the batch it is in, on the order of the epoch, or on the device.
@@ -38,30 +38,30 @@ Bits = Callable[[Draw], Tensor]
 
 
 def check_augmentation(augment: Augmentation, sides: Sequence[int]) -> None:
-    """Refuse changes that could leave nothing of a picture.
+    """Refuse changes that could leave nothing of an image.
 
     Args:
         augment: The changes.
-        sides: (height, width) of the pictures.
+        sides: (height, width) of the images.
 
     Raises:
-        DataError: A crop's padding as wide as the picture, or a cutout larger than it.
+        DataError: A crop's padding as wide as the image, or a cutout larger than it.
     """
     height, width = sides
     if augment.crop >= min(height, width):
         raise DataError(
-            f"data.augment.crop ({augment.crop}) must be below the pictures' sides "
+            f"data.augment.crop ({augment.crop}) must be below the images' sides "
             f"({height}×{width}), or a crop may hold padding alone"
         )
     if augment.cutout > min(height, width):
         raise DataError(
-            f"data.augment.cutout ({augment.cutout}) must not exceed the pictures' sides "
+            f"data.augment.cutout ({augment.cutout}) must not exceed the images' sides "
             f"({height}×{width})"
         )
 
 
 def crop_and_flip(images: Tensor, padding: int, flip: bool, bits: Bits) -> Tensor:
-    """Crop at a random place of the zero-padded picture, then mirror it with probability ½.
+    """Crop at a random place of the zero-padded image, then mirror it with probability ½.
 
     Args:
         images: [B, C, H, W], of any type.
@@ -79,7 +79,7 @@ def crop_and_flip(images: Tensor, padding: int, flip: bool, bits: Bits) -> Tenso
 
 
 def _crop(images: Tensor, padding: int, row: Tensor, column: Tensor) -> Tensor:
-    """The crop of each padded picture [B, C, H, W] whose first pixel is at (row, column) [B]."""
+    """The crop of each padded image [B, C, H, W] whose first pixel is at (row, column) [B]."""
     padded = F.pad(images, (padding, padding, padding, padding))
     starts = _row_starts(tuple(images.shape), padding, images.device)
     starts = starts + (row * padded.shape[3] + column)[:, None]
@@ -91,17 +91,17 @@ def _crop(images: Tensor, padding: int, row: Tensor, column: Tensor) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _row_starts(shape: tuple[int, ...], padding: int, device: torch.device) -> Tensor:
-    """Place [B, C · H] in the padded, flattened pictures of each row of the crops at (0, 0)."""
+    """Place [B, C · H] in the padded, flattened images of each row of the crops at (0, 0)."""
     batch, channels, height, width = shape
     wide = width + 2 * padding
     channel = (height + 2 * padding) * wide
-    picture = torch.arange(batch, device=device)[:, None, None] * (channels * channel)
+    image = torch.arange(batch, device=device)[:, None, None] * (channels * channel)
     plane = torch.arange(channels, device=device)[:, None] * channel
-    return (picture + plane + torch.arange(height, device=device) * wide).flatten(1)
+    return (image + plane + torch.arange(height, device=device) * wide).flatten(1)
 
 
 def _mirror(images: Tensor, mirrored: Tensor) -> Tensor:
-    """The pictures [B, C, H, W], left to right where ``mirrored`` [B] is 1 and not 0."""
+    """The images [B, C, H, W], left to right where ``mirrored`` [B] is 1 and not 0."""
     # Mirroring all and choosing is faster than mirroring some, and waits for no answer of a GPU.
     both = torch.cat([images, images.flip(-1)])
     own = torch.arange(len(images), device=images.device)
@@ -143,7 +143,7 @@ def mixup_partner(size: int, bits: Bits) -> Tensor:
 
 
 def mixup_share(quantiles: Tensor, bits: Bits) -> Tensor:
-    """The share [B] of each sample's own picture, from Beta(α, α) (Zhang et al. 2018).
+    """The share [B] of each sample's own image, from Beta(α, α) (Zhang et al. 2018).
 
     Args:
         quantiles: :func:`beta_quantiles` of α, of which each is drawn as often.
@@ -153,7 +153,7 @@ def mixup_share(quantiles: Tensor, bits: Bits) -> Tensor:
 
 
 def blend_(own: Tensor, other: Tensor, share: Tensor) -> Tensor:
-    """``share * own + (1 - share) * other`` of [B, C, H, W] pictures, share [B]; both are spent.
+    """``share * own + (1 - share) * other`` of [B, C, H, W] images, share [B]; both are spent.
 
     Three separately rounded operations: a fused one would round differently by device.
     """

@@ -24,8 +24,8 @@ def load_custom(section: DataSection) -> RawData:
     """Call the function that ``section.source`` names with ``section.options``.
 
     The module is looked for in the current directory first, then among the installed ones, as
-    ``python -m`` does; so a file ``my_pictures.py`` in the directory from which the search is
-    started is ``my_pictures:load``. The function runs once, on the machine that starts the study.
+    ``python -m`` does; so a file ``my_images.py`` in the directory from which the search is
+    started is ``my_images:load``. The function runs once, on the machine that starts the study.
 
     Raises:
         DataError: The module or function is missing or fails, does not take the options, or
@@ -37,12 +37,12 @@ def load_custom(section: DataSection) -> RawData:
             inspect.signature(function).bind(**section.options)
         except TypeError as error:
             raise DataError(
-                f"{section.source} cannot be called with data.options ({error}); mend the options"
+                f"{section.source} cannot be called with data.options ({error}); fix the options"
             ) from None
         try:
             value = function(**section.options)
         except Exception as error:
-            raise DataError(f"{section.source} failed with {described(error)}; mend it") from error
+            raise DataError(f"{section.source} failed with {described(error)}; fix it") from error
     return as_raw(value, section.source)
 
 

@@ -1,4 +1,4 @@
-"""A data set: three splits of pictures with what names and normalises them."""
+"""A data set: three splits of images with what names and normalises them."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kdsearch.data.mapped import MappedPictures
+from kdsearch.data.mapped import MappedImages
 from kdsearch.errors import DataError
 
 _PART_BYTES = 1 << 26
-"""Pictures that are read at a time where a whole split is gone through."""
+"""Images that are read at a time where a whole split is gone through."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Pictures with their labels.
+    """Images with their labels.
 
     Attributes:
         images: uint8 [N, C, H, W], in memory or mapped from a file.
         labels: [N] int64 class indices.
     """
 
-    images: Tensor | MappedPictures
+    images: Tensor | MappedImages
     labels: Tensor
 
     def __len__(self) -> int:
@@ -37,34 +37,34 @@ class Split:
 
     @property
     def mapped(self) -> bool:
-        """Whether the pictures stay in a file."""
-        return isinstance(self.images, MappedPictures)
+        """Whether the images stay in a file."""
+        return isinstance(self.images, MappedImages)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all pictures."""
+        """Bytes of all images."""
         return math.prod(self.images.shape)
 
-    def pictures(self, index: Tensor) -> Tensor:
-        """A copy of the pictures at ``index`` [B], on the pictures' device: uint8 [B, C, H, W]."""
-        if isinstance(self.images, MappedPictures):
+    def images_at(self, index: Tensor) -> Tensor:
+        """A copy of the images at ``index`` [B], on the images' device: uint8 [B, C, H, W]."""
+        if isinstance(self.images, MappedImages):
             return self.images[index]
         return self.images.index_select(0, index)
 
     def parts(self) -> Iterator[Tensor]:
-        """All pictures in order, some 64 MB at a time; those in memory are not copied."""
+        """All images in order, some 64 MB at a time; those in memory are not copied."""
         step = max(_PART_BYTES * len(self) // max(self.nbytes, 1), 1)
         for start in range(0, len(self), step):
             yield self.images[start : start + step]
 
     def take(self, index: Tensor) -> Split:
-        """The samples at ``index`` [M]; mapped pictures stay where they are."""
-        if isinstance(self.images, MappedPictures):
+        """The samples at ``index`` [M]; mapped images stay where they are."""
+        if isinstance(self.images, MappedImages):
             return Split(self.images.take(index), self.labels[index])
         return Split(self.images[index], self.labels[index])
 
     def to(self, device: torch.device | str) -> Split:
-        """The split on another device, to which mapped pictures go when they are read."""
+        """The split on another device, to which mapped images go when they are read."""
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
 
@@ -78,7 +78,7 @@ class Dataset:
         validation: What the search sees.
         test: What finalists are scored on, once.
         classes: Name of each class.
-        mean: Per-channel mean of the training pictures, scaled to [0, 1].
+        mean: Per-channel mean of the training images, scaled to [0, 1].
         std: Per-channel standard deviation, likewise.
     """
 
@@ -109,7 +109,7 @@ class Dataset:
 
 
 def channel_statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Per-channel mean and standard deviation of a split's pictures, scaled to [0, 1]."""
+    """Per-channel mean and standard deviation of a split's images, scaled to [0, 1]."""
     values = torch.arange(256, dtype=torch.float64) / 255
     means, deviations = [], []
     for counts in _histograms(split).double():
@@ -137,13 +137,13 @@ def check_split(split: Split, classes: int, where: str) -> None:
     """
     if split.images.dtype != torch.uint8 or split.images.ndim != 4:
         raise DataError(
-            f"{where}: pictures must be uint8 [N, C, H, W], not {split.images.dtype} "
+            f"{where}: images must be uint8 [N, C, H, W], not {split.images.dtype} "
             f"{list(split.images.shape)}"
         )
     if len(split.images) != len(split.labels) or len(split) == 0:
         raise DataError(
-            f"{where}: {len(split.images)} pictures and {len(split.labels)} labels; "
-            "give one label a picture, and at least one picture"
+            f"{where}: {len(split.images)} images and {len(split.labels)} labels; "
+            "give one label an image, and at least one image"
         )
     low, high = int(split.labels.min()), int(split.labels.max())
     if low < 0 or high >= classes:

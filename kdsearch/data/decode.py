@@ -1,4 +1,4 @@
-"""Picture files to tensors, many at a time."""
+"""Image files to tensors, many at a time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BROKEN = (
     struct.error,
     Image.DecompressionBombError,
 )
-"""What Pillow lets through when a file is torn or is no picture."""
+"""What Pillow lets through when a file is corrupt or is no image."""
 
 _DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 """Modes of more than 8 bits a channel, which Pillow would clip instead of scaling."""
@@ -31,15 +31,15 @@ _FILES_A_TASK = 64
 
 
 def decode(files: Sequence[Path], image_size: int | None, like: Path) -> Tensor:
-    """Decode picture files to RGB.
+    """Decode image files to RGB.
 
-    A picture is turned upright as its EXIF tag says. With ``image_size`` its shorter side is
+    An image is turned upright as its EXIF tag says. With ``image_size`` its shorter side is
     resized to that (bilinear, antialiased) and the centre square is cut out.
 
     Args:
         files: JPEG, PNG, BMP or WebP files.
-        image_size: Side in pixels, or ``None`` to keep the size that all pictures have.
-        like: The picture whose size all must have.
+        image_size: Side in pixels, or ``None`` to keep the size that all images have.
+        like: The image whose size all must have.
 
     Returns:
         uint8 [N, 3, H, W].
@@ -62,13 +62,13 @@ def decode_into(
 
     def fill(start: int) -> None:
         for place in range(start, min(start + _FILES_A_TASK, len(files))):
-            picture = _decode_one(files[place], image_size)
-            if picture.shape[:2] != (height, width):
+            image = _decode_one(files[place], image_size)
+            if image.shape[:2] != (height, width):
                 raise DataError(
-                    f"{files[place]} is {picture.shape[0]}×{picture.shape[1]} and {like} is "
+                    f"{files[place]} is {image.shape[0]}×{image.shape[1]} and {like} is "
                     f"{height}×{width} pixels; set data.image_size"
                 )
-            channels_last[place] = picture
+            channels_last[place] = image
 
     with ThreadPoolExecutor() as pool:
         # Taking every result is what raises the first error; the tasks not begun are dropped.
@@ -83,20 +83,20 @@ def decoded_sides(file: Path, image_size: int | None) -> tuple[int, int]:
 
 
 def _decode_one(file: Path, image_size: int | None) -> np.ndarray:
-    """One picture as uint8 [H, W, 3]."""
+    """One image as uint8 [H, W, 3]."""
     try:
         with Image.open(file) as opened:
             deep = opened.mode in _DEEP_MODES
-            picture = ImageOps.exif_transpose(opened).convert("RGB")
+            image = ImageOps.exif_transpose(opened).convert("RGB")
     except _BROKEN as error:
         raise DataError(f"{file} cannot be decoded ({error}); replace or remove it") from error
     if deep:
         raise DataError(f"{file} has more than 8 bits a channel; convert it to 8")
-    return np.asarray(picture if image_size is None else _resize(picture, image_size))
+    return np.asarray(image if image_size is None else _resize(image, image_size))
 
 
-def _resize(picture: Image.Image, size: int) -> Image.Image:
+def _resize(image: Image.Image, size: int) -> Image.Image:
     from torchvision.transforms import functional
 
     # Pillow's bilinear filter always antialiases.
-    return functional.center_crop(functional.resize(picture, [size]), [size, size])
+    return functional.center_crop(functional.resize(image, [size]), [size, size])

@@ -1,4 +1,4 @@
-"""Pictures decoded once into a file, found again by what they were decoded from."""
+"""Images decoded once into a file, found again by what they were decoded from."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ import numpy as np
 from filelock import FileLock
 
 from kdsearch.data.decode import decode_into, decoded_sides
-from kdsearch.data.mapped import open_pictures
+from kdsearch.data.mapped import open_images
 from kdsearch.errors import DataError
 from kdsearch.files import taking_name_last
 
 FOLDER = ".kdsearch"
-"""Folder under ``data.root`` that holds decoded pictures; it may be removed between studies."""
+"""Folder under ``data.root`` that holds decoded images; it may be removed between studies."""
 
 FORMAT = 1
 """Raised when a change of the decoding gives other pixels for the same file."""
 
 
 def decoded_file(files: Sequence[Path], image_size: int | None, root: Path) -> Path:
-    """The file that holds the decoded pictures of a folder, made if it is not there yet.
+    """The file that holds the decoded images of a folder, made if it is not there yet.
 
-    It lies in ``ROOT/.kdsearch/``, so that nodes which share the pictures share it too. It is found
-    again by the names, sizes and times of change of all picture files, by ``image_size`` and by the
+    It lies in ``ROOT/.kdsearch/``, so that nodes which share the images share it too. It is found
+    again by the names, sizes and times of change of all image files, by ``image_size`` and by the
     version of the decoding. It takes its name when all of it is on the disk, so that a decoding
     that is killed leaves nothing that counts; one whose length is not what its header says is made
     again.
 
     Args:
-        files: The picture files under ``root``, in the order of their rows.
+        files: The image files under ``root``, in the order of their rows.
         image_size: As :func:`kdsearch.data.decode.decode_into` takes it.
         root: The data set's folder.
 
@@ -42,7 +42,7 @@ def decoded_file(files: Sequence[Path], image_size: int | None, root: Path) -> P
         A ``.npy`` file of uint8 [len(files), 3, H, W].
 
     Raises:
-        DataError: The folder cannot be written, its disk has too little room, or pictures that
+        DataError: The folder cannot be written, its disk has too little room, or images that
             cannot be decoded.
     """
     shape = (len(files), 3, *decoded_sides(files[0], image_size))
@@ -56,7 +56,7 @@ def decoded_file(files: Sequence[Path], image_size: int | None, root: Path) -> P
                 _write(file, shape, files, image_size)
     except OSError as error:
         raise DataError(
-            f"{root}: its pictures take more than half of the memory and are decoded into "
+            f"{root}: its images take more than half of the memory and are decoded into "
             f"{file.parent}, which cannot be written ({error}); make it writable or lower "
             "data.image_size"
         ) from error
@@ -74,9 +74,9 @@ def _key(files: Sequence[Path], image_size: int | None, root: Path) -> str:
 
 
 def _is_whole(file: Path, shape: tuple[int, ...]) -> bool:
-    """Whether the file is there and as long as pictures of ``shape`` are."""
+    """Whether the file is there and as long as images of ``shape`` are."""
     try:
-        return open_pictures(file).shape == shape
+        return open_images(file).shape == shape
     except (OSError, ValueError, EOFError):
         return False
 
@@ -89,10 +89,10 @@ def _write(
         left.unlink()
     _check_room(file.parent, shape)
     with taking_name_last(file) as partial:
-        pictures = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+        images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
         _reserve(partial)
-        decode_into(pictures, files, image_size, files[0])
-        pictures.flush()
+        decode_into(images, files, image_size, files[0])
+        images.flush()
         with partial.open("rb") as written:
             os.fsync(written.fileno())
 
@@ -102,9 +102,9 @@ def _check_room(folder: Path, shape: tuple[int, ...]) -> None:
     needed, free = int(np.prod(shape)), shutil.disk_usage(folder).free
     if needed > free:
         raise DataError(
-            f"{folder}: {samples} pictures of {height}×{width} take {needed / 1e9:.1f} GB there, "
+            f"{folder}: {samples} images of {height}×{width} take {needed / 1e9:.1f} GB there, "
             f"more than half of the memory, and the disk has {free / 1e9:.1f} GB free; make room, "
-            "lower data.image_size or use fewer pictures"
+            "lower data.image_size or use fewer images"
         )
 
 

@@ -72,16 +72,16 @@ def make_feed(
     by worker processes; any other lives on the device.
 
     Args:
-        split: The pictures and labels.
-        mean: [C] means of the training pictures, scaled to [0, 1].
+        split: The images and labels.
+        mean: [C] means of the training images, scaled to [0, 1].
         std: [C] standard deviations, likewise.
-        augment: Random changes, or ``None`` for the plain pictures.
+        augment: Random changes, or ``None`` for the plain images.
         seed: Seed of the views.
         device: Where the batches are wanted.
         workers: Processes that read, where they are needed; 0 reads in this process.
 
     Raises:
-        DataError: A crop or a cutout too large for the pictures.
+        DataError: A crop or a cutout too large for the images.
     """
     device = torch.device(device)
     if is_resident(split, device):
@@ -92,7 +92,7 @@ def make_feed(
 def on_device(dataset: Dataset, device: torch.device) -> Dataset:
     """The data set with every split on the device that :func:`make_feed` would put there.
 
-    A process that trains many networks moves its pictures once.
+    A process that trains many networks moves its images once.
     """
     moved = {
         name: split.to(device)

@@ -1,4 +1,4 @@
-"""A folder of pictures for each class."""
+"""A folder of images for each class."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import torch
 
 from kdsearch.data.decode import decode, decoded_sides
 from kdsearch.data.decoded import decoded_file
-from kdsearch.data.mapped import MappedPictures
+from kdsearch.data.mapped import MappedImages
 from kdsearch.data.memory import fits_memory
-from kdsearch.data.raw import Pictures, RawData
+from kdsearch.data.raw import Images, RawData
 from kdsearch.data.root import required_root
 from kdsearch.errors import DataError
 from kdsearch.spec.sections import DataSection
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-"""Files that count as pictures, in lower or upper case; others are passed over."""
+"""Files that count as images, in lower or upper case; others are passed over."""
 
 Listing = tuple[list[Path], list[int], tuple[str, ...]]
 """Files, the label of each, and the class names."""
@@ -25,15 +25,15 @@ Listing = tuple[list[Path], list[int], tuple[str, ...]]
 def load_image_folder(section: DataSection) -> RawData:
     """Read ``root/train/CLASS/...`` and ``root/test/CLASS/...``, or ``root/CLASS/...`` alone.
 
-    Classes are the folders' names in alphabetical order; their pictures may lie in folders of
+    Classes are the folders' names in alphabetical order; their images may lie in folders of
     their own below. Names that begin with a dot are passed over.
 
-    Pictures that take more than half of the memory are decoded once into a file in
+    Images that take more than half of the memory are decoded once into a file in
     ``root/.kdsearch/`` and stay there: :func:`kdsearch.data.decoded.decoded_file`.
 
     Raises:
         DataError: No root, one of train/ and test/ without the other, fewer than two classes, a
-            class without pictures, classes that differ between train/ and test/, pictures that
+            class without images, classes that differ between train/ and test/, images that
             :func:`kdsearch.data.decode.decode` refuses, or no room for the decoded ones.
     """
     root = required_root(section)
@@ -65,12 +65,12 @@ def _load_halves(section: DataSection, root: Path, train: Listing, test: Listing
 
 def _read(
     section: DataSection, root: Path, train: list[Path], test: list[Path]
-) -> tuple[Pictures, Pictures]:
-    """The pictures of both lists of files, in memory if they fit there, else mapped."""
+) -> tuple[Images, Images]:
+    """The images of both lists of files, in memory if they fit there, else mapped."""
     size, first, total = section.image_size, train[0], len(train) + len(test)
     if fits_memory(total, *decoded_sides(first, size)):
         return decode(train, size, first), decode(test, size, first)
-    everything = MappedPictures(decoded_file([*train, *test], size, root), torch.arange(total))
+    everything = MappedImages(decoded_file([*train, *test], size, root), torch.arange(total))
     places = everything.rows.split([len(train), len(test)])
     return everything.take(places[0]), everything.take(places[1])
 
@@ -96,10 +96,10 @@ def _list(folder: Path) -> Listing:
             str(folder), {name: label for label, name in enumerate(classes)}, extensions=SUFFIXES
         )
     except FileNotFoundError as error:
-        raise DataError(f"{folder}: {error}; add pictures or remove the folder") from None
+        raise DataError(f"{folder}: {error}; add images or remove the folder") from None
     shown = [(Path(name), label) for name, label in found if not _hidden(Path(name), folder)]
     if not shown:
-        raise DataError(f"{folder} holds hidden pictures alone; rename them without a leading dot")
+        raise DataError(f"{folder} holds hidden images alone; rename them without a leading dot")
     return [file for file, _ in shown], [label for _, label in shown], classes
 
 

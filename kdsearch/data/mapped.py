@@ -1,4 +1,4 @@
-"""Pictures in a file that memory need not hold."""
+"""Images in a file that memory need not hold."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from kdsearch.errors import DataError
 
 
 @dataclass(frozen=True)
-class MappedPictures:
-    """Some pictures of a file, in an order of their own, read when they are asked for.
+class MappedImages:
+    """Some images of a file, in an order of their own, read when they are asked for.
 
     It has what is needed of a tensor [N, C, H, W]: ``shape``, ``dtype``, ``device``, ``len`` and
     indexing. Pickled, it is the file's name and the rows; the file is mapped anew where it is used.
@@ -25,7 +25,7 @@ class MappedPictures:
     Attributes:
         file: A ``.npy`` file of uint8 [P, C, H, W] that nobody changes.
         rows: [N] int64 places in the file, in memory.
-        device: Where the pictures are put that are read.
+        device: Where the images are put that are read.
     """
 
     file: Path
@@ -39,7 +39,7 @@ class MappedPictures:
         return len(self.rows)
 
     def __getitem__(self, index: Tensor | slice) -> Tensor:
-        """The pictures at ``index``, read into memory of their own."""
+        """The images at ``index``, read into memory of their own."""
         rows = self.rows[index if isinstance(index, slice) else index.to(self.rows.device)]
         return self._pool.index_select(0, rows).to(self.device)
 
@@ -51,42 +51,42 @@ class MappedPictures:
         """[N, C, H, W].
 
         Raises:
-            DataError: The file is not there, or is torn.
+            DataError: The file is not there, or is corrupt.
         """
         return torch.Size((len(self.rows), *self._pool.shape[1:]))
 
-    def take(self, index: Tensor) -> MappedPictures:
-        """The pictures at ``index`` [M], none of them read."""
+    def take(self, index: Tensor) -> MappedImages:
+        """The images at ``index`` [M], none of them read."""
         return replace(self, rows=self.rows[index])
 
-    def to(self, device: torch.device | str) -> MappedPictures:
-        """The same pictures, put on another device when they are read."""
+    def to(self, device: torch.device | str) -> MappedImages:
+        """The same images, put on another device when they are read."""
         return replace(self, device=torch.device(device))
 
     @cached_property
     def _pool(self) -> Tensor:
-        """Every picture of the file [P, C, H, W], over the mapped file itself."""
+        """Every image of the file [P, C, H, W], over the mapped file itself."""
         try:
-            return as_tensor(open_pictures(self.file))
+            return as_tensor(open_images(self.file))
         except FileNotFoundError as error:
             raise DataError(
-                f"the decoded pictures {self.file} are not on this machine; put data.root on "
+                f"the decoded images {self.file} are not on this machine; put data.root on "
                 "storage that all nodes share, under the same path"
             ) from error
         except (OSError, ValueError, EOFError) as error:
             raise DataError(
-                f"the decoded pictures {self.file} cannot be read ({error}); remove the file to "
+                f"the decoded images {self.file} cannot be read ({error}); remove the file to "
                 "have them decoded again"
             ) from error
 
 
-def open_pictures(file: Path) -> np.ndarray:
-    """The pictures of a ``.npy`` file, mapped for reading: uint8 [P, C, H, W].
+def open_images(file: Path) -> np.ndarray:
+    """The images of a ``.npy`` file, mapped for reading: uint8 [P, C, H, W].
 
     Raises:
-        OSError, ValueError, EOFError: The file is missing, torn, or holds something else.
+        OSError, ValueError, EOFError: The file is missing, corrupt, or holds something else.
     """
-    pictures = np.load(file, mmap_mode="r", allow_pickle=False)
-    if pictures.dtype != np.uint8 or pictures.ndim != 4:
-        raise ValueError(f"it holds {pictures.dtype} {list(pictures.shape)}")
-    return pictures
+    images = np.load(file, mmap_mode="r", allow_pickle=False)
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise ValueError(f"it holds {images.dtype} {list(images.shape)}")
+    return images

@@ -1,4 +1,4 @@
-"""How much memory there is to hold pictures in."""
+"""How much memory there is to hold images in."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ def memory_bytes() -> int:
 def fits_memory(samples: int, height: int, width: int) -> bool:
     """Whether uint8 [samples, 3, height, width] takes at most half of the memory.
 
-    Half of it is the bound because the splits are copied out of the decoded pictures.
+    Half of it is the bound because the splits are copied out of the decoded images.
     """
     return samples * 3 * height * width <= memory_bytes() / 2

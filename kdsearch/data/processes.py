@@ -1,4 +1,4 @@
-"""How processes that read pictures are started and ended."""
+"""How processes that read images are started and ended."""
 
 from __future__ import annotations
 

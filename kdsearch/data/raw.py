@@ -12,11 +12,11 @@ from torch import Tensor
 
 from kdsearch.data.arrays import as_tensor
 from kdsearch.data.dataset import Split
-from kdsearch.data.mapped import MappedPictures
+from kdsearch.data.mapped import MappedImages
 from kdsearch.errors import DataError
 from kdsearch.spec.names import suggest
 
-Pictures = Tensor | np.ndarray | MappedPictures
+Images = Tensor | np.ndarray | MappedImages
 """uint8 [N, H, W], [N, H, W, C] or [N, C, H, W]; mapped ones are [N, C, H, W]."""
 
 Labels = Tensor | np.ndarray | Sequence[int]
@@ -25,20 +25,20 @@ Labels = Tensor | np.ndarray | Sequence[int]
 
 @dataclass(frozen=True)
 class RawData:
-    """Pictures and labels as a source has them.
+    """Images and labels as a source has them.
 
     Attributes:
         train_images: uint8 [N, H, W], [N, H, W, C] or [N, C, H, W]; the channel axis is the one
-            that is shorter than both sides of the picture.
+            that is shorter than both sides of the image.
         train_labels: [N] class indices from 0.
         test_images: Likewise, or ``None`` to have the test drawn from the training data.
         test_labels: Their labels, or ``None``.
         classes: Name of each class; ``None`` takes the class indices as names.
     """
 
-    train_images: Pictures
+    train_images: Images
     train_labels: Labels
-    test_images: Pictures | None = None
+    test_images: Images | None = None
     test_labels: Labels | None = None
     classes: Sequence[str] | None = None
 
@@ -84,7 +84,7 @@ def as_splits(raw: RawData, where: str) -> tuple[Split, Split | None, tuple[str,
     """The training data, the test data if there are any, and the class names.
 
     Raises:
-        DataError: Pictures that are not uint8, a layout that cannot be told, labels that are not
+        DataError: Images that are not uint8, a layout that cannot be told, labels that are not
             whole numbers, half a test split, or class names that are too few or not distinct.
     """
     train = _split(raw.train_images, raw.train_labels, f"{where}'s training data")
@@ -95,21 +95,21 @@ def as_splits(raw: RawData, where: str) -> tuple[Split, Split | None, tuple[str,
         test = _split(raw.test_images, raw.test_labels, f"{where}'s test data")
         if test.images.shape[1:] != train.images.shape[1:]:
             raise DataError(
-                f"{where} has training pictures of {list(train.images.shape[1:])} and test "
-                f"pictures of {list(test.images.shape[1:])} (C, H, W); make them alike"
+                f"{where} has training images of {list(train.images.shape[1:])} and test "
+                f"images of {list(test.images.shape[1:])} (C, H, W); make them alike"
             )
     return train, test, _class_names(raw.classes, train, where)
 
 
-def _split(images: Pictures, labels: Labels, where: str) -> Split:
-    split = Split(_pictures(images, where), _labels(labels, where))
+def _split(images: Images, labels: Labels, where: str) -> Split:
+    split = Split(_images(images, where), _labels(labels, where))
     if len(split.images) == 0:
-        raise DataError(f"{where} holds no pictures; give at least one")
+        raise DataError(f"{where} holds no images; give at least one")
     return split
 
 
-def _pictures(images: Pictures, where: str) -> Tensor | MappedPictures:
-    if isinstance(images, MappedPictures):
+def _images(images: Images, where: str) -> Tensor | MappedImages:
+    if isinstance(images, MappedImages):
         return images
     if not isinstance(images, Tensor):
         array = np.ascontiguousarray(images)
@@ -122,7 +122,7 @@ def _pictures(images: Pictures, where: str) -> Tensor | MappedPictures:
 
 
 def _not_uint8(where: str, kind: str) -> DataError:
-    return DataError(f"{where}: pictures must be uint8 from 0 to 255, not {kind}; convert them")
+    return DataError(f"{where}: images must be uint8 from 0 to 255, not {kind}; convert them")
 
 
 def _channels_first(images: Tensor, where: str) -> Tensor:
@@ -135,7 +135,7 @@ def _channels_first(images: Tensor, where: str) -> Tensor:
         if last < min(first, middle):
             return images.permute(0, 3, 1, 2)
     raise DataError(
-        f"{where}: pictures of shape {list(images.shape)} are none of [N, H, W], [N, H, W, C] and "
+        f"{where}: images of shape {list(images.shape)} are none of [N, H, W], [N, H, W, C] and "
         "[N, C, H, W] with fewer channels than pixels a side; reshape them"
     )
 
@@ -145,7 +145,7 @@ def _labels(labels: Labels, where: str) -> Tensor:
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise DataError(
             f"{where}: labels must be whole numbers [N], not {array.dtype} {list(array.shape)}; "
-            "give the class index of each picture"
+            "give the class index of each image"
         )
     return torch.from_numpy(array.astype(np.int64))
 

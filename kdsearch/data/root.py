@@ -18,5 +18,5 @@ def required_root(section: DataSection) -> Path:
         raise DataError(f"the source {section.source} reads files; set data.root to their folder")
     root = section.root.expanduser()
     if not root.is_dir() and not section.download:
-        raise DataError(f"data.root: there is no folder {root}; mend the path")
+        raise DataError(f"data.root: there is no folder {root}; fix the path")
     return root

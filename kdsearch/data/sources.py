@@ -1,4 +1,4 @@
-"""Where pictures come from, and the way from a source to a data set."""
+"""Where images come from, and the way from a source to a data set."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from kdsearch.spec.sections import DataSection
 
 @dataclass(frozen=True)
 class Source:
-    """A place that pictures come from.
+    """A place that images come from.
 
     Attributes:
         about: What it holds, in a few words.
@@ -56,16 +56,16 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "digits": Source("1,797 scans of digits, 8×8 grey, part of scikit-learn", _load_digits),
         "mnist": _torchvision("70,000 digits, 28×28 grey", "MNIST", "MNIST/raw"),
         "fashion_mnist": _torchvision(
-            "70,000 pictures of clothes, 28×28 grey", "FashionMNIST", "FashionMNIST/raw"
+            "70,000 images of clothes, 28×28 grey", "FashionMNIST", "FashionMNIST/raw"
         ),
         "cifar10": _torchvision(
-            "60,000 pictures in 10 classes, 32×32 RGB", "CIFAR10", "cifar-10-batches-py"
+            "60,000 images in 10 classes, 32×32 RGB", "CIFAR10", "cifar-10-batches-py"
         ),
         "cifar100": _torchvision(
-            "60,000 pictures in 100 classes, 32×32 RGB", "CIFAR100", "cifar-100-python"
+            "60,000 images in 100 classes, 32×32 RGB", "CIFAR100", "cifar-100-python"
         ),
         "image_folder": Source(
-            "a folder of pictures for each class, with or without train/ and test/ above them",
+            "a folder of images for each class, with or without train/ and test/ above them",
             load_image_folder,
             frozenset({"root", "image_size"}),
         ),

@@ -21,7 +21,7 @@ _BROKEN = (
     pickle.UnpicklingError,
     struct.error,
 )
-"""What torchvision lets through when files are absent, torn or of another kind."""
+"""What torchvision lets through when files are absent, corrupt or of another kind."""
 
 
 def load_torchvision(name: str, folder: str, section: DataSection) -> RawData:
@@ -33,7 +33,7 @@ def load_torchvision(name: str, folder: str, section: DataSection) -> RawData:
         section: ``root`` is read, and filled first if ``download``.
 
     Raises:
-        DataError: No root, or files that are absent, torn, or cannot be fetched.
+        DataError: No root, or files that are absent, corrupt, or cannot be fetched.
     """
     # Imported late: a worker that is handed its data set never pays for the import.
     from torchvision import datasets
@@ -54,6 +54,6 @@ def load_torchvision(name: str, folder: str, section: DataSection) -> RawData:
             ) from error
         raise DataError(
             f"{section.source} is not in {root}, or is damaged ({reason}); looked for "
-            f"{root / folder}: mend data.root, or set data.download: true to fetch it"
+            f"{root / folder}: fix data.root, or set data.download: true to fetch it"
         ) from error
     return RawData(train.data, train.targets, test.data, test.targets, tuple(train.classes))

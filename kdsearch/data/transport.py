@@ -1,7 +1,7 @@
 """A data set as plain values and NumPy arrays, to be shared between processes.
 
-An object store hands arrays out without copying them, and read-only: the pictures are held once
-for all the workers of a machine, and no worker may write to them. Pictures that are mapped from a
+An object store hands arrays out without copying them, and read-only: the images are held once
+for all the workers of a machine, and no worker may write to them. Images that are mapped from a
 file travel as its name and their rows, and are mapped again.
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from kdsearch.data.arrays import as_tensor
 from kdsearch.data.dataset import Dataset, Split
-from kdsearch.data.mapped import MappedPictures
+from kdsearch.data.mapped import MappedImages
 
 _SPLITS = ("train", "validation", "test")
 
@@ -42,7 +42,7 @@ def unpack(packed: dict[str, Any]) -> Dataset:
     Its tensors may be over read-only memory; writing to them would end the process.
 
     Raises:
-        DataError: Mapped pictures whose file is not on this machine.
+        DataError: Mapped images whose file is not on this machine.
     """
     splits = {
         name: Split(_images(packed[f"{name}_images"]), as_tensor(packed[f"{name}_labels"]))
@@ -55,21 +55,21 @@ def unpack(packed: dict[str, Any]) -> Dataset:
         std=packed["std"],
         **splits,
     )
-    # Fills the cached property, which would otherwise hash every picture in every worker.
+    # Fills the cached property, which would otherwise hash every image in every worker.
     dataset.__dict__["fingerprint"] = packed["fingerprint"]
     return dataset
 
 
-def _packed_images(images: Tensor | MappedPictures) -> np.ndarray | dict[str, Any]:
-    if isinstance(images, MappedPictures):
+def _packed_images(images: Tensor | MappedImages) -> np.ndarray | dict[str, Any]:
+    if isinstance(images, MappedImages):
         # The name is made absolute because the other process may run in another directory.
         return {"file": str(images.file.resolve()), "rows": images.rows.numpy()}
     return np.ascontiguousarray(images.numpy())
 
 
-def _images(packed: np.ndarray | dict[str, Any]) -> Tensor | MappedPictures:
+def _images(packed: np.ndarray | dict[str, Any]) -> Tensor | MappedImages:
     if isinstance(packed, np.ndarray):
         return as_tensor(packed)
-    mapped = MappedPictures(Path(packed["file"]), as_tensor(packed["rows"]))
+    mapped = MappedImages(Path(packed["file"]), as_tensor(packed["rows"]))
     _ = mapped.shape  # maps the file, so that one that is not here is found out now
     return mapped

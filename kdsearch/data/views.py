@@ -1,4 +1,4 @@
-"""The pictures of a split as a network sees them."""
+"""The images of a split as a network sees them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class TargetViews:
 
     def of(self, index: Tensor, mixture: tuple[Tensor, Tensor] | None) -> Targets:
         """The targets of the samples at ``index`` [B], blended by a :meth:`mixture`."""
-        # Imported late: a process that only reads pictures never pays for methods and models.
+        # Imported late: a process that only reads images never pays for methods and models.
         from kdsearch.methods.targets import Targets
 
         labels = self._labels.index_select(0, index)
@@ -57,7 +57,7 @@ class TargetViews:
         return Targets(labels, self._labels.index_select(0, partner), share, index)
 
     def mixture(self, index: Tensor, epoch: int) -> tuple[Tensor, Tensor] | None:
-        """Under mixup, the partner [B] of each sample and the share [B] of its own picture."""
+        """Under mixup, the partner [B] of each sample and the share [B] of its own image."""
         if self._quantiles is None:
             return None
 
@@ -74,14 +74,14 @@ class Views:
     batch the sample is in and in whatever order the epoch is visited.
 
     Args:
-        split: The pictures and labels.
-        mean: [C] means of the training pictures, scaled to [0, 1].
+        split: The images and labels.
+        mean: [C] means of the training images, scaled to [0, 1].
         std: [C] standard deviations, likewise.
-        augment: Random changes, or ``None`` for the plain pictures.
+        augment: Random changes, or ``None`` for the plain images.
         seed: Seed of the views.
 
     Raises:
-        DataError: A crop or a cutout too large for the pictures.
+        DataError: A crop or a cutout too large for the images.
     """
 
     def __init__(
@@ -116,14 +116,14 @@ class Views:
             epoch: Epoch the views belong to.
 
         Returns:
-            Normalised float32 pictures [B, C, H, W] and their targets, blended under mixup.
+            Normalised float32 images [B, C, H, W] and their targets, blended under mixup.
         """
         index = index.to(self.split.labels.device)
         mixture = self._targets.mixture(index, epoch)
         return self._blended(index, epoch, mixture), self._targets.of(index, mixture)
 
     def images(self, index: Tensor, epoch: int) -> Tensor:
-        """The pictures of :meth:`batch` alone."""
+        """The images of :meth:`batch` alone."""
         index = index.to(self.split.labels.device)
         return self._blended(index, epoch, self._targets.mixture(index, epoch))
 
@@ -140,11 +140,11 @@ class Views:
         def bits(draw: Draw) -> Tensor:
             return self._bits(epoch, index, draw)
 
-        return self._changed(self.split.pictures(index), bits)
+        return self._changed(self.split.images_at(index), bits)
 
-    def _changed(self, pictures: Tensor, bits: Bits) -> Tensor:
-        """Normalised float32 views of uint8 pictures [B, C, H, W]."""
+    def _changed(self, images: Tensor, bits: Bits) -> Tensor:
+        """Normalised float32 views of uint8 images [B, C, H, W]."""
         change = self.augment
-        images = crop_and_flip(pictures, change.crop, change.flip, bits).to(torch.float32)
+        images = crop_and_flip(images, change.crop, change.flip, bits).to(torch.float32)
         images = images.div_(self._scale).sub_(self._mean).div_(self._std)
         return cutout_(images, change.cutout, bits)

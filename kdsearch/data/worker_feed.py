@@ -65,7 +65,7 @@ class WorkerFeed:
         """As :meth:`kdsearch.data.feed.Feed.batches` says.
 
         Raises:
-            DataError: The file of the pictures is gone, or shared memory is too small.
+            DataError: The file of the images is gone, or shared memory is too small.
             RunError: A worker ended.
         """
         assert self._loader is not None, "the feed is closed"
@@ -97,7 +97,7 @@ class WorkerFeed:
             if not dead:
                 raise
             raise RunError(
-                f"a process that reads pictures was ended from outside (process {', '.join(dead)});"
+                f"a process that reads images was ended from outside (process {', '.join(dead)});"
                 " most often memory ran out: lower resources.loaders or training.batch_size"
             ) from error
         if isinstance(read, KdsearchError):
@@ -150,7 +150,7 @@ class _Plan(Sampler[_Place]):
 
 
 class _Reader(Dataset[Any]):
-    """The pictures of a batch, as a worker computes them."""
+    """The images of a batch, as a worker computes them."""
 
     def __init__(self, views: Views) -> None:
         self._views = views

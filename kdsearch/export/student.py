@@ -50,7 +50,7 @@ class _Description(BaseModel):
 
 
 class Student(nn.Module):
-    """A distilled network that takes pictures as they are and knows its classes.
+    """A distilled network that takes images as they are and knows its classes.
 
     Args:
         network: The trained network, in eval mode.
@@ -74,12 +74,12 @@ class Student(nn.Module):
         self.register_buffer("std", torch.tensor(facts["std"]).view(shape), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [B, K] of uint8 pictures [B, C, H, W], or of float pictures in [0, 1]."""
+        """Logits [B, K] of uint8 images [B, C, H, W], or of float images in [0, 1]."""
         scaled = images.float() / 255 if images.dtype == torch.uint8 else images
         return self.network((scaled - self.mean) / self.std)
 
     def predict(self, images: Tensor) -> list[str]:
-        """The name of the likeliest class of each picture [B, C, H, W]."""
+        """The name of the likeliest class of each image [B, C, H, W]."""
         with torch.no_grad():
             return [self.classes[index] for index in self(images).argmax(dim=1).tolist()]
 
@@ -154,7 +154,7 @@ def load_student(path: str | Path) -> Student:
         >>> student.predict(images)  # uint8 [B, 1, 8, 8]  # doctest: +SKIP
 
     Raises:
-        CheckpointError: The files are missing, torn, or do not belong together.
+        CheckpointError: The files are missing, corrupt, or do not belong together.
         ModelError: The student is of a family that is not installed here.
     """
     given = Path(path)

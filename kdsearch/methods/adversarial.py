@@ -119,7 +119,7 @@ class Discriminator(nn.Module):
 class _AdversarialMethod(Method):
     """What both methods share: the game, for one kind of output.
 
-    Teacher and student are seen on the same pictures, but the discriminator is not told which two
+    Teacher and student are seen on the same images, but the discriminator is not told which two
     outputs belong together: it is the distributions that become alike. One backward pass trains
     both sides. ``discriminator`` sees the student's outputs without gradient; ``generator``
     passes through weights without gradient. Both use the same weights. ``penalty`` is no part of

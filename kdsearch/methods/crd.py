@@ -1,4 +1,4 @@
-"""Contrastive representation distillation: one picture's two embeddings against those of others."""
+"""Contrastive representation distillation: one image's two embeddings against those of others."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def nce_loss(positive: Tensor, negative: Tensor, allowed: Tensor, samples: int) 
     return (misses + count * alarms / allowed.sum(dim=1).clamp_min(1)).mean()
 
 
-def other_pictures(negatives: Tensor, classes: Tensor, index: Tensor, labels: Tensor) -> Tensor:
+def other_images(negatives: Tensor, classes: Tensor, index: Tensor, labels: Tensor) -> Tensor:
     """Which of the K drawn samples are negatives of which anchor [B, K].
 
     Args:
@@ -209,7 +209,7 @@ class CRD(Method):
         if self.training:
             labels[index] = targets.labels
         negatives = self.draw(len(labels), labels.device)
-        allowed = other_pictures(negatives, labels[negatives], index, targets.labels)
+        allowed = other_images(negatives, labels[negatives], index, targets.labels)
         temperature, momentum = self.values["temperature"], self.values["momentum"]
         parts = {
             "student": of_teacher.contrast(v_s, index, negatives, allowed, temperature),

@@ -25,7 +25,7 @@ def hard_label_loss(student: Tensor, teacher: Tensor) -> Tensor:
 class HardLabel(Method):
     """The student learns the class that the teacher decides for; part ``hard_label``.
 
-    Under mixup that is the teacher's decision on the blended picture itself.
+    Under mixup that is the teacher's decision on the blended image itself.
     """
 
     name = "hard_label"

@@ -57,8 +57,8 @@ class MLKD(Method):
     The Gram matrices are not divided by the number of their summands, as in the authors' code,
     for which the published weights hold at a batch of 64. So ``batch`` grows like B and ``class``
     like B²: with batches of another size their weights ``batch_level`` and ``class_level`` are
-    worth a search. That code has a second, strongly augmented view of each picture, and masks by
-    the teacher's confidence; here each picture has the one view that the training gives it, and
+    worth a search. That code has a second, strongly augmented view of each image, and masks by
+    the teacher's confidence; here each image has the one view that the training gives it, and
     none is masked.
 
     The batch is one worker's: with several workers each compares those of its own share.

@@ -31,7 +31,7 @@ def simkd_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class SimKD(Method):
-    """The projected last map meets the teacher's, whose classifier then answers; part ``simkd``.
+    """The projected last map meets the teacher's, whose classifier then predicts; part ``simkd``.
 
     The student is an :class:`~kdsearch.models.adopted.AdoptedClassifier`: it ships with the
     projector and the teacher's classifier, both counted in its size. Before the first step the

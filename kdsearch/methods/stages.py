@@ -1,4 +1,4 @@
-"""Which stage of a student answers which stage of a teacher, and how their maps are aligned."""
+"""Which stages of student and teacher are paired, and how their maps are aligned."""
 
 from __future__ import annotations
 

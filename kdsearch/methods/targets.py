@@ -16,10 +16,10 @@ class Targets:
 
     Attributes:
         labels: [B] class indices.
-        partner: [B] class indices of the pictures blended in, or ``None``.
-        share: [B] share of the first picture in [0, 1], or ``None``.
-        index: [B] places of the (first) pictures in the training split, for methods that remember
-            answers by sample; ``None`` where nobody knows them.
+        partner: [B] class indices of the images blended in, or ``None``.
+        share: [B] share of the first image in [0, 1], or ``None``.
+        index: [B] places of the (first) images in the training split, for methods that remember
+            outputs by sample; ``None`` where nobody knows them.
     """
 
     labels: Tensor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from kdsearch.errors import ModelError, described
-from kdsearch.models.dry_run import blank_pictures, evaluating
+from kdsearch.models.dry_run import blank_images, evaluating
 from kdsearch.models.network import Network, Trace
 from kdsearch.models.pooling import average_pool
 from kdsearch.models.staged import Stage, conv_bn_relu
@@ -18,7 +18,7 @@ BACKBONE = "backbone"
 
 
 class AdoptedClassifier(Network):
-    """A student that answers with a classifier of its teacher's dimensions, behind a projector.
+    """A student that ends in a classifier of its teacher's dimensions, behind a projector.
 
     Chen et al. 2022, "Knowledge Distillation with the Reused Teacher Classifier": the projector
     is a 1×1, a plain 3×3 and a 1×1 convolution, each with batch normalisation and ReLU; the inner
@@ -72,10 +72,10 @@ class AdoptedClassifier(Network):
         self.classifier = nn.Linear(head.in_features, head.out_features, head.bias is not None)
 
     def trace(self, images: Tensor) -> Trace:
-        """Everything that a forward pass of pictures [B, C, H, W] shows.
+        """Everything that a forward pass of images [B, C, H, W] shows.
 
         Raises:
-            ModelError: One picture is not enough to normalise maps of one pixel in training.
+            ModelError: One image is not enough to normalise maps of one pixel in training.
         """
         _, embedding, features, preactivation = self.backbone.trace(images)
         maps = embedding[:, :, None, None]
@@ -115,7 +115,7 @@ def _remove_classifier(network: Network, embedding: int) -> None:
     network.set_submodule(name, nn.Identity())
     try:
         with evaluating(network):
-            left = network.trace(blank_pictures(network, network.image_shape, count=2)).embedding
+            left = network.trace(blank_images(network, network.image_shape, count=2)).embedding
         if left.shape[1] != embedding:
             raise ValueError(f"its embedding becomes {left.shape[1]} values long")
     except Exception as error:

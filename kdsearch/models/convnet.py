@@ -1,4 +1,4 @@
-"""A plain convolutional network, small enough for the smallest pictures."""
+"""A plain convolutional network, small enough for the smallest images."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             part.training = mode
 
 
-def blank_pictures(module: nn.Module, image_shape: ImageShape, count: int) -> Tensor:
+def blank_images(module: nn.Module, image_shape: ImageShape, count: int) -> Tensor:
     """Zeros [count, C, H, W] on the device, and of the floating type, of ``module``."""
     weight = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
     return torch.zeros(count, *image_shape, device=weight.device, dtype=weight.dtype)

@@ -22,10 +22,10 @@ class Family:
         depth: What the depth counts and which values are valid.
         default_depth: The depth when none is given; ``None`` where there is no depth to choose.
         depths: The valid depths; empty where there is no depth to choose.
-        smallest_side: The shortest side, in pixels, of a picture that the family takes.
+        smallest_side: The shortest side, in pixels, of an image that the family takes.
         build: Makes the network from its configuration, the (channels, height, width) of a
-            picture and the number of classes; :func:`~kdsearch.models.build_network` has checked
-            the depth and the picture by then.
+            image and the number of classes; :func:`~kdsearch.models.build_network` has checked
+            the depth and the image by then.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Family:
     build: Callable[[ModelConfig, ImageShape, int], Network]
 
     def check(self, config: ModelConfig, image_shape: ImageShape) -> None:
-        """Refuse a depth or a picture that the family cannot take.
+        """Refuse a depth or an image that the family cannot take.
 
         Raises:
             ModelError: With the nearest valid depths, or the smallest side.
@@ -47,7 +47,7 @@ class Family:
         _, height, width = image_shape
         if min(height, width) < self.smallest_side:
             raise ModelError(
-                f"{self.name} cannot take pictures of {height}×{width} pixels; "
+                f"{self.name} cannot take images of {height}×{width} pixels; "
                 f"each side must be at least {self.smallest_side}, or choose the family mlp"
             )
 

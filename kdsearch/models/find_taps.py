@@ -12,12 +12,12 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from kdsearch.errors import ModelError, described
-from kdsearch.models.dry_run import blank_pictures, evaluating
+from kdsearch.models.dry_run import blank_images, evaluating
 from kdsearch.models.network import ImageShape
 from kdsearch.models.taps import Tap, Taps, hooked, main_logits
 
 _MOST_STAGES = 4
-_PICTURES = 2
+_IMAGES = 2
 
 ACTIVATIONS = (
     nn.ReLU,
@@ -42,8 +42,8 @@ class _Call:
     Attributes:
         tap: Which call it is.
         module: What was called.
-        output: Shape of the answer.
-        closing: The call of the activation whose very output the answer is.
+        output: Shape of the output.
+        closing: The call of the activation whose very output this is.
     """
 
     tap: Tap
@@ -53,20 +53,20 @@ class _Call:
 
 
 def find_taps(module: nn.Module, label: str, image_shape: ImageShape, classes: int) -> Taps:
-    """Find the taps by one forward pass of two blank pictures in eval mode.
+    """Find the taps by one forward pass of two blank images in eval mode.
 
     The classifier is the last call of an ``nn.Linear``, or of a 1×1 convolution, with one output
     a class; failing that, the last childless module that returns [B, K]. The stage maps are, of
     what ran before it, the last four-dimensional output of each spatial resolution above 1×1, at
     most the four deepest. Outputs larger than an earlier one (the side branches of a block that
     shrinks its map, or pooling to a fixed size) are no stage maps, and neither are dropout's,
-    pictures as they came in, or the patch embedding of a transformer over tokens.
+    images as they came in, or the patch embedding of a transformer over tokens.
 
     A stage is closed by an activation where its map is the tensor that a module of
     :data:`ACTIVATIONS` returned, unchanged since. A function such as ``F.relu`` cannot be seen.
 
     Raises:
-        ModelError: The module does not take such pictures, does not answer with [B, K] logits,
+        ModelError: The module does not take such images, does not return [B, K] logits,
             or has no classifier that can be told.
     """
     calls = _record(module, label, image_shape, classes)
@@ -93,22 +93,22 @@ def _record(module: nn.Module, label: str, image_shape: ImageShape, classes: int
             calls.append(_Call(tap, part, output.shape, closing))
 
     names = [name for name, _ in module.named_modules()]
-    pictures = blank_pictures(module, image_shape, _PICTURES)
+    images = blank_images(module, image_shape, _IMAGES)
     try:
         # Tensors made in inference mode have no version to tell.
         with torch.inference_mode(False), evaluating(module), hooked(module, names, record):
-            logits = main_logits(module(pictures))
+            logits = main_logits(module(images))
     except Exception as error:
         channels, height, width = image_shape
         raise ModelError(
-            f"{label} cannot take pictures of {height}×{width} pixels with {channels} channel(s) "
-            f"({described(error)}); choose another model or picture size"
+            f"{label} cannot take images of {height}×{width} pixels with {channels} channel(s) "
+            f"({described(error)}); choose another model or image size"
         ) from error
-    if not isinstance(logits, Tensor) or logits.shape != (_PICTURES, classes):
+    if not isinstance(logits, Tensor) or logits.shape != (_IMAGES, classes):
         shape = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ModelError(
-            f"{label} answers {_PICTURES} pictures with {shape}; "
-            f"it must give logits [{_PICTURES}, {classes}]"
+            f"for {_IMAGES} images {label} returns {shape}; "
+            f"it must give logits [{_IMAGES}, {classes}]"
         )
     return calls
 
@@ -137,7 +137,7 @@ def _is_class_layer(call: _Call, classes: int) -> bool:
 
 def _is_leaf_with_logits(call: _Call, classes: int) -> bool:
     childless = next(call.module.children(), None) is None
-    return bool(call.tap.module) and childless and call.output == (_PICTURES, classes)
+    return bool(call.tap.module) and childless and call.output == (_IMAGES, classes)
 
 
 def _stages(calls: Sequence[_Call], image_shape: ImageShape) -> tuple[Tap, ...]:
@@ -156,10 +156,10 @@ def _stages(calls: Sequence[_Call], image_shape: ImageShape) -> tuple[Tap, ...]:
 
 
 def _may_be_a_stage(call: _Call, image_shape: ImageShape) -> bool:
-    """Whether a call returned maps of the batch, and neither normalised pictures nor noisy maps."""
-    maps = len(call.output) == 4 and call.output[0] == _PICTURES
-    pictures = tuple(call.output[1:]) == tuple(image_shape)
-    return maps and not pictures and not isinstance(call.module, _DropoutNd)
+    """Whether a call returned maps of the batch, and neither normalised images nor noisy maps."""
+    maps = len(call.output) == 4 and call.output[0] == _IMAGES
+    images = tuple(call.output[1:]) == tuple(image_shape)
+    return maps and not images and not isinstance(call.module, _DropoutNd)
 
 
 def _is_patch_embedding(taps: Sequence[Tap], calls: Sequence[_Call]) -> bool:
@@ -178,7 +178,7 @@ def _readings(call: _Call) -> Iterator[tuple[Tap, int, int]]:
 
 
 def _keeps_aspect(height: int, width: int, image_shape: ImageShape) -> bool:
-    """Whether a map's sides are in the picture's proportion; tells maps from other layouts."""
+    """Whether a map's sides are in the image's proportion; tells maps from other layouts."""
     _, full_height, full_width = image_shape
     if full_height == full_width:
         return height == width

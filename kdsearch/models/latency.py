@@ -1,4 +1,4 @@
-"""How long a network takes for one picture, on a core that no training uses."""
+"""How long a network takes for one image, on a core that no training uses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 import torch
 
 from kdsearch.errors import StudyError
-from kdsearch.models.dry_run import blank_pictures, evaluating
+from kdsearch.models.dry_run import blank_images, evaluating
 from kdsearch.models.network import Network
 
 SECONDS = 0.1
@@ -22,7 +22,7 @@ FEWEST = 10
 
 
 def measure_latency(network: Network, seconds: float = SECONDS, core: int | None = None) -> float:
-    """Median microseconds of a forward pass of one picture, in eval mode and without compilation.
+    """Median microseconds of a forward pass of one image, in eval mode and without compilation.
 
     On the device where the network is; on a processor with one thread. It is what it is on this
     machine, at this moment: repeated, it may differ by several per cent. (PyTorch's own timer is in
@@ -33,13 +33,13 @@ def measure_latency(network: Network, seconds: float = SECONDS, core: int | None
         seconds: How long it is timed.
         core: The core to run on (:func:`reserved_core`); absent: whichever the system gives.
     """
-    picture = blank_pictures(network, network.image_shape, count=1)
+    image = blank_images(network, network.image_shape, count=1)
 
     def timed() -> float:
         start = time.perf_counter()
-        network(picture)
-        if picture.is_cuda:
-            torch.cuda.synchronize(picture.device)
+        network(image)
+        if image.is_cuda:
+            torch.cuda.synchronize(image.device)
         return time.perf_counter() - start
 
     threads = torch.get_num_threads()

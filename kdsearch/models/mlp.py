@@ -22,7 +22,7 @@ class Perceptron(Network):
     A hidden layer is a stage, its map [B, D, 1, 1]; the last one is the embedding [B, D].
 
     Args:
-        image_shape: (channels, height, width) of the pictures.
+        image_shape: (channels, height, width) of the images.
         classes: Number of classes.
         hidden: Units of the hidden layers.
     """
@@ -41,7 +41,7 @@ class Perceptron(Network):
         self.classifier = nn.Linear(sizes[-1], classes)
 
     def trace(self, images: Tensor) -> Trace:
-        """Everything that a forward pass of pictures [B, C, H, W] shows."""
+        """Everything that a forward pass of images [B, C, H, W] shows."""
         features, preactivation = [], []
         units = images.flatten(1)
         for stage in self.stages:
@@ -60,7 +60,7 @@ def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> Percept
 
 FAMILY = Family(
     name="mlp",
-    about="Multi-layer perceptron on the pixels, for pictures of any size",
+    about="Multi-layer perceptron on the pixels, for images of any size",
     width="units of the hidden layers (128 at width 1)",
     depth="hidden layers, 1 to 8",
     default_depth=_DEFAULT_DEPTH,

@@ -1,4 +1,4 @@
-"""MobileNetV2 for small pictures (Sandler et al. 2018, "Inverted Residuals and Linear
+"""MobileNetV2 for small images (Sandler et al. 2018, "Inverted Residuals and Linear
 Bottlenecks", table 2)."""
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def conv_bn_relu6(
 
 
 def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> StagedNetwork:
-    """A MobileNetV2 that shrinks pictures by 16 in place of 32; width 0.5 is the published student.
+    """A MobileNetV2 that shrinks images by 16 in place of 32; width 0.5 is the published student.
 
     As in the paper, a width below 1 leaves the head at 1280 channels.
     """
@@ -83,7 +83,7 @@ def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> StagedN
 
 FAMILY = Family(
     name="mobilenet_v2",
-    about="MobileNetV2 for small pictures (Sandler et al. 2018): inverted residuals",
+    about="MobileNetV2 for small images (Sandler et al. 2018): inverted residuals",
     width="channels of every layer; the head keeps 1280 channels below width 1",
     depth="no depth to choose",
     default_depth=None,

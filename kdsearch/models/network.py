@@ -7,17 +7,17 @@ from collections.abc import Collection
 
 from torch import Tensor, nn
 
-from kdsearch.models.dry_run import blank_pictures, evaluating
+from kdsearch.models.dry_run import blank_images, evaluating
 from kdsearch.models.signals import ImageShape, Signal, Signals, SignalShapes, Trace
 
 __all__ = ["ImageShape", "Network", "Trace"]
 
 
 class Network(nn.Module, ABC):
-    """A classifier of pictures whose inner answers can be observed.
+    """A classifier of images whose inner signals can be observed.
 
     Args:
-        image_shape: (channels, height, width) of the pictures.
+        image_shape: (channels, height, width) of the images.
         classes: Number of classes.
 
     Attributes:
@@ -30,7 +30,7 @@ class Network(nn.Module, ABC):
     family: str = ""
 
     channels_last = False
-    """Whether pictures and maps may come with their channels innermost in memory."""
+    """Whether images and maps may come with their channels innermost in memory."""
 
     def __init__(self, image_shape: ImageShape, classes: int) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def trace(self, images: Tensor) -> Trace:
-        """Everything that a forward pass of pictures [B, C, H, W] shows."""
+        """Everything that a forward pass of images [B, C, H, W] shows."""
 
     @property
     def head(self) -> nn.Linear | None:
@@ -48,7 +48,7 @@ class Network(nn.Module, ABC):
         return layer if isinstance(layer, nn.Linear) else None
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [B, K] of normalised pictures [B, C, H, W]."""
+        """Logits [B, K] of normalised images [B, C, H, W]."""
         return self.trace(images).logits
 
     def observe(self, images: Tensor, wanted: Collection[Signal]) -> Signals:
@@ -56,9 +56,9 @@ class Network(nn.Module, ABC):
         return signals_of(self.trace(images), wanted)
 
     def signal_shapes(self) -> SignalShapes:
-        """Shapes of the signals, found by one forward pass of two blank pictures in eval mode."""
+        """Shapes of the signals, found by one forward pass of two blank images in eval mode."""
         with evaluating(self):
-            logits, embedding, features, _ = self.trace(blank_pictures(self, self.image_shape, 2))
+            logits, embedding, features, _ = self.trace(blank_images(self, self.image_shape, 2))
         return SignalShapes(
             classes=logits.shape[1],
             embedding=embedding.shape[1],

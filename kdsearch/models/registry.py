@@ -36,8 +36,8 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         for part in (resnet, wide_resnet, vgg, mobilenet_v2, shufflenet_v2, convnet, mlp)
     }
 )
-"""kdsearch's own families by name, all in the form for small pictures such as CIFAR's: they
-shrink a map only where it stays at least 2×2. For large pictures take ``torchvision/NAME``."""
+"""kdsearch's own families by name, all in the form for small images such as CIFAR's: they
+shrink a map only where it stays at least 2×2. For large images take ``torchvision/NAME``."""
 
 
 def build_network(config: ModelConfig, image_shape: ImageShape, classes: int) -> Network:
@@ -48,11 +48,11 @@ def build_network(config: ModelConfig, image_shape: ImageShape, classes: int) ->
             its width and depth; with ``adopts``, an
             :class:`~kdsearch.models.adopted.AdoptedClassifier` around it, the backbone having
             the very weights that it would have alone.
-        image_shape: (channels, height, width) of the pictures.
+        image_shape: (channels, height, width) of the images.
         classes: Number of classes.
 
     Raises:
-        ModelError: Unknown family, a depth or width that it cannot have, pictures that it does
+        ModelError: Unknown family, a depth or width that it cannot have, images that it does
             not take, or a classifier that cannot be adopted.
     """
     if config.adopts is not None and config.adopts.adopts is not None:
@@ -70,7 +70,7 @@ def build_network(config: ModelConfig, image_shape: ImageShape, classes: int) ->
 def _build(config: ModelConfig, image_shape: ImageShape, classes: int) -> Network:
     if len(image_shape) != 3 or min(image_shape) < 1 or classes < 2:
         raise ModelError(
-            f"no network for pictures {image_shape} and {classes} classes; give (channels, "
+            f"no network for images {image_shape} and {classes} classes; give (channels, "
             "height, width) of at least 1 each, and at least 2 classes"
         )
     return _builder(config.family)(config, image_shape, classes)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from kdsearch.errors import ModelError, described
-from kdsearch.models.dry_run import blank_pictures, evaluating
+from kdsearch.models.dry_run import blank_images, evaluating
 from kdsearch.models.find_taps import find_taps
 from kdsearch.models.network import ImageShape
 from kdsearch.models.staged import initialise_convolutions
@@ -38,9 +38,9 @@ def rescale(
     the meta device, without values.
 
     Args:
-        model: A classifier of [B, C, H, W] pictures.
+        model: A classifier of [B, C, H, W] images.
         width: Multiplier of the channel counts.
-        image_shape: (channels, height, width) of the pictures.
+        image_shape: (channels, height, width) of the images.
         classes: Number of classes.
         label: What messages call the model.
 
@@ -62,7 +62,7 @@ def rescale(
     handles = [layer.register_forward_pre_hook(before) for layer in todo]
     try:
         with evaluating(model):
-            model(blank_pictures(model, image_shape, count=2))
+            model(blank_images(model, image_shape, count=2))
     except Exception as error:
         reason = f"its layers do not fit together ({described(error)})"
         raise _no_width(label, width, reason) from error
@@ -73,12 +73,12 @@ def rescale(
         raise _no_width(label, width, "some of its layers take no part in a forward pass")
 
 
-def set_picture_channels(model: nn.Module, channels: int) -> None:
-    """Give the first convolution another number of picture channels, with new weights.
+def set_image_channels(model: nn.Module, channels: int) -> None:
+    """Give the first convolution another number of image channels, with new weights.
 
     Args:
         model: A classifier whose first convolution takes three channels; another count is kept.
-        channels: Channels of the pictures.
+        channels: Channels of the images.
     """
     first = next(layer for layer in model.modules() if isinstance(layer, nn.Conv2d))
     if first.in_channels == channels:

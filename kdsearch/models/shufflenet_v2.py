@@ -1,4 +1,4 @@
-"""ShuffleNetV2 for small pictures (Ma et al. 2018, "Practical Guidelines for Efficient CNN
+"""ShuffleNetV2 for small images (Ma et al. 2018, "Practical Guidelines for Efficient CNN
 Architecture Design", table 5)."""
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class DownUnit(nn.Module):
 
 
 def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> StagedNetwork:
-    """A ShuffleNetV2 with a 1×1 stem that shrinks pictures by 8; width 1 is the published student.
+    """A ShuffleNetV2 with a 1×1 stem that shrinks images by 8; width 1 is the published student.
 
     Other widths multiply the counts of width 1, which is not quite the paper's table. As in the
     paper, a width below 1 leaves the head at 1024 channels.
@@ -98,7 +98,7 @@ def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> StagedN
 
 FAMILY = Family(
     name="shufflenet_v2",
-    about="ShuffleNetV2 for small pictures (Ma et al. 2018): channel split and shuffle",
+    about="ShuffleNetV2 for small images (Ma et al. 2018): channel split and shuffle",
     width="channels of every layer; the head keeps 1024 channels below width 1",
     depth="no depth to choose",
     default_depth=None,

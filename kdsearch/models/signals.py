@@ -10,11 +10,11 @@ from typing import NamedTuple
 from torch import Tensor
 
 ImageShape = tuple[int, int, int]
-"""(channels, height, width) of one picture."""
+"""(channels, height, width) of one image."""
 
 
 class Signal(StrEnum):
-    """One kind of answer that a distillation method may ask of a network."""
+    """One kind of output that a distillation method may read from a network."""
 
     LOGITS = "logits"
     EMBEDDING = "embedding"
@@ -42,7 +42,7 @@ class Trace(NamedTuple):
 
 @dataclass(frozen=True)
 class Signals:
-    """The answers of a network to a batch; those nobody asked for are absent.
+    """A network's signals for a batch; those that nobody asked for are absent.
 
     Attributes:
         logits: [B, K] class scores before the softmax.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from kdsearch.models.dry_run import blank_pictures, evaluating
+from kdsearch.models.dry_run import blank_images, evaluating
 from kdsearch.models.network import ImageShape, Network
 from kdsearch.models.registry import blueprint
 from kdsearch.spec.concrete import ModelConfig
@@ -23,7 +23,7 @@ class Size:
 
     Attributes:
         parameters: Weights, frozen ones too; shared ones once.
-        macs: Multiply-accumulates of one picture's forward pass in eval mode, in convolutions,
+        macs: Multiply-accumulates of one image's forward pass in eval mode, in convolutions,
             linear layers and attention; normalisation, activations and pooling are not counted.
         bytes: What the state dict takes as stored: four bytes (float32) for every floating-point
             weight and buffer, and integer buffers (batch normalisation's step counters) as they
@@ -54,10 +54,10 @@ def measure_config(config: ModelConfig, image_shape: ImageShape, classes: int) -
 
 
 def _macs(network: Network) -> int:
-    picture = blank_pictures(network, network.image_shape, count=1)
+    image = blank_images(network, network.image_shape, count=1)
     counter = FlopCounterMode(display=False)
     with evaluating(network), _countable_attention(), counter:
-        network(picture)
+        network(image)
     return counter.get_total_flops() // 2
 
 

@@ -14,7 +14,7 @@ SMALLEST_SIDE = 4
 
 
 class Stage(nn.Sequential):
-    """Layers in a row that answer with their output before and after the closing activation.
+    """Layers in a row that return their output before and after the closing activation.
 
     The closing activation is a last layer that is one, or that of a last block which tells its
     ``preactivation`` and has an ``activation``.
@@ -42,7 +42,7 @@ class StagedNetwork(Network):
     pixels. Convolutions start from He's normal initialisation by fan-out (He et al. 2015).
 
     Args:
-        image_shape: (channels, height, width) of the pictures.
+        image_shape: (channels, height, width) of the images.
         classes: Number of classes.
         stages: The layers of each stage, from map to map, the stem being part of the first.
         embedding: Channels of the last stage.
@@ -64,7 +64,7 @@ class StagedNetwork(Network):
         initialise_convolutions(self)
 
     def trace(self, images: Tensor) -> Trace:
-        """Everything that a forward pass of pictures [B, C, H, W] shows."""
+        """Everything that a forward pass of images [B, C, H, W] shows."""
         features, preactivation = [], []
         maps = images
         for stage in self.stages:

@@ -1,4 +1,4 @@
-"""Any classifier of pictures as a network: torchvision's models and the user's own."""
+"""Any classifier of images as a network: torchvision's models and the user's own."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class TappedNetwork(Network):
     four-dimensional outputs has no stage maps.
 
     Args:
-        model: Maps pictures [B, C, H, W] to logits [B, K]; auxiliary outputs may follow.
+        model: Maps images [B, C, H, W] to logits [B, K]; auxiliary outputs may follow.
         label: What messages call the module.
-        image_shape: (channels, height, width) of the pictures.
+        image_shape: (channels, height, width) of the images.
         classes: Number of classes.
 
     Raises:
-        ModelError: The module does not take such pictures, does not answer with [B, K] logits,
+        ModelError: The module does not take such images, does not return [B, K] logits,
             or has no classifier that can be told.
     """
 
@@ -34,7 +34,7 @@ class TappedNetwork(Network):
         self.model = model
 
     def trace(self, images: Tensor) -> Trace:
-        """Everything that a forward pass of pictures [B, C, H, W] shows."""
+        """Everything that a forward pass of images [B, C, H, W] shows."""
         return read(self.model, self.taps, images)
 
     @property
@@ -44,5 +44,5 @@ class TappedNetwork(Network):
         return layer if isinstance(layer, nn.Linear) else None
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [B, K] of pictures [B, C, H, W], without hooks, as export and serving want it."""
+        """Logits [B, K] of images [B, C, H, W], without hooks, as export and serving want it."""
         return main_logits(self.model(images))

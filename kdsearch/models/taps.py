@@ -38,7 +38,7 @@ class Tap:
 
     @property
     def place(self) -> Place:
-        """The call without how its answer is read."""
+        """The call without how its output is read."""
         return self.module, self.call
 
 
@@ -59,7 +59,7 @@ class Taps:
 
 
 def main_logits(output: Any) -> Any:
-    """The main logits of a module that may answer with auxiliary ones beside them."""
+    """The main logits of a module that may return auxiliary ones beside them."""
     if isinstance(output, Tensor):
         return output
     if hasattr(output, "logits"):
@@ -102,8 +102,8 @@ def hooked(
         yield
 
 
-def read(module: nn.Module, taps: Taps, pictures: Tensor) -> Trace:
-    """Everything that one forward pass of pictures [B, C, H, W] shows.
+def read(module: nn.Module, taps: Taps, images: Tensor) -> Trace:
+    """Everything that one forward pass of images [B, C, H, W] shows.
 
     A closing activation's input stands for the stage before its activation; where the activation
     works in place, a copy of it. A stage without a closing activation stands for itself.
@@ -129,7 +129,7 @@ def read(module: nn.Module, taps: Taps, pictures: Tensor) -> Trace:
 
     names = _names({*stages, taps.classifier.place})
     with hooked(module, names, catch), hooked(module, _names(closing), catch_input, before=True):
-        logits = main_logits(module(pictures))
+        logits = main_logits(module(images))
     if len(caught) < len(stages) or len(entering) < len(closing) or not embeddings:
         raise ModelError(
             f"{type(module).__name__} does not call the same layers in every forward pass, so its "

@@ -12,7 +12,7 @@ from torch import nn
 
 from kdsearch.errors import ModelError, described
 from kdsearch.models.network import ImageShape
-from kdsearch.models.rescale import initialise, rescale, set_picture_channels
+from kdsearch.models.rescale import initialise, rescale, set_image_channels
 from kdsearch.models.tapped import TappedNetwork
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.names import suggest
@@ -26,13 +26,13 @@ def names() -> list[str]:
 
 
 def build_torchvision(config: ModelConfig, image_shape: ImageShape, classes: int) -> TappedNetwork:
-    """A torchvision model with random weights, for pictures of any number of channels.
+    """A torchvision model with random weights, for images of any number of channels.
 
     Width 1 is torchvision's own model; other widths rebuild it layer by layer
     (:func:`~kdsearch.models.rescale.rescale`). Auxiliary classifiers are left out.
 
     Raises:
-        ModelError: Unknown name, a depth, pictures the model does not take, or a width that it
+        ModelError: Unknown name, a depth, images the model does not take, or a width that it
             cannot have.
     """
     if config.family not in names():
@@ -74,10 +74,10 @@ def _construct(family: str, image_shape: ImageShape, classes: int) -> nn.Module:
     except Exception as error:
         _, height, width = image_shape
         raise ModelError(
-            f"{family} cannot be built for pictures of {height}×{width} pixels "
-            f"({described(error)}); choose another model or picture size"
+            f"{family} cannot be built for images of {height}×{width} pixels "
+            f"({described(error)}); choose another model or image size"
         ) from error
-    set_picture_channels(model, image_shape[0])
+    set_image_channels(model, image_shape[0])
     return model.to(device)
 
 
@@ -89,7 +89,7 @@ def _square_side(image_shape: ImageShape) -> dict[str, Any]:
     _, height, width = image_shape
     if height != width:
         raise ModelError(
-            f"a vision transformer of torchvision cannot take pictures of {height}×{width} "
+            f"a vision transformer of torchvision cannot take images of {height}×{width} "
             "pixels; give square ones or choose another model"
         )
     return {"image_size": height}

@@ -27,7 +27,7 @@ def build_own(config: ModelConfig, image_shape: ImageShape, classes: int) -> Net
 
     The function is called with the keyword arguments ``image_shape``, ``classes``, ``width``,
     and ``depth`` when the spec gives one. It returns a :class:`~kdsearch.models.Network`, or any
-    module from pictures [B, C, H, W] to logits [B, K], which is then wrapped.
+    module from images [B, C, H, W] to logits [B, K], which is then wrapped.
 
     Raises:
         ModelError: The function is not there, fails, or returns something else.
@@ -46,7 +46,7 @@ def build_own(config: ModelConfig, image_shape: ImageShape, classes: int) -> Net
     except Exception as error:
         raise ModelError(
             f"{config.family} failed on {', '.join(f'{k}={v}' for k, v in arguments.items())} "
-            f"({described(error)}); mend the function"
+            f"({described(error)}); fix the function"
         ) from error
     return _as_network(made, config.family, image_shape, classes)
 
@@ -61,13 +61,13 @@ def _as_network(made: Any, family: str, image_shape: ImageShape, classes: int) -
     if not isinstance(made, nn.Module):
         raise ModelError(
             f"{family} returned a {type(made).__name__}; return a torch.nn.Module that maps "
-            "pictures to logits"
+            "images to logits"
         )
     if not isinstance(made, Network):
         return TappedNetwork(made, family, image_shape, classes)
     if (tuple(made.image_shape), made.classes) != (tuple(image_shape), classes):
         raise ModelError(
-            f"{family} returned a network for pictures {made.image_shape} and {made.classes} "
+            f"{family} returned a network for images {made.image_shape} and {made.classes} "
             f"classes; make it for {image_shape} and {classes}"
         )
     return made

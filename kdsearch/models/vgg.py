@@ -23,7 +23,7 @@ _DEFAULT_DEPTH = 8
 def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> StagedNetwork:
     """A VGG whose maps are pooled before the second, third and fourth block.
 
-    The fourth and fifth block work at one resolution on small pictures and make one stage.
+    The fourth and fifth block work at one resolution on small images and make one stage.
     """
     counts = _CONVOLUTIONS[config.depth or _DEFAULT_DEPTH]
     strides = usable_strides(image_shape, (1, 2, 2, 2))

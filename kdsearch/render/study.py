@@ -21,7 +21,7 @@ from kdsearch.spec.teaching import TEACHER
 
 FRONT_SCORES = {
     "test_ece": ("ECE", "expected calibration error (ECE)"),
-    "test_agreement": ("agreement", "agreement with the teacher's answers"),
+    "test_agreement": ("agreement", "agreement with the teacher's predictions"),
 }
 """Columns of the front beside the accuracy: their heads and what they are."""
 
@@ -92,8 +92,8 @@ def front_note(front: pd.DataFrame, width: int = WIDE) -> str:
     )
 
 
-def pays_note(front: pd.DataFrame, size: str) -> str:
-    """Where distillation pays and where it does not, by the gains' intervals; empty without any."""
+def gain_note(front: pd.DataFrame, size: str) -> str:
+    """Where distillation helps and where not, by the gains' intervals; empty without any."""
     gains = front[front["gain"].notna()] if len(front) else front
     if not len(gains):
         return ""
@@ -101,7 +101,7 @@ def pays_note(front: pd.DataFrame, size: str) -> str:
     parts = [
         f"{verb} at {len(rows)} of {len(gains)} finalists ({_span(rows, size)})"
         for verb, rows in (
-            ("pays", gains[low > 0]),
+            ("helps", gains[low > 0]),
             ("costs", gains[high < 0]),
             ("is undecided", gains[~(low > 0) & ~(high < 0)]),
         )

@@ -71,7 +71,7 @@ class StudyDirectory:
 
     @staticmethod
     def caches(spec: StudySpec) -> Path:
-        """The folder of the teachers' answers that the studies of one directory share."""
+        """The folder of the teachers' cached signals that the studies of one directory share."""
         return spec.cache.folder or spec.study.directory / ".cache"
 
     def student(self, trial: int) -> Path:

@@ -33,21 +33,21 @@ def near_front(
     records: Sequence[TrialRecord],
     members: Sequence[TrialRecord],
     objectives: Objectives,
-    pictures: int,
+    images: int,
 ) -> list[TrialRecord]:
-    """The trials that another draw of the validation pictures might have put on the front.
+    """The trials that another draw of the validation images might have put on the front.
 
     A trial is near if the best member that is no larger is ahead of it by at most one standard
-    error of a share that was counted on so many pictures. The nearest come first. A likelihood has
+    error of a share that was counted on so many images. The nearest come first. A likelihood has
     no such error, and no trial is near.
 
     Args:
         records: Trials.
         members: The front.
         objectives: What is weighed.
-        pictures: Number of validation pictures.
+        images: Number of validation images.
     """
-    if objectives.score in TO_BE_SMALL or not members or not pictures:
+    if objectives.score in TO_BE_SMALL or not members or not images:
         return []
     front, known = objectives.costs(members), {member.number for member in members}
     gaps: list[tuple[float, int, TrialRecord]] = []
@@ -55,7 +55,7 @@ def near_front(
         cost = objectives.costs([record])[0]
         rivals = front[np.all(front[:, 1:] <= cost[1:], axis=1)]
         best = float(rivals[:, 0].min())
-        gap, error = cost[0] - best, math.sqrt(best * (1 - best) / pictures)
+        gap, error = cost[0] - best, math.sqrt(best * (1 - best) / images)
         if record.number not in known and gap <= error:
             gaps.append((gap, record.number, record))
     return [record for *_, record in sorted(gaps)]

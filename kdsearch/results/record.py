@@ -31,11 +31,11 @@ class TrialRecord(Section):
     parameter_count: int
     """Parameters of the student as shipped."""
     macs: int
-    """Multiply-accumulates of one picture."""
+    """Multiply-accumulates of one image."""
     bytes: int
     """Bytes of the stored weights."""
     latency: float | None = None
-    """Microseconds of one picture, where the study measures them."""
+    """Microseconds of one image, where the study measures them."""
     status: Status = "running"
     """Whether it ran to its end; ``paused`` is one that waits at a rung and may go on, ``stopped``
     one that waited there when the search ended."""

@@ -88,8 +88,8 @@ class Study:
         """
         records = self.records()
         members = pareto_front(records, self.objectives)
-        pictures = self.state.get("data", {}).get("validation", 0)
-        near = near_front(records, members, self.objectives, pictures)
+        images = self.state.get("data", {}).get("validation", 0)
+        near = near_front(records, members, self.objectives, images)
 
         def choose(most: int) -> list[TrialRecord]:
             return [*spread(members, most, self.size), *near[: max(0, most - len(members))]]

@@ -48,16 +48,16 @@ class Cost:
 
     Attributes:
         teacher: Training the teachers; 0 where checkpoints are given.
-        answers: Asking the teachers, once for all trials, for what is kept of their answers and
-            not there yet.
+        cache: Running the teachers, once for all trials, for the cached signals that are not there
+            yet.
         search: All trials, several at a time, with a scheduler as far as it is expected to let them
             go; no more than the budgets allow.
         finalists: Trainings of finalists and baselines, at most.
-        caches: What is kept of the teachers' answers.
+        caches: The teachers' cached signals.
     """
 
     teacher: float
-    answers: float
+    cache: float
     search: float
     finalists: float
     caches: Caches
@@ -65,7 +65,7 @@ class Cost:
     @property
     def total(self) -> float:
         """Seconds in all."""
-        return self.teacher + self.answers + self.search + self.finalists
+        return self.teacher + self.cache + self.search + self.finalists
 
 
 def sample_trials(plan: Plan, count: int) -> list[TrialRecord]:
@@ -136,7 +136,7 @@ def estimate_cost(plan: Plan, samples: Sequence[TrialRecord]) -> Cost:
     judged = whole * planned_trainings(spec) / spec.resources.concurrent
     return Cost(
         teacher=first,
-        answers=asking / spec.resources.concurrent,
+        cache=asking / spec.resources.concurrent,
         search=search,
         finalists=min(judged, search * (spec.finalists.share or math.inf)),
         caches=caches,

@@ -95,7 +95,7 @@ class StudyRun:
         packed: Mapping[str, dict[str, Any]],
         data: SharedData,
     ) -> Caches:
-        """What is kept of the teachers' answers, its first epochs built where that takes long."""
+        """The teachers' cached signals, the first epochs built where that takes long."""
         caches = plan_caches(self.plan, teachers)
         kept = {name: cache.plan.cached for name, cache in caches.teachers.items()}
         self.directory.update(

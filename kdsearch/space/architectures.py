@@ -66,7 +66,7 @@ class Architectures:
     that many have the same architecture.
 
     Args:
-        image_shape: (channels, height, width) of the pictures.
+        image_shape: (channels, height, width) of the images.
         classes: Number of classes.
         core: The core on which latencies are measured, which trials have to leave free; absent:
             whichever the system gives.
@@ -100,7 +100,7 @@ class Architectures:
         return known.shapes
 
     def latency(self, model: ModelConfig) -> float:
-        """Microseconds of one picture on this process's device; measured once an architecture.
+        """Microseconds of one image on this process's device; measured once an architecture.
 
         Raises:
             ModelError: As :func:`~kdsearch.models.build_network`.

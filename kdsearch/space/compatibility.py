@@ -146,14 +146,14 @@ class Pairs:
         except (MethodError, ModelError) as error:
             return str(error)
         except Exception as error:  # a plug-in's own code
-            return f"{method.label} failed with {described(error)}; mend the method"
+            return f"{method.label} failed with {described(error)}; fix the method"
         return ""
 
     def _check_terms(self, terms: Sequence[type[Method]], teacher: str) -> None:
         for term in terms:
             if term.by_sample and self._spec.data.augment.mixup:
                 raise MethodError(
-                    f"{term.name} remembers pictures one by one, and mixup blends them; set "
+                    f"{term.name} remembers images one by one, and mixup blends them; set "
                     "data.augment.mixup to 0"
                 )
             takes = term.adopts_classifier or term.kind == "parameter"

@@ -12,10 +12,10 @@ from kdsearch.spec.teaching import BORN_AGAIN, MUTUAL
 from kdsearch.training.programs import epochs_with_forebears
 
 STEP = 55.0
-"""What a training step costs beside its pictures, in millions of multiply-accumulates."""
+"""What a training step costs beside its images, in millions of multiply-accumulates."""
 
 PIXEL = 0.005
-"""What a pixel of a training picture costs beside the network's multiply-accumulates (activations,
+"""What a pixel of a training image costs beside the network's multiply-accumulates (activations,
 normalisation, augmentation), in millions of them."""
 
 
@@ -29,15 +29,15 @@ def trial_lengths(spec: StudySpec) -> list[int]:
 class TrialCost:
     """Predicts what a stretch of a trial costs, in millions of multiply-accumulates.
 
-    A training step has three forward passes' worth of multiply-accumulates a picture, one forwards
+    A training step has three forward passes' worth of multiply-accumulates an image, one forwards
     and two backwards; what does not grow with them, and what a method's terms add, is expressed by
-    them. Fitted to steps of 64 pictures on one core, from an MLP of 4,000 multiply-accumulates to a
+    them. Fitted to steps of 64 images on one core, from an MLP of 4,000 multiply-accumulates to a
     residual network of 9 million; there a million take some 20 microseconds.
 
     Attributes:
         samples: Of the training split.
         validation: Of the validation split, which is scored after each epoch.
-        pixels: Of a picture's height and width.
+        pixels: Of an image's height and width.
     """
 
     samples: int
@@ -56,7 +56,7 @@ class TrialCost:
         batch = task.training.batch_size
         scored = PIXEL / 3 * self.pixels + macs
         step = (STEP + 3 * scored * batch) * relative_cost(task.method.label)
-        if task.teacher in (BORN_AGAIN, MUTUAL):  # whose answers are not kept
+        if task.teacher in (BORN_AGAIN, MUTUAL):  # whose signals are not cached
             step += scored * batch
         trained = (1 + (task.teacher == MUTUAL)) * step * (self.samples // batch)
         return epochs * (trained + scored * self.validation)

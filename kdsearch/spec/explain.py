@@ -16,7 +16,7 @@ from kdsearch.spec.wording import explain
 
 
 def translate(error: ValidationError, origin: Origin) -> SpecError:
-    """The one fault to mend first: an unknown key, else a wrong value, else a missing key.
+    """The one fault to fix first: an unknown key, else a wrong value, else a missing key.
 
     A misspelt key often shows as a missing one too; the misspelling is what tells.
     """

@@ -119,7 +119,7 @@ def parse_yaml(origin: Origin) -> Any:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (None, None)
         reason = ", ".join(part for part in (error.context, error.problem) if part)
-        raise SpecError(f"not valid YAML ({reason}); mend it", file, *place) from None
+        raise SpecError(f"not valid YAML ({reason}); fix it", file, *place) from None
     except yaml.reader.ReaderError as error:
         before = origin.text[: error.position]
         line, column = before.count("\n") + 1, error.position - before.rfind("\n")
@@ -166,7 +166,7 @@ def _check_keys(keys: Iterable[yaml.Node], file: str) -> None:
         line, column = _place(key)
         if key.tag != _TEXT:
             shown = f"'{key.value}'" if isinstance(key, yaml.ScalarNode) else "a list or a section"
-            raise SpecError(f"a key must be a name, not {shown}; mend it", file, line, column)
+            raise SpecError(f"a key must be a name, not {shown}; fix it", file, line, column)
         if key.value in first:
             raise SpecError(
                 f"the key '{key.value}' stands here a second time (first on line "

@@ -88,8 +88,8 @@ class SearchSection(Section):
     max_parameters: Whole | None = Field(default=None, ge=1)
     """Students with more parameters are never trained."""
     max_macs: Whole | None = Field(default=None, ge=1)
-    """Students with more multiply-accumulates a picture are never trained."""
+    """Students with more multiply-accumulates an image are never trained."""
     max_bytes: Whole | None = Field(default=None, ge=1)
     """Students whose weights take more bytes are never trained."""
     max_latency: Number | None = Field(default=None, gt=0)
-    """Students that take more microseconds for a picture are never trained."""
+    """Students that take more microseconds for an image are never trained."""

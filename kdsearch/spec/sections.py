@@ -71,7 +71,7 @@ class Identity(Section):
 
 
 class Augmentation(Section):
-    """``data.augment``: random changes of a training picture."""
+    """``data.augment``: random changes of a training image."""
 
     crop: Whole = Field(default=0, ge=0)
     """Pixels of zero padding before a random crop back to the original size."""
@@ -80,11 +80,11 @@ class Augmentation(Section):
     cutout: Whole = Field(default=0, ge=0)
     """Side in pixels of a square blanked at a random place (DeVries & Taylor 2017)."""
     mixup: Number = Field(default=0.0, ge=0)
-    """Parameter α of Beta(α, α) with which two pictures are blended (Zhang et al. 2018)."""
+    """Parameter α of Beta(α, α) with which two images are blended (Zhang et al. 2018)."""
 
 
 class DataSection(Section):
-    """``data``: where the pictures come from and how they are split."""
+    """``data``: where the images come from and how they are split."""
 
     source: str
     """A name of kdsearch's sources, or ``module:function`` of your own."""
@@ -99,11 +99,11 @@ class DataSection(Section):
     limit: Whole | None = Field(default=None, ge=2)
     """Use only this many training and validation samples together, drawn class by class."""
     image_size: Whole | None = Field(default=None, ge=4)
-    """Side in pixels to which ``image_folder`` resizes and crops its pictures."""
+    """Side in pixels to which ``image_folder`` resizes and crops its images."""
     seed: Whole = Field(default=0, ge=0, lt=2**63)
     """Seed of the split, apart from the study's, so that studies can share a teacher."""
     augment: Augmentation = Augmentation()
-    """Random changes of the training pictures."""
+    """Random changes of the training images."""
     options: dict[str, Any] = {}
     """Keyword arguments for a source of your own."""
 
@@ -180,7 +180,7 @@ class ResourcesSection(Section):
     gpus_per_trial: Annotated[Number, AfterValidator(_one_gpu)] = Field(default=0.0, ge=0)
     """Share of a GPU that a trial has, up to 1; a teacher worker has a whole one if any."""
     loaders: Whole = Field(default=1, ge=0)
-    """Processes of a trial that read pictures which do not fit in memory or on the GPU."""
+    """Processes of a trial that read images which do not fit in memory or on the GPU."""
     storage: str | None = None
     """Where paused and running trials are saved: a folder that all nodes share, or a URI such as
     ``s3://bucket/folder``; absent: ``tune`` in the study's folder."""
@@ -206,14 +206,14 @@ SignalName = Literal["logits", "embedding", "attention", "features", "preactivat
 
 
 class CacheSection(Section):
-    """``cache``: the teacher's answers on disk, so that trials need not ask it again."""
+    """``cache``: the teacher's signals on disk, so that trials need not run it again."""
 
     disk_gb: Number = Field(default=20.0, ge=0)
     """Gigabytes (10⁹ bytes) that all caches of the folder may take; 0 keeps nothing."""
     signals: tuple[SignalName, ...] = get_args(SignalName)
     """What may be kept, of what the methods read; the smallest first, while it fits."""
     dtype: Literal["float32", "float16"] = "float32"
-    """How answers are stored: float32 as they are, float16 in half the space."""
+    """How signals are stored: float32 as they are, float16 in half the space."""
     top_k: Whole | None = Field(default=None, ge=1)
     """Of the logits, keep only so many of the largest, and the mean of the others."""
     folder: UserPath | None = None

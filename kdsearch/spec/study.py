@@ -52,7 +52,7 @@ class StudySpec(Section):
     resources: ResourcesSection = ResourcesSection()
     """Cores, GPUs, trials at a time."""
     cache: CacheSection = CacheSection()
-    """What is kept of the teachers' answers."""
+    """The cached signals of the teachers."""
     tracking: TrackingSection = TrackingSection()
     """Where MLflow keeps the records."""
 

@@ -39,11 +39,11 @@ class GradientTests(Subject):
             student, teacher = bench.signals(torch.float32, requires_grad=True)
             method = deepcopy(bench.method)
             parts = evaluate(method, student, teacher, progress)
-            answers = {id(leaf) for leaf in tensors(teacher)}
+            leaves = {id(leaf) for leaf in tensors(teacher)}
             known = {id(leaf) for leaf in (*tensors(student), *method.parameters())}
             for name, value in parts.items():
                 found = {id(leaf) for leaf in _leaves(value)}
-                assert not found & answers, f"'{name}' sends gradient to the teacher; detach it"
+                assert not found & leaves, f"'{name}' sends gradient to the teacher; detach it"
                 assert found <= known, (
                     f"'{name}' trains a tensor that is not registered; make it an nn.Parameter"
                 )

@@ -170,7 +170,7 @@ def targets_of(index: slice = slice(None)) -> Targets:
 
 @lru_cache(maxsize=1)
 def random_data() -> Dataset:
-    """32 training, 8 validation and 8 test pictures of noise."""
+    """32 training, 8 validation and 8 test images of noise."""
     generator = torch.Generator().manual_seed(0)
 
     def split(samples: int) -> Split:

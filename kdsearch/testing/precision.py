@@ -69,7 +69,7 @@ def _extremes(bench: Bench, dtype: torch.dtype) -> Iterator[tuple[str, Signals, 
     student, teacher = (_with_gaps(signals) for signals in bench.signals())
     same = replace(teacher, logits=student.logits)
     opposite = replace(teacher, logits=_negative(student.logits))
-    for what, answers, of_student, of_teacher in (
+    for what, signals, of_student, of_teacher in (
         ("gaps of 1e4", teacher, _LARGE, _LARGE),
         ("equal logits with gaps of 1e4", same, _LARGE, _LARGE),
         ("opposite logits with gaps of 1e4", opposite, _LARGE, _LARGE),
@@ -80,7 +80,7 @@ def _extremes(bench: Bench, dtype: torch.dtype) -> Iterator[tuple[str, Signals, 
         ("zeros alone", teacher, 0.0, 0.0),
     ):
         given = as_leaves(student, of_student, dtype, requires_grad=True)
-        yield what, given, as_leaves(answers, of_teacher, dtype)
+        yield what, given, as_leaves(signals, of_teacher, dtype)
 
 
 def _with_gaps(signals: Signals) -> Signals:

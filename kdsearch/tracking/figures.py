@@ -18,9 +18,9 @@ from kdsearch.results.study import Study
 
 SIZE_NAMES = {
     "parameters": "parameters",
-    "macs": "multiply-accumulates a picture",
+    "macs": "multiply-accumulates an image",
     "bytes": "bytes of weights",
-    "latency": "microseconds a picture",
+    "latency": "microseconds an image",
 }
 COLOURS = (
     "#4477aa",

@@ -155,7 +155,7 @@ def refused(store: Store, error: Exception) -> StoreError:
     """That a store does not take a study, and what to do."""
     return StoreError(
         f"the MLflow store at {shown_uri(store.uri)} does not take the study ({_told(error)}); "
-        "mend it, or set tracking.uri or MLFLOW_TRACKING_URI to another"
+        "fix it, or set tracking.uri or MLFLOW_TRACKING_URI to another"
     )
 
 

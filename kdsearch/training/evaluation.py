@@ -51,7 +51,7 @@ def evaluation_sums(
 ) -> Tensor:
     """[5 + 3 · 15] float64 sums over the samples at ``index``, to be added over workers.
 
-    Correct answers, negative log-likelihood, samples, agreements and divergences from the
+    Correct predictions, negative log-likelihood, samples, agreements and divergences from the
     reference; then for each bin of confidence the samples, their confidence, and the correct ones.
 
     Args:
@@ -94,13 +94,13 @@ def summarise(sums: Tensor, compared: bool = False) -> Evaluation:
 
 def _sums(logits: Tensor, labels: Tensor, reference: Tensor | None) -> Tensor:
     log_p = F.log_softmax(logits, dim=1)
-    confidence, answer = log_p.exp().max(dim=1)
-    correct = (answer == labels).double()
+    confidence, predicted = log_p.exp().max(dim=1)
+    correct = (predicted == labels).double()
     if reference is None:
         agreed = divergence = correct.new_zeros(())
     else:
         log_r = F.log_softmax(reference, dim=1)
-        agreed = (answer == reference.argmax(dim=1)).double().sum()
+        agreed = (predicted == reference.argmax(dim=1)).double().sum()
         divergence = F.kl_div(log_p, log_r, reduction="sum", log_target=True).double()
     nll = F.nll_loss(log_p, labels, reduction="sum").double()
     scalars = [correct.sum(), nll, correct.new_tensor(len(labels)), agreed, divergence]
@@ -108,7 +108,7 @@ def _sums(logits: Tensor, labels: Tensor, reference: Tensor | None) -> Tensor:
 
 
 def _bins(confidence: Tensor, correct: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Samples, confidence and correct answers of each bin ((b − 1)/15, b/15]."""
+    """Samples, confidence and correct predictions of each bin ((b − 1)/15, b/15]."""
     place = ((confidence * ECE_BINS).ceil().long() - 1).clamp(0, ECE_BINS - 1)
     # a product with the one-hot places sums in one fixed order, also on a GPU
     member = F.one_hot(place, ECE_BINS).double()

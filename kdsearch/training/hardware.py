@@ -25,7 +25,7 @@ class Hardware:
 
     Attributes:
         device: Where it runs.
-        loaders: Worker processes that read pictures where these do not fit on the device.
+        loaders: Worker processes that read images where these do not fit on the device.
         compiled: Whether to compile the student; ``None``: on a GPU, where the training is long.
     """
 
@@ -93,7 +93,7 @@ class Hardware:
 
 
 def memory_format(network: Network) -> torch.memory_format:
-    """The layout of pictures and weights in which a network is fast.
+    """The layout of images and weights in which a network is fast.
 
     Convolutions run faster with the channels innermost, on the CPU and on tensor cores. A module of
     the user's may well count on the other order, and keeps it.

@@ -191,8 +191,8 @@ class BornAgain(TrainingProgram):
 class Mutual(TrainingProgram):
     """Two students of one kind that teach each other (Zhang et al. 2018, "Deep Mutual Learning").
 
-    At every step the first learns from the second's answers and then the second from the first's
-    (algorithm 1); a network answers its peer by the statistics of the batch. Both see the same
+    At every step the first learns from the second's logits and then the second from the first's
+    (algorithm 1); each sees its peer with the statistics of the batch. Both see the same
     batches. The first, which starts from the task's seed, is the student; the other is left behind.
 
     Args:

@@ -36,7 +36,7 @@ class SharedData:
     """A data set that is also in Ray's object store, once for all processes of a node.
 
     Attributes:
-        dataset: The data set, its pictures those of the store.
+        dataset: The data set, its images those of the store.
         reference: To its packed form in the store.
     """
 

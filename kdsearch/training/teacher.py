@@ -24,10 +24,10 @@ class Batch:
     """Some views of an epoch.
 
     Attributes:
-        images: Normalised pictures [B, C, H, W], on the device of the training.
+        images: Normalised images [B, C, H, W], on the device of the training.
         targets: Their labels, there too.
         epoch: The epoch that the views belong to.
-        index: [B] places of the pictures in their split, in host memory: what is read from files
+        index: [B] places of the images in their split, in host memory: what is read from files
             by them need not wait for the device.
     """
 
@@ -60,7 +60,7 @@ class Teacher(Teaching):
 
     Args:
         network: The trained network; it is frozen in place.
-        device: Where it answers.
+        device: Where it runs.
     """
 
     def __init__(self, network: Network, device: torch.device | str = "cpu") -> None:
@@ -70,16 +70,16 @@ class Teacher(Teaching):
 
     def observe(self, batch: Batch, wanted: Collection[Signal]) -> Signals:
         """The wanted signals of a batch, without gradient, in full precision."""
-        # the pictures come laid out for the student
+        # the images come laid out for the student
         images = batch.images.contiguous(memory_format=memory_format(self.network))
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
             return self.network.observe(images, wanted)
 
 
 def plain_views(data: Dataset, split: SplitName, device: torch.device) -> Views:
-    """A split's pictures without augmentation."""
-    pictures = data.validation if split == "validation" else data.test
-    return Views(pictures.to(device), data.mean, data.std, None, 0)
+    """A split's images without augmentation."""
+    images = data.validation if split == "validation" else data.test
+    return Views(images.to(device), data.mean, data.std, None, 0)
 
 
 def averaged_shapes(classes: int) -> SignalShapes:
@@ -110,14 +110,14 @@ class AveragedTeachers(Teaching):
         """
         if set(wanted) - {Signal.LOGITS}:
             raise MethodError("an average of teachers has logits alone; let one teacher teach")
-        answers = [teacher.observe(batch, wanted).logits for teacher in self.teachers]
-        return Signals(logits=torch.stack([z for z in answers if z is not None]).mean(dim=0))
+        logits = [teacher.observe(batch, wanted).logits for teacher in self.teachers]
+        return Signals(logits=torch.stack([z for z in logits if z is not None]).mean(dim=0))
 
 
 class Peer(Teaching):
     """A network that teaches while it is trained itself.
 
-    It answers in the mode it is in, in training with the statistics of the batch: early in a
+    It runs in the mode it is in, in training with the statistics of the batch: early in a
     training its running statistics lag behind its weights and would teach nonsense.
 
     Args:
@@ -132,10 +132,10 @@ class Peer(Teaching):
         """The wanted signals of a batch, without gradient."""
         before = [buffer.clone() for buffer in self.network.buffers()]
         with torch.no_grad():
-            answers = self.network.observe(batch.images, wanted)
+            signals = self.network.observe(batch.images, wanted)
             for buffer, value in zip(self.network.buffers(), before, strict=True):
                 buffer.copy_(value)
-        return answers
+        return signals
 
 
 class Reference:
@@ -144,8 +144,8 @@ class Reference:
     Args:
         teacher: The teacher that every student of a study is compared with.
         data: The data set.
-        device: Where the pictures are put.
-        answers: Gives the logits [N, K] of a split where they are known already; else the teacher
+        device: Where the images are put.
+        known: Gives the logits [N, K] of a split where they are known already; else the teacher
             is asked.
     """
 
@@ -154,18 +154,18 @@ class Reference:
         teacher: Teaching,
         data: Dataset,
         device: torch.device | str = "cpu",
-        answers: Callable[[SplitName], Tensor] | None = None,
+        known: Callable[[SplitName], Tensor] | None = None,
     ) -> None:
         self._teacher = teacher
         self._data = data
         self._device = torch.device(device)
-        self._answers = answers
+        self._known_logits = known
         self._known: dict[SplitName, Tensor] = {}
 
     def logits(self, split: SplitName, batch: int = 512) -> Tensor:
-        """[N, K] float32 logits of a split's pictures without augmentation."""
+        """[N, K] float32 logits of a split's images without augmentation."""
         if split not in self._known:
-            ask = self._answers or partial(self._ask, batch=batch)
+            ask = self._known_logits or partial(self._ask, batch=batch)
             self._known[split] = ask(split)
         return self._known[split]
 

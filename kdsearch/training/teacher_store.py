@@ -61,7 +61,7 @@ class StoredTeacher:
         """The network with its weights.
 
         Raises:
-            CheckpointError: The file is missing, torn, or fits another architecture.
+            CheckpointError: The file is missing, corrupt, or fits another architecture.
         """
         network = build_network(self.model, data.image_shape, len(data.classes))
         load_weights(network, self.weights, f"the teacher ({describe(self.model)})")
@@ -118,7 +118,7 @@ def given_teacher(spec: StudySpec, data: Dataset, name: str = TEACHER) -> Stored
     """The teacher of a section's ``checkpoint``, checked against its architecture, if one is given.
 
     Raises:
-        CheckpointError: The file is missing, torn, or fits another architecture.
+        CheckpointError: The file is missing, corrupt, or fits another architecture.
     """
     section = spec.given_teachers[name]
     path = section.checkpoint

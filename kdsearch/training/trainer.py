@@ -30,7 +30,7 @@ class Trainer:
     """Trains one network, epoch by epoch.
 
     The order of samples and their views are pure functions of the task's seeds and the epoch, so
-    that a training that is saved and resumed, or spread over workers, sees the same pictures.
+    that a training that is saved and resumed, or spread over workers, sees the same images.
 
     Args:
         task: What to train and how.
@@ -136,7 +136,7 @@ class Trainer:
             yield Batch(self._laid_out(images), targets, epoch, index)
 
     def _laid_out(self, images: Tensor) -> Tensor:
-        """The pictures in the memory format in which the student is fast."""
+        """The images in the memory format in which the student is fast."""
         return images.contiguous(memory_format=self._memory_format)
 
     def end_epoch(self, losses: Sequence[Tensor], start: float) -> EpochReport:
@@ -167,13 +167,13 @@ class Trainer:
 
     def train_step(self, batch: Batch, step: int) -> Tensor:
         """One optimiser step on the ``step``-th batch of the epoch; the detached loss."""
-        answers = None
+        signals = None
         if self.teacher is not None:
-            answers = self.teacher.observe(batch, self.distiller.objective.signals)
+            signals = self.teacher.observe(batch, self.distiller.objective.signals)
         done = self.epoch * self.steps_per_epoch + step
         progress = done / (self.task.training.epochs * self.steps_per_epoch)
         with self._autocast:
-            loss = self._module(batch.images, batch.targets, answers, progress)["loss"]
+            loss = self._module(batch.images, batch.targets, signals, progress)["loss"]
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.task.training.clip_grad_norm is not None:
@@ -204,7 +204,7 @@ class Trainer:
 
     def _evaluate(self, network: Network, views: Views, split: SplitName) -> Evaluation:
         """Scores of a network on a split, shared out over the workers."""
-        # Each worker's batch statistics are of its own pictures; the first worker's are kept.
+        # Each worker's batch statistics are of its own images; the first worker's are kept.
         self.ranks.follow_first(network.buffers())
         index = self.ranks.share(torch.arange(len(views), device=self.device))
         beside = None if self._reference is None else self._reference.logits(split)

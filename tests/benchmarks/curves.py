@@ -4,7 +4,7 @@ The spaces are small ones on scikit-learn's digits. ``narrow`` has three methods
 over temperature, weight and the width of a convolutional student, with learning rates that all
 learn; ``wide`` has one method more, depth and weight decay, and rates and decays over four orders
 of magnitude, as somebody would write it who knows nothing of them: many of its students learn
-badly or not at all. ``fashion_mnist`` is the space of ``wide`` on another data set, a few pictures
+badly or not at all. ``fashion_mnist`` is the space of ``wide`` on another data set, a few images
 of Fashion-MNIST. Every configuration is trained to its end. The table keeps its parameters, its
 sizes, the validation accuracy of the student and of its averaged weights after each epoch, the
 time an epoch took, and the test accuracy.
@@ -51,7 +51,7 @@ EPOCHS = 27
 QUICK_EPOCHS, QUICK_CONFIGS = 3, 20
 
 DIGITS = {"source": "digits", "validation": 0.5, "test": 0.25, "augment": {"crop": 1}}
-PICTURES = {
+IMAGES = {
     "source": "fashion_mnist",
     "limit": 1_600,
     "validation": 0.5,
@@ -77,7 +77,7 @@ SPACES: dict[str, dict[str, Any]] = {
         },
     },
 }
-SPACES["fashion_mnist"] = SPACES["wide"] | {"data": PICTURES, "configs": 500}
+SPACES["fashion_mnist"] = SPACES["wide"] | {"data": IMAGES, "configs": 500}
 
 
 def curves_spec(
@@ -88,7 +88,7 @@ def curves_spec(
     Args:
         name: Of the space.
         folder: Takes the study.
-        root: Folder of the pictures, for data that do not come with a library.
+        root: Folder of the images, for data that do not come with a library.
         epochs: Of a whole training.
         teacher: More of its section.
     """

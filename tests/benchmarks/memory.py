@@ -14,7 +14,7 @@ not count.
 
     python tests/benchmarks/memory.py --json memory.json
 
-With ``--quick`` a quarter of the pictures, and one round. The pictures are noise.
+With ``--quick`` a quarter of the images, and one round. The images are noise.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MEGABYTE = 1e6
 
 def run(setting: Setting, console: Console) -> dict[str, Any]:
     """Measure searches with one and two trials, in turn."""
-    found: dict[str, Any] = {"machine": machine(), "pictures": "noise"}
+    found: dict[str, Any] = {"machine": machine(), "images": "noise"}
     weights: dict[int, list[Weights]] = {1: [], 2: []}
     with tempfile.TemporaryDirectory(prefix="memory") as name:
         folder = Path(name).resolve()
@@ -112,7 +112,7 @@ def table(found: dict[str, Any]) -> Table:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark from the command line."""
-    parser = command_line(__doc__, quick="a quarter of the pictures, one round")
+    parser = command_line(__doc__, quick="a quarter of the images, one round")
     options = parser.parse_args(arguments)
     if not Path("/proc/self/smaps").is_file():
         parser.error("memory is read from /proc/PID/smaps, which this system does not have")

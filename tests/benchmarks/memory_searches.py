@@ -27,11 +27,11 @@ class Setting:
     """What is trained on.
 
     Attributes:
-        pictures: Training and validation pictures, of 12,288 bytes each.
+        images: Training and validation images, of 12,288 bytes each.
         rounds: Searches with one and with two trials.
     """
 
-    pictures: int = 34_000
+    images: int = 34_000
     rounds: int = 3
 
     def spec(self, folder: Path, name: str, concurrent: int) -> StudySpec:
@@ -39,7 +39,7 @@ class Setting:
         return study_spec(
             folder,
             name,
-            {"samples": self.pictures, "test": CLASSES, "shape": SHAPE, "classes": CLASSES},
+            {"samples": self.images, "test": CLASSES, "shape": SHAPE, "classes": CLASSES},
             data={"validation": 0.05, "augment": {"crop": 4, "flip": True}},
             teacher={"family": "convnet", "width": 0.25, "depth": 2},
             students=[{"family": "convnet", "width": 0.25, "depth": 2}],
@@ -50,7 +50,7 @@ class Setting:
         )
 
 
-QUICK = Setting(pictures=8_500, rounds=1)
+QUICK = Setting(images=8_500, rounds=1)
 
 
 @dataclass(frozen=True)

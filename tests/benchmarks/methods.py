@@ -6,7 +6,7 @@ fair rate for a loss with other weights. The test split is scored once a trainin
 
     python tests/benchmarks/methods.py --data FOLDER --json methods.json
 
-FOLDER holds ``FashionMNIST/raw``. With ``--quick`` fewer pictures, epochs and seeds.
+FOLDER holds ``FashionMNIST/raw``. With ``--quick`` fewer images, epochs and seeds.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def collect(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark from the command line."""
     beside = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-    parser = command_line(__doc__, quick="fewer pictures, epochs and seeds")
+    parser = command_line(__doc__, quick="fewer images, epochs and seeds")
     parser.add_argument("--data", type=Path, default=beside, help="holds FashionMNIST/raw")
     parser.add_argument("--methods", nargs="+", metavar="NAME", help="these methods alone")
     parser.add_argument("--scale", type=float, default=1.0, help="factor of published weights")

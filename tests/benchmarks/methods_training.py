@@ -38,7 +38,7 @@ class Setting:
     """What the benchmark trains.
 
     Attributes:
-        samples: Training and validation pictures together.
+        samples: Training and validation images together.
         teacher: The teacher, and the epochs of its training.
         student: The student.
         epochs: Epochs of a student.

@@ -1,4 +1,4 @@
-"""Hypervolume against compute, as a picture."""
+"""Hypervolume against compute, as a figure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def write_figure(path: Path, compute: np.ndarray, volumes: Mapping[str, np.ndarr
     """Draw each search's mean with a band of 95 % of the mean.
 
     Args:
-        path: The picture.
+        path: The figure's file.
         compute: [N] whole trainings.
         volumes: By search, [seeds, N] hypervolumes.
     """

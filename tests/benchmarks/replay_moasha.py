@@ -19,7 +19,7 @@ from kdsearch.results.preference import preference
 from kdsearch.results.record import TrialRecord
 
 
-class MendedPriority(MOPriority):
+class FixedPriority(MOPriority):
     """Ranks by non-dominated sorting and an epsilon-net, the best point's the smallest."""
 
     def priority_unsafe(self, objectives: np.ndarray) -> np.ndarray:
@@ -30,7 +30,7 @@ class MendedPriority(MOPriority):
 
 
 def make_moasha(
-    mended: bool, epochs: int, grace: int, reduction: int, seed: int
+    fixed: bool, epochs: int, grace: int, reduction: int, seed: int
 ) -> Callable[[TrialRecord], bool]:
     """Its decisions: whether a trial goes on, by its record with the latest report."""
     np.random.seed(seed)  # noqa: NPY002 - it draws from NumPy's one generator
@@ -41,7 +41,7 @@ def make_moasha(
         max_t=epochs,
         grace_period=grace,
         reduction_factor=reduction,
-        multiobjective_priority=MendedPriority() if mended else NonDominatedPriority(),
+        multiobjective_priority=FixedPriority() if fixed else NonDominatedPriority(),
         random_seed=seed,
     )
 

@@ -120,15 +120,15 @@ def tunes_asha(epochs: int, seed: int) -> Decide:
     return decide
 
 
-def syne_tunes_moasha(mended: bool, epochs: int, seed: int) -> Decide:
-    """Syne Tune's MO-ASHA over error and log size, as published or with its ranks mended.
+def syne_tunes_moasha(fixed: bool, epochs: int, seed: int) -> Decide:
+    """Syne Tune's MO-ASHA over error and log size, as published or with its ranks fixed.
 
     Its ``NonDominatedPriority`` gives the order of the points where their ranks are expected, and
     its epsilon-net gives ranks where the order is.
     """
     from replay_moasha import make_moasha
 
-    return make_moasha(mended, epochs, GRACE, REDUCTION, seed)
+    return make_moasha(fixed, epochs, GRACE, REDUCTION, seed)
 
 
 def strategies() -> dict[str, Strategy]:
@@ -143,15 +143,15 @@ def strategies() -> dict[str, Strategy]:
     }
     if find_spec("syne_tune") is None:
         return found
-    for words, mended in (("as published", False), ("mended", True)):
+    for words, fixed in (("as published", False), ("fixed", True)):
         for sampler in ("random", "tpe"):
             name = f"{sampler} + Syne Tune's MO-ASHA {words}"
-            found[name] = Strategy(sampler, other=_moasha(mended))
+            found[name] = Strategy(sampler, other=_moasha(fixed))
     return found
 
 
-def _moasha(mended: bool) -> Callable[[int, int], Decide]:
-    return lambda epochs, seed: syne_tunes_moasha(mended, epochs, seed)
+def _moasha(fixed: bool) -> Callable[[int, int], Decide]:
+    return lambda epochs, seed: syne_tunes_moasha(fixed, epochs, seed)
 
 
 def chosen(names: Sequence[str] | None) -> dict[str, Strategy]:

@@ -10,7 +10,7 @@ beside the training itself, over a whole training. ``--candidates`` asks only so
 
     python tests/benchmarks/rungs.py --data FOLDER --json rungs.json
 
-FOLDER holds ``FashionMNIST/raw``. With ``--quick`` fewer configurations, pictures and epochs.
+FOLDER holds ``FashionMNIST/raw``. With ``--quick`` fewer configurations, images and epochs.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def table(found: dict[str, Any]) -> Table:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark from the command line."""
-    parser = command_line(__doc__, "fewer configurations, pictures and epochs")
+    parser = command_line(__doc__, "fewer configurations, images and epochs")
     parser.add_argument("--data", type=Path, required=True, help="holds FashionMNIST/raw")
     parser.add_argument(
         "--candidates", nargs="+", choices=CANDIDATES, default=CANDIDATES, help="who is asked"

@@ -49,7 +49,7 @@ class Setting:
     """What the benchmark trains.
 
     Attributes:
-        samples: Training and validation pictures together.
+        samples: Training and validation images together.
         validation: Share of them that trainings are scored on.
         epochs: Epochs of a whole training, a multiple of 36 for rungs at whole epochs.
         configs: Configurations.
@@ -63,7 +63,7 @@ class Setting:
     candidates: tuple[str, ...] = CANDIDATES
 
     def spec(self, root: Path, folder: Path, *more: str) -> StudySpec:
-        """The shipped space of Fashion-MNIST, with a smaller teacher and fewer pictures."""
+        """The shipped space of Fashion-MNIST, with a smaller teacher and fewer images."""
         words = {
             "study.directory": folder,
             "data.root": root,

@@ -135,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = command_line(__doc__, "digits alone, fewer trials, short trainings")
     parser.add_argument("--data", type=Path, help="holds FashionMNIST/raw")
     parser.add_argument("--scheduler", default="halving", choices=["halving", "neighbours"])
-    parser.add_argument("--figures", type=Path, help="folder for a picture of each data set")
+    parser.add_argument("--figures", type=Path, help="folder for a figure of each data set")
     options = parser.parse_args(arguments)
     if options.data is None and not options.quick:
         parser.error("--data is needed, unless --quick is given")

@@ -76,7 +76,7 @@ def prepare(
         name: Of the search.
         seed: Of the search.
         trials: At most so many.
-        root: Folder of the pictures, for data that do not come with a library.
+        root: Folder of the images, for data that do not come with a library.
         fronts: Of earlier studies, which are tried first.
     """
     quieten()
@@ -124,7 +124,7 @@ def show(found: dict[str, Any]) -> Group:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark from the command line."""
     parser = command_line(__doc__, "fewer seeds")
-    parser.add_argument("--figure", type=results_file, help="picture of hypervolume and compute")
+    parser.add_argument("--figure", type=results_file, help="figure of hypervolume and compute")
     parser.add_argument("--space", default="wide", choices=["narrow", "wide"], help="of curves.py")
     parser.add_argument("--only", nargs="+", choices=list(strategies()), help="of the searches")
     options = parser.parse_args(arguments)

@@ -4,14 +4,14 @@ Side by side, in turn, one epoch at a time:
 
 - *trial*: kdsearch's trainer with the method ``kd`` over a cache that is built already: views are
   augmented (crop and flip), the teacher's answers are read from their file, both losses count.
-- *bare*: the same student on normalised float32 pictures that lie in memory, drawn in random order
+- *bare*: the same student on normalised float32 images that lie in memory, drawn in random order
   without augmentation, cross-entropy alone, SGD with Nesterov momentum, PyTorch's defaults.
 - *tuned*: the same with the trial's own memory format, precision and optimiser, so that the ratio
   is not won by these alone.
 
 ``cached_over_bare`` and ``cached_over_tuned_bare`` are medians of the ratios of the rounds, over
 whole epochs without evaluation: what a trial does once an epoch (the order, the hash of its views,
-the checksum of the cache's file) counts. The pictures are noise, and a small network of random
+the checksum of the cache's file) counts. The images are noise, and a small network of random
 weights answered for the cache: neither changes what a step takes.
 
     python tests/benchmarks/step.py --json step.json
@@ -62,7 +62,7 @@ def compare(case: Case, device: torch.device, rounds: int, profile: bool) -> dic
 
 
 def _speeds(walls: dict[str, list[float]], steps: int) -> dict[str, Any]:
-    """Milliseconds of a step and pictures a second, by contender."""
+    """Milliseconds of a step and images a second, by contender."""
     seconds = {name: statistics.median(values) / steps for name, values in walls.items()}
     return {
         "milliseconds": {name: 1000 * each for name, each in seconds.items()},
@@ -76,7 +76,7 @@ def run(device: str, quick: bool, profile: bool, console: Console) -> dict[str, 
     found: dict[str, Any] = {
         "device": torch.cuda.get_device_name(place) if device == "cuda" else "cpu",
         "machine": machine(),
-        "pictures": "noise",
+        "images": "noise",
         "batch": BATCH,
     }
     for case in CASES[device]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from pictures import noise
+from images import noise
 
 from kdsearch.data import Dataset, Split
 from kdsearch.methods import method_config
@@ -25,7 +25,7 @@ class Case:
         name: Its name in the results.
         model: The student.
         teacher: Who teaches where the teacher is asked live.
-        shape: (channels, height, width) of the pictures.
+        shape: (channels, height, width) of the images.
         classes: Number of classes.
         crop: Padding of the random crop.
         steps: Steps of an epoch.

@@ -61,11 +61,11 @@ class Trial(Contender):
 
 
 class Bare(Contender):
-    """The loop that needs no library: pictures in memory, no teacher, cross-entropy.
+    """The loop that needs no library: images in memory, no teacher, cross-entropy.
 
     Args:
         case: The student.
-        data: The pictures.
+        data: The images.
         hardware: What to train on.
         tuned: Whether memory format, precision and optimiser are the trial's.
     """

@@ -21,7 +21,7 @@ _PATIENCE = 600.0
 
 
 def sharing(case: Case, device: str, processes: int, epochs: int) -> float:
-    """Pictures a second of trials with a cache in several processes that share a device, summed."""
+    """Images a second of trials with a cache in several processes that share a device, summed."""
     context = multiprocessing.get_context("spawn")
     start, end = context.Barrier(processes + 1), context.Barrier(processes + 1)
     with tempfile.TemporaryDirectory(prefix="step") as folder:

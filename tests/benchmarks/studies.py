@@ -34,14 +34,14 @@ def study_spec(folder: Path, name: str, options: dict[str, Any], **sections: Any
     Args:
         folder: Takes the study, the teacher and the cache; a later study has the same teacher.
         name: Of the study.
-        options: What :func:`pictures.load` is called with.
+        options: What :func:`images.load` is called with.
         sections: The sections of the spec; ``teacher`` is its model, and ``data`` lacks the source.
     """
     checkpoint = folder / "teacher.safetensors"
     given = {
         **sections,
         "study": {"name": name, "directory": str(folder)},
-        "data": {"source": "pictures:load", "options": options, **sections["data"]},
+        "data": {"source": "images:load", "options": options, **sections["data"]},
         "teacher": {"model": sections["teacher"], "checkpoint": str(checkpoint)},
     }
     spec = StudySpec.model_validate(given)
@@ -114,7 +114,7 @@ def run_search(
         observer: Told of everything that happens.
     """
     quieten()
-    # the plan in no other hand: with it go its own pictures, once Ray's store has them
+    # the plan in no other hand: with it go its own images, once Ray's store has them
     run = SearchOnly(replace(make_plan(spec), past=list(proposals)), observer or Observer())
     directory = StudyDirectory.of(spec)
     with ray_session(spec, None), directory.locked():

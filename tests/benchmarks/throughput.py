@@ -1,9 +1,9 @@
 """What kdsearch saves over distillation as it is ordinarily written: by epoch, and by search.
 
-The ordinary loop takes each picture through PIL and torchvision's transforms (crop, flip,
+The ordinary loop takes each image through PIL and torchvision's transforms (crop, flip,
 ``ToTensor``, ``Normalize``) in a ``DataLoader`` with two worker processes, asks the live teacher at
-every step, and knows PyTorch's defaults alone. Teacher resnet32x4, student resnet8x4, pictures of
-32×32, batches of 64; both sides evaluate on the same validation pictures after each epoch.
+every step, and knows PyTorch's defaults alone. Teacher resnet32x4, student resnet8x4, images of
+32×32, batches of 64; both sides evaluate on the same validation images after each epoch.
 
 ``epochs_speedup``, by cores: epochs a second of trials of kdsearch, with the teacher's answers
 kept, over those of the ordinary loop at its best. On one core all processes, the loader's too,
@@ -27,8 +27,8 @@ the hours of a real search. So the ratio here is lower than that of a real searc
 
     python tests/benchmarks/throughput.py --json throughput.json --data CIFAR-10-images.zip
 
-About half an hour on two cores. With ``--quick`` some minutes: fewer pictures, fewer rounds, and
-a search of 6 trials, of which the start is then most. Without ``--data`` the pictures are noise,
+About half an hour on two cores. With ``--quick`` some minutes: fewer images, fewer rounds, and
+a search of 6 trials, of which the start is then most. Without ``--data`` the images are noise,
 which takes the same time.
 """
 
@@ -54,8 +54,8 @@ def run(setting: Setting, archive: Path | None, console: Console) -> dict[str, A
     """Measure everything."""
     found: dict[str, Any] = {
         "machine": machine(),
-        "pictures": "noise" if archive is None else archive.name,
-        "pictures_per_epoch": setting.epoch_pictures,
+        "images": "noise" if archive is None else archive.name,
+        "images_per_epoch": setting.epoch_images,
     }
     available = sorted(os.sched_getaffinity(0))
     for count in (1, 2)[: len(available)]:
@@ -78,13 +78,13 @@ def table(found: dict[str, Any]) -> Table:
         made.add_column(column)
     for cores, figure in found["epochs_speedup"].items():
         building = found["epochs_speedup_with_building"][cores]
-        title = f"an epoch of {found['pictures_per_epoch']:,} pictures"
+        title = f"an epoch of {found['images_per_epoch']:,} images"
         title += f"\non {cores} core{'s' * (cores > '1')}"
         told = f"{shown(figure)}\nwith building {shown(building)}"
         made.add_row(title, told, _lines(found["seconds_per_epoch"][cores]))
     search = found["search_speedup"]
     title = f"{search['trials']} trials of {search['epochs']} epochs"
-    title += f"\nof {search['pictures']:,} pictures"
+    title += f"\nof {search['images']:,} images"
     start = {"kdsearch's start": search["start_seconds"]}
     made.add_row(title, shown(search), _lines(search["seconds"] | start))
     return made
@@ -96,11 +96,11 @@ def _lines(seconds: dict[str, float]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark from the command line."""
-    parser = command_line(__doc__, quick="fewer pictures, rounds and trials")
-    parser.add_argument("--data", type=Path, help="zip of train/CLASS/* and test/CLASS/* pictures")
+    parser = command_line(__doc__, quick="fewer images, rounds and trials")
+    parser.add_argument("--data", type=Path, help="zip of train/CLASS/* and test/CLASS/* images")
     options = parser.parse_args(arguments)
     if options.data is not None and not options.data.is_file():
-        parser.error(f"{options.data} is not there; give a zip of pictures, or leave --data out")
+        parser.error(f"{options.data} is not there; give a zip of images, or leave --data out")
     setting = QUICK if options.quick else Setting()
     carry_out(options.json, partial(run, setting, options.data), table)
 

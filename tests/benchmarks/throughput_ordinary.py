@@ -47,9 +47,9 @@ class Material:
     """What the ordinary loop is given.
 
     Attributes:
-        train: Pictures uint8 [N, H, W, C] and their labels, as torchvision's data sets hold them.
+        train: Images uint8 [N, H, W, C] and their labels, as torchvision's data sets hold them.
         validation: Likewise.
-        mean: [C] of the training pictures.
+        mean: [C] of the training images.
         std: [C] likewise.
         checkpoint: The teacher's weights.
     """
@@ -62,7 +62,7 @@ class Material:
 
     @staticmethod
     def of(spec: StudySpec) -> Material:
-        """The very pictures and teacher of a study."""
+        """The very images and teacher of a study."""
         data, checkpoint = load_dataset(spec.data), spec.teacher.checkpoint
         assert checkpoint is not None
         train, validation = (
@@ -72,8 +72,8 @@ class Material:
         return Material(train, validation, data.mean, data.std, checkpoint)
 
 
-class Pictures(torch.utils.data.Dataset):
-    """Pictures in memory, each taken through PIL as torchvision's own data sets do."""
+class Images(torch.utils.data.Dataset):
+    """Images in memory, each taken through PIL as torchvision's own data sets do."""
 
     def __init__(
         self, held: tuple[np.ndarray, list[int]], transform: Callable[..., Tensor]
@@ -92,7 +92,7 @@ class Ordinary:
     """One training.
 
     Args:
-        material: Pictures and teacher.
+        material: Images and teacher.
         config: The trial.
         epochs: Its epochs.
         loaders: Worker processes of a ``DataLoader``.
@@ -103,8 +103,8 @@ class Ordinary:
     ) -> None:
         as_tensor = [transforms.ToTensor(), transforms.Normalize(material.mean, material.std)]
         changes = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip()]
-        train = Pictures(material.train, transforms.Compose([*changes, *as_tensor]))
-        validation = Pictures(material.validation, transforms.Compose(as_tensor))
+        train = Images(material.train, transforms.Compose([*changes, *as_tensor]))
+        validation = Images(material.validation, transforms.Compose(as_tensor))
         # kept alive between epochs: their start would weigh more here than in epochs of full length
         workers: dict[str, Any] = {"num_workers": loaders}
         if loaders:

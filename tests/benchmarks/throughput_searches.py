@@ -75,7 +75,7 @@ def measure_searches(
         "start_seconds": statistics.median(starts),
         "trials": setting.trials,
         "epochs": setting.epochs,
-        "pictures": setting.search_pictures,
+        "images": setting.search_images,
     }
 
 

@@ -25,32 +25,32 @@ Config = dict[str, float]
 
 @dataclass(frozen=True)
 class Setting:
-    """What the benchmark trains; beside the training pictures stand a quarter for validation.
+    """What the benchmark trains; beside the training images stand a quarter for validation.
 
     Attributes:
-        epoch_pictures: Training pictures of an epoch that is measured alone; a multiple of the
+        epoch_images: Training images of an epoch that is measured alone; a multiple of the
             batch, as are those of a search.
         rounds: Such epochs of each side.
-        search_pictures: Training pictures of a search.
+        search_images: Training images of a search.
         trials: Trials of a search.
         epochs: Epochs of such a trial.
         searches: Searches of kdsearch, and of its faster opponent.
     """
 
-    epoch_pictures: int = 192
+    epoch_images: int = 192
     rounds: int = 4
-    search_pictures: int = 640
+    search_images: int = 640
     trials: int = 20
     epochs: int = 2
     searches: int = 1
 
     def epoch_spec(self, folder: Path, archive: Path | None, epochs: int) -> StudySpec:
         """The study whose epochs are measured alone."""
-        return self._spec(folder, archive, self.epoch_pictures, epochs)
+        return self._spec(folder, archive, self.epoch_images, epochs)
 
     def search_spec(self, folder: Path, archive: Path | None) -> StudySpec:
         """The study whose search is measured."""
-        return self._spec(folder, archive, self.search_pictures, self.epochs)
+        return self._spec(folder, archive, self.search_images, self.epochs)
 
     def _spec(self, folder: Path, archive: Path | None, train: int, epochs: int) -> StudySpec:
         validation = train // 4
@@ -91,7 +91,7 @@ class Setting:
         ]
 
 
-QUICK = Setting(epoch_pictures=64, rounds=2, search_pictures=128, trials=6, searches=1)
+QUICK = Setting(epoch_images=64, rounds=2, search_images=128, trials=6, searches=1)
 
 
 def as_proposed(config: Config) -> dict[str, float | str]:

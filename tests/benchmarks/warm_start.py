@@ -1,7 +1,7 @@
 """Does a search reach its front sooner with the front of an earlier study to begin with?
 
 Both are replayed (see ``search_replay.py``): first a search of the space ``wide`` on digits, then
-one of the same space on a few pictures of Fashion-MNIST, which tries the first one's front before
+one of the same space on a few images of Fashion-MNIST, which tries the first one's front before
 it goes its own way (``search.warm_start``), and the same without it. ``compute_ratio_to_cold`` is
 the share of the budget after which the warm searches' mean hypervolume is what the cold ones' is at
 the end; the other figures are those of ``search_replay.py``.
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark from the command line."""
     parser = command_line(__doc__, "fewer seeds")
     parser.add_argument("--data", type=Path, required=True, help="holds FashionMNIST/raw")
-    parser.add_argument("--figure", type=results_file, help="picture of hypervolume and compute")
+    parser.add_argument("--figure", type=results_file, help="figure of hypervolume and compute")
     options = parser.parse_args(arguments)
     carry_out(options.json, partial(run, options), show)
 

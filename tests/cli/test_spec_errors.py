@@ -50,7 +50,7 @@ from .command import SPEC, Command, place
         ("source: digits", "source: 'absent:load'", "source", "'absent', which is neither"),
         ("source: digits", "source: 'math:load'", "source", "has no function 'load'"),
         ("source: digits", "source: cifar10", "data:", "set data.root to their folder"),
-        ("digits", "cifar10\n  root: nowhere", "root", "there is no folder nowhere; mend the path"),
+        ("digits", "cifar10\n  root: nowhere", "root", "there is no folder nowhere; fix the path"),
         ("digits", "cifar10\n  root: .", "root", "cifar10 is not in ., or is damaged"),
         ("digits", "digits\n  root: .", "root", "has no effect on the source digits; remove it"),
         ("batch_size: 16", "batch_size: 181", "batch_size: 181", "more than the 180 training"),

@@ -60,12 +60,12 @@ def test_own_modules_take_their_folder_along(spec_file: Path, target: Path) -> N
 
 def test_data_and_studies_inside_the_folder_stay_behind(spec_file: Path, target: Path) -> None:
     folder = spec_file.parent
-    write(folder, "shapes.py", "pictures/a.png", "results/x/spec.yaml")
+    write(folder, "shapes.py", "images/a.png", "results/x/spec.yaml")
     spec = load_spec(
         spec_file,
         [
             "data.source=shapes:load",
-            f"data.root={folder}/pictures",
+            f"data.root={folder}/images",
             f"study.directory={folder}/results",
         ],
     )
@@ -112,13 +112,13 @@ def test_a_heavy_folder_is_refused_and_its_heaviest_part_named(
     folder = spec_file.parent
     write(folder, "shapes.py")
     spec = load_spec(spec_file, ["data.source=shapes:load"])
-    (folder / "pictures").mkdir()
+    (folder / "images").mkdir()
     for name in ("a", "b"):
-        (folder / "pictures" / name).write_bytes(bytes(2**20))
+        (folder / "images" / name).write_bytes(bytes(2**20))
     fill_working_dir(spec, spec_file, target)
-    assert "pictures/a" in sent(target)
-    (folder / "pictures" / "c").write_bytes(bytes(2**20))
-    with pytest.raises(UserError, match=r"more than 3 MB \(pictures is the largest\)"):
+    assert "images/a" in sent(target)
+    (folder / "images" / "c").write_bytes(bytes(2**20))
+    with pytest.raises(UserError, match=r"more than 3 MB \(images is the largest\)"):
         fill_working_dir(spec, spec_file, target)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from kdsearch.data import Dataset, MappedPictures, Split
+from kdsearch.data import Dataset, MappedImages, Split
 
 REAL_DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -24,7 +24,7 @@ def real_data() -> Path:
 
 @pytest.fixture
 def make_split() -> Callable[..., Split]:
-    """A split of random pictures; labels run through the classes in turn."""
+    """A split of random images; labels run through the classes in turn."""
 
     def make(samples: int = 37, channels: int = 3, side: int = 9, classes: int = 4) -> Split:
         generator = np.random.default_rng(samples + channels)
@@ -36,16 +36,16 @@ def make_split() -> Callable[..., Split]:
 
 @pytest.fixture
 def mapped(tmp_path: Path) -> Callable[[Split], Split]:
-    """The same split with its pictures in a file, in another order there, among others."""
+    """The same split with its images in a file, in another order there, among others."""
 
     def write(split: Split) -> Split:
-        pictures = split.images.numpy()
+        images = split.images.numpy()
         rows = torch.arange(len(split)).flip(0) * 2 + 1
-        pool = np.full((2 * len(split) + 1, *pictures.shape[1:]), 111, np.uint8)
-        pool[rows.numpy()] = pictures
+        pool = np.full((2 * len(split) + 1, *images.shape[1:]), 111, np.uint8)
+        pool[rows.numpy()] = images
         file = tmp_path / f"{len(split)}.npy"
         np.save(file, pool)
-        return Split(MappedPictures(file, rows), split.labels)
+        return Split(MappedImages(file, rows), split.labels)
 
     return write
 
@@ -59,8 +59,8 @@ def small_dataset(make_split: Callable[..., Split]) -> Dataset:
 
 
 @pytest.fixture
-def write_picture() -> Callable[..., Path]:
-    """Writes an array [H, W] or [H, W, 3] as a picture, its folders made as needed."""
+def write_image() -> Callable[..., Path]:
+    """Writes an array [H, W] or [H, W, 3] as an image, its folders made as needed."""
 
     def write(file: Path, pixels: np.ndarray, **options: object) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ SEED, EPOCH = 17, 3
 INDEX = torch.tensor([5, 0, 900_001, 5, 12, 7, 8, 9, 10, 11, 2**40])
 
 
-def pictures(channels: int = 3, height: int = 7, width: int = 10) -> torch.Tensor:
+def random_images(channels: int = 3, height: int = 7, width: int = 10) -> torch.Tensor:
     generator = np.random.default_rng(1)
     shape = (len(INDEX), channels, height, width)
     return torch.from_numpy(generator.integers(1, 256, shape, dtype=np.uint8))
@@ -53,7 +53,7 @@ def drawn(draw: Draw, high: int) -> list[int]:
 @pytest.mark.parametrize("padding", [0, 1, 4])
 @pytest.mark.parametrize("flip", [False, True])
 def test_crop_and_flip_equal_a_loop(padding: int, flip: bool) -> None:
-    images = pictures()
+    images = random_images()
     result = crop_and_flip(images, padding, flip, bits()).numpy()
     rows = drawn(Draw.CROP_ROW, 2 * padding + 1)
     columns = drawn(Draw.CROP_COLUMN, 2 * padding + 1)
@@ -69,7 +69,7 @@ def test_crop_and_flip_equal_a_loop(padding: int, flip: bool) -> None:
 
 @pytest.mark.parametrize("side", [1, 2, 3, 6, 7])
 def test_cutout_equals_a_loop(side: int) -> None:
-    images = pictures().float()
+    images = random_images().float()
     result = cutout(images, side, bits()).numpy()
     rows, columns = drawn(Draw.CUTOUT_ROW, 7), drawn(Draw.CUTOUT_COLUMN, 10)
     for place, image in enumerate(images.numpy()):
@@ -93,14 +93,14 @@ def test_cutout_away_from_the_border_blanks_the_whole_square() -> None:
 
 
 def test_nothing_asked_for_changes_nothing() -> None:
-    images = pictures()
+    images = random_images()
     assert torch.equal(crop_and_flip(images, 0, False, bits()), images)
     assert torch.equal(cutout(images, 0, bits()), images.float())
 
 
 def test_crops_and_flips_are_uniform_and_independent() -> None:
     index = torch.arange(20_000)
-    # A picture of one bright pixel tells where the crop was taken and whether it was mirrored.
+    # An image of one bright pixel tells where the crop was taken and whether it was mirrored.
     image = torch.zeros(1, 1, 5, 5, dtype=torch.uint8)
     image[..., 2, 1] = 1
     moved = crop_and_flip(image.expand(20_000, -1, -1, -1), 1, True, bits(index))
@@ -150,7 +150,7 @@ def test_blend_is_the_convex_combination() -> None:
 @settings(deadline=None)
 @given(st.permutations(range(len(INDEX))), st.integers(1, len(INDEX)))
 def test_changes_do_not_depend_on_the_batch(order: list[int], size: int) -> None:
-    images, chosen = pictures(), torch.tensor(order[:size])
+    images, chosen = random_images(), torch.tensor(order[:size])
     whole = crop_and_flip(images, 3, True, bits())
     part = crop_and_flip(images[chosen], 3, True, bits(INDEX[chosen]))
     assert torch.equal(part, whole[chosen])
@@ -160,7 +160,7 @@ def test_changes_do_not_depend_on_the_batch(order: list[int], size: int) -> None
 
 @pytest.mark.parametrize(("seed", "epoch"), [(SEED + 1, EPOCH), (SEED, EPOCH + 1)])
 def test_changes_depend_on_seed_and_epoch(seed: int, epoch: int) -> None:
-    images = pictures()
+    images = random_images()
     first = crop_and_flip(images, 3, True, bits())
     assert not torch.equal(first, crop_and_flip(images, 3, True, bits(INDEX, seed, epoch)))
     share = shares(1.0, bits())
@@ -193,7 +193,7 @@ def test_the_largest_possible_changes_are_accepted() -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 def test_a_cuda_device_gives_the_same_bits() -> None:
-    images = pictures()
+    images = random_images()
     on_device = images.cuda()
     cropped = crop_and_flip(on_device, 3, True, bits(INDEX.cuda()))
     assert torch.equal(cropped.cpu(), crop_and_flip(images, 3, True, bits()))

@@ -68,7 +68,7 @@ def test_options_are_its_keyword_arguments(module: str) -> None:
         ("lod", {}, "has no function 'lod'; did you mean 'load'"),
         ("answer", {}, "has no function 'answer'"),
         ("load", {"sample": 3}, r"cannot be called with data\.options .*'sample'"),
-        ("breaks", {}, "failed with OSError: the disk is gone; mend it"),
+        ("breaks", {}, "failed with OSError: the disk is gone; fix it"),
         ("nothing", {}, "returned a NoneType"),
     ],
 )
@@ -95,7 +95,7 @@ def test_an_absent_module_is_told_with_the_place(name: str) -> None:
     [
         ("import no_such_dependency", "failed with ModuleNotFoundError: .*no_such_dependency"),
         ("def load(:", "failed with SyntaxError"),
-        ("1 / 0", "failed with ZeroDivisionError: division by zero; mend it"),
+        ("1 / 0", "failed with ZeroDivisionError: division by zero; fix it"),
     ],
 )
 def test_a_module_that_cannot_be_imported_is_told_apart(

@@ -25,7 +25,7 @@ def test_statistics_equal_numpy(make_split: MakeSplit) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 3 * 9 * 11, 5 * 3 * 9 * 11, 1 << 26])
-def test_parts_are_the_pictures_in_order(
+def test_parts_are_the_images_in_order(
     make_split: MakeSplit, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
     split = make_split()
@@ -49,8 +49,8 @@ def test_a_constant_channel_can_still_be_divided_by() -> None:
     [
         (torch.zeros(2, 1, 4, 4), torch.zeros(2, dtype=torch.int64), "must be uint8"),
         (torch.zeros(2, 4, 4, dtype=torch.uint8), torch.zeros(2).long(), r"\[N, C, H, W\]"),
-        (torch.zeros(2, 1, 4, 4).byte(), torch.zeros(3).long(), "2 pictures and 3 labels"),
-        (torch.zeros(0, 1, 4, 4).byte(), torch.zeros(0).long(), "at least one picture"),
+        (torch.zeros(2, 1, 4, 4).byte(), torch.zeros(3).long(), "2 images and 3 labels"),
+        (torch.zeros(0, 1, 4, 4).byte(), torch.zeros(0).long(), "at least one image"),
         (torch.zeros(2, 1, 4, 4).byte(), torch.tensor([0, 2]), "from 0 to 2, outside 0 to 1"),
         (torch.zeros(2, 1, 4, 4).byte(), torch.tensor([-1, 1]), "from -1 to 1, outside 0 to 1"),
     ],
@@ -73,7 +73,7 @@ def test_fingerprint_sees_every_split_and_the_names(small_dataset: Dataset) -> N
     assert len(prints) == 8
 
 
-def test_fingerprint_is_the_hash_of_names_shapes_pictures_and_labels(
+def test_fingerprint_is_the_hash_of_names_shapes_images_and_labels(
     small_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kdsearch.data.dataset._PART_BYTES", 1000)

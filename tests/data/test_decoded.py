@@ -1,4 +1,4 @@
-"""Folders of pictures beyond the memory: decoded once, whole or not at all."""
+"""Folders of images beyond the memory: decoded once, whole or not at all."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ SPLITS = ("train", "validation", "test")
 
 
 @pytest.fixture
-def root(tmp_path: Path, write_picture: Write) -> Path:
-    """Three class folders of six random pictures each."""
-    folder, generator = tmp_path / "pictures", np.random.default_rng(3)
+def root(tmp_path: Path, write_image: Write) -> Path:
+    """Three class folders of six random images each."""
+    folder, generator = tmp_path / "images", np.random.default_rng(3)
     for name in ("ant", "bee", "cow"):
         for number in range(6):
             pixels = generator.integers(0, 256, (7, 8, 3), dtype=np.uint8)
-            write_picture(folder / name / f"{number}.png", pixels)
+            write_image(folder / name / f"{number}.png", pixels)
     return folder
 
 
 @pytest.fixture
 def scarce(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine with too little memory for any picture."""
+    """A machine with too little memory for any image."""
     monkeypatch.setattr(memory, "memory_bytes", lambda: 10)
 
 
@@ -56,7 +56,7 @@ def assert_equal(one: Dataset, other: Dataset) -> None:
     for name in SPLITS:
         mine, theirs = getattr(one, name), getattr(other, name)
         index = torch.arange(len(mine))
-        assert torch.equal(mine.pictures(index), theirs.pictures(index))
+        assert torch.equal(mine.images_at(index), theirs.images_at(index))
         assert torch.equal(mine.labels, theirs.labels)
     assert (one.mean, one.std, one.classes) == (other.mean, other.std, other.classes)
     assert one.image_shape == other.image_shape
@@ -98,21 +98,21 @@ def test_it_is_decoded_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.usefixtures("scarce")
 @pytest.mark.parametrize("change", ["content", "time", "new", "gone", "image_size", "name"])
-def test_what_it_is_found_by(root: Path, write_picture: Write, change: str) -> None:
+def test_what_it_is_found_by(root: Path, write_image: Write, change: str) -> None:
     load(root)
-    picture = root / "bee" / "3.png"
-    facts = picture.stat()
+    image = root / "bee" / "3.png"
+    facts = image.stat()
     if change == "content":
-        write_picture(picture, np.zeros((7, 8, 3), np.uint8))
-        os.utime(picture, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+        write_image(image, np.zeros((7, 8, 3), np.uint8))
+        os.utime(image, ns=(facts.st_atime_ns, facts.st_mtime_ns))
     elif change == "time":
-        os.utime(picture, ns=(facts.st_atime_ns, facts.st_mtime_ns + 1))
+        os.utime(image, ns=(facts.st_atime_ns, facts.st_mtime_ns + 1))
     elif change == "new":
-        shutil.copy(picture, root / "bee" / "7.png")
+        shutil.copy(image, root / "bee" / "7.png")
     elif change == "gone":
-        picture.unlink()
+        image.unlink()
     elif change == "name":
-        picture.rename(root / "bee" / "8.png")
+        image.rename(root / "bee" / "8.png")
     again = load(root, 6 if change == "image_size" else None)
     assert len(files(root)) == 2
     with pytest.MonkeyPatch.context() as patch:
@@ -180,9 +180,9 @@ def test_two_at_a_time_decode_once(root: Path, monkeypatch: pytest.MonkeyPatch) 
         decode_into(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(decoded, "decode_into", counted)
-    pictures = sorted(root.rglob("*.png"))
+    images = sorted(root.rglob("*.png"))
     threads = [
-        threading.Thread(target=decoded.decoded_file, args=(pictures, None, root)) for _ in range(3)
+        threading.Thread(target=decoded.decoded_file, args=(images, None, root)) for _ in range(3)
     ]
     for thread in threads:
         thread.start()
@@ -193,7 +193,7 @@ def test_two_at_a_time_decode_once(root: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.usefixtures("scarce")
-def test_a_broken_picture_leaves_nothing(root: Path) -> None:
+def test_a_broken_image_leaves_nothing(root: Path) -> None:
     (root / "cow" / "5.png").write_bytes(b"broken")
     with pytest.raises(DataError, match=r"5\.png cannot be decoded"):
         load(root)
@@ -212,7 +212,7 @@ def test_a_disk_without_room_is_told(root: Path, monkeypatch: pytest.MonkeyPatch
     needed = 18 * 3 * 7 * 8
     free = SimpleNamespace(free=needed - 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
-    with pytest.raises(DataError, match=r"18 pictures of 7×8 take 0\.0 GB there.* make room"):
+    with pytest.raises(DataError, match=r"18 images of 7×8 take 0\.0 GB there.* make room"):
         load(root)
     assert files(root) == []
     free.free = needed
@@ -234,13 +234,13 @@ def test_the_room_is_taken_before_decoding(root: Path, monkeypatch: pytest.Monke
     assert taken >= size == 18 * 3 * 7 * 8
 
 
-def test_real_pictures(real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_real_images(real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = real_data / "CIFAR-10-images.zip"
     if not archive.is_file():
         pytest.skip(f"{archive.name} is not there")
     with zipfile.ZipFile(archive) as opened:
-        pictures = [name for name in opened.namelist() if name.endswith((".jpg", ".png"))]
-        chosen = [name for name in pictures if "/train/" in name][::500]
+        images = [name for name in opened.namelist() if name.endswith((".jpg", ".png"))]
+        chosen = [name for name in images if "/train/" in name][::500]
         opened.extractall(tmp_path, chosen)
     root = (tmp_path / chosen[0]).parents[1]
     in_memory = load(root)

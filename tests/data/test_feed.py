@@ -84,7 +84,7 @@ def test_what_fits_is_moved_once_and_what_does_not_stays(
     assert on_device(data, torch.device("cpu")).train.images is train.images
 
 
-def test_a_change_too_large_for_the_pictures_is_refused(
+def test_a_change_too_large_for_the_images_is_refused(
     make_split: MakeSplit, mapped: Mapped
 ) -> None:
     for split in (make_split(), mapped(make_split())):

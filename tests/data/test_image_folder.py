@@ -17,15 +17,15 @@ CLASSES = ("ant", "bee", "cow")
 
 
 @pytest.fixture
-def fill(write_picture: Write) -> Callable[..., None]:
-    """Class folders of plain pictures; the red channel is the class, the green one the number."""
+def fill(write_image: Write) -> Callable[..., None]:
+    """Class folders of plain images; the red channel is the class, the green one the number."""
 
     def write(folder: Path, samples: int, classes: tuple[str, ...] = CLASSES) -> None:
         for label, name in enumerate(classes):
             for number in range(samples):
                 pixels = np.zeros((6, 6, 3), np.uint8)
                 pixels[..., 0], pixels[..., 1] = label, number
-                write_picture(folder / name / f"{number:03}.png", pixels)
+                write_image(folder / name / f"{number:03}.png", pixels)
 
     return write
 
@@ -63,17 +63,17 @@ def test_train_and_test_folders_are_kept_apart(tmp_path: Path, fill: Callable[..
     assert dataset.test.images[:, 0, 0, 0].tolist() == dataset.test.labels.tolist()
 
 
-def test_what_is_no_picture_is_passed_over(
-    tmp_path: Path, fill: Callable[..., None], write_picture: Write
+def test_what_is_no_image_is_passed_over(
+    tmp_path: Path, fill: Callable[..., None], write_image: Write
 ) -> None:
     fill(tmp_path, 4)
     (tmp_path / "README.txt").write_text("about")
     (tmp_path / "ant" / "notes.txt").write_text("about ants")
     (tmp_path / ".cache").mkdir()
     grey = np.zeros((6, 6), np.uint8)
-    write_picture(tmp_path / "ant" / ".hidden" / "a.png", grey)
-    write_picture(tmp_path / "ant" / "._000.png", grey)
-    write_picture(tmp_path / "ant" / "more" / "UPPER.PNG", np.full((6, 6, 3), (0, 77, 0), np.uint8))
+    write_image(tmp_path / "ant" / ".hidden" / "a.png", grey)
+    write_image(tmp_path / "ant" / "._000.png", grey)
+    write_image(tmp_path / "ant" / "more" / "UPPER.PNG", np.full((6, 6, 3), (0, 77, 0), np.uint8))
     dataset = load(tmp_path)
     assert dataset.classes == CLASSES
     found = contents(dataset.train, dataset.validation, dataset.test)
@@ -81,9 +81,9 @@ def test_what_is_no_picture_is_passed_over(
     assert (0, 77) in found
 
 
-def test_image_size(tmp_path: Path, fill: Callable[..., None], write_picture: Write) -> None:
+def test_image_size(tmp_path: Path, fill: Callable[..., None], write_image: Write) -> None:
     fill(tmp_path, 4)
-    write_picture(tmp_path / "bee" / "large.jpg", np.zeros((50, 40, 3), np.uint8))
+    write_image(tmp_path / "bee" / "large.jpg", np.zeros((50, 40, 3), np.uint8))
     assert load(tmp_path, image_size=5).image_shape == (3, 5, 5)
     with pytest.raises(DataError, match=r"large\.jpg is 50×40 .* set data\.image_size"):
         load(tmp_path)
@@ -121,17 +121,17 @@ def test_fewer_than_two_classes_are_refused(tmp_path: Path, fill: Callable[..., 
         load(tmp_path)
 
 
-def test_a_class_without_pictures_is_named(tmp_path: Path, fill: Callable[..., None]) -> None:
+def test_a_class_without_images_is_named(tmp_path: Path, fill: Callable[..., None]) -> None:
     fill(tmp_path, 4)
     (tmp_path / "dog").mkdir()
     with pytest.raises(DataError, match="dog"):
         load(tmp_path)
 
 
-def test_hidden_pictures_alone_are_refused(tmp_path: Path, write_picture: Write) -> None:
+def test_hidden_images_alone_are_refused(tmp_path: Path, write_image: Write) -> None:
     for name in CLASSES:
-        write_picture(tmp_path / name / ".a.png", np.zeros((6, 6, 3), np.uint8))
-    with pytest.raises(DataError, match="holds hidden pictures alone"):
+        write_image(tmp_path / name / ".a.png", np.zeros((6, 6, 3), np.uint8))
+    with pytest.raises(DataError, match="holds hidden images alone"):
         load(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Pictures in a file give what pictures in memory give, and take no memory."""
+"""Images in a file give what images in memory give, and take no memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from kdsearch.data import Dataset, MappedPictures, Split, Views, pack, unpack
+from kdsearch.data import Dataset, MappedImages, Split, Views, pack, unpack
 from kdsearch.data.dataset import channel_statistics, check_split
 from kdsearch.errors import DataError
 from kdsearch.spec.sections import Augmentation
@@ -27,7 +27,7 @@ EVERYTHING = Augmentation(crop=2, flip=True, cutout=3, mixup=0.4)
 def test_indexing_equals_that_of_a_tensor(make_split: MakeSplit, mapped: Mapped) -> None:
     split = make_split()
     images = mapped(split).images
-    assert isinstance(images, MappedPictures)
+    assert isinstance(images, MappedImages)
     index = torch.tensor([5, 36, 0, 5])
     assert torch.equal(images[index], split.images[index])
     assert torch.equal(images[3:9], split.images[3:9])
@@ -42,9 +42,9 @@ def test_a_mapped_split_equals_the_one_in_memory(make_split: MakeSplit, mapped: 
     assert other.mapped
     assert not split.mapped
     assert other.nbytes == split.nbytes == split.images.numpy().nbytes
-    assert torch.equal(other.pictures(index), split.pictures(index))
+    assert torch.equal(other.images_at(index), split.images_at(index))
     some = other.take(index)
-    assert torch.equal(some.pictures(torch.tensor([3, 1])), split.images[torch.tensor([5, 36])])
+    assert torch.equal(some.images_at(torch.tensor([3, 1])), split.images[torch.tensor([5, 36])])
     assert torch.equal(some.labels, split.labels[index])
     assert channel_statistics(other) == channel_statistics(split)
     check_split(other, 4, "here")
@@ -52,12 +52,12 @@ def test_a_mapped_split_equals_the_one_in_memory(make_split: MakeSplit, mapped: 
         check_split(other, 3, "here")
 
 
-def test_pictures_are_a_copy(make_split: MakeSplit, mapped: Mapped) -> None:
+def test_images_are_a_copy(make_split: MakeSplit, mapped: Mapped) -> None:
     index = torch.tensor([5, 6, 7])
     for split in (make_split(), mapped(make_split())):
-        before = split.pictures(index)
-        split.pictures(index).fill_(0)
-        assert torch.equal(split.pictures(index), before)
+        before = split.images_at(index)
+        split.images_at(index).fill_(0)
+        assert torch.equal(split.images_at(index), before)
 
 
 @pytest.mark.parametrize("augment", [None, EVERYTHING])
@@ -81,7 +81,7 @@ def test_fingerprint_is_the_same(small_dataset: Dataset, mapped: Mapped) -> None
     assert in_files(small_dataset, mapped).fingerprint == small_dataset.fingerprint
 
 
-def test_pictures_do_not_travel(small_dataset: Dataset, mapped: Mapped) -> None:
+def test_images_do_not_travel(small_dataset: Dataset, mapped: Mapped) -> None:
     dataset = in_files(small_dataset, mapped)
     packed = pickle.dumps(pack(dataset))
     assert small_dataset.train.images.numpy()[0].tobytes() not in packed
@@ -99,7 +99,7 @@ def test_a_relative_name_travels_between_directories(
     monkeypatch.chdir(tmp_path)
     dataset = in_files(small_dataset, mapped)
     images = dataset.test.images
-    assert isinstance(images, MappedPictures)
+    assert isinstance(images, MappedImages)
     relative = replace(images, file=Path(os.path.relpath(images.file)))
     packed = pack(replace(dataset, test=replace(dataset.test, images=relative)))
     monkeypatch.chdir("/")
@@ -119,17 +119,17 @@ def test_a_damaged_file_is_told(tmp_path: Path, damage: str) -> None:
     file = tmp_path / "a.npy"
     np.save(file, np.zeros((4, 3, 5, 5), np.float32 if damage == "floats" else np.uint8))
     whole = file.read_bytes()
-    contents = {"torn": whole[:-1], "empty": b"", "text": b"not a picture", "floats": whole}
+    contents = {"torn": whole[:-1], "empty": b"", "text": b"not an image", "floats": whole}
     file.write_bytes(contents[damage])
     with pytest.raises(DataError, match=r"a\.npy cannot be read .*; remove the file"):
-        _ = MappedPictures(file, torch.arange(4)).shape
+        _ = MappedImages(file, torch.arange(4)).shape
 
 
 _MEASURE = """
 import sys
 from pathlib import Path
 import numpy as np, torch
-from kdsearch.data import MappedPictures, Split, Views
+from kdsearch.data import MappedImages, Split, Views
 from kdsearch.spec.sections import Augmentation
 
 def own():
@@ -138,7 +138,7 @@ def own():
 
 torch.set_num_threads(1)
 file, samples = Path(sys.argv[1]), int(sys.argv[2])
-split = Split(MappedPictures(file, torch.arange(samples)), torch.zeros(samples).long())
+split = Split(MappedImages(file, torch.arange(samples)), torch.zeros(samples).long())
 views = Views(split, [0.5] * 3, [0.2] * 3, Augmentation(crop=4, flip=True), 0)
 views.batch(torch.arange(8), 0)
 before = own()

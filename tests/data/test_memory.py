@@ -1,4 +1,4 @@
-"""The bound on decoded pictures."""
+"""The bound on decoded images."""
 
 from __future__ import annotations
 

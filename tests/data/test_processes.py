@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kdsearch.data import MappedPictures, Split, Views, WorkerFeed
+from kdsearch.data import MappedImages, Split, Views, WorkerFeed
 from kdsearch.data.processes import without_main
 from kdsearch.errors import DataError
 from kdsearch.spec.sections import Augmentation
@@ -40,9 +40,9 @@ print("the script runs", flush=True)
 import multiprocessing, sys, time
 from pathlib import Path
 import torch
-from kdsearch.data import MappedPictures, Split, Views, WorkerFeed
+from kdsearch.data import MappedImages, Split, Views, WorkerFeed
 
-split = Split(MappedPictures(Path(sys.argv[1]), torch.arange(37)), torch.zeros(37).long())
+split = Split(MappedImages(Path(sys.argv[1]), torch.arange(37)), torch.zeros(37).long())
 feed = WorkerFeed(Views(split, [0.5] * 3, [0.2] * 3, None, 0), "cpu", workers=2)
 for _ in feed.batches([torch.arange(4)] * 10_000, 0):
     break
@@ -57,7 +57,7 @@ def test_workers_end_with_the_process_that_started_them(
     make_split: MakeSplit, mapped: Mapped, tmp_path: Path, short_folder: Path, by: signal.Signals
 ) -> None:
     images = mapped(make_split()).images
-    assert isinstance(images, MappedPictures)
+    assert isinstance(images, MappedImages)
     script = tmp_path / "train.py"
     script.write_text(_SCRIPT)
     with interruptible():
@@ -132,8 +132,8 @@ ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=Fal
 class Trial:
     def train(self, file):
         import multiprocessing
-        from kdsearch.data import MappedPictures, Split, Views, WorkerFeed
-        split = Split(MappedPictures(Path(file), torch.arange(37)), torch.arange(37) % 4)
+        from kdsearch.data import MappedImages, Split, Views, WorkerFeed
+        split = Split(MappedImages(Path(file), torch.arange(37)), torch.arange(37) % 4)
         views = Views(split, [0.5] * 3, [0.2] * 3, None, 0)
         self.feed = WorkerFeed(views, "cpu", workers=2)
         parts = torch.arange(37).split(4)
@@ -154,7 +154,7 @@ def test_workers_serve_an_actor_of_ray_and_end_when_it_is_killed(
     make_split: MakeSplit, mapped: Mapped, short_folder: Path
 ) -> None:
     images = mapped(make_split()).images
-    assert isinstance(images, MappedPictures)
+    assert isinstance(images, MappedImages)
     run = subprocess.run(
         [sys.executable, "-c", _IN_RAY, images.file],
         env=os.environ | {"TMPDIR": str(short_folder)},

@@ -72,18 +72,18 @@ def test_a_test_split_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"train_images": PIXELS / 255.0}, "training data: pictures must be uint8.*not float64"),
+        ({"train_images": PIXELS / 255.0}, "training data: images must be uint8.*not float64"),
         ({"train_images": torch.zeros(6, 1, 8, 8)}, "must be uint8 from 0 to 255, not float32"),
         ({"train_images": PIXELS.reshape(6, -1)}, r"shape \[6, 216\] are none of"),
         ({"train_images": PIXELS[:, :, :3, :3]}, r"shape \[6, 3, 3, 3\] are none of"),
-        ({"train_images": PIXELS[:0], "train_labels": LABELS[:0]}, "holds no pictures"),
+        ({"train_images": PIXELS[:0], "train_labels": LABELS[:0]}, "holds no images"),
         ({"train_labels": LABELS / 1.0}, r"labels must be whole numbers \[N\], not float64 \[6\]"),
         ({"train_labels": LABELS[:, None]}, r"not int64 \[6, 1\]"),
         ({"test_images": PIXELS}, "only one of test_images and test_labels"),
         ({"test_labels": LABELS}, "only one of test_images and test_labels"),
         (
             {"test_images": PIXELS[:, :, 1:], "test_labels": LABELS},
-            r"training pictures of \[3, 8, 9\] and test pictures of \[3, 7, 9\]",
+            r"training images of \[3, 8, 9\] and test images of \[3, 7, 9\]",
         ),
         ({"classes": ["a", "b", "a"]}, "classes a, b, a; give at least two"),
         ({"train_labels": LABELS * 0}, "classes 0; give at least two"),

@@ -38,7 +38,7 @@ def test_digits_are_all_there_scaled_and_split() -> None:
     assert [len(part) for part in parts] == [1438 - 144, 144, 359]
 
 
-def test_labels_stay_with_their_pictures() -> None:
+def test_labels_stay_with_their_images() -> None:
     dataset = digits()
     scans = load_digits()
     label_of = {

@@ -117,7 +117,7 @@ def test_absent_files_name_root_folder_and_remedy(tmp_path: Path) -> None:
         load_dataset(DataSection(source="fashion_mnist", root=tmp_path))
     message = str(caught.value)
     assert str(tmp_path / "FashionMNIST" / "raw") in message
-    assert "mend data.root" in message
+    assert "fix data.root" in message
     assert "data.download: true" in message
     assert not list(tmp_path.iterdir())
 

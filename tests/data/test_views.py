@@ -40,7 +40,7 @@ def normalised(images: torch.Tensor) -> np.ndarray:
 
 
 @pytest.mark.parametrize("augment", [None, Augmentation()])
-def test_plain_views_are_the_normalised_pictures(
+def test_plain_views_are_the_normalised_images(
     make_split: MakeSplit, augment: Augmentation | None
 ) -> None:
     split = make_split()
@@ -53,7 +53,7 @@ def test_plain_views_are_the_normalised_pictures(
     assert targets.share is None
 
 
-def test_training_pictures_come_out_with_mean_zero_and_deviation_one() -> None:
+def test_training_images_come_out_with_mean_zero_and_deviation_one() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (200, 3, 8, 8), dtype=np.uint8)
     scaled = pixels / 255
     views = Views(
@@ -156,10 +156,10 @@ def looped(split: Split, sample: int) -> np.ndarray:
     padded = np.pad(split.images[sample].numpy(), ((0, 0), (3, 3), (3, 3)))
     _, height, width = split.images[sample].shape
     top, left = draw[0] % 7, draw[1] % 7
-    picture = padded[:, top : top + height, left : left + width]
+    image = padded[:, top : top + height, left : left + width]
     if draw[2] % 2:
-        picture = picture[:, :, ::-1]
-    view = normalised(torch.from_numpy(picture.copy()))
+        image = image[:, :, ::-1]
+    view = normalised(torch.from_numpy(image.copy()))
     row, column = draw[3] % height - 2, draw[4] % width - 2
     view[:, max(row, 0) : max(row + 4, 0), max(column, 0) : max(column + 4, 0)] = 0
     return view
@@ -193,7 +193,7 @@ def test_length_is_that_of_the_split(make_split: MakeSplit) -> None:
     assert len(Views(make_split(21), MEAN, STD, None, 0)) == 21
 
 
-def test_a_change_too_large_for_the_pictures_is_refused(make_split: MakeSplit) -> None:
+def test_a_change_too_large_for_the_images_is_refused(make_split: MakeSplit) -> None:
     with pytest.raises(DataError, match=r"data\.augment\.cutout"):
         Views(make_split(), MEAN, STD, Augmentation(cutout=10), 0)
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from kdsearch.data import MappedPictures, Split, Views, WorkerFeed, epoch_order
+from kdsearch.data import MappedImages, Split, Views, WorkerFeed, epoch_order
 from kdsearch.errors import DataError, RunError
 from kdsearch.spec.sections import Augmentation
 from tests.data.processes import is_running, wait_until_gone, worker_pids
@@ -124,10 +124,10 @@ def test_a_file_that_is_gone_is_one_clear_error(
     make_split: MakeSplit, mapped: Mapped, make_feed: MakeFeed
 ) -> None:
     split, before = mapped(make_split()), worker_pids()
-    assert isinstance(split.images, MappedPictures)
+    assert isinstance(split.images, MappedImages)
     feed = make_feed(split)
     split.images.file.unlink()
-    with pytest.raises(DataError, match=r"^the decoded pictures [^\n]* are not on this machine"):
+    with pytest.raises(DataError, match=r"^the decoded images [^\n]* are not on this machine"):
         list(feed.batches(PARTS, 0))
     assert worker_pids() == before
 

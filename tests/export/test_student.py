@@ -40,11 +40,11 @@ def test_a_loaded_student_answers_as_the_trained_network(
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
 
 
-def test_whole_numbers_and_shares_are_the_same_pictures(folder: Path, digits: Dataset) -> None:
+def test_whole_numbers_and_shares_are_the_same_images(folder: Path, digits: Dataset) -> None:
     student = load_student(folder)
-    pictures = digits.test.images[:50]
+    images = digits.test.images[:50]
     with torch.no_grad():
-        assert torch.equal(student(pictures), student(pictures.float() / 255))
+        assert torch.equal(student(images), student(images.float() / 255))
 
 
 def test_the_names_of_the_likeliest_classes(
@@ -61,12 +61,12 @@ def test_the_names_of_the_likeliest_classes(
     assert sum(right) / len(right) == pytest.approx(run.test["accuracy"])
 
 
-def test_a_picture_has_one_answer_in_any_batch(folder: Path, digits: Dataset) -> None:
+def test_an_image_has_one_answer_in_any_batch(folder: Path, digits: Dataset) -> None:
     student = load_student(folder)
     assert not any(part.training for part in student.modules())
-    pictures = digits.test.images[:20]
-    alone = [student.predict(picture[None])[0] for picture in pictures]
-    assert student.predict(pictures) == alone
+    images = digits.test.images[:20]
+    alone = [student.predict(image[None])[0] for image in images]
+    assert student.predict(images) == alone
 
 
 @pytest.mark.parametrize("place", ["folder", "text", "json"])

@@ -350,8 +350,8 @@ def play(cls, make_optimizer, scale, penalty=10.0, steps=300):
 
     before, losses = distance(), []
     for _ in range(steps):
-        pictures = torch.randn(64, 4)
-        answers = [Signals(logits=o, embedding=o) for o in (student(pictures), teacher(pictures))]
+        images = torch.randn(64, 4)
+        answers = [Signals(logits=o, embedding=o) for o in (student(images), teacher(images))]
         parts = parts_of(method, *answers)
         optimizer.zero_grad()
         (0.5 * parts["generator"] + parts["discriminator"] + parts["penalty"]).backward()

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kdsearch.errors import MethodError
-from kdsearch.methods.crd import CRD, Memory, nce_loss, other_pictures
+from kdsearch.methods.crd import CRD, Memory, nce_loss, other_images
 from kdsearch.methods.targets import Targets
 from kdsearch.models.signals import Signals, SignalShapes
 
@@ -150,7 +150,7 @@ def test_the_own_class_and_the_sample_itself_are_no_negatives():
     # Class 3 is that of samples 3 and 10; nobody knows yet that it is also that of sample 17.
     negatives, classes = torch.tensor([10, 3, 17, 4, 17]), torch.tensor([3, 3, -1, 4, -1])
     index, labels = torch.tensor([3, 4, 17]), torch.tensor([3, 4, 3])
-    found = other_pictures(negatives, classes, index, labels)
+    found = other_images(negatives, classes, index, labels)
     assert found.tolist() == [
         [False, False, True, True, True],
         [True, True, True, False, True],
@@ -245,7 +245,7 @@ def test_memories_are_saved_and_loaded(student_shapes, teacher_shapes):
     assert all(torch.equal(found[part], expected[part]) for part in expected)
 
 
-def test_training_pulls_a_pictures_two_vectors_together(student_shapes, teacher_shapes):
+def test_training_pulls_an_images_two_vectors_together(student_shapes, teacher_shapes):
     method = prepared(student_shapes, teacher_shapes, negatives=64, temperature=0.2)
     rng = np.random.default_rng(0)
     e_t = torch.tensor(rng.normal(size=(SAMPLES, 9)))

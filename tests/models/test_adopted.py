@@ -200,7 +200,7 @@ def test_projector_is_the_papers() -> None:
 
 @pytest.mark.parametrize(("student", "teacher", "side"), [(3, 4, 4), (4, 3, 4), (2, 4, 4)])
 def test_a_larger_map_is_averaged_to_the_teachers(student: int, teacher: int, side: int) -> None:
-    """On 28×28 pictures the stages of a convnet have sides of 28, 14, 7 and 4."""
+    """On 28×28 images the stages of a convnet have sides of 28, 14, 7 and 4."""
     config = adopting("convnet", ModelConfig(family="convnet", depth=teacher), depth=student)
     network = adopted(config, (1, 28, 28)).double().eval()
     images = torch.randn(2, 1, 28, 28, dtype=torch.float64)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from kdsearch.models.dry_run import blank_pictures, evaluating
+from kdsearch.models.dry_run import blank_images, evaluating
 
 
 def test_every_part_gets_its_own_mode_back_even_after_an_error() -> None:
@@ -27,6 +27,6 @@ def test_every_part_gets_its_own_mode_back_even_after_an_error() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_blank_pictures_suit_the_module(dtype: torch.dtype) -> None:
-    pictures = blank_pictures(nn.Conv2d(3, 4, 1, dtype=dtype, device="meta"), (3, 5, 7), 2)
-    assert (pictures.shape, pictures.dtype, pictures.device.type) == ((2, 3, 5, 7), dtype, "meta")
+def test_blank_images_suit_the_module(dtype: torch.dtype) -> None:
+    images = blank_images(nn.Conv2d(3, 4, 1, dtype=dtype, device="meta"), (3, 5, 7), 2)
+    assert (images.shape, images.dtype, images.device.type) == ((2, 3, 5, 7), dtype, "meta")

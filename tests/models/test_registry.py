@@ -1,4 +1,4 @@
-"""What every family keeps, whatever the pictures; and what the registry refuses."""
+"""What every family keeps, whatever the images; and what the registry refuses."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def family(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-class TestOnPictures:
+class TestOnImages:
     def config(self, family: str, width: float = 0.5) -> ModelConfig:
         return ModelConfig(family=family, width=width, depth=DEPTHS[family])
 
@@ -151,17 +151,17 @@ def test_width_without_channels_names_a_width_that_works(family: str) -> None:
         build_network(ModelConfig(family=family, width=smallest - 2e-5), shape, 10)
 
 
-def test_too_small_pictures_are_refused_by_all_but_the_perceptron(family: str) -> None:
+def test_too_small_images_are_refused_by_all_but_the_perceptron(family: str) -> None:
     config = ModelConfig(family=family)
     if family == "mlp":
         assert build_network(config, (1, 1, 3), 2)(torch.zeros(2, 1, 1, 3)).shape == (2, 2)
         return
     assert build_network(config, (1, 4, 9), 2)(torch.zeros(2, 1, 4, 9)).shape == (2, 2)
-    with pytest.raises(ModelError, match=f"{family} cannot take pictures of 3×9 pixels"):
+    with pytest.raises(ModelError, match=f"{family} cannot take images of 3×9 pixels"):
         build_network(config, (1, 3, 9), 2)
 
 
 @pytest.mark.parametrize(("shape", "classes"), [((0, 8, 8), 10), ((1, 8, 8), 1), ((8, 8), 10)])
-def test_impossible_pictures_or_classes_are_refused(shape: tuple, classes: int) -> None:
+def test_impossible_images_or_classes_are_refused(shape: tuple, classes: int) -> None:
     with pytest.raises(ModelError, match="at least 2 classes"):
         build_network(ModelConfig(family="mlp"), shape, classes)

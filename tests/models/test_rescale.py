@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from kdsearch.errors import ModelError
-from kdsearch.models.rescale import initialise, rescale, set_picture_channels
+from kdsearch.models.rescale import initialise, rescale, set_image_channels
 
 
 def rescaled(model: nn.Module, width: float, shape: tuple[int, int, int]) -> nn.Module:
@@ -137,13 +137,13 @@ def test_models_without_a_knob_are_refused_with_alternatives(model: nn.Module, r
     assert not any(part._forward_pre_hooks for part in model.modules())
 
 
-def test_picture_channels_change_the_first_convolution_alone() -> None:
+def test_image_channels_change_the_first_convolution_alone() -> None:
     model = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.Conv2d(8, 3, 3))
     second = model[1].weight.clone()
     first = model[0].weight
-    set_picture_channels(model, 3)
+    set_image_channels(model, 3)
     assert model[0].weight is first
-    set_picture_channels(model, 1)
+    set_image_channels(model, 1)
     assert model[0].weight.shape == (8, 1, 3, 3)
     assert torch.equal(model[1].weight, second)
     assert model(torch.zeros(1, 1, 8, 8)).shape == (1, 3, 4, 4)

@@ -1,4 +1,4 @@
-"""Strides on small pictures, and the first weights of convolutions."""
+"""Strides on small images, and the first weights of convolutions."""
 
 from __future__ import annotations
 

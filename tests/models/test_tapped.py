@@ -192,14 +192,14 @@ def test_at_most_the_four_deepest_maps() -> None:
 
 
 def test_pooling_to_a_fixed_size_is_no_stage() -> None:
-    """4×4 maps blown up to 6×6 for the classifier, as VGG does on small pictures."""
+    """4×4 maps blown up to 6×6 for the classifier, as VGG does on small images."""
     model = nn.Sequential(
         nn.Conv2d(3, 4, 4, stride=4), nn.AdaptiveAvgPool2d(6), nn.Flatten(), nn.Linear(144, 5)
     )
     assert TappedNetwork(model, "test", SHAPE, 5).signal_shapes().features == ((4, 4, 4),)
 
 
-def test_normalised_pictures_are_no_stage() -> None:
+def test_normalised_images_are_no_stage() -> None:
     model = nn.Sequential(
         nn.BatchNorm2d(3), nn.Conv2d(3, 4, 4, stride=4), nn.Flatten(), nn.Linear(64, 5)
     )
@@ -226,7 +226,7 @@ def test_channels_last_maps_are_turned() -> None:
     assert torch.equal(features[0], expected)
 
 
-def test_oblong_pictures_have_oblong_maps() -> None:
+def test_oblong_images_have_oblong_maps() -> None:
     model = nn.Sequential(
         nn.Conv2d(1, 4, 3, stride=2, padding=1),
         nn.AdaptiveAvgPool2d(1),
@@ -336,7 +336,7 @@ class Functional(nn.Module):
     [
         (Functional(), "mine has no layer that can be told .* nn.Linear of 5 outputs"),
         (nn.Sequential(nn.Flatten(), nn.Linear(768, 4)), r"\[2, 4\]; it must give .*\[2, 5\]"),
-        (nn.Sequential(nn.Flatten(), nn.Linear(10, 5)), "cannot take pictures of 16×16 pixels"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(10, 5)), "cannot take images of 16×16 pixels"),
         (nn.Conv2d(3, 5, 1), r"\[2, 5, 16, 16\]; it must give"),
     ],
 )

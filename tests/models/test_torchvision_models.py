@@ -121,7 +121,7 @@ def test_a_rescaled_model_has_sound_first_weights_and_trains() -> None:
     [
         ({"family": "torchvision/resnet19"}, SHAPE, "did you mean 'torchvision/resnet1"),
         ({"family": "torchvision/resnet18", "depth": 18}, SHAPE, "leave depth out"),
-        ({"family": "torchvision/alexnet"}, (1, 8, 8), "alexnet cannot take pictures of 8×8"),
+        ({"family": "torchvision/alexnet"}, (1, 8, 8), "alexnet cannot take images of 8×8"),
         ({"family": "torchvision/vit_b_16"}, (3, 30, 30), "vit_b_16 cannot be built for .*30×30"),
         ({"family": "torchvision/vit_b_16"}, (3, 32, 64), "give square ones"),
         (

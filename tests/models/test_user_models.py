@@ -101,7 +101,7 @@ def test_sizes_may_need_real_weights_and_leave_the_generator_alone(
         ("plian", "has no function 'plian'; did you mean 'plain'"),
         ("number", "has no function 'number'"),
         ("text", "text returned a str; return a torch.nn.Module"),
-        ("broken", r"broken failed on image_shape=\(1, 8, 8\).*RuntimeError: no weights\); mend"),
+        ("broken", r"broken failed on image_shape=\(1, 8, 8\).*RuntimeError: no weights\); fix"),
         ("wrong_classes", r"11 classes; make it for \(1, 8, 8\) and 10"),
     ],
 )

@@ -71,7 +71,7 @@ def test_plug_ins_are_listed_and_one_that_breaks_says_why() -> None:
     assert "depth 1; fixed" in words(block(text, "copied"))
     (reason,) = [line for line in text.split("\n") if line.startswith("broken: ")]
     assert "the installed plug-in 'broken' (module_that_is_absent:Own) cannot be loaded" in reason
-    assert "mend or uninstall it" in words(text)
+    assert "fix or uninstall it" in words(text)
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from kdsearch.render.study import front_note, front_view, pays_note, samples_view
+from kdsearch.render.study import front_note, front_view, gain_note, samples_view
 from kdsearch.results.finalists import Finalist
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.tables import front_table
@@ -101,12 +101,12 @@ def test_the_note_says_where_distillation_pays() -> None:
             "parameters": [100, 2000, 30, 400, 500, 600],
         }
     )
-    assert pays_note(front, "parameters") == (
-        "distillation pays at 2 of 5 finalists (100 to 2,000 parameters), costs at 1 of 5 "
+    assert gain_note(front, "parameters") == (
+        "distillation helps at 2 of 5 finalists (100 to 2,000 parameters), costs at 1 of 5 "
         "finalists (30 parameters), is undecided at 2 of 5 finalists (400 to 600 parameters)"
     )
-    assert pays_note(front[:0], "parameters") == ""
-    assert pays_note(front[4:5], "parameters") == ""
+    assert gain_note(front[:0], "parameters") == ""
+    assert gain_note(front[4:5], "parameters") == ""
 
 
 def test_what_is_not_on_the_front_or_beaten_is_marked() -> None:

@@ -73,8 +73,8 @@ def test_spread_keeps_both_ends_and_is_even_in_log_size() -> None:
     assert np.allclose(np.diff(sizes), np.diff(sizes)[0])
 
 
-def test_near_the_front_is_what_another_draw_of_pictures_might_put_there() -> None:
-    """At an error of 0.2 on 400 pictures a standard error is 0.02."""
+def test_near_the_front_is_what_another_draw_of_images_might_put_there() -> None:
+    """At an error of 0.2 on 400 images a standard error is 0.02."""
     records = [
         trial(0, 0.8, 100),
         trial(1, 0.9, 1000),

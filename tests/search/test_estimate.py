@@ -55,14 +55,14 @@ def test_of_what_is_kept_the_teacher_is_asked_once_for_all_trials(
     assert distilled(samples) > 1
     # twice for the time that asking takes, and once in place of what the trials read
     assert asked == {frozenset({Signal.LOGITS}): 3}
-    assert cost.answers > 0
+    assert cost.cache > 0
     assert cost.caches.teachers["teacher"].whole == [Signal.LOGITS]
 
 
 def test_without_a_cache_the_teacher_is_asked_at_every_step(spec_text: str, asked: Asked) -> None:
     _, samples, cost = costed(spec_text, "methods=[kd]", "cache.disk_gb=0")
     assert asked == {frozenset({Signal.LOGITS}): distilled(samples) * (STEPS + 1)}
-    assert cost.answers == 0
+    assert cost.cache == 0
 
 
 def test_a_method_that_reads_more_than_is_kept_asks_at_every_step(
@@ -92,7 +92,7 @@ def test_an_estimate_writes_nothing_and_leaves_the_process_as_it_was(
     finally:
         torch.set_num_threads(threads)
     assert list(tmp_path.iterdir()) == []
-    parts = (cost.teacher, cost.answers, cost.search, cost.finalists)
+    parts = (cost.teacher, cost.cache, cost.search, cost.finalists)
     assert all(part > 0 for part in parts)
     assert cost.total == pytest.approx(sum(parts))
 
@@ -132,7 +132,7 @@ def test_the_search_grows_with_its_trials_and_shrinks_with_those_at_a_time(
     assert searched("search.trials=6", "resources.concurrent=1").search == pytest.approx(60)
     assert searched("search.trials=6", "resources.concurrent=3").search == pytest.approx(20)
     assert searched("resources.concurrent=1").teacher == pytest.approx(10)
-    assert searched().answers == 0
+    assert searched().cache == 0
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_a_plug_in_that_breaks_is_told_in_one_sentence(
     monkeypatch.chdir(tmp_path)
     sound = make_plan(parse_spec(spec_text, ["methods=['own_broken:Reads']"]))
     assert sound.space.fitting.unfit == {}
-    with pytest.raises(SpecError, match="failed with ValueError: no luck; mend the method"):
+    with pytest.raises(SpecError, match="failed with ValueError: no luck; fix the method"):
         make_plan(parse_spec(spec_text, ["methods=['own_broken:Breaks']"]))
 
 

@@ -19,7 +19,7 @@ class DiesOnce(nn.Sequential):
         self.asked = 0
 
     def forward(self, images: Tensor) -> Tensor:
-        if len(images) > 2 and MARKER in os.environ:  # two pictures tell the shapes
+        if len(images) > 2 and MARKER in os.environ:  # two images tell the shapes
             self._count(Path(os.environ[MARKER]))
         return super().forward(images)
 

@@ -110,14 +110,14 @@ def test_with_room_enough_all_that_is_read_is_kept_for_all_epochs(planned: Plann
 
 
 def feature_bytes() -> int:
-    """Bytes of the maps that the teacher shows of one picture, from its own forward pass."""
+    """Bytes of the maps that the teacher shows of one image, from its own forward pass."""
     teacher = build_network(ModelConfig(family="convnet", width=1, depth=2), (1, 8, 8), 10)
     with torch.no_grad():
         trace = teacher.eval().trace(torch.zeros(1, 1, 8, 8))
     return sum(stage.numel() * 4 for stage in trace.features)
 
 
-def test_pictures_that_never_change_are_asked_about_once(planned: Planner) -> None:
+def test_images_that_never_change_are_asked_about_once(planned: Planner) -> None:
     _, caches = planned("training.epochs=5", "methods=[kd]")
     cache = caches.teachers["teacher"]
     assert cache.plan.cached == {LOGITS: 5}
@@ -302,7 +302,7 @@ def test_epochs_that_workers_build_ahead(
     assert epochs_ahead(cache, CacheSection(workers=workers, ahead=ahead)) == epochs
 
 
-def test_of_pictures_that_never_change_one_epoch_is_built_ahead(planned: Planner) -> None:
+def test_of_images_that_never_change_one_epoch_is_built_ahead(planned: Planner) -> None:
     _, caches = planned("training.epochs=9", "methods=[kd]")
     assert epochs_ahead(caches.teachers["teacher"], CacheSection(workers=1)) == 1
 

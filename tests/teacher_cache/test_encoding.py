@@ -69,7 +69,7 @@ def test_float32_is_noted_as_exact(
 
 
 def answers_of(signal: Signal, value: float) -> Signals:
-    """TeacherSignals to one picture that hold a value."""
+    """TeacherSignals to one image that hold a value."""
     row = torch.tensor([[1.0, value]])
     maps = torch.ones(1, 1, 1, 1), row.view(1, 2, 1, 1)
     values: dict[Signal, Any] = {

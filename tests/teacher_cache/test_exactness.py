@@ -154,7 +154,7 @@ def test_a_training_resumed_in_another_process_state_goes_on_with_the_same_losse
     assert found == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
-def test_without_changes_of_the_pictures_one_epoch_is_kept_for_all(
+def test_without_changes_of_the_images_one_epoch_is_kept_for_all(
     digits: Dataset, make_teacher: MakeTeacher, tmp_path: Path
 ) -> None:
     teacher = make_teacher()

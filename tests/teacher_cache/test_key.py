@@ -82,7 +82,7 @@ def with_split(data: Dataset, name: str, split: Split) -> Dataset:
 
 
 @pytest.mark.parametrize("name", ["train", "validation", "test"])
-def test_every_picture_and_label_counts(
+def test_every_image_and_label_counts(
     digits: Dataset, make_teacher: MakeTeacher, name: str
 ) -> None:
     teacher = make_teacher()
@@ -113,7 +113,7 @@ def test_which_split_and_what_normalises_it_counts(
     assert len(keys) == 5
 
 
-def test_every_change_of_the_pictures_and_its_seed_count(
+def test_every_change_of_the_images_and_its_seed_count(
     digits: Dataset, make_teacher: MakeTeacher
 ) -> None:
     teacher = make_teacher()

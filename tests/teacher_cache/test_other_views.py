@@ -102,7 +102,7 @@ def test_a_trial_of_the_search_reads_what_is_kept(tmp_path: Path) -> None:
     assert found == pytest.approx(setting.losses(task, {"teacher": setting.teacher}), rel=1e-6)
 
 
-def test_where_nothing_changes_the_pictures_the_views_are_the_same(tmp_path: Path) -> None:
+def test_where_nothing_changes_the_images_the_views_are_the_same(tmp_path: Path) -> None:
     setting = Setting(tmp_path, "{}")
     task = setting.task(3)
     teachers = setting.signals.of_views(task.views_seed)

@@ -64,10 +64,10 @@ def test_a_point_tells_its_scores_where_it_has_them(
     assert "validation:" not in text
 
 
-def test_the_static_figure_is_a_picture_with_something_on_it(study: Study, tmp_path: Path) -> None:
+def test_the_static_figure_is_an_image_with_something_on_it(study: Study, tmp_path: Path) -> None:
     path = tmp_path / "front.png"
     static_front(study, path)
-    with Image.open(path) as picture:
-        pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
     assert len(pixels) > 500_000
     assert len(np.unique(pixels, axis=0)) > 50

@@ -29,10 +29,10 @@ def views(digits: Dataset) -> Views:
 def test_accuracy_and_nll_are_scikit_learns(
     network: Network, views: Views, digits: Dataset
 ) -> None:
-    pictures = digits.test.images.numpy().astype(np.float32) / 255
-    pictures = (pictures - digits.mean[0]) / digits.std[0]
+    images = digits.test.images.numpy().astype(np.float32) / 255
+    images = (images - digits.mean[0]) / digits.std[0]
     with torch.no_grad():
-        logits = network.eval()(torch.from_numpy(pictures.astype(np.float32))).double().numpy()
+        logits = network.eval()(torch.from_numpy(images.astype(np.float32))).double().numpy()
     likelihood = np.exp(logits - logits.max(axis=1, keepdims=True))
     likelihood /= likelihood.sum(axis=1, keepdims=True)
     labels = digits.test.labels.numpy()

@@ -47,13 +47,13 @@ def viewing(image_shape: tuple[int, int, int], classes: int, width: float) -> nn
 
 
 def colours(side: int, samples: int = 48) -> Dataset:
-    """Random coloured pictures of four classes."""
+    """Random coloured images of four classes."""
     generator = torch.Generator().manual_seed(1)
 
     def split(count: int) -> Split:
         shape = (count, 3, side, side)
-        pictures = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
-        return Split(pictures, torch.arange(count) % 4)
+        images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+        return Split(images, torch.arange(count) % 4)
 
     middle = (0.5, 0.5, 0.5)
     classes = ("a", "b", "c", "d")

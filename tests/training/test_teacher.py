@@ -62,7 +62,7 @@ def test_only_the_wanted_signals_are_given(make_teacher: Callable[[], Teacher]) 
     assert answers.features == answers.attention == ()
 
 
-def test_a_picture_has_the_same_answer_in_any_batch(make_teacher: Callable[[], Teacher]) -> None:
+def test_an_image_has_the_same_answer_in_any_batch(make_teacher: Callable[[], Teacher]) -> None:
     teacher = make_teacher()
     images = torch.randn(8, *teacher.network.image_shape)
     together = teacher.observe(batch_of(images), ()).logits
@@ -73,7 +73,7 @@ def test_a_picture_has_the_same_answer_in_any_batch(make_teacher: Callable[[], T
 def test_a_teacher_that_counts_on_the_order_in_memory_teaches_a_student_that_does_not(
     make_task: Callable[..., Task],
 ) -> None:
-    """Pictures come with their channels innermost, as the student has them."""
+    """Images come with their channels innermost, as the student has them."""
     generator = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, (64, 3, 8, 8), dtype=torch.uint8, generator=generator)
     split = Split(images, torch.arange(64) % 10)

@@ -1,4 +1,4 @@
-"""Teachers on disk: found by content, and never when a file is torn."""
+"""Teachers on disk: found by content, and never when a file is corrupt."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_the_key_changes_with_what_decides_the_teacher(name: str, value: Any) ->
 
 
 def other_source() -> tuple[torch.Tensor, torch.Tensor]:
-    """Pictures of a user's own."""
+    """Images of a user's own."""
     return torch.arange(200 * 64, dtype=torch.uint8).view(200, 8, 8), torch.arange(200) % 5
 
 

@@ -1,4 +1,4 @@
-"""The pictures of the benchmarks: noise, or those of an archive, as a source of kdsearch."""
+"""The images of the benchmarks: noise, or those of an archive, as a source of kdsearch."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from kdsearch.data import RawData
 
 
 def noise(samples: int, shape: tuple[int, int, int], classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures of noise, uint8 [samples, C, H, W], and labels that are spread evenly.
+    """Images of noise, uint8 [samples, C, H, W], and labels that are spread evenly.
 
-    What a training takes does not depend on what is in the pictures.
+    What a training takes does not depend on what is in the images.
     """
     images = np.random.default_rng(0).integers(0, 256, (samples, *shape), dtype=np.uint8)
     return images, np.arange(samples) % classes
 
 
 def from_archive(archive: Path, samples: int, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """The first pictures of each class of a zip of ``…/train/CLASS/*`` and ``…/test/CLASS/*``.
+    """The first images of each class of a zip of ``…/train/CLASS/*`` and ``…/test/CLASS/*``.
 
     Args:
         archive: The file.
-        samples: Pictures of all classes together.
+        samples: Images of all classes together.
         split: ``train`` or ``test``.
 
     Returns:
@@ -39,26 +39,26 @@ def from_archive(archive: Path, samples: int, split: str) -> tuple[np.ndarray, n
         of_class = [sorted(f for f in files if f.split("/")[-2] == name) for name in names]
         labels = np.arange(samples) % len(names)
         chosen = [of_class[label][place // len(names)] for place, label in enumerate(labels)]
-        pictures = [np.asarray(Image.open(io.BytesIO(opened.read(file)))) for file in chosen]
-    return np.stack(pictures).transpose(0, 3, 1, 2).copy(), labels
+        images = [np.asarray(Image.open(io.BytesIO(opened.read(file)))) for file in chosen]
+    return np.stack(images).transpose(0, 3, 1, 2).copy(), labels
 
 
 def load(
     samples: int, test: int, shape: Sequence[int], classes: int, archive: str | None = None
 ) -> RawData:
-    """A source of kdsearch: pictures of an archive, or noise.
+    """A source of kdsearch: images of an archive, or noise.
 
     Args:
-        samples: Training and validation pictures together.
-        test: Test pictures.
+        samples: Training and validation images together.
+        test: Test images.
         shape: (channels, height, width) of the noise.
         classes: Classes of the noise.
-        archive: A zip as :func:`from_archive` reads it; its pictures take the place of the noise.
+        archive: A zip as :func:`from_archive` reads it; its images take the place of the noise.
     """
     if archive is not None:
         file = Path(archive)
         return RawData(*from_archive(file, samples, "train"), *from_archive(file, test, "test"))
     images, labels = noise(samples + test, (shape[0], shape[1], shape[2]), classes)
-    # copies, since a view of a few pictures would keep them all in memory
+    # copies, since a view of a few images would keep them all in memory
     parts = (images[:samples].copy(), labels[:samples], images[samples:].copy(), labels[samples:])
     return RawData(*parts)
