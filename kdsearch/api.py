@@ -107,7 +107,11 @@ def plan_study(spec: StudySpec, resumed: StudyDirectory | None) -> tuple[Plan, I
     inputs = Inputs(
         id=known.id if known else secrets.token_hex(8),
         data=DataFacts(
-            name=data.name, fingerprint=data.fingerprint, validation=len(data.validation)
+            name=data.name,
+            fingerprint=data.fingerprint,
+            train=len(data.train),
+            validation=len(data.validation),
+            image_shape=data.image_shape,
         ),
         checkpoints={name: teacher.key for name, teacher in plan.given_teachers.items()},
         past=plan.past,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from kdsearch.results.cost import TrialCost
 from kdsearch.results.front import spread
 from kdsearch.results.judging import Judging, affordable, planned_trainings
 from kdsearch.results.record import TrialRecord
@@ -103,10 +105,17 @@ def test_finalists_and_baselines_cost_at_most_half_of_the_search(path: Path) -> 
         records = made_search(spec, liked)
         whole = [r for r in records if len(r.epochs) == spec.training.epochs]
         front = [r for r in whole if r.task.method.label == list(spec.methods)[1]]
-        chosen = affordable(spec, records, lambda most, front=front: spread(front, most, "macs"))
-        spent = sum(len(record.epochs) for record in records)
+        cost = TrialCost(1_000, 200, 784)
+        share = spec.finalists.share
+        assert share == 0.5
+
+        def choose(most: int, front: Sequence[TrialRecord] = front) -> list[TrialRecord]:
+            return spread(front, most, "macs")
+
+        chosen = affordable(spec, records, choose, share, cost)
+        spent = sum(cost(record, len(record.epochs)) for record in records)
         assert 1 <= len(chosen) <= spec.finalists.max
-        assert Judging(spec, chosen, records, {}).epochs <= spent / 2
+        assert Judging(spec, chosen, records, {}).cost(cost) <= spent / 2
 
 
 def cifar100_pairs() -> list[list[str]]:

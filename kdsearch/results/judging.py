@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from itertools import count
 
 from kdsearch.methods import UNDISTILLED
-from kdsearch.results.finalists import Finalist, trainings
+from kdsearch.results.cost import CostOf
+from kdsearch.results.finalists import Finalist
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import Phase, TrialRecord
 from kdsearch.results.sweep import Known, PlannedTraining, Sweep, sweep_epochs, sweep_points
@@ -65,6 +66,10 @@ class Judging:
             student: Sweep(self._trainings("baselines", self._tuning(group, tried)), spec.search)
             for student, group in sharing.items()
         }
+        self._undistilled = {
+            student: group[0].model_copy(update={"task": _plain(group[0]).task(spec, 0)})
+            for student, group in sharing.items()
+        }
         own = [task for member in members for task in self._seeded(Candidate.of(member.task))]
         self.runs = self._trainings("finalists", own)
 
@@ -74,12 +79,15 @@ class Judging:
         swept = sum(len(sweep.trainings) for sweep in self.sweeps.values())
         return swept + len(self.runs) + len(self.sweeps) * self.spec.finalists.seeds
 
-    @property
-    def epochs(self) -> int:
-        """Epochs that all of it takes; a pair that learns mutually takes two at a time."""
-        seeds, epochs = self.spec.finalists.seeds, self.spec.training.epochs
-        of_members = sum(trainings(each.task) for each in self._members) * seeds * epochs
-        return of_members + sum(sweep.epochs + seeds * epochs for sweep in self.sweeps.values())
+    def cost(self, cost_of: CostOf) -> float:
+        """What all of it costs, by the predicted cost of each training."""
+        seeds = self.spec.finalists.seeds
+        own = sum(seeds * cost_of(each, total_epochs(each.task)) for each in self._members)
+        once = seeds * self.spec.training.epochs
+        return own + sum(
+            cost_of(self._undistilled[student], sweep.epochs + once)
+            for student, sweep in self.sweeps.items()
+        )
 
     def baselines(self, known: Known) -> list[PlannedTraining]:
         """The baselines' trainings, one a seed, once all sweeps are over."""
@@ -145,19 +153,21 @@ def affordable(
     spec: StudySpec,
     searched: Sequence[TrialRecord],
     choose: Callable[[int], list[TrialRecord]],
+    share: float,
+    cost_of: CostOf,
 ) -> list[TrialRecord]:
-    """As many finalists as ``finalists.share`` of the search's epochs pays for, at least one.
+    """As many finalists as a share of what the search has cost allows, at least one.
 
     Args:
         spec: The study.
         searched: The trials of the search.
         choose: Chooses at most so many of them.
+        share: What judging them may cost, as a share of the search.
+        cost_of: Predicts both.
     """
-    share, chosen = spec.finalists.share, choose(spec.finalists.max)
-    if share is None:
-        return chosen
-    spent = sum(_epochs(each) for each in searched)
-    while len(chosen) > 1 and Judging(spec, chosen, searched, {}).epochs > share * spent:
+    chosen = choose(spec.finalists.max)
+    spent = sum(cost_of(each, len(each.epochs)) for each in searched)
+    while len(chosen) > 1 and Judging(spec, chosen, searched, {}).cost(cost_of) > share * spent:
         chosen = choose(len(chosen) - 1)
     return chosen
 
@@ -174,12 +184,6 @@ def planned_trainings(spec: StudySpec) -> float:
 
 def _plain(member: TrialRecord) -> Candidate:
     return Candidate.of(member.task).undistilled()
-
-
-def _epochs(record: TrialRecord) -> float:
-    """Epochs of single students that a training has taken."""
-    task = record.task
-    return len(record.epochs) / total_epochs(task) * trainings(task) * task.training.epochs
 
 
 def _has_ended(record: TrialRecord | None) -> bool:

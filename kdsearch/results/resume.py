@@ -39,8 +39,12 @@ class DataFacts(Section):
     """What the spec calls its source."""
     fingerprint: str
     """SHA-256 over every byte of it."""
+    train: int
+    """Samples of its training split."""
     validation: int
     """Samples of its validation split."""
+    image_shape: tuple[int, int, int]
+    """(channels, height, width) of its images."""
 
 
 class Inputs(Section):

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from kdsearch.errors import StudyError
+from kdsearch.results.cost import TrialCost
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.finalists import Finalist
 from kdsearch.results.front import hypervolume, near_front, pareto_front, spread
@@ -72,6 +73,16 @@ class Study:
         """State, phase, teacher, data and places of the records."""
         return self.directory.state()
 
+    @property
+    def _trial_cost(self) -> TrialCost:
+        try:
+            return TrialCost.recorded(self.state["data"])
+        except KeyError:
+            raise StudyError(
+                f"{self.directory.path} does not say how large its data set is, by which "
+                "finalists.share is counted; was it made by an earlier kdsearch?"
+            ) from None
+
     def records(self) -> list[TrialRecord]:
         """The ended trials of the search, by number."""
         return self.directory.trials.ended()
@@ -84,7 +95,7 @@ class Study:
         """The finalists: the members of the front, or some spread evenly along it, small to large.
 
         Places that the members leave go to the trials that are within noise of the front. No more
-        are chosen than ``finalists.share`` pays for.
+        are chosen than ``finalists.share`` allows.
         """
         records = self.records()
         members = pareto_front(records, self.objectives)
@@ -94,7 +105,9 @@ class Study:
         def choose(most: int) -> list[TrialRecord]:
             return [*spread(members, most, self.size), *near[: max(0, most - len(members))]]
 
-        chosen = affordable(self.spec, records, choose)
+        share, chosen = self.spec.finalists.share, choose(self.spec.finalists.max)
+        if share is not None:
+            chosen = affordable(self.spec, records, choose, share, self._trial_cost)
         return sorted(chosen, key=lambda record: (record.size(self.size), record.number))
 
     def finalists(self) -> list[Finalist]:

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 
-from kdsearch.space.cost import trial_lengths
+from kdsearch.results.cost import trial_lengths
 from kdsearch.spec.study import StudySpec
 
 

@@ -10,13 +10,23 @@ from kdsearch.results.record import TrialRecord
 from kdsearch.space.sizes import measures_latency
 from kdsearch.spec.study import StudySpec
 
-SLACK, MARGIN = 1.5, 2.0
-"""A training is due after so many times its predicted cost, and so many times the mean cost of all:
-a short one must not be due before those that began beside it are far. Of what was tried (1.25 to 2
-and 0.5 to 2, by ``tests/benchmarks/utilisation.py``) these cost the workers the least time."""
+SLACK = 1.5
+"""A training is due after so many times its predicted cost, and :func:`margin_of`."""
 
 MOST_WORKERS, MOST_ON_GPUS = 32, 8
 """Trials at a time up to which the same course at any speed costs at most a tenth of their time."""
+
+
+def margin_of(workers: int) -> float:
+    """What is added until a training is due, in mean costs of all: half of one to two.
+
+    A short training must not be due before those that began beside it are far, and the more there
+    are, the likelier one of them is late; but what a rung teaches comes later by it. Of what was
+    tried (1.25 to 2 times the own cost, and 0.25 to 2 of the mean, by
+    ``tests/benchmarks/utilisation.py`` and ``search_replay.py``), 2 cost 32 workers the least time,
+    and with 0.5 four workers found the best front.
+    """
+    return min(max(workers / 16, 0.5), 2.0)
 
 
 def is_deterministic(spec: StudySpec) -> bool:
@@ -76,10 +86,10 @@ class FeedbackClock(Clock):
     """Counts the same outcomes at any speed, by the predicted costs of what was handed out.
 
     Workers of an imagined study take exactly what was predicted, and each training begins when the
-    first of them is free. It is due after :data:`SLACK` times its cost and :data:`MARGIN` times the
-    mean of all costs. What is due then follows from what was handed out alone: the same spec and
-    seed take the same course at any speed. The price is that a worker may wait for a training that
-    takes much longer than it was predicted to.
+    first of them is free. It is due after :data:`SLACK` times its cost and :func:`margin_of` mean
+    costs. What is due then follows from what was handed out alone: the same spec and seed take the
+    same course at any speed. The price is that a worker may wait for a training that takes much
+    longer than it was predicted to.
 
     Args:
         workers: Trainings at a time.
@@ -87,6 +97,7 @@ class FeedbackClock(Clock):
 
     def __init__(self, workers: int) -> None:
         self._free = [0.0] * workers
+        self._margin = margin_of(workers)
         self._now = 0.0
         self._cost, self._count = 0.0, 0
         self._waiting: list[tuple[float, int, TrialRecord]] = []
@@ -95,7 +106,7 @@ class FeedbackClock(Clock):
         heapq.heapreplace(self._free, self._now + cost)
         self._cost += cost
         self._count += 1
-        due = self._now + SLACK * cost + MARGIN * self._cost / self._count
+        due = self._now + SLACK * cost + self._margin * self._cost / self._count
         heapq.heappush(self._waiting, (due, self._count, record))
         self._now = max(self._now, self._free[0])
 

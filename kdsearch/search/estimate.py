@@ -15,13 +15,13 @@ import torch
 from kdsearch.data import derive
 from kdsearch.errors import StudyError
 from kdsearch.models import Signal, Signals, build_network
+from kdsearch.results.cost import TrialCost
 from kdsearch.results.judging import planned_trainings
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.halving import Halving
 from kdsearch.search.proposer import works
 from kdsearch.space.checks import Plan
 from kdsearch.space.compatibility import Pairs
-from kdsearch.space.cost import TrialCost
 from kdsearch.space.sizes import sized_record, within_limits
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import BORN_AGAIN, MUTUAL

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from kdsearch.results.cost import trial_lengths
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.preference import neighbour_order, preference
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.sweep import rung_epochs
-from kdsearch.space.cost import trial_lengths
 from kdsearch.spec.searching import SearchSection
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.programs import total_epochs

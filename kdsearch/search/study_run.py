@@ -15,6 +15,7 @@ from kdsearch.execution.jobs import Jobs
 from kdsearch.execution.observers import Observer
 from kdsearch.execution.trial_files import TrialFiles
 from kdsearch.execution.tune_run import Runner
+from kdsearch.results.cost import TrialCost
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.judging import Judging
 from kdsearch.results.objectives import Objectives
@@ -27,7 +28,6 @@ from kdsearch.search.loop import ProposedJobs
 from kdsearch.search.optuna_study import write_optuna_journal
 from kdsearch.search.proposer import Proposer
 from kdsearch.space.checks import Plan
-from kdsearch.space.cost import TrialCost
 from kdsearch.space.sizes import measures_latency
 from kdsearch.teacher_cache.choosing import plan_caches, prepare_caches
 from kdsearch.teacher_cache.contents import Caches

@@ -77,6 +77,7 @@ class Architectures:
     ) -> None:
         self.image_shape, self.classes, self.core = image_shape, classes, core
         self._known: OrderedDict[Hashable, _Known] = OrderedDict()
+        self._keys: dict[ModelConfig, Hashable] = {}
         self._last: tuple[ModelConfig, Network] | None = None
 
     def size(self, model: ModelConfig) -> Size:
@@ -112,15 +113,22 @@ class Architectures:
         return known.latency
 
     def _of(self, model: ModelConfig) -> _Known:
-        network = self._network(model)
-        key = _architecture(model, network)
+        key = self._key(model)
         if key not in self._known:
             with _ShapesAlone():
-                self._known[key] = _Known(measure(network))
+                self._known[key] = _Known(measure(self._network(model)))
             if len(self._known) > ROOM:
                 self._known.popitem(last=False)
         self._known.move_to_end(key)
         return self._known[key]
+
+    def _key(self, model: ModelConfig) -> Hashable:
+        """What the architecture is remembered by; a teacher's is asked for with every student."""
+        if model not in self._keys:
+            if len(self._keys) >= ROOM:
+                self._keys.clear()
+            self._keys[model] = _architecture(model, self._network(model))
+        return self._keys[model]
 
     def _network(self, model: ModelConfig) -> Network:
         """The network of a model; the last one is kept, since a proposal asks twice."""

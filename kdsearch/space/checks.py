@@ -11,9 +11,9 @@ from kdsearch.errors import CheckpointError, DataError, MethodError, ModelError
 from kdsearch.methods import UNDISTILLED, Hyperparameter, label_hyperparameters
 from kdsearch.methods.labels import check_value
 from kdsearch.models import Network, Size, blueprint
+from kdsearch.results.cost import trial_lengths
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.compatibility import Pairs, corners, find_fitting
-from kdsearch.space.cost import trial_lengths
 from kdsearch.space.sizes import latency_core
 from kdsearch.space.space import Space
 from kdsearch.space.warm_start import past_fronts, warm_start_proposals

@@ -166,8 +166,8 @@ class FinalistsSection(Section):
     max: Whole = Field(default=8, ge=1)
     """At most so many finalists, spread evenly along the front."""
     share: Number | None = Field(default=None, gt=0)
-    """What finalists and baselines may take together, as a share of the search's epochs; fewer are
-    judged where it is not enough, but one. Absent: no limit."""
+    """What finalists and baselines may take together, as a share of the search's predicted
+    cost; fewer are judged where it is not enough, but one. Absent: no limit."""
 
 
 class ResourcesSection(Section):

@@ -10,10 +10,10 @@ from functools import cache
 import numpy as np
 
 from kdsearch.models import measure_config
+from kdsearch.results.cost import TrialCost
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.clock import ArrivalClock, Clock, FeedbackClock
 from kdsearch.search.halving import Halving
-from kdsearch.space.cost import TrialCost
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.searching import SchedulerSection, SearchSection
 from kdsearch.training.task import Task

@@ -17,7 +17,9 @@ from tests.records import trial
 PAST = [{"method": "kd", "kd.temperature": 4.25, "student": "mlp"}]
 INPUTS = Inputs(
     id="1234",
-    data=DataFacts(name="digits", fingerprint="f" * 64, validation=80),
+    data=DataFacts(
+        name="digits", fingerprint="f" * 64, train=300, validation=80, image_shape=(1, 8, 8)
+    ),
     checkpoints={"teacher": "c0ffee"},
     past=PAST,
 )

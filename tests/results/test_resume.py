@@ -10,7 +10,9 @@ from kdsearch.errors import StudyError
 from kdsearch.results.resume import DataFacts, Inputs, changed, check_retry
 from kdsearch.spec import parse_spec
 
-DATA = DataFacts(name="digits", fingerprint="a" * 64, validation=80)
+DATA = DataFacts(
+    name="digits", fingerprint="a" * 64, train=300, validation=80, image_shape=(1, 8, 8)
+)
 INPUTS = Inputs(id="1", data=DATA, checkpoints={"teacher": "c0ffee", "second": "beef"})
 TEACHERS = "teachers={second: {model: {family: mlp}, checkpoint: b.pt}}"
 

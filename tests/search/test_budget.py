@@ -7,10 +7,10 @@ import random
 import pytest
 
 from kdsearch.errors import SpecError
+from kdsearch.results.cost import trial_lengths
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.budget import Budget
 from kdsearch.space.checks import make_plan
-from kdsearch.space.cost import trial_lengths
 from kdsearch.spec import StudySpec, parse_spec
 from tests.search.test_halving import EPOCHS, WORDS, by_number, drive
 from tests.search.test_loop import first, last, make_jobs

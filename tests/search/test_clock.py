@@ -9,12 +9,12 @@ import pytest
 
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.clock import (
-    MARGIN,
     SLACK,
     ArrivalClock,
     Clock,
     FeedbackClock,
     is_deterministic,
+    margin_of,
     order_told,
 )
 from kdsearch.spec import parse_spec
@@ -34,9 +34,13 @@ def test_equal_trainings_of_one_worker_count_in_their_order_some_rounds_later() 
     clock, known = FeedbackClock(1), []
     for number in range(20):
         known += due(clock)
-        # number k begins at time k and is due SLACK + MARGIN later
-        assert known == [k for k in range(number) if k + SLACK + MARGIN <= number]
+        # number k begins at time k and is due SLACK and half a mean later
+        assert known == [k for k in range(number) if k + SLACK + 0.5 <= number]
         clock.hand_out(trial(number, 0.5, 10), 1.0)
+
+
+def test_the_margin_grows_with_the_workers_within_bounds() -> None:
+    assert [margin_of(workers) for workers in (1, 8, 16, 32, 1_000)] == [0.5, 0.5, 1, 2, 2]
 
 
 def test_nothing_is_due_while_imagined_workers_are_free() -> None:
@@ -46,10 +50,10 @@ def test_nothing_is_due_while_imagined_workers_are_free() -> None:
         assert due(clock) == []
 
 
-@pytest.mark.parametrize("workers", [1, 3, 8])
+@pytest.mark.parametrize("workers", [1, 3, 8, 24])
 def test_what_is_due_is_that_of_workers_who_take_what_was_predicted(workers: int) -> None:
     """Each training begins on the first free of so many lanes, laid out here one by one."""
-    costs = np.random.default_rng(workers).lognormal(0, 1, 60)
+    costs = np.random.default_rng(workers).lognormal(0, 1, 200)
     lanes, dues = [0.0] * workers, []
     clock, known = FeedbackClock(workers), []
     for number, cost in enumerate(costs):
@@ -59,8 +63,8 @@ def test_what_is_due_is_that_of_workers_who_take_what_was_predicted(workers: int
         assert [dues[k] for k in known] == sorted(dues[k] for k in known)
         clock.hand_out(trial(number, 0.5, 10), cost)
         lanes[lanes.index(begin)] = begin + cost
-        dues.append(begin + SLACK * cost + MARGIN * costs[: number + 1].mean())
-    assert 0 < len(known) < 60
+        dues.append(begin + SLACK * cost + margin_of(workers) * costs[: number + 1].mean())
+    assert 0 < len(known) < 200
 
 
 def test_a_long_training_counts_later_than_short_ones_after_it() -> None:

@@ -11,10 +11,10 @@ import torch
 
 from kdsearch.errors import StudyError
 from kdsearch.models import Signal, Signals
+from kdsearch.results.cost import TrialCost
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.estimate import STEPS, Cost, estimate_cost, sample_trials
 from kdsearch.space.checks import Plan, make_plan
-from kdsearch.space.cost import TrialCost
 from kdsearch.spec import parse_spec
 from kdsearch.training.teacher import Batch, Teacher
 

@@ -15,7 +15,7 @@ from kdsearch.results.front import pareto_front
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.preference import neighbour_order, preference
 from kdsearch.results.record import TrialRecord
-from kdsearch.search.clock import MARGIN, SLACK
+from kdsearch.search.clock import SLACK, margin_of
 from kdsearch.search.halving import Halving
 from kdsearch.search.loop import ProposedJobs
 from kdsearch.spec import StudySpec, parse_spec
@@ -119,7 +119,7 @@ class Definition:
         records: What came of each trial.
         cost: Of so many epochs of a trial.
         slack: After how many times its cost a training is due.
-        margin: And how many times the mean of all costs.
+        margin: And how many times the mean of all costs; absent: as its workers say.
     """
 
     def __init__(
@@ -128,10 +128,11 @@ class Definition:
         records: list[TrialRecord],
         cost: Callable[[TrialRecord, int], float] = lambda _, epochs: epochs,
         slack: float = SLACK,
-        margin: float = MARGIN,
+        margin: float | None = None,
     ) -> None:
         self.spec, self.records, self.cost = spec, records, cost
-        self.slack, self.margin = slack, margin
+        workers = spec.resources.concurrent
+        self.slack, self.margin = slack, margin_of(workers) if margin is None else margin
         self.known: dict[int, int] = {}
         """Epochs of each trial whose outcome is known."""
         self.gone_on: set[tuple[int, int]] = set()

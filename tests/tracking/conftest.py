@@ -76,7 +76,9 @@ def study(tmp_path: Path, records: list[TrialRecord]) -> Study:
     """The study on disk, with its finalists ended."""
     spec = parse_spec(TEXT.format(directory=tmp_path))
     directory = StudyDirectory.of(spec)
-    data = DataFacts(name="digits", fingerprint="f" * 64, validation=80)
+    data = DataFacts(
+        name="digits", fingerprint="f" * 64, train=300, validation=80, image_shape=(1, 8, 8)
+    )
     directory.create(spec, Inputs(id="1234", data=data, checkpoints={}))
     directory.update(
         state="running",

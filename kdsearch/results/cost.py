@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from kdsearch.data import Dataset
 from kdsearch.methods import parse_label
@@ -13,6 +16,9 @@ from kdsearch.training.programs import epochs_with_forebears
 
 STEP = 55.0
 """What a training step costs beside its images, in millions of multiply-accumulates."""
+
+CostOf = Callable[[TrialRecord, float], float]
+"""What so many epochs of a trial cost."""
 
 PIXEL = 0.005
 """What a pixel of a training image costs beside the network's multiply-accumulates (activations,
@@ -47,8 +53,19 @@ class TrialCost:
     @staticmethod
     def on(data: Dataset) -> TrialCost:
         """The costs of trainings on a data set."""
-        _, height, width = data.image_shape
-        return TrialCost(len(data.train), len(data.validation), height * width)
+        return TrialCost(len(data.train), len(data.validation), math.prod(data.image_shape[1:]))
+
+    @staticmethod
+    def recorded(data: Mapping[str, Any]) -> TrialCost:
+        """The same from what a study keeps of its data set.
+
+        Args:
+            data: A :class:`~kdsearch.results.resume.DataFacts`, as its dictionary.
+
+        Raises:
+            KeyError: The study is of an earlier kdsearch, which kept less.
+        """
+        return TrialCost(data["train"], data["validation"], math.prod(data["image_shape"][1:]))
 
     def __call__(self, record: TrialRecord, epochs: float) -> float:
         """What so many epochs of a trial cost, wherever in the training they lie."""

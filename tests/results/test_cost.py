@@ -10,8 +10,8 @@ from kdsearch.errors import MethodError
 from kdsearch.methods import METHODS
 from kdsearch.methods.kd import KD
 from kdsearch.methods.registry import find_method
+from kdsearch.results.cost import PIXEL, STEP, TrialCost, relative_cost
 from kdsearch.results.record import TrialRecord
-from kdsearch.space.cost import PIXEL, STEP, TrialCost, relative_cost
 from tests.records import trial
 
 COST = TrialCost(samples=650, validation=100, pixels=64)
