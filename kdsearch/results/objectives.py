@@ -50,9 +50,7 @@ class Objectives:
     def loss(self, scores: Mapping[str, float], prefix: str = "") -> float:
         """A score, to be made small: an error in [0, 1], or a negative log-likelihood.
 
-        Args:
-            scores: Of an evaluation, by name.
-            prefix: Stands before the name.
+        ``prefix`` stands before the names of the scores.
         """
         value = scores[prefix + self.score]
         return value if self.score in TO_BE_SMALL else 1 - value
