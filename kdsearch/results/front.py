@@ -65,7 +65,7 @@ def hypervolume(
     if not counted or min(largest) <= 1:
         return 0.0
     points = objectives.costs(counted)
-    points[:, 1:] = np.log(points[:, 1:]) / np.log(np.array(largest, dtype=float))
+    points[:, 1:] /= np.log10(largest)
     return float(moocore.hypervolume(points, ref=[1.0] * points.shape[1]))
 
 

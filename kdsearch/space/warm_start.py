@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
-import numpy as np
-
 from kdsearch.errors import StudyError
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.preference import preference
@@ -26,8 +24,7 @@ def front_to_try(members: Sequence[TrialRecord], objectives: Objectives) -> Fron
 
     So the first few, which may be all that a short search comes to, cover the whole of the front.
     """
-    points = [[objectives.loss(m.epochs[-1]), *objectives.log_sizes(m)] for m in members]
-    return [members[place].parameters for place in preference(np.array(points))]
+    return [members[place].parameters for place in preference(objectives.costs(members))]
 
 
 def past_fronts(spec: StudySpec) -> list[Front]:
