@@ -74,8 +74,7 @@ def run_study(
         if resume and (lost := directory.lost()):
             _tell_lost(directory, lost)
         directory.create(spec, inputs)
-        kept = inputs.model_dump(include={"id", "data", "checkpoints"})
-        directory.update(state="running", reason=None, **kept)
+        directory.update(state="running", reason=None)
         study = Study(directory)
         try:
             with _files_told(directory):

@@ -215,18 +215,16 @@ def ranking(
         import json
 
         from kdsearch.export.report import rows
-        from kdsearch.results.ranking import study_ranking
 
-        print(json.dumps(rows(study_ranking(opened)), indent=1))
+        print(json.dumps(rows(opened.ranking), indent=1))
         return
     _print_ranking(_console(), opened)
 
 
 def _print_ranking(console: Console, study: Any) -> None:
     from kdsearch.render.study import ranking_note, ranking_view
-    from kdsearch.results.ranking import study_ranking
 
-    table = study_ranking(study)
+    table = study.ranking
     if not len(table):
         console.print("no trial has ended yet, so there is nothing to rank", highlight=False)
         return

@@ -16,7 +16,6 @@ import ray
 from ray.exceptions import RayError
 
 from kdsearch.errors import ClusterError, StudyError
-from kdsearch.space.sizes import measures_latency
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER, teacher_path
 
@@ -54,7 +53,7 @@ def ray_session(spec: StudySpec, address: str | None) -> Iterator[None]:
     address = address or os.environ.get("RAY_ADDRESS")
     if owned:
         check_address(address)
-        _connect(address, spare=int(measures_latency(spec.search)))
+        _connect(address, spare=int(spec.search.measures_latency))
     try:
         _check_resources(spec, may_grow=bool(address))
         yield

@@ -11,7 +11,6 @@ from kdsearch.data import Dataset
 from kdsearch.export.student import plain, save_student
 from kdsearch.files import write_atomically
 from kdsearch.results.finalists import weights_file
-from kdsearch.results.ranking import study_ranking
 from kdsearch.results.study import Study
 
 
@@ -19,7 +18,7 @@ def write_tables(study: Study) -> None:
     """Write front and ranking, each as CSV and JSON, and ``trials.csv`` into the study's folder."""
     folder = study.directory.path
     write_atomically(folder / "trials.csv", _csv(study.trials))
-    for name, table in (("front", study.front), ("ranking", study_ranking(study))):
+    for name, table in (("front", study.front), ("ranking", study.ranking)):
         write_atomically(folder / f"{name}.csv", _csv(table))
         content = {"study": study.spec.study.name, name: rows(table)}
         write_atomically(folder / f"{name}.json", json.dumps(content, indent=1).encode())

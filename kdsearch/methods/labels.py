@@ -65,6 +65,20 @@ def label_hyperparameters(label: str) -> dict[str, Hyperparameter]:
     return found
 
 
+def find_hyperparameter(label: str, name: str) -> Hyperparameter:
+    """What a label's value of a name may be.
+
+    Raises:
+        MethodError: As :func:`parse_label`; the label has no such value.
+    """
+    declared = label_hyperparameters(label)
+    if not declared:
+        raise MethodError(f"'{label}' has no hyperparameters; remove '{name}'")
+    if name not in declared:
+        raise MethodError(f"'{label}' has no hyperparameter '{name}'; {suggest(name, declared)}")
+    return declared[name]
+
+
 def method_config(label: str, values: Mapping[str, float]) -> MethodConfig:
     """The objective of a label with ``values`` in place and published defaults elsewhere.
 
@@ -79,13 +93,7 @@ def method_config(label: str, values: Mapping[str, float]) -> MethodConfig:
     terms = parse_label(label)
     declared = label_hyperparameters(label)
     for name, value in values.items():
-        if not declared:
-            raise MethodError(f"'{label}' has no hyperparameters; remove '{name}'")
-        if name not in declared:
-            raise MethodError(
-                f"'{label}' has no hyperparameter '{name}'; {suggest(name, declared)}"
-            )
-        check_value(label, name, declared[name], value)
+        check_value(label, name, find_hyperparameter(label, name), value)
     full = {name: float(values.get(name, given.default)) for name, given in declared.items()}
     return MethodConfig(
         label=label,

@@ -21,7 +21,7 @@ from kdsearch.spec.load import dump_spec, load_spec
 from kdsearch.spec.study import StudySpec
 
 _AGAIN = "kdsearch run SPEC --resume makes it again from the study's other files"
-_IN_STATE = ("id", "data", "checkpoints")
+_IN_STATE = {"id", "data", "checkpoints"}
 
 
 class StudyDirectory:
@@ -41,9 +41,6 @@ class StudyDirectory:
         front.csv, .json, .html, .png
         tune/              checkpoints of paused and running trials, and Ray Tune's own files
         failures/          tracebacks and crash logs, by phase and number
-
-    Args:
-        path: The folder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -94,8 +91,17 @@ class StudyDirectory:
             StudyError: The name is taken, or its folder cannot be made; or, with ``resume``, there
                 is nothing to go on with, or the spec is another one.
         """
+        if resume and not self.exists():
+            raise StudyError(
+                f"there is no study in {self.path} to go on with; run it without --resume"
+            )
         if resume:
-            self._check_resumed(spec)
+            change = changed(self.spec(), spec)
+            if change:
+                raise StudyError(
+                    f"the study in {self.path} was made with another {change}; restore that value, "
+                    "or start a study of another name"
+                )
         elif self.exists():
             raise StudyError(
                 f"a study named '{spec.study.name}' exists in {self.path}; go on with it by "
@@ -115,18 +121,6 @@ class StudyDirectory:
         names = {path.name for path in self.path.iterdir() if path.suffix != ".partial"}
         return ".lock" in names and names <= {".lock", "spec.yaml", self._resolved.name}
 
-    def _check_resumed(self, spec: StudySpec) -> None:
-        if not self.exists():
-            raise StudyError(
-                f"there is no study in {self.path} to go on with; run it without --resume"
-            )
-        change = changed(self.spec(), spec)
-        if change:
-            raise StudyError(
-                f"the study in {self.path} was made with another {change}; restore that value, or "
-                "start a study of another name"
-            )
-
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep the study to this process; the lock goes with the process, however that ends.
@@ -135,25 +129,23 @@ class StudyDirectory:
             StudyError: Another process is running the study.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / ".lock", timeout=0)
         try:
-            lock.acquire()
+            lock = FileLock(self.path / ".lock").acquire(timeout=0)
         except Timeout:
             raise StudyError(
                 f"another process is running the study in {self.path}; wait for it, or end it"
             ) from None
-        try:
+        with lock:
             yield
-        finally:
-            lock.release()
 
     def create(self, spec: StudySpec, inputs: Inputs | None = None) -> None:
-        """Make the folder with the spec in it; a study that exists keeps its other files."""
+        """Make the folder with the spec and its inputs; a study that exists keeps the rest."""
         write_atomically(self.path / "spec.yaml", (spec.text or dump_spec(spec)).encode())
         write_atomically(self._resolved, dump_spec(spec).encode())
         if inputs is not None:
             kept = inputs.model_copy(update={"spec": spec.model_dump(mode="json")})
             write_atomically(self._inputs, kept.model_dump_json(indent=1).encode())
+            self.update(**inputs.model_dump(include=_IN_STATE))
 
     def inputs(self) -> Inputs:
         """What the study was made from.
@@ -200,17 +192,16 @@ class StudyDirectory:
             raise StudyError(f"{self.path} is a file; give a study's folder")
         try:
             state = json.loads(self._state.read_text())
+            if not isinstance(state, dict):
+                raise ValueError("it holds no keys")
         except FileNotFoundError:
             if self.exists():
                 raise StudyError(f"{self._state} is missing; {_AGAIN}") from None
             raise StudyError(f"there is no study in {self.path}; check the path") from None
         except (OSError, ValueError) as error:
-            reason = f"cannot be read ({error})"
-        else:
-            if isinstance(state, dict):
-                return state
-            reason = "is not what kdsearch wrote"
-        raise StudyError(f"{self._state} {reason}; restore it, or remove that file: {_AGAIN}")
+            told = f"{self._state} cannot be read ({error})"
+            raise StudyError(f"{told}; restore it, or remove that file: {_AGAIN}") from error
+        return state
 
     def update(self, **facts: Any) -> None:
         """Put facts into ``study.json``, beside those that are there."""

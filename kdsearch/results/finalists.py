@@ -19,12 +19,9 @@ from kdsearch.training.task import Task
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over seeds with its 95 % confidence interval.
+    """A mean over so many seeds, with half the width of its 95 % interval by Student's t.
 
-    Attributes:
-        mean: The mean.
-        half_width: Half the width of Student's t interval; not a number for fewer than two values.
-        count: Number of values.
+    The width is not a number for fewer than two values.
     """
 
     mean: float
@@ -34,13 +31,12 @@ class Interval:
 
 def interval(values: Sequence[float]) -> Interval:
     """Mean and 95 % interval by Student's t, for the few seeds that a study can pay."""
-    count = len(values)
-    if count == 0:
-        return Interval(float("nan"), float("nan"), 0)
-    if count == 1:
-        return Interval(float(values[0]), float("nan"), 1)
-    error = float(np.std(values, ddof=1)) / count**0.5
-    return Interval(float(np.mean(values)), float(stats.t.ppf(0.975, count - 1)) * error, count)
+    count, mean, half_width = len(values), float("nan"), float("nan")
+    if count > 0:
+        mean = float(np.mean(values))
+    if count > 1:
+        half_width = float(stats.t.ppf(0.975, count - 1) * stats.sem(values))
+    return Interval(mean, half_width, count)
 
 
 @dataclass(frozen=True)
@@ -61,12 +57,8 @@ class Finalist:
     objectives: Objectives = field(default_factory=Objectives)
 
     def test(self, name: str) -> Interval:
-        """A test score over the seeds that have it.
-
-        Args:
-            name: ``"accuracy"``, ``"nll"``, ``"ece"``, or, where there is a teacher to compare
-                with, ``"agreement"`` and ``"kl"``.
-        """
+        """A test score over the seeds that have it: ``"accuracy"``, ``"nll"``, ``"ece"``, or,
+        where there is a teacher to compare with, ``"agreement"`` and ``"kl"``."""
         return _scores(self.runs, name)
 
     def baseline_test(self, name: str) -> Interval:

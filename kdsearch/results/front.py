@@ -16,10 +16,6 @@ def pareto_front(records: Sequence[TrialRecord], objectives: Objectives) -> list
     """The complete trials that no other beats in score and every size, small to large.
 
     Of trials equal in all, the first proposed counts.
-
-    Args:
-        records: Trials; those that do not count are left out.
-        objectives: What is weighed.
     """
     counted = objectives.counted(sorted(records, key=lambda record: record.number))
     if not counted:
@@ -38,14 +34,8 @@ def near_front(
     """The trials that another draw of the validation images might have put on the front.
 
     A trial is near if the best member that is no larger is ahead of it by at most one standard
-    error of a share that was counted on so many images. The nearest come first. A likelihood has
-    no such error, and no trial is near.
-
-    Args:
-        records: Trials.
-        members: The front.
-        objectives: What is weighed.
-        images: Number of validation images.
+    error of a share that was counted on so many validation images. The nearest come first. A
+    likelihood has no such error, and no trial is near.
     """
     if objectives.score in TO_BE_SMALL or not members or not images:
         return []
@@ -68,19 +58,14 @@ def hypervolume(
 
     The axis of the loss runs from 0 to 1: it is an error, or a negative log-likelihood in nats. The
     others are log(size) / log(``largest``), so that halving a size counts the same at every size.
-    The reference point is a loss of 1 at ``largest``, the teacher's sizes; trials beyond it add
-    nothing. Higher is better, 1 is the limit.
-
-    Args:
-        records: Trials; those that do not count are left out.
-        objectives: What is weighed.
-        largest: Size of the teacher, by each of the objectives' sizes.
+    The reference point is a loss of 1 at ``largest``, the teacher's sizes in the objectives' order;
+    trials beyond it add nothing. Higher is better, 1 is the limit.
     """
     counted = objectives.counted(records)
     if not counted or min(largest) <= 1:
         return 0.0
     points = objectives.costs(counted)
-    points[:, 1:] = np.log(points[:, 1:]) / np.log(np.array(largest, dtype=float))
+    points[:, 1:] /= np.log10(largest)
     return float(moocore.hypervolume(points, ref=[1.0] * points.shape[1]))
 
 

@@ -50,9 +50,7 @@ class Objectives:
     def loss(self, scores: Mapping[str, float], prefix: str = "") -> float:
         """A score, to be made small: an error in [0, 1], or a negative log-likelihood.
 
-        Args:
-            scores: Of an evaluation, by name.
-            prefix: Stands before the name.
+        ``prefix`` stands before the names of the scores.
         """
         value = scores[prefix + self.score]
         return value if self.score in TO_BE_SMALL else 1 - value
@@ -61,10 +59,7 @@ class Objectives:
         """The decimal logarithm of each size of a trial, to be made small."""
         return [math.log10(record.size(name)) for name in self.sizes]
 
-    def costs(self, records: Sequence[TrialRecord]) -> np.ndarray:
-        """[N, 1 + sizes] loss and sizes of complete trials, all to be made small."""
-        rows = [
-            [self.loss(record.epochs[-1]), *(record.size(name) for name in self.sizes)]
-            for record in records
-        ]
+    def costs(self, records: Sequence[TrialRecord], prefix: str = "") -> np.ndarray:
+        """[N, 1 + sizes] loss after the latest epoch, and log sizes; all to be made small."""
+        rows = [[self.loss(each.epochs[-1], prefix), *self.log_sizes(each)] for each in records]
         return np.array(rows, dtype=float).reshape(len(records), 1 + len(self.sizes))

@@ -18,7 +18,7 @@ def preference(points: np.ndarray, count: int | None = None) -> list[int]:
 
     Args:
         points: [N, M], every objective to be made small.
-        count: How many of the first are wanted; the others are left out, or not.
+        count: How many of the first are wanted at least; the others may be left out.
     """
     ranks = moocore.pareto_rank(points)
     scaled = _scaled(points)
@@ -40,10 +40,7 @@ def most_volume_first(points: np.ndarray) -> list[int]:
     """An order [N] of points, each the one that adds most to the hypervolume of those before it.
 
     (Guerreiro, Fonseca & Paquete 2016, "Greedy Hypervolume Subset Selection in Low Dimensions",
-    have bounds and faster ways; a front of a search is small.)
-
-    Args:
-        points: [N, M], each objective from 0 to 1.
+    have bounds and faster ways; a front of a search is small.) ``points``: [N, M], from 0 to 1.
     """
     content = np.ascontiguousarray(points, dtype=float)
     return list(_most_volume_first(content.tobytes(), content.shape))
@@ -65,9 +62,7 @@ def epsilon_net(points: np.ndarray) -> list[int]:
 
     The first is that of the smallest first objective; each next one is the farthest from those
     before it (Gonzalez 1985, "Clustering to minimize the maximum intercluster distance").
-
-    Args:
-        points: [N, M], on one scale.
+    ``points``: [N, M], on one scale.
     """
     taken = [int(np.argmin(points[:, 0]))]
     gaps = np.linalg.norm(points - points[taken[0]], axis=1)

@@ -7,9 +7,9 @@ each method is asked what n of its trials reach, n being the same for all.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,40 +19,15 @@ from kdsearch.methods import UNDISTILLED
 from kdsearch.results.objectives import TO_BE_SMALL, Objectives
 from kdsearch.results.record import TrialRecord
 
-if TYPE_CHECKING:
-    from kdsearch.results.study import Study
-
 MIN_TRIALS = 3
 """Complete trials that a method needs to be scored."""
-
-ENDS = ("", "_low", "_high")
 
 DRAWS = 2000
 """Bootstrap samples of each method."""
 
-COLUMNS = (
-    "method",
-    "objective",
-    "trials",
-    "budget",
-    "hypervolume",
-    "hypervolume_low",
-    "hypervolume_high",
-    "best_score",
-    "best_score_low",
-    "best_score_high",
-    "gain",
-    "gain_low",
-    "gain_high",
-    "clear",
-)
-
-
-def study_ranking(study: Study) -> pd.DataFrame:
-    """:func:`method_ranking` of a study's search, relative to its teacher's size."""
-    records = study.records()
-    largest = study.largest[0] if records else 1  # without a trial there may be no teacher yet
-    return method_ranking(records, study.objectives, largest, study.spec.study.seed)
+ENDS = ("", "_low", "_high")
+SCORES = tuple(f"{name}{end}" for name in ("hypervolume", "best_score", "gain") for end in ENDS)
+COLUMNS = ("method", "objective", "trials", "budget", *SCORES, "clear")
 
 
 def method_ranking(
@@ -87,17 +62,21 @@ def method_ranking(
         The columns of :data:`COLUMNS`; the hypervolume is a share in [0, 1], the best score in the
         objective's own unit. Methods with fewer complete trials come last, without scores.
     """
-    complete = _complete_trials(records)
+    complete: dict[str, list[TrialRecord]] = {}
+    for record in records:
+        own = complete.setdefault(record.task.method.label, [])
+        if record.accuracy is not None:
+            own.append(record)
     enough = {label: own for label, own in complete.items() if len(own) >= MIN_TRIALS}
     budget = min((len(own) for own in enough.values()), default=0)
     reached = {
         label: _reached(own, objectives, reference_size, budget, derive(seed, "ranking", label))
         for label, own in enough.items()
     }
-    base = reached.get(UNDISTILLED)
+    base = reached.get(UNDISTILLED, {}).get("hypervolume")
     rows = [
         {"method": label, "objective": objectives.score, "trials": len(own), "budget": budget}
-        | _scores(reached.get(label), None if label == UNDISTILLED else base, objectives)
+        | _scores(reached.get(label, {}), None if label == UNDISTILLED else base)
         for label, own in complete.items()
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -107,56 +86,53 @@ def method_ranking(
 
 
 @dataclass(frozen=True)
-class _Reached:
-    """Hypervolume and smallest loss, in this order, of n trials of one method.
+class _Figure:
+    """What n trials of one method reach.
 
     Attributes:
-        mean: [2] expectations.
-        draws: [DRAWS, 2] of n draws with replacement.
+        mean: The expectation.
+        draws: [DRAWS] of n draws with replacement.
+        most: The largest that it can be.
+        least: The smallest.
     """
 
-    mean: np.ndarray
+    mean: float
     draws: np.ndarray
+    most: float = 1.0
+    least: float = 0.0
 
-    def interval(self, most: float) -> np.ndarray:
-        """[2, 2] lower and upper ends, where a loss is at most so large."""
-        return np.clip(np.stack(_moved(self.draws, self.mean)), 0.0, [1.0, most])
-
-
-def _complete_trials(records: Sequence[TrialRecord]) -> dict[str, list[TrialRecord]]:
-    """The complete trials of each method, of one that has none too."""
-    found: dict[str, list[TrialRecord]] = {}
-    for record in records:
-        own = found.setdefault(record.task.method.label, [])
-        if record.accuracy is not None:
-            own.append(record)
-    return found
+    def ends(self) -> tuple[float, float, float]:
+        """The mean, and the 95 % interval of the draws about it instead of their own mean."""
+        moved = np.quantile(self.draws, [0.025, 0.975]) - self.draws.mean() + self.mean
+        low, high = np.clip(moved, self.least, self.most)
+        # draws that are alike but for a few rare ones leave their own mean outside
+        return self.mean, float(min(low, self.mean)), float(max(high, self.mean))
 
 
 def _reached(
     trials: Sequence[TrialRecord], objectives: Objectives, largest: float, budget: int, seed: int
-) -> _Reached:
-    """What so many of the trials reach.
+) -> dict[str, _Figure]:
+    """The hypervolume and the best score of so many of the trials.
 
     With b_k the best score among the first k trials, small ones first, as a height between 0 and
     1, the hypervolume is Σ b_k · step_k. The k-th step runs from the k-th relative log size to the
     next, the last one to 1.
     """
     costs = objectives.costs(sorted(trials, key=lambda record: record.size(objectives.size)))
-    heights, sizes = np.maximum(1 - costs[:, 0], 0.0), costs[:, 1]
-    ends = np.log(sizes) / np.log(largest) if largest > 1 else np.ones(len(sizes))
+    losses, log_sizes = costs[:, 0], costs[:, 1]
+    heights = np.maximum(1 - losses, 0.0)
+    ends = log_sizes / np.log10(largest) if largest > 1 else np.ones(len(log_sizes))
     steps = np.diff(np.minimum(ends, 1.0), append=1.0)
     chosen = np.random.default_rng(seed).integers(len(heights), size=(DRAWS, budget))
     drawn = np.zeros((DRAWS, len(heights)))
     np.put_along_axis(drawn, chosen, heights[chosen], axis=1)
-    best = np.maximum.accumulate(drawn, axis=1)
-    losses = costs[:, 0]
-    return _Reached(
-        mean=np.array(
-            [_expected_best(heights, budget) @ steps, -_expected_best(-losses, budget)[-1]]
-        ),
-        draws=np.stack([best @ steps, losses[chosen].min(axis=1)], axis=1),
-    )
+    volumes = np.maximum.accumulate(drawn, axis=1) @ steps
+    smallest, drawn_losses = -_expected_best(-losses, budget)[-1], losses[chosen].min(axis=1)
+    best = _Figure(1 - smallest, 1 - drawn_losses)
+    if objectives.score in TO_BE_SMALL:
+        best = _Figure(smallest, drawn_losses, math.inf)
+    volume = _Figure(float(_expected_best(heights, budget) @ steps), volumes)
+    return {"hypervolume": volume, "best_score": best}
 
 
 def _expected_best(scores: np.ndarray, budget: int) -> np.ndarray:
@@ -175,28 +151,16 @@ def _expected_best(scores: np.ndarray, budget: int) -> np.ndarray:
     )
 
 
-def _moved(draws: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The ends of the 95 % interval of the draws, about another mean than their own."""
-    low, high = np.quantile(draws, [0.025, 0.975], axis=0) - draws.mean(axis=0) + mean
-    # draws that are alike but for a few rare ones leave their own mean outside
-    return np.minimum(low, mean), np.maximum(high, mean)
-
-
-def _scores(own: _Reached | None, base: _Reached | None, objectives: Objectives) -> dict[str, Any]:
-    """The scores of a row; not a number where there is none, or nothing to compare with."""
-    row: dict[str, Any] = dict.fromkeys(COLUMNS[4:-1], float("nan")) | {"clear": False}
-    if own is None:
-        return row
-    small = objectives.score in TO_BE_SMALL
-    low, high = own.interval(math.inf if small else 1.0)
-    told = {"hypervolume": (own.mean[0], low[0], high[0])}
-    best = own.mean[1], low[1], high[1]
-    told["best_score"] = best if small else (1 - best[0], 1 - best[2], 1 - best[1])
-    if base is not None:
-        gain = own.mean[0] - base.mean[0]
-        low, high = _moved(own.draws[:, 0] - base.draws[:, 0], gain)
-        told["gain"] = gain, low, high
-        row["clear"] = low > 0 or high < 0
-    for name, ends in told.items():
-        row |= {f"{name}{end}": float(value) for end, value in zip(ENDS, ends, strict=True)}
-    return row
+def _scores(own: Mapping[str, _Figure], base: _Figure | None) -> dict[str, Any]:
+    """The scores of a row; none where there are none, no gain without anything to compare with."""
+    figures = dict(own)
+    if own and base is not None:
+        volume = own["hypervolume"]
+        gain = volume.mean - base.mean
+        figures["gain"] = _Figure(gain, volume.draws - base.draws, math.inf, -math.inf)
+    row: dict[str, Any] = {
+        f"{name}{end}": value
+        for name, figure in figures.items()
+        for end, value in zip(ENDS, figure.ends(), strict=True)
+    }
+    return row | {"clear": row.get("gain_low", 0) > 0 or row.get("gain_high", 0) < 0}

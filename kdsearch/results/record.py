@@ -65,11 +65,9 @@ class TrialRecord(Section):
 
     def size(self, kind: str) -> float:
         """A size: parameters, macs or bytes, or the latency where it was measured."""
-        sizes = {"parameters": self.parameter_count, "macs": self.macs, "bytes": self.bytes}
-        if kind != "latency":
-            return sizes[kind]
-        assert self.latency is not None, "the study did not measure it"
-        return self.latency
+        size = self.parameter_count if kind == "parameters" else getattr(self, kind)
+        assert size is not None, "the study did not measure it"
+        return size
 
 
 class Journal:
@@ -77,10 +75,7 @@ class Journal:
 
     A training has a line when it is proposed, whenever what it can go on from is saved, and at its
     end. A line counts once it is whole: what a crash tore off is left out when the file is read,
-    and overwritten by the next append.
-
-    Args:
-        path: The file; made with the first record.
+    and overwritten by the next append. The file is made with the first record.
     """
 
     def __init__(self, path: Path) -> None:
@@ -98,10 +93,7 @@ class Journal:
     def read(self) -> dict[int, TrialRecord]:
         """The latest record of each number, in the order in which they came to be what they are.
 
-        Nothing comes after a complete training.
-
-        Raises:
-            StudyError: A whole line holds no record.
+        Nothing comes after a complete training. Raises what :meth:`lines` raises.
         """
         records: dict[int, TrialRecord] = {}
         for record in self.lines():
@@ -109,33 +101,22 @@ class Journal:
             records[record.number] = known if known and known.status == "complete" else record
         return records
 
-    def ended(self) -> list[TrialRecord]:
-        """The trainings that will not go on, by their ends.
-
-        Raises:
-            StudyError: A whole line holds no record.
-        """
-        return [record for record in self.read().values() if record.ended]
-
     def lines(self) -> list[TrialRecord]:
         """All that was appended, in order.
 
         Raises:
             StudyError: A whole line holds no record.
         """
-        records: list[TrialRecord] = []
-        if self.path.exists():
-            content = self.path.read_bytes()
-            lines = content[: content.rfind(b"\n") + 1].splitlines()
-            for place, line in enumerate(lines, start=1):
-                try:
-                    record = TrialRecord.model_validate_json(line)
-                except ValidationError:
-                    raise StudyError(
-                        f"line {place} of {self.path} is damaged; remove it, and --resume trains "
-                        "that trial again"
-                    ) from None
-                records.append(record)
+        content = self.path.read_bytes() if self.path.exists() else b""
+        records = []
+        for place, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
+            try:
+                records.append(TrialRecord.model_validate_json(line))
+            except ValidationError:
+                raise StudyError(
+                    f"line {place} of {self.path} is damaged; remove it, and --resume trains that "
+                    "trial again"
+                ) from None
         return records
 
 

@@ -62,11 +62,7 @@ class Inputs(Section):
     """The resolved spec; absent: not known."""
 
     def check(self, now: Inputs, study: Path) -> None:
-        """Refuse data or checkpoints that are not those of the start.
-
-        Args:
-            now: What a resume would go on with.
-            study: The study's folder.
+        """Refuse to go on with data or checkpoints that are not those of the study's start.
 
         Raises:
             StudyError: One of them has changed.

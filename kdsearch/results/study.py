@@ -14,6 +14,7 @@ from kdsearch.results.finalists import Finalist
 from kdsearch.results.front import hypervolume, near_front, pareto_front, spread
 from kdsearch.results.judging import Judging, affordable
 from kdsearch.results.objectives import Objectives
+from kdsearch.results.ranking import method_ranking
 from kdsearch.results.record import TrialRecord, by_task
 from kdsearch.results.tables import front_table, trials_table
 from kdsearch.spec.study import StudySpec
@@ -22,9 +23,6 @@ from kdsearch.spec.teaching import TEACHER
 
 class Study:
     """What is known of a study, read from its directory.
-
-    Args:
-        directory: The study's files.
 
     Example:
         >>> study = Study.open("studies/digits")  # doctest: +SKIP
@@ -84,8 +82,8 @@ class Study:
             ) from None
 
     def records(self) -> list[TrialRecord]:
-        """The ended trials of the search, by number."""
-        return self.directory.trials.ended()
+        """The ended trials of the search, by their ends."""
+        return [record for record in self.directory.trials.read().values() if record.ended]
 
     def members(self) -> list[TrialRecord]:
         """The Pareto front on validation, small to large."""
@@ -126,10 +124,15 @@ class Study:
         members = {member.number for member in self.members()}
         return front_table(self.finalists(), self.objectives, members)
 
+    @property
+    def ranking(self) -> pd.DataFrame:
+        """One row a method, with what it reaches at one tuning budget; the best first."""
+        records = self.records()
+        largest = self.largest[0] if records else 1  # without a trial there may be no teacher yet
+        return method_ranking(records, self.objectives, largest, self.spec.study.seed)
+
     def hypervolumes(self) -> list[float]:
         """Hypervolume of the validation front after each complete trial, by their ends."""
-        records = [record for record in self.records() if record.accuracy is not None]
-        objectives, largest = self.objectives, self.largest
-        return [
-            hypervolume(records[: count + 1], objectives, largest) for count in range(len(records))
-        ]
+        complete = [record for record in self.records() if record.accuracy is not None]
+        counts, largest = range(1, len(complete) + 1), self.largest
+        return [hypervolume(complete[:count], self.objectives, largest) for count in counts]

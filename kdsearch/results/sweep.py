@@ -23,14 +23,7 @@ Known = Mapping[str, TrialRecord]
 
 @dataclass(frozen=True)
 class PlannedTraining:
-    """One training that judges.
-
-    Attributes:
-        number: Its number among those of the finalists.
-        phase: ``baselines`` for a sweep, else ``finalists``.
-        task: What is trained.
-        key: The task's key.
-    """
+    """One training that judges; its phase is ``baselines`` in a sweep, else ``finalists``."""
 
     number: int
     phase: Phase
@@ -41,18 +34,16 @@ class PlannedTraining:
 def rung_epochs(epochs: int, fractions: Sequence[float], forebears: int = 0) -> tuple[int, ...]:
     """The epochs of a training's reports after which it is compared, never the last.
 
-    Args:
-        epochs: Epochs of the student's own training.
-        fractions: Shares of them, each in (0, 1).
-        forebears: Epochs before those, of students that do not tell how good it will be.
+    ``fractions``, each in (0, 1), are shares of the ``epochs`` of the student's own training; those
+    of its ``forebears`` come before them and do not tell how good it will be.
     """
     marks = {max(1, round(epochs * fraction)) for fraction in fractions}
     return tuple(forebears + mark for mark in sorted(marks) if mark < epochs)
 
 
-def places(count: int, reduction: float) -> int:
-    """How many of ``count`` go on: the best ``1 / reduction``, rounded down."""
-    return math.floor(count / reduction)
+def _going_on(count: int, scheduler: SchedulerSection) -> int:
+    """How many of so many go on: ``1 / reduction`` of them, rounded down, but at least one."""
+    return max(1, math.floor(count / scheduler.reduction))
 
 
 def sweep_epochs(count: int, epochs: int, scheduler: SchedulerSection) -> int:
@@ -60,7 +51,7 @@ def sweep_epochs(count: int, epochs: int, scheduler: SchedulerSection) -> int:
     total, before = 0, 0
     for until in (*rung_epochs(epochs, scheduler.rungs), epochs) if count > 1 else ():
         total += count * (until - before)
-        before, count = until, max(1, places(count, scheduler.reduction))
+        before, count = until, _going_on(count, scheduler)
     return total
 
 
@@ -142,8 +133,7 @@ class Sweep:
             due = [each for each in left if not _has_come(known.get(each.key), until)]
             if due:
                 return due, left
-            go_on = max(1, places(len(left), self._scheduler.reduction))
-            left = self._ordered(left, until, known)[:go_on]
+            left = self._ordered(left, until, known)[: _going_on(len(left), self._scheduler)]
         return [], left[:1]
 
     def _ordered(
@@ -151,13 +141,10 @@ class Sweep:
     ) -> list[PlannedTraining]:
         """Those that may go on after so many epochs, the best first."""
         prefix = AVERAGED if self._scheduler.score == "ema" and until < self._epochs else ""
-        losses = {
-            each.key: self._objectives.loss(record.epochs[until - 1], prefix)
-            for each in trainings
-            if not _is_out(record := known[each.key], until)
-        }
+        able = [each for each in trainings if not _is_out(known[each.key], until)]
         return sorted(
-            (each for each in trainings if each.key in losses), key=lambda each: losses[each.key]
+            able,
+            key=lambda each: self._objectives.loss(known[each.key].epochs[until - 1], prefix),
         )
 
 

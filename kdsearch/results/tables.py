@@ -55,23 +55,28 @@ def describe_trial(record: TrialRecord) -> dict[str, Any]:
 
 
 def trials_table(records: Sequence[TrialRecord], on_front: Sequence[TrialRecord]) -> pd.DataFrame:
-    """One row a trial, by number; accuracy, ece and agreement are shares, nll and kl in nats."""
+    """One row a trial, by number; accuracy, ece and agreement are shares, nll and kl in nats.
+
+    Only a complete training has scores, those after its last epoch.
+    """
     front = {record.number for record in on_front}
-    rows = [
-        describe_trial(record)
-        | {
-            "status": record.status,
-            "reason": record.reason,
-            "validation_accuracy": record.accuracy,
-        }
-        | _validation(record)
-        | {
-            "epochs": len(record.epochs),
-            "seconds": record.seconds,
-            "front": record.number in front,
-        }
-        for record in sorted(records, key=lambda record: record.number)
-    ]
+    rows = []
+    for record in sorted(records, key=lambda record: record.number):
+        last = record.epochs[-1] if record.accuracy is not None else {}
+        rows.append(
+            describe_trial(record)
+            | {
+                "status": record.status,
+                "reason": record.reason,
+                "validation_accuracy": record.accuracy,
+            }
+            | {f"validation_{name}": last.get(name, float("nan")) for name in SCORES}
+            | {
+                "epochs": len(record.epochs),
+                "seconds": record.seconds,
+                "front": record.number in front,
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -92,60 +97,47 @@ def front_table(
         members: Numbers of the trials on the validation front.
     """
     beaten = beaten_by(finalists, objectives)
-    return pd.DataFrame(
-        [
-            _judged(finalist)
-            | {
-                "objective": objectives.score,
-                "member": finalist.trial.number in members,
-                "beaten_by": beaten.get(finalist.trial.number),
-            }
-            for finalist in finalists
-        ]
-    )
+    rows = []
+    for finalist in finalists:
+        trial, gain = finalist.trial, finalist.gain
+        tuned = finalist.baseline[0].task.training if finalist.baseline else None
+        row = describe_trial(trial) | {"validation_accuracy": trial.accuracy}
+        for name in ("accuracy", *SCORES):
+            row |= _columns(f"test_{name}", finalist.test(name))
+        for name in ("accuracy", *SCORES):
+            row |= _columns(f"baseline_{name}", finalist.baseline_test(name))
+        row |= {
+            "baseline_lr": tuned and tuned.lr,
+            "baseline_weight_decay": tuned and tuned.weight_decay,
+            "trainings": trainings(trial.task),
+            **_columns("gain", gain),
+            "seeds": finalist.test("accuracy").count,
+            "gain_seeds": gain.count,
+            "objective": objectives.score,
+            "member": trial.number in members,
+            "beaten_by": beaten.get(trial.number),
+        }
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def beaten_by(finalists: Sequence[Finalist], objectives: Objectives) -> dict[int, int]:
     """Which finalists another one clearly beats on the test, as :func:`front_table` tells."""
     sign = 1 if objectives.score in TO_BE_SMALL else -1
-    losses = {each.trial.number: each.test(objectives.score) for each in finalists}
     found = {}
     for one in finalists:
-        own = losses[one.trial.number]
-        rivals = [
-            (sign * rival.mean, other.trial.number)
-            for other in finalists
-            if all(other.trial.size(n) <= one.trial.size(n) for n in objectives.sizes)
-            and sign * (rival := losses[other.trial.number]).mean + rival.half_width
-            < sign * own.mean - own.half_width
-        ]
+        own = one.test(objectives.score)
+        rivals = []
+        for other in finalists:
+            score = other.test(objectives.score)
+            no_larger = all(other.trial.size(n) <= one.trial.size(n) for n in objectives.sizes)
+            gap = sign * (own.mean - score.mean)
+            if no_larger and gap > own.half_width + score.half_width:
+                rivals.append((sign * score.mean, other.trial.number))
         if rivals:
             found[one.trial.number] = min(rivals)[1]
     return found
 
 
-def _judged(finalist: Finalist) -> dict[str, Any]:
-    baseline = finalist.baseline
-    row = describe_trial(finalist.trial) | {"validation_accuracy": finalist.trial.accuracy}
-    for name in ("accuracy", *SCORES):
-        row |= _columns(f"test_{name}", finalist.test(name))
-    for name in ("accuracy", *SCORES):
-        row |= _columns(f"baseline_{name}", finalist.baseline_test(name))
-    tuned = baseline[0].task.training if baseline else None
-    row |= {
-        "baseline_lr": tuned and tuned.lr,
-        "baseline_weight_decay": tuned and tuned.weight_decay,
-        "trainings": trainings(finalist.trial.task),
-    }
-    row |= _columns("gain", finalist.gain)
-    return row | {"seeds": finalist.test("accuracy").count, "gain_seeds": finalist.gain.count}
-
-
 def _columns(name: str, score: Interval) -> dict[str, float]:
     return {name: score.mean, f"{name}_ci": score.half_width}
-
-
-def _validation(record: TrialRecord) -> dict[str, float]:
-    """The scores after the last epoch of a complete training; not a number where it has none."""
-    last = record.epochs[-1] if record.accuracy is not None else {}
-    return {f"validation_{name}": last.get(name, float("nan")) for name in SCORES}

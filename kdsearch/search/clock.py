@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from kdsearch.results.record import TrialRecord
-from kdsearch.space.sizes import measures_latency
 from kdsearch.spec.study import StudySpec
 
 SLACK = 1.5
@@ -57,7 +56,7 @@ def order_told(spec: StudySpec) -> str:
             "waits (search.deterministic=true: the same at any speed, for some waiting)"
         )
     digits = "; it repeats to the digit on one kind of machine"
-    if measures_latency(spec.search):
+    if spec.search.measures_latency:
         digits = "; it does not repeat to the digit all the same, since latency is measured"
     share = "at most" if _cheap(spec) else "with so many maybe more than"
     return (

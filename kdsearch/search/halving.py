@@ -110,7 +110,7 @@ class Halving:
 
     def _order(self, records: list[TrialRecord], count: int) -> list[int]:
         """Indices of the records, the best ``count`` first; those with too little accuracy last."""
-        points = np.array([self._point(each) for each in records])
+        points = self._objectives.costs(records, self._prefix)
         lacking = np.array([self._lacks_accuracy(each) for each in records])
         order: list[int] = []
         for members in (np.flatnonzero(~lacking), np.flatnonzero(lacking)):
@@ -125,11 +125,6 @@ class Halving:
 
     def _lacks_accuracy(self, record: TrialRecord) -> bool:
         return record.epochs[-1][self._prefix + "accuracy"] < (self._objectives.min_accuracy or 0)
-
-    def _point(self, record: TrialRecord) -> list[float]:
-        """Loss and log sizes after the latest epoch."""
-        loss = self._objectives.loss(record.epochs[-1], self._prefix)
-        return [loss, *self._objectives.log_sizes(record)]
 
 
 def expected_epochs(spec: StudySpec) -> float:

@@ -28,7 +28,6 @@ from kdsearch.search.loop import ProposedJobs
 from kdsearch.search.optuna_study import write_optuna_journal
 from kdsearch.search.proposer import Proposer
 from kdsearch.space.checks import Plan
-from kdsearch.space.sizes import measures_latency
 from kdsearch.teacher_cache.choosing import plan_caches, prepare_caches
 from kdsearch.teacher_cache.contents import Caches
 from kdsearch.teacher_cache.driver_node import DriverNode
@@ -123,7 +122,7 @@ class StudyRun:
                 teacher, trained = self._stored_teacher(name, data)
             found[name] = teacher
             size: dict[str, float] = asdict(self.plan.teacher_sizes[name])
-            if measures_latency(self.spec.search):
+            if self.spec.search.measures_latency:
                 model = self.spec.given_teachers[name].model
                 size["latency"] = self.plan.architectures.latency(model)
             told[name] = {

@@ -8,19 +8,18 @@ from typing import Any
 
 from kdsearch.data import Dataset, load_dataset
 from kdsearch.errors import CheckpointError, DataError, MethodError, ModelError
-from kdsearch.methods import UNDISTILLED, Hyperparameter, label_hyperparameters
-from kdsearch.methods.labels import check_value
-from kdsearch.models import Network, Size, blueprint
+from kdsearch.methods import UNDISTILLED, label_hyperparameters
+from kdsearch.methods.labels import check_value, find_hyperparameter
+from kdsearch.models import Size, blueprint, reserved_core
 from kdsearch.results.cost import trial_lengths
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.compatibility import Pairs, corners, find_fitting
-from kdsearch.space.sizes import latency_core
 from kdsearch.space.space import Space
 from kdsearch.space.warm_start import past_fronts, warm_start_proposals
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.names import suggest
 from kdsearch.spec.origin import KeyPath
-from kdsearch.spec.ranges import Choices, Range, Scalar, every
+from kdsearch.spec.ranges import Range, every
 from kdsearch.spec.sections import DataSection
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL, RESERVED, teacher_path
@@ -32,10 +31,8 @@ class Plan:
     """A study that has passed every check.
 
     Attributes:
-        spec: The search-space file.
         data: The data set, loaded and split.
         space: What may be proposed.
-        architectures: Sizes and shapes of the networks that may be proposed.
         teacher_sizes: Size of each teacher, by name.
         given_teachers: The teachers whose ``checkpoint`` is given, by name.
         past: Parameters that the studies of ``warm_start`` found good, to be tried first.
@@ -67,13 +64,14 @@ def make_plan(spec: StudySpec, past: list[dict[str, Any]] | None = None) -> Plan
     data = _load_data(spec)
     _check_batches(spec, data)
     for name, section in spec.given_teachers.items():
-        _meta_network(spec, (*teacher_path(name), "model"), section.model, data)
+        _check_model(spec, (*teacher_path(name), "model"), section.model, data)
     for number, students in enumerate(spec.students):
         for model in corners(students):
-            _meta_network(spec, ("students", number), model, data)
+            _check_model(spec, ("students", number), model, data)
+    core = reserved_core() if spec.search.measures_latency else None
+    architectures = Architectures(data.image_shape, len(data.classes), core)
     whole = Space(spec)
     probes = {label: whole.probes(label) for label in whole.methods if label != UNDISTILLED}
-    architectures = Architectures(data.image_shape, len(data.classes), latency_core(spec.search))
     space = Space(spec, find_fitting(spec, probes, Pairs(spec, architectures)))
     _check_pairs(spec, space)
     _check_limits(spec, architectures)
@@ -88,31 +86,20 @@ def make_plan(spec: StudySpec, past: list[dict[str, Any]] | None = None) -> Plan
 def _check_methods(spec: StudySpec) -> None:
     for label, given in spec.methods.items():
         try:
-            declared = label_hyperparameters(label)
+            label_hyperparameters(label)
         except MethodError as error:
             raise spec.refuse(("methods", label), str(error)) from None
         for name, dimension in given.items():
             path = ("methods", label, name)
-            if not declared:
-                raise spec.refuse(path, f"{label} has no hyperparameters; remove '{name}'")
-            if name not in declared:
-                raise spec.refuse(
-                    path, f"{label} has no hyperparameter '{name}'; {suggest(name, declared)}"
-                )
-            _check_values(spec, path, dimension, declared[name])
-
-
-def _check_values(
-    spec: StudySpec, path: KeyPath, dimension: Scalar | Range | Choices, declared: Hyperparameter
-) -> None:
-    label, name = str(path[1]), str(path[2])
-    for value in every(dimension):
-        try:
-            check_value(label, name, declared, value)
-        except MethodError as error:
-            raise spec.refuse(path, str(error)) from None
-    if declared.whole and isinstance(dimension, Range) and (dimension.step or 1) % 1:
-        raise spec.refuse(path, f"{name} is a whole number; its step ({dimension.step:g}) is not")
+            try:
+                declared = find_hyperparameter(label, name)
+                for value in every(dimension):
+                    check_value(label, name, declared, value)
+            except MethodError as error:
+                raise spec.refuse(path, str(error)) from None
+            if declared.whole and isinstance(dimension, Range) and (dimension.step or 1) % 1:
+                told = f"{name} is a whole number; its step ({dimension.step:g}) is not"
+                raise spec.refuse(path, told)
 
 
 def _load_data(spec: StudySpec) -> Dataset:
@@ -132,22 +119,20 @@ def _data_setting(reason: str) -> KeyPath:
 
 
 def _check_batches(spec: StudySpec, data: Dataset) -> None:
-    paths: list[tuple[KeyPath, int]] = [(("training", "batch_size"), spec.training.batch_size)]
+    batches: dict[KeyPath, int] = {("training",): spec.training.batch_size}
     for name, teacher in spec.given_teachers.items():
-        place = (*teacher_path(name), "training", "batch_size")
-        paths.append((place, teacher.training.batch_size))
-    for path, batch in paths:
+        batches[*teacher_path(name), "training"] = teacher.training.batch_size
+    for path, batch in batches.items():
         if batch > len(data.train):
             raise spec.refuse(
-                path,
+                (*path, "batch_size"),
                 f"a batch of {batch} is more than the {len(data.train)} training samples; lower it",
             )
 
 
-def _meta_network(spec: StudySpec, path: KeyPath, model: ModelConfig, data: Dataset) -> Network:
-    """The network without memory for its weights."""
+def _check_model(spec: StudySpec, path: KeyPath, model: ModelConfig, data: Dataset) -> None:
     try:
-        return blueprint(model, data.image_shape, len(data.classes))
+        blueprint(model, data.image_shape, len(data.classes))
     except ModelError as error:
         named = re.search(r"\b(depth|width)\b", str(error))
         raise spec.refuse((*path, named[0] if named else "family"), str(error)) from None
@@ -181,11 +166,7 @@ def _check_limits(spec: StudySpec, architectures: Architectures) -> None:
             f"one trial may take {longest} epochs, more than search.max_epochs ({allowed}); raise "
             "that",
         )
-    limits = {
-        name: limit
-        for name in ("parameters", "macs", "bytes")
-        if (limit := getattr(spec.search, f"max_{name}")) is not None
-    }
+    limits = {name: most for name, most in spec.search.limits.items() if name != "latency"}
     if not limits:
         return
     models = (model for section in spec.students for model in corners(section))

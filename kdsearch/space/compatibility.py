@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 import torch
 
@@ -12,7 +13,7 @@ from kdsearch.methods import Method, Objective, parse_label
 from kdsearch.models import SignalShapes
 from kdsearch.space.architectures import Architectures
 from kdsearch.spec.concrete import MethodConfig, ModelConfig
-from kdsearch.spec.ranges import Choices, Range, extremes
+from kdsearch.spec.ranges import Range, every, extremes
 from kdsearch.spec.sections import StudentSection
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL
@@ -24,11 +25,7 @@ Triple = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Fitting:
-    """What cannot be proposed.
-
-    Attributes:
-        unfit: The reason for each triple of label, teacher and student that cannot work.
-    """
+    """What cannot be proposed, with the reason of each."""
 
     unfit: Mapping[Triple, str] = field(default_factory=dict)
 
@@ -55,21 +52,15 @@ def keyed_students(students: Sequence[StudentSection]) -> dict[str, StudentSecti
 
 def corners(section: StudentSection) -> Iterator[ModelConfig]:
     """The students at the ends of a family's widths, at every depth that the space can reach."""
-    widths = sorted({float(value) for value in extremes(section.width)})
-    for depth in _depths(section):
-        for width in widths:
-            yield ModelConfig(family=section.family, width=width, depth=depth)
-
-
-def _depths(section: StudentSection) -> Sequence[int | None]:
-    depth = section.depth
-    if depth is None:
-        return [None]
-    if isinstance(depth, Choices):
-        return [int(value) for value in depth.choices]
+    depth, widths = section.depth, sorted({float(value) for value in extremes(section.width)})
+    depths: Sequence[int | None] = [None]
     if isinstance(depth, Range):
-        return range(int(depth.low), int(depth.high) + 1, int(depth.step or 1))
-    return [int(depth)]
+        depths = range(int(depth.low), int(depth.high) + 1, int(depth.step or 1))
+    elif depth is not None:
+        depths = [int(value) for value in dict.fromkeys(every(depth))]
+    for reached in depths:  # a range may be as long as somebody mistypes it
+        for width in widths:
+            yield ModelConfig(family=section.family, width=width, depth=reached)
 
 
 def adopting(label: str, student: ModelConfig, teacher: ModelConfig) -> ModelConfig:
@@ -86,42 +77,25 @@ def find_fitting(
 ) -> Fitting:
     """Try every method on every pair, at the corners of every family, without training.
 
-    A pair is unfit if no corner of the family can take any of the probes. What lies between, such
-    as one width of several, is found out when it is proposed.
-
-    Args:
-        spec: The study; its names must have been checked.
-        probes: Configurations of each method to try, by label; without the undistilled baseline.
-        pairs: Tries them.
+    A pair is unfit if no corner of the family can take any of the ``probes``, the configurations
+    of each method that are tried. What lies between, such as one width of several, is found out
+    when it is proposed.
     """
     unfit: dict[Triple, str] = {}
     for key, section in keyed_students(spec.students).items():
-        models = list(corners(section))
-        for label, methods in probes.items():
-            for name in spec.taught_by:
-                reasons = (pairs.reason(method, name, m) for m in models for method in methods)
-                reason = _unless_one_fits(reasons)
-                if reason:
-                    unfit[label, name, key] = reason
+        for label, name in product(probes, spec.taught_by):
+            reasons = []
+            for model, method in product(corners(section), probes[label]):
+                reasons.append(pairs.reason(method, name, model))
+                if not reasons[-1]:
+                    break
+            else:
+                unfit[label, name, key] = reasons[0]
     return Fitting(unfit)
 
 
-def _unless_one_fits(reasons: Iterable[str]) -> str:
-    first = ""
-    for reason in reasons:
-        if not reason:
-            return ""
-        first = first or reason
-    return first
-
-
 class Pairs:
-    """Tells whether a method works on a pair of teacher and student.
-
-    Args:
-        spec: The study.
-        architectures: Tells the shapes of the networks.
-    """
+    """Tells whether a method works on a pair of teacher and student."""
 
     def __init__(self, spec: StudySpec, architectures: Architectures) -> None:
         self._spec = spec
@@ -130,10 +104,7 @@ class Pairs:
     def reason(self, method: MethodConfig, teacher: str, student: ModelConfig) -> str:
         """Why a method cannot work on a pair; empty where it can.
 
-        Args:
-            method: The method with its values.
-            teacher: Who teaches.
-            student: The student, with or without an adopted classifier.
+        The student may have adopted the teacher's classifier already, or not.
         """
         try:
             terms = parse_label(method.label)
@@ -166,11 +137,10 @@ class Pairs:
     def _shapes(
         self, label: str, teacher: str, student: ModelConfig
     ) -> tuple[SignalShapes, SignalShapes]:
+        shapes_of = self._architectures.shapes
         if teacher in (BORN_AGAIN, MUTUAL):
-            return self._architectures.shapes(student), self._architectures.shapes(student)
+            return shapes_of(student), shapes_of(student)
         if teacher == AVERAGE:
-            return self._architectures.shapes(student), averaged_shapes(self._architectures.classes)
+            return shapes_of(student), averaged_shapes(self._architectures.classes)
         given = self._spec.given_teachers[teacher].model
-        return self._architectures.shapes(
-            adopting(label, student, given)
-        ), self._architectures.shapes(given)
+        return shapes_of(adopting(label, student, given)), shapes_of(given)

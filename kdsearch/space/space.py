@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from kdsearch.methods import UNDISTILLED, Hyperparameter, label_hyperparameters, method_config
 from kdsearch.space.compatibility import Fitting, adopting, keyed_students
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
-from kdsearch.spec.ranges import Choices, Range, Scalar, extremes, is_searched
+from kdsearch.spec.ranges import Choices, Range, Scalar, extremes, holds, is_searched
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import BORN_AGAIN
 from kdsearch.training.candidate import Candidate
@@ -34,11 +34,7 @@ class Space:
     """What a study may propose.
 
     Every space holds the undistilled baseline, named in the spec or not, so that the study can say
-    whether distillation paid.
-
-    Args:
-        spec: The study; its names must have been checked.
-        fitting: What cannot work and is never proposed.
+    whether distillation paid. The names of the spec must have been checked.
     """
 
     def __init__(self, spec: StudySpec, fitting: Fitting | None = None) -> None:
@@ -92,45 +88,36 @@ class Space:
     def dimensions(self, label: str) -> dict[str, tuple[Hyperparameter, Searched]]:
         """Each hyperparameter of a method with what it may be: by the spec, else by the method."""
         given = self.methods[label]
-        found: dict[str, tuple[Hyperparameter, Searched]] = {}
-        for name, declared in label_hyperparameters(label).items():
-            own = declared.default if declared.search is None else declared.search
-            found[name] = (declared, given.get(name, own))
-        return found
+        return {
+            name: (declared, given.get(name, declared.search or declared.default))
+            for name, declared in label_hyperparameters(label).items()
+        }
 
     def probes(self, label: str) -> list[MethodConfig]:
-        """Configurations that stand for all of a method's: published, all lowest, all highest."""
-        found = []
-        for pick in (_published, _lowest, _highest):
-            values = {n: pick(declared, d) for n, (declared, d) in self.dimensions(label).items()}
-            config = method_config(label, values)
-            if config not in found:
-                found.append(config)
-        return found
+        """Configurations that stand for all of a method's: published, all lowest, all highest.
+
+        Of a published value that its dimension does not hold, the first has the lowest.
+        """
+        dimensions = self.dimensions(label)
+        lowest = {name: float(extremes(each)[0]) for name, (_, each) in dimensions.items()}
+        highest = {name: float(extremes(each)[1]) for name, (_, each) in dimensions.items()}
+        published = lowest | {
+            name: declared.default
+            for name, (declared, each) in dimensions.items()
+            if holds(each, declared.default)
+        }
+        configs = [method_config(label, values) for values in (published, lowest, highest)]
+        return [each for place, each in enumerate(configs) if each not in configs[:place]]
 
     def published(self, label: str) -> dict[str, Any]:
         """The published values of a method as fixed parameters of a first trial."""
         fixed: dict[str, Any] = {"method": label} if len(self.methods) > 1 else {}
         for name, (declared, dimension) in self.dimensions(label).items():
-            if is_searched(dimension) and _holds(dimension, declared.default):
+            if is_searched(dimension) and holds(dimension, declared.default):
                 fixed[f"{label}.{name}"] = (
                     int(declared.default) if declared.whole else declared.default
                 )
         return fixed
-
-
-def _published(declared: Hyperparameter, dimension: Searched) -> float:
-    """The published value where the dimension holds it, else its lowest."""
-    holds = _holds(dimension, declared.default)
-    return float(declared.default if holds else extremes(dimension)[0])
-
-
-def _lowest(_: Hyperparameter, dimension: Searched) -> float:
-    return float(extremes(dimension)[0])
-
-
-def _highest(_: Hyperparameter, dimension: Searched) -> float:
-    return float(extremes(dimension)[1])
 
 
 def _choose(trial: Suggester, name: str, options: list[str]) -> str:
@@ -153,11 +140,3 @@ def _draw(trial: Suggester, name: str, dimension: Searched, whole: bool = False)
     return trial.suggest_float(
         name, dimension.low, dimension.high, step=dimension.step, log=dimension.log
     )
-
-
-def _holds(dimension: Searched, value: float) -> bool:
-    if isinstance(dimension, Choices):
-        return value in dimension.choices
-    if isinstance(dimension, Range):
-        return dimension.low <= value <= dimension.high
-    return dimension == value

@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
-import numpy as np
-
 from kdsearch.errors import StudyError
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.preference import preference
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
 from kdsearch.space.space import Space
+from kdsearch.spec.ranges import Range, holds
 from kdsearch.spec.study import StudySpec
 
 Front = Sequence[Mapping[str, Any]]
@@ -24,13 +23,8 @@ def front_to_try(members: Sequence[TrialRecord], objectives: Objectives) -> Fron
     """A front's members, each the one that adds most to the hypervolume of those before it.
 
     So the first few, which may be all that a short search comes to, cover the whole of the front.
-
-    Args:
-        members: Of a study's front.
-        objectives: The study's.
     """
-    points = [[objectives.loss(m.epochs[-1]), *objectives.log_sizes(m)] for m in members]
-    return [members[place].parameters for place in preference(np.array(points))]
+    return [members[place].parameters for place in preference(objectives.costs(members))]
 
 
 def past_fronts(spec: StudySpec) -> list[Front]:
@@ -57,11 +51,8 @@ def warm_start_proposals(space: Space, fronts: Sequence[Front]) -> list[dict[str
     Which configuration is best carries over between data sets better than how good it is
     (Feurer et al. 2015, "Initializing Bayesian Hyperparameter Optimization via Meta-Learning"), so
     they are tried anew, and the sampler learns from what they reach here. The studies take turns.
-
-    Args:
-        space: The new study's space. Of a value that it does not hold nothing is said, and the
-            sampler chooses; a member whose method it lacks is left out.
-        fronts: Of the earlier studies.
+    Of a value that the space does not hold nothing is said, and the sampler chooses; a member whose
+    method it lacks is left out.
     """
     found: list[dict[str, Any]] = []
     for turn in zip_longest(*fronts):
@@ -82,14 +73,7 @@ def recall(space: Space, parameters: Mapping[str, Any]) -> dict[str, Any] | None
 
 
 class _Memory:
-    """Suggests what is remembered where it may be suggested.
-
-    Args:
-        known: What is remembered.
-
-    Attributes:
-        kept: What of it was suggested.
-    """
+    """Suggests what is known where it may be suggested, which is then ``kept``; else the lowest."""
 
     def __init__(self, known: Mapping[str, Any]) -> None:
         self._known = known
@@ -98,12 +82,12 @@ class _Memory:
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
-        return float(self._number(name, low, high))
+        return float(self._number(name, Range(low=low, high=high, step=step)))
 
     def suggest_int(
         self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
     ) -> int:
-        return int(self._number(name, low, high))
+        return int(self._number(name, Range(low=low, high=high, step=step)))
 
     def suggest_categorical(self, name: str, choices: Any) -> Any:
         if self._known.get(name) not in choices:
@@ -111,9 +95,9 @@ class _Memory:
         self.kept[name] = self._known[name]
         return self.kept[name]
 
-    def _number(self, name: str, low: float, high: float) -> float:
+    def _number(self, name: str, dimension: Range) -> float:
         value = self._known.get(name)
-        if not isinstance(value, int | float) or not low <= value <= high:
-            return low
+        if not isinstance(value, int | float) or not holds(dimension, value):
+            return dimension.low
         self.kept[name] = value
         return value

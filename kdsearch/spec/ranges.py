@@ -126,6 +126,16 @@ def every(dimension: Scalar | Range | Choices) -> tuple[Scalar, ...]:
     return dimension.choices if isinstance(dimension, Choices) else extremes(dimension)
 
 
+def holds(dimension: Scalar | Range | Choices, value: Scalar) -> bool:
+    """Whether a value is one that the dimension may take."""
+    if isinstance(dimension, Choices):
+        return value in dimension.choices
+    low, high = extremes(dimension)
+    step = dimension.step if isinstance(dimension, Range) else None
+    steps = (value - low) / step if step else 0.0
+    return low <= value <= high and abs(steps - round(steps)) < 1e-8  # as Optuna rounds
+
+
 def is_searched(dimension: Scalar | Range | Choices) -> bool:
     """Whether the dimension leaves anything to choose."""
     low, high = extremes(dimension)

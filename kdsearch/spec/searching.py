@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -93,3 +93,14 @@ class SearchSection(Section):
     """Students whose weights take more bytes are never trained."""
     max_latency: Number | None = Field(default=None, gt=0)
     """Students that take more microseconds for an image are never trained."""
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The largest size that a student may have, by the names of the sizes that are limited."""
+        limits = {name: getattr(self, f"max_{name}") for name in get_args(SizeName)}
+        return {name: limit for name, limit in limits.items() if limit is not None}
+
+    @property
+    def measures_latency(self) -> bool:
+        """Whether the search wants to know how long a student takes."""
+        return "latency" in (*self.size, *self.limits)

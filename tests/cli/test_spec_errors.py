@@ -115,7 +115,7 @@ def test_a_folder_is_no_search_space(kdsearch: Command, folder: Path) -> None:
         ("students.1.width=2", "the list 'students' has the item 0 alone, not '1'"),
         ("study.name.x=3", "'study.name' is a single value and has no keys"),
         ("search.trials=[", "not valid YAML"),
-        ("methods.kd.temprature=3", "kd has no hyperparameter 'temprature'; did you mean"),
+        ("methods.kd.temprature=3", "'kd' has no hyperparameter 'temprature'; did you mean"),
         ("teacher.checkpoint=no.pt", "no file of weights for the teacher"),
         ("data.root=here", "data.root has no effect on the source digits"),
     ],

@@ -63,6 +63,17 @@ def test_the_spec_overrides_a_methods_own_range(spec_text: str) -> None:
             assert candidate.method.ce_weight == 0.5
 
 
+def test_a_published_value_between_two_steps_is_not_tried(spec_text: str) -> None:
+    stepped = "methods={kd: {temperature: {low: 1, high: 15, step: 2}, weight: {low: 1, high: 2}}}"
+    space = Space(parse_spec(spec_text, [stepped]))
+    published = space.published("kd")
+    assert "kd.temperature" not in published
+    first, *_ = space.probes("kd")
+    assert first.terms[0].hyperparameters["temperature"] == 1
+    wider = parse_spec(spec_text, ["methods={kd: {temperature: {low: 1, high: 15, step: 0.1}}}"])
+    assert Space(wider).published("kd")["kd.temperature"] == 4
+
+
 def test_the_undistilled_baseline_is_always_there(spec_text: str) -> None:
     spec = parse_spec(spec_text, ["methods=[kd]"])
     assert set(Space(spec).methods) == {"kd", "none"}

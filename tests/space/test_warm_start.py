@@ -76,7 +76,9 @@ def test_they_are_tried_before_the_published_values(spec: StudySpec, earlier: li
 
 
 def test_of_what_the_space_does_not_hold_nothing_is_said(spec_text: str) -> None:
-    words = ["methods={kd: {temperature: {low: 2, high: 4}}, none: {}}", "training.lr=0.1"]
+    stepped = "weight: {low: 0, high: 2, step: 0.25}"
+    methods = f"methods={{kd: {{temperature: {{low: 2, high: 4}}, {stepped}}}, none: {{}}}}"
+    words = [methods, "training.lr=0.1"]
     space = Space(parse_spec(spec_text, [*words, "students=[{family: mlp, width: 0.3}]"]))
     known: dict[str, Any] = {
         "method": "kd",
@@ -92,6 +94,7 @@ def test_of_what_the_space_does_not_hold_nothing_is_said(spec_text: str) -> None
         "kd.temperature": 3.0,
         "kd.weight": 0.5,
     }
+    assert recall(space, known | {"kd.weight": 0.6}) == {"method": "kd"}
     assert recall(space, known | {"method": "dkd"}) is None
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from kdsearch.spec import Choices, Dimension, Range
-from kdsearch.spec.ranges import every, extremes, is_searched
+from kdsearch.spec.ranges import every, extremes, holds, is_searched
 
 parse = TypeAdapter(Dimension).validate_python
 finite = st.floats(-1e6, 1e6)
@@ -114,3 +114,23 @@ def test_the_ends_of_a_value_and_of_a_range() -> None:
     assert is_searched(Range(low=1, high=2))
     assert not is_searched(Range(low=2, high=2))
     assert not is_searched(0.5)
+
+
+@given(
+    hundredths, st.integers(1, 500).map(lambda n: Decimal(n) / 100), st.integers(1, 40), st.data()
+)
+def test_a_stepped_range_holds_its_steps_alone(
+    low: Decimal, step: Decimal, count: int, data: st.DataObject
+) -> None:
+    dimension = Range(low=float(low), high=float(low + count * step), step=float(step))
+    place = data.draw(st.integers(-2, count + 2))
+    assert holds(dimension, float(low + place * step)) == (0 <= place <= count)
+    assert not holds(dimension, float(low + place * step + step / 3))
+    assert holds(dimension.model_copy(update={"step": None}), float(low + step / 3))
+
+
+def test_a_value_or_a_list_holds_what_it_names() -> None:
+    assert holds(3, 3.0)
+    assert not holds(3, 3.1)
+    assert holds(Choices(choices=(2, 4)), 4.0)
+    assert not holds(Choices(choices=(2, 4)), 3)
