@@ -16,6 +16,7 @@ from kdsearch.data import Dataset
 from kdsearch.errors import KdsearchError, RunError
 from kdsearch.execution.observers import Observer, Observers
 from kdsearch.execution.session import check_address, ray_session
+from kdsearch.execution.storage import check_storage
 from kdsearch.export.report import write_students, write_tables
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.resume import DataFacts, Inputs, check_retry
@@ -65,6 +66,7 @@ def run_study(
     directory.check(spec, resume)
     plan, inputs = plan_study(spec, directory if resume else None)
     check_address(address)
+    check_storage(spec)
     recorder = Recorder(open_store(spec.tracking))
     watching = Observers([recorder, *observers])
     run = StudyRun(plan, watching, retry_failed)

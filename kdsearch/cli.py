@@ -113,6 +113,7 @@ def run(
 
 def _dry_run(spec: Any, resume: bool) -> None:
     from kdsearch.api import plan_study, quieten
+    from kdsearch.execution.storage import check_storage
     from kdsearch.render.caches import cache_lines
     from kdsearch.render.study import samples_view, unfit_view
     from kdsearch.render.units import duration
@@ -126,6 +127,7 @@ def _dry_run(spec: Any, resume: bool) -> None:
     directory = StudyDirectory.of(spec)
     directory.check(spec, resume)
     plan, _ = plan_study(spec, directory if resume else None)
+    check_storage(spec)
     console.print(dump_spec(spec), markup=False, highlight=False)
     samples = sample_trials(plan, 6)
     console.print(samples_view(samples))

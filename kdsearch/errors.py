@@ -10,6 +10,7 @@
     │   ├── MethodError         a distillation method that cannot work as asked
     │   ├── CheckpointError     a file of weights is missing or belongs to another model
     │   ├── StudyError          a study's directory: exists already, is missing, is of another spec
+    │   ├── StorageError        the storage of checkpoints cannot be reached, or not written to
     │   └── MissingExtraError   an optional dependency is not installed
     └── RunError                what was asked for is sound but broke; exit code 1
         ├── DivergedError       a training's loss is not finite
@@ -84,6 +85,10 @@ class CheckpointError(UserError):
 
 class StudyError(UserError):
     """A study's directory exists already, is missing, or belongs to another spec."""
+
+
+class StorageError(UserError):
+    """The storage of checkpoints cannot be reached, or not written to."""
 
 
 class MissingExtraError(UserError):

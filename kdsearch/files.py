@@ -43,6 +43,16 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
+def unwritable(folder: Path) -> str | None:
+    """Why a folder cannot be made or nothing be made in it, as ``PATH is FAULT``."""
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        return f"{place} is not a folder"
+    return None if os.access(place, os.W_OK | os.X_OK) else f"{place} is write-protected"
+
+
 def checksum(path: Path) -> str:
     """SHA-256 of a file's content."""
     with path.open("rb") as file:

@@ -19,6 +19,7 @@ import ray
 
 import kdsearch
 from kdsearch.results.directory import StudyDirectory
+from tests.object_store import object_store
 from tests.user_study import lines, make_folder
 
 pytestmark = pytest.mark.slow
@@ -34,13 +35,14 @@ CHANGES = [
     "resources.checkpoint_minutes=0.000001",
 ]
 MOMENTS = 20
+Start = Callable[..., BaseProcess]
 
 
-def drive(folder: Path, name: str, address: str, resume: bool) -> None:
+def drive(folder: Path, name: str, address: str, resume: bool, *changes: str) -> None:
     """The driver: one process that runs the study as far as it gets."""
     os.chdir(folder)
     sys.path.insert(0, str(folder))
-    spec = kdsearch.load_spec("space.yaml", [f"study.name={name}", *CHANGES])
+    spec = kdsearch.load_spec("space.yaml", [f"study.name={name}", *CHANGES, *changes])
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         kdsearch.run_study(spec, resume=resume, address=address)
 
@@ -63,13 +65,13 @@ def address(folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def start(folder: Path, address: str) -> Callable[[str, bool], BaseProcess]:
+def start(folder: Path, address: str) -> Start:
     """Start a driver in a process of its own, which has the imports already."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["kdsearch.api"])
 
-    def started(name: str, resume: bool) -> BaseProcess:
-        process = context.Process(target=drive, args=(folder, name, address, resume))
+    def started(name: str, resume: bool, *changes: str) -> BaseProcess:
+        process = context.Process(target=drive, args=(folder, name, address, resume, *changes))
         process.start()
         return process
 
@@ -96,30 +98,56 @@ def complete(path: Path) -> dict[tuple[str, int], str]:
     }
 
 
-def test_a_driver_that_is_killed_at_twenty_moments_comes_to_the_same_front(
-    folder: Path, start: Callable[[str, bool], BaseProcess]
-) -> None:
+def kill_when(reached: Callable[[str, int], bool], process: BaseProcess, path: Path) -> int:
+    """Kill a driver when its study has come so far; whether it was, as a number."""
+    deadline = time.monotonic() + 120
+    while process.is_alive() and time.monotonic() < deadline:
+        if reached(*come_so_far(path)):
+            process.kill()
+            process.join(60)
+            return 1
+        time.sleep(0.005)
+    process.join(60)
+    return 0
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path, start: Start) -> kdsearch.Study:
+    """The study that nothing disturbed."""
     unbroken = start("whole", False)
     unbroken.join(300)
     assert unbroken.exitcode == 0
-    whole = kdsearch.Study.open(folder / "studies" / "whole")
-    count = come_so_far(whole.directory.path)[1]
+    return kdsearch.Study.open(folder / "studies" / "whole")
 
+
+def assert_each_once(study: kdsearch.Study) -> None:
+    for journal in (study.directory.trials, study.directory.finalists):
+        ends = Counter(record.number for record in journal.lines() if record.status == "complete")
+        assert set(ends.values()) == {1}
+        assert not any(record.status == "failed" for record in journal.lines())
+
+
+def assert_alike(study: kdsearch.Study, whole: kdsearch.Study) -> None:
+    columns = ["trial", "method", "width", "lr", "status", "epochs", "validation_accuracy"]
+    pd.testing.assert_frame_equal(study.trials[columns], whole.trials[columns])
+    pd.testing.assert_frame_equal(study.front, whole.front)
+
+
+def test_a_driver_that_is_killed_at_twenty_moments_comes_to_the_same_front(
+    folder: Path, start: Start, whole: kdsearch.Study
+) -> None:
+    count = come_so_far(whole.directory.path)[1]
     path = folder / "studies" / "killed"
     moments = [("teacher", 0), *(("", 1 + count * k // (MOMENTS - 2)) for k in range(MOMENTS - 2))]
     before: dict[tuple[str, int], str] = {}
     kills = 0
     for phase, least in [*moments, ("report", 0)]:
         process = start("killed", (path / "study.json").exists())
-        deadline = time.monotonic() + 120
-        while process.is_alive() and time.monotonic() < deadline:
-            now, held = come_so_far(path)
-            if now == phase if phase else held >= least:
-                process.kill()
-                kills += 1
-                break
-            time.sleep(0.005)
-        process.join(60)
+
+        def reached(now: str, held: int, phase: str = phase, least: int = least) -> bool:
+            return now == phase if phase else held >= least
+
+        kills += kill_when(reached, process, path)
         after = complete(path)
         assert before.items() <= after.items()
         before = after
@@ -130,10 +158,32 @@ def test_a_driver_that_is_killed_at_twenty_moments_comes_to_the_same_front(
     assert last.exitcode == 0
     study = kdsearch.Study.open(path)
     assert before.items() <= complete(path).items()
-    for journal in (study.directory.trials, study.directory.finalists):
-        ends = Counter(record.number for record in journal.lines() if record.status == "complete")
-        assert set(ends.values()) == {1}
-        assert not any(record.status == "failed" for record in journal.lines())
-    columns = ["trial", "method", "width", "lr", "status", "epochs", "validation_accuracy"]
-    pd.testing.assert_frame_equal(study.trials[columns], whole.trials[columns])
-    pd.testing.assert_frame_equal(study.front, whole.front)
+    assert_each_once(study)
+    assert_alike(study, whole)
+
+
+def test_a_study_goes_on_from_a_bucket_to_the_same_front(
+    folder: Path, start: Start, whole: kdsearch.Study
+) -> None:
+    """Its driver is killed twice in the search; what waits at a rung, and no more, stays there."""
+    path = folder / "studies" / "far"
+    known = len(whole.trials)
+    with object_store() as store:
+        storage = f"resources.storage={store.uri('studies', key=store.key)}"
+        for least in (known, 2 * known):
+            process = start("far", (path / "study.json").exists(), storage)
+            assert kill_when(lambda _, held, least=least: held >= least, process, path)
+            assert come_so_far(path)[0] == "search"
+        last = start("far", True, storage)
+        last.join(300)
+        assert last.exitcode == 0
+        kept = store.names("training.pt")
+    study = kdsearch.Study.open(path)
+    assert_each_once(study)
+    assert_alike(study, whole)
+    records = [*study.directory.trials.read().values(), *study.directory.finalists.read().values()]
+    waiting = {record.checkpoint for record in records if record.checkpoint is not None}
+    found = {name.removeprefix("studies/").removesuffix("/training.pt") for name in kept}
+    assert waiting
+    assert waiting <= found
+    assert len(found) <= len(waiting) + 2  # a kill may leave what its journal does not know yet

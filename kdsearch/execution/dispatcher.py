@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
+from ray.tune.result import SHOULD_CHECKPOINT
+
 from kdsearch.errors import RunError
 from kdsearch.execution.failures import (
     SETUPS,
@@ -19,6 +21,8 @@ from kdsearch.execution.failures import (
 )
 from kdsearch.execution.jobs import Jobs, NoMoreJobs, RungStage
 from kdsearch.execution.observers import Observer
+from kdsearch.execution.slow_saves import SlowSaves
+from kdsearch.execution.storage import PATIENCE
 from kdsearch.execution.trial_files import TrialFiles
 from kdsearch.files import write_atomically
 from kdsearch.results.record import Journal, TrialRecord
@@ -35,6 +39,8 @@ class _Running:
         saved: As it was at its last checkpoint.
         losses: How often its process was lost since it came further.
         pausing: Whether it is paused once its state is saved.
+        farthest: Epochs that it has ever come to.
+        held: Its checkpoints in the storage.
     """
 
     record: TrialRecord
@@ -43,9 +49,11 @@ class _Running:
     losses: int = 0
     pausing: bool = False
     farthest: int = field(init=False)
+    held: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.farthest = len(self.saved.epochs)
+        self.held = {self.saved.checkpoint} if self.saved.checkpoint is not None else set()
 
 
 class Dispatcher:
@@ -64,6 +72,7 @@ class Dispatcher:
     Attributes:
         fault: Why the phase cannot go on; what runs is saved after its present epoch.
         failures: What has failed in a row.
+        saves: What is being saved.
     """
 
     def __init__(
@@ -81,6 +90,7 @@ class Dispatcher:
         self._running: dict[int, _Running] = {}
         self._lost: list[_Running] = []
         self._no_more = self._warned = False
+        self.saves = SlowSaves(observer.warned, files.shown, PATIENCE)
         self.failures = FailureCounts()
         self.fault: Exception | None = None
 
@@ -163,6 +173,8 @@ class Dispatcher:
             self._observer.warned(result["warning"])
         update = {"epochs": (*running.record.epochs, result["report"]), "test": result.get("test")}
         running.record = running.record.model_copy(update=update)
+        if running.pausing or result.get(SHOULD_CHECKPOINT):
+            self.saves.begin(number)
         if len(running.record.epochs) > running.farthest:
             running.farthest, running.losses = len(running.record.epochs), 0
         self._observer.trial_epoch(running.record)
@@ -172,13 +184,22 @@ class Dispatcher:
         running = self._running[number]
         at_rung = len(running.record.epochs) == running.stage.until
         update = {"checkpoint": checkpoint, "status": "paused" if at_rung else "running"}
-        before, record = running.saved.checkpoint, running.record.model_copy(update=update)
+        record = running.record.model_copy(update=update)
         self._journal.append(record)
         running.record = running.saved = record
-        if before is not None and PurePath(before).parent != PurePath(checkpoint).parent:
-            self._files.remove(before)  # of an earlier Tune trial; this one's Tune removes
+        running.held.add(checkpoint)
+        self._keep_only(running, checkpoint)
+        self.saves.end(number)
         if running.pausing:
             self._paused(running)
+
+    def _keep_only(self, running: _Running, checkpoint: str | None) -> None:
+        """Remove a training's other checkpoints, and what else earlier Tune trials of it left."""
+        in_use = None if checkpoint is None else PurePath(checkpoint).parent
+        for path in sorted(running.held - {checkpoint}):
+            folder = PurePath(path).parent
+            self._files.remove(path if folder == in_use else str(folder))
+        running.held.intersection_update({checkpoint})
 
     def _paused(self, running: _Running) -> None:
         """At its rung, or since the phase stops."""
@@ -202,8 +223,7 @@ class Dispatcher:
             update = {"status": "failed", "reason": reason, "test": None, "checkpoint": None}
         record = running.record.model_copy(update=update)
         self._journal.append(record)
-        if running.saved.checkpoint is not None:
-            self._files.remove(running.saved.checkpoint)
+        self._keep_only(running, None)
         tidy(self._files.crash_log(record))
         self._jobs.ended(record)
         self._observer.trial_ended(record)
@@ -216,7 +236,12 @@ class Dispatcher:
     def lost(self, number: int, error: BaseException | None) -> None:
         """The process of a training was lost, or a disk failed it: it goes on, within bounds."""
         running = self._running[number]
+        self.saves.end(number)
         cause = getattr(error, "cause", None) or error
+        if why := self._files.failing(cause):
+            self.fault = self.fault or RunError(why)
+            self._again(running, why)
+            return
         if isinstance(cause, SetupError):
             self._setup_failed(running, cause)
             return

@@ -12,6 +12,8 @@ import faulthandler
 import os
 import re
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -79,6 +81,7 @@ class CrashLog:
 
     def __init__(self) -> None:
         self._file: TextIO | None = None
+        self._seconds: float | None = None
 
     def open(self, path: Path) -> None:
         """Write to this file from now on."""
@@ -91,12 +94,22 @@ class CrashLog:
 
     def watch(self, seconds: float | None) -> None:
         """End this process, with its stack in the file, unless :meth:`rest` is called in time."""
+        self._seconds = seconds
         if seconds is not None and self._file is not None:
             faulthandler.dump_traceback_later(seconds, exit=True, file=self._file)
 
     def rest(self) -> None:
         """Watch no longer."""
         faulthandler.cancel_dump_traceback_later()
+        self._seconds = None
+
+    @contextmanager
+    def unwatched(self) -> Iterator[None]:
+        """Do not count what takes its time for reasons of others."""
+        seconds = self._seconds
+        self.rest()
+        yield
+        self.watch(seconds)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 import traceback
+from functools import partial
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
 
 import ray
 import torch
@@ -15,6 +17,7 @@ from ray.tune.result import SHOULD_CHECKPOINT
 from kdsearch.data import on_device, unpack
 from kdsearch.errors import KdsearchError, described
 from kdsearch.execution.failures import CrashLog, LostError, SetupError, check_shared
+from kdsearch.execution.storage import PATIENCE, awaited, patiently
 from kdsearch.models import leave_core
 from kdsearch.spec.sections import ResourcesSection
 from kdsearch.teacher_cache.reading import TeacherSignals
@@ -30,7 +33,12 @@ class StudentTrial(tune.Trainable):
 
     The actor lives on between trials: data and teacher are unpacked once a process, and
     ``reset_config`` starts the next student in a hundredth of a second.
+
+    Attributes:
+        patience: Seconds for which it waits for a storage that does not answer.
     """
+
+    patience: ClassVar[float] = PATIENCE
 
     def setup(self, config: dict[str, Any], shared: dict[str, Any] | None = None) -> None:
         """Take up data and teacher.
@@ -43,7 +51,7 @@ class StudentTrial(tune.Trainable):
             shared: ``data``, a reference to the packed data in Ray's object store; ``teachers``,
                 packed, by name; ``caches``, what is cached of them, and ``driver_node``, where the
                 study's own process has it; ``folder``, the study's, and ``token``, which lies in
-                it; ``core``, which measures latencies on the
+                it; ``storage``, Ray Tune's; ``core``, which measures latencies on the
                 driver's node, or ``None``; and ``resources``, a dumped
                 :class:`~kdsearch.spec.sections.ResourcesSection`.
 
@@ -54,6 +62,8 @@ class StudentTrial(tune.Trainable):
         self._crash_log = CrashLog()
         self._fault: SetupError | None = None
         try:
+            if why := awaited(shared["storage"], self.patience):
+                raise LostError(why)
             self._set_up(shared)
             self._begin(config)
         except Exception as error:  # of data, teacher, device or disk: whatever it is, told at once
@@ -140,12 +150,25 @@ class StudentTrial(tune.Trainable):
 
     def _loaded(self, program: TrainingProgram) -> TrainingProgram:
         if uri := self._config.get("checkpoint"):
-            try:
-                with tune.Checkpoint(uri).as_directory() as folder:
-                    load_training(program, Path(folder))
-            except KdsearchError as error:
-                raise LostError(str(error)) from None
+            with self._crash_log.unwatched():
+                patiently(partial(self._load, program, uri), self.patience)
         return program
+
+    def _load(self, program: TrainingProgram, uri: str) -> None:
+        try:
+            with tune.Checkpoint(uri).as_directory() as folder:
+                load_training(program, Path(folder))
+        except KdsearchError as error:
+            raise LostError(str(error)) from None
+
+    def save(self, checkpoint_dir: str | None = None) -> Any:
+        """Put the training's state into Ray Tune's storage; an outage is waited out."""
+        with TemporaryDirectory() as folder:  # Ray would leave one behind for every try
+            return patiently(partial(super().save, checkpoint_dir or folder), self.patience)
+
+    def restore(self, checkpoint_path: Any) -> None:
+        """Go on from what :meth:`save` has put there; an outage is waited out."""
+        patiently(partial(super().restore, checkpoint_path), self.patience)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Save the training for Ray Tune."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 from pyarrow import fs
 
+from kdsearch.errors import RunError
+from kdsearch.execution.storage import is_remote, patiently, shown, unusable
 from kdsearch.results.finalists import weights_file
 from kdsearch.results.record import TrialRecord
 
@@ -22,10 +25,46 @@ class TrialFiles:
     """
 
     def __init__(self, storage: str | Path, failures: Path, weights: Path | None = None) -> None:
-        self.storage = storage if _is_uri(storage) else str(Path(storage).resolve())
+        self.storage = str(storage if "://" in str(storage) else Path(storage).resolve())
         self.failures = failures.resolve()
         self.weights = None if weights is None else weights.resolve()
-        self._files, self._root = fs.FileSystem.from_uri(self.storage)
+        self._files, self._root = self._open()
+        self._left: list[str] = []
+
+    def _open(self) -> tuple[fs.FileSystem, str]:
+        """Find the storage; for Amazon's that asks where the bucket lies."""
+        try:
+            files, root = patiently(partial(fs.FileSystem.from_uri, self.storage))
+            patiently(partial(files.create_dir, root))
+        except OSError as error:
+            self.check(error)
+            raise
+        return files, root
+
+    def check(self, error: BaseException) -> None:
+        """Tell a failure of the storage apart from others.
+
+        Args:
+            error: What has failed where the storage was used too.
+
+        Raises:
+            RunError: It is out of reach.
+        """
+        if why := self.failing(error):
+            raise RunError(why) from error
+
+    def failing(self, error: BaseException | None) -> str | None:
+        """Why nothing can go on, if the storage is out of reach after an error."""
+        lost = error is None or type(error).__module__.startswith("ray.")
+        if lost or not is_remote(self.storage):
+            return None
+        why = unusable(self.storage)
+        return why and f"{why}, then go on with --resume"
+
+    @property
+    def shown(self) -> str:
+        """The storage without passwords."""
+        return shown(self.storage)
 
     def crash_log(self, record: TrialRecord) -> Path:
         """Where a training says why it failed or crashed."""
@@ -53,15 +92,29 @@ class TrialFiles:
 
     def uri(self, checkpoint: str) -> str:
         """Where a checkpoint lies, for any node."""
-        base, mark, query = str(self.storage).partition("?")
+        base, mark, query = self.storage.partition("?")
         return f"{base.rstrip('/')}/{checkpoint}{mark}{query}"
 
-    def remove(self, checkpoint: str) -> None:
-        """Remove a checkpoint that is no longer needed, if it is still there."""
-        path = f"{self._root}/{checkpoint}"
+    def remove(self, path: str) -> None:
+        """Remove a checkpoint, or a Tune trial's folder, if it is still there.
+
+        What cannot be removed now is left for :meth:`remove_rest`: it is no reason to stop.
+        """
+        try:
+            self._remove(f"{self._root}/{path}")
+        except OSError:
+            self._left.append(path)
+
+    def remove_rest(self) -> int:
+        """Try again what could not be removed; how many of it are left then."""
+        left, self._left = self._left, []
+        for place, path in enumerate(left):
+            self.remove(path)
+            if self._left:  # out of reach: not to be tried for each
+                self._left += left[place + 1 :]
+                break
+        return len(self._left)
+
+    def _remove(self, path: str) -> None:
         if self._files.get_file_info(path).type != fs.FileType.NotFound:
             self._files.delete_dir(path)
-
-
-def _is_uri(storage: str | Path) -> bool:
-    return "://" in str(storage)

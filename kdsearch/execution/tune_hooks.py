@@ -107,11 +107,25 @@ class Pausing(_Bystander, FIFOScheduler):
         return None
 
 
+class PhaseEnd(Exception):  # noqa: N818 - a signal, not an error
+    """Everything has ended.
+
+    Raised in Ray Tune's loop, since Tune would then put a copy of its state into the storage and
+    look there for the results of every trial: minutes for an object store, and hours for one that
+    does not answer.
+    """
+
+
 class Telling(_Bystander, tune.Callback):
     """Told by Ray Tune what happens."""
 
     def __init__(self, dispatcher: Dispatcher, files: TrialFiles) -> None:
         self._dispatcher, self._files = dispatcher, files
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        self._dispatcher.take(self._dispatcher.saves.check)
+        if self._dispatcher.finished and all(trial.is_finished() for trial in trials):
+            raise PhaseEnd
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from kdsearch.execution.jobs import Jobs
 from kdsearch.execution.observers import Observer
 from kdsearch.execution.trainable import StudentTrial
 from kdsearch.execution.trial_files import TrialFiles
-from kdsearch.execution.tune_hooks import NextTraining, PausedTrials, Pausing, Telling
+from kdsearch.execution.tune_hooks import NextTraining, PausedTrials, Pausing, PhaseEnd, Telling
 from kdsearch.results.record import Journal
 from kdsearch.spec.sections import ResourcesSection
 
@@ -66,7 +67,8 @@ class Runner:
             jobs, journal, self._observer, files, self._resources, partial(has_node, each)
         )
         trainable = tune.with_resources(
-            tune.with_parameters(self._trainable, shared=self._shared), partial(_placement, each)
+            tune.with_parameters(self._trainable, shared=self._shared | {"storage": files.storage}),
+            partial(_placement, each),
         )
         paused = PausedTrials()
         tuner = tune.Tuner(
@@ -83,11 +85,23 @@ class Runner:
                 storage_path=files.storage,
                 verbose=0,
                 callbacks=[Telling(dispatcher, files)],
-                checkpoint_config=tune.CheckpointConfig(num_to_keep=1, checkpoint_at_end=False),
+                # the dispatcher removes them: with a number to keep, Tune would put a copy of its
+                # whole state into the storage at each checkpoint
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=None, checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=0),
             ),
         )
-        tuner.fit()
+        try:
+            with suppress(PhaseEnd):
+                tuner.fit()
+        except OSError as error:
+            files.check(error)
+            raise
+        if left := files.remove_rest():
+            self._observer.warned(
+                f"{left} checkpoints that are needed no more could not be removed from "
+                f"{files.shown}"
+            )
         if dispatcher.fault is not None:
             raise dispatcher.fault
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +13,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from kdsearch.errors import SpecError, StudyError
-from kdsearch.files import write_atomically
+from kdsearch.files import unwritable, write_atomically
 from kdsearch.results.record import Journal
 from kdsearch.results.resume import Inputs, changed
 from kdsearch.spec.load import dump_spec, load_spec
@@ -212,12 +211,8 @@ class StudyDirectory:
 
 def _check_writable(folder: Path) -> None:
     """Refuse a folder that cannot be made, or in which nothing can be made."""
-    place = folder.absolute()
-    while not place.exists():
-        place = place.parent
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        fault = "write-protected" if place.is_dir() else "not a folder"
+    if fault := unwritable(folder):
         raise StudyError(
-            f"no study can be kept in {folder}, since {place} is {fault}; set study.directory to "
-            "another folder"
+            f"no study can be kept in {folder}, since {fault}; set study.directory to another "
+            "folder"
         )

@@ -43,6 +43,7 @@ class Phase:
         self.notes = folder / "notes"
         self.notes.mkdir(exist_ok=True)
         self.storage: str | Path = folder / "tune"
+        self.trainable: type[ScriptedTrial] = ScriptedTrial
 
     def run(
         self,
@@ -59,7 +60,7 @@ class Phase:
             "resources": given.model_dump(),
             "broken": broken,
         }
-        runner = Runner(shared, given, self.folder, observer or Observer(), ScriptedTrial)
+        runner = Runner(shared, given, self.folder, observer or Observer(), self.trainable)
         runner.run(jobs, self.journal, "run", TrialFiles(self.storage, self.folder / "failures"))
         return self.journal.read()
 
@@ -87,8 +88,9 @@ def test_trials_are_paused_at_rungs_and_go_on_in_the_same_tune_trial(phase: Phas
     for number in range(4):
         course = [(status, epochs) for of, status, epochs in lines if of == number]
         assert course == [("running", 0), ("paused", 1), ("paused", 2), ("complete", EPOCHS)]
-    assert len(list((phase.folder / "tune" / "run").glob("trial-*"))) == 4
-    assert not list((phase.folder / "tune").rglob("checkpoint_*"))
+    saved = [Path(each.checkpoint) for each in phase.journal.lines() if each.checkpoint]
+    assert (len(saved), len({path.parent for path in saved})) == (8, 4)
+    assert not list((phase.folder / "tune" / "run").glob("trial-*"))
     assert not list((phase.folder / "failures").iterdir())
 
 

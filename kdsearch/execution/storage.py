@@ -1,0 +1,150 @@
+"""The storage of checkpoints, a folder or an object store: found early, waited for, or refused."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import parse_qs, unquote
+
+from kdsearch.errors import StorageError, one_line
+from kdsearch.files import unwritable
+from kdsearch.spec.study import StudySpec
+
+PATIENCE = 300.0
+"""Seconds for which trainings wait for a storage that does not answer."""
+
+ANSWER = 14.0
+"""Seconds within which a storage must answer when it is looked for; a connection that is refused
+is tried for 12 by pyarrow."""
+
+_MISSING = r"Bucket '.*' not found|AWS Error NO_SUCH_BUCKET"
+_DENIED = r"AWS Error (ACCESS_DENIED|UNRECOGNIZED_CLIENT|\w*(ACCESS_KEY|SIGNATURE|TOKEN)\w*)"
+_SILENT = r"NETWORK_CONNECTION|no answer|refused|unreachable|not known|name resolution|No route"
+_REMEDIES = {
+    _MISSING: "make the bucket, or correct its name",
+    _DENIED: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to a key that may read, write and "
+    "delete there",
+    _SILENT: "start its server, or correct endpoint_override or the region",
+    "": "correct it, as in s3://bucket/folder?region=eu-central-1",
+}
+"""What to do, by what the reason says; the first that fits."""
+
+Result = TypeVar("Result")
+
+
+def is_remote(storage: str) -> bool:
+    """Whether a storage is none of this machine's folders."""
+    return "://" in storage and not storage.startswith("file://")
+
+
+def shown(storage: str) -> str:
+    """A storage without its credentials, and of its options the server's address alone."""
+    kind, mark, rest = storage.partition("://")
+    if not mark:
+        return storage
+    place = rest.rpartition("@")[2].partition("?")[0]
+    server = _server(storage).rpartition("@")[2]
+    return f"{kind}://{place}" + (f" at {server}" if server else "")
+
+
+def _server(storage: str) -> str:
+    """The address that a URI gives for its server; empty where it gives none."""
+    return parse_qs(storage.rpartition("?")[2]).get("endpoint_override", [""])[0]
+
+
+def without_secrets(text: str, storage: str) -> str:
+    """A message that may hold a storage's URI, or parts of it, without the credentials."""
+    text = text.replace(storage, shown(storage))
+    credentials = storage.partition("://")[2].rpartition("@")[0]
+    secret = credentials.partition(":")[2]
+    for part in (credentials, unquote(credentials), secret, unquote(secret)):
+        if len(part) > 3:  # not a letter of every word
+            text = text.replace(part, "***")
+    return text
+
+
+def check_storage(spec: StudySpec) -> None:
+    """Refuse a storage of checkpoints in which nothing can be kept, within some 15 s.
+
+    Raises:
+        StorageError: It cannot be reached, or not written to.
+    """
+    storage = spec.resources.storage
+    if storage is not None and (why := unusable(storage)) is not None:
+        place = without_secrets(spec.place(("resources", "storage")), storage)
+        raise StorageError(f"{place}: {why}, or set resources.storage to another place")
+
+
+def unusable(storage: str) -> str | None:
+    """Why nothing can be kept in a storage and what to do, in a sentence; ``None``: it can."""
+    if not is_remote(storage):
+        folder = Path(unquote(storage.removeprefix("file://")))
+        fault = unwritable(folder)
+        return fault and f"no checkpoints can be kept in {folder}, since {fault}; mend that"
+    why = _refused(storage) or _probed(storage)
+    if why is None:
+        return None
+    remedy = next(do for words, do in _REMEDIES.items() if re.search(words, why))
+    why = one_line(without_secrets(why, storage)).rstrip(".")
+    return f"the storage {shown(storage)} cannot be used ({why}); {remedy}"
+
+
+def awaited(storage: str, patience: float) -> str | None:
+    """Why a storage cannot be used although it was waited for, where that may help."""
+    until = time.monotonic() + patience
+    while (why := unusable(storage)) is not None and _may_heal(why) and time.monotonic() < until:
+        time.sleep(1)
+    return why
+
+
+def _may_heal(reason: str) -> bool:
+    return re.search(f"{_MISSING}|{_DENIED}|^no checkpoints can be kept", reason) is None
+
+
+def _refused(storage: str) -> str | None:
+    """Find out at once what pyarrow would try for long: that nobody listens at the address."""
+    host, _, port = _server(storage).rpartition(":")
+    if not (host and port.isdigit()):
+        return None
+    address = host.rpartition("/")[2].strip("[]"), int(port)
+    try:
+        socket.create_connection(address, timeout=5).close()
+    except OSError as error:
+        return error.strerror or "no answer within 5 s"
+    return None
+
+
+def _probed(storage: str) -> str | None:
+    command = [sys.executable, "-m", "kdsearch.execution.storage_probe"]
+    try:
+        ended = subprocess.run(
+            command, input=storage, capture_output=True, text=True, timeout=ANSWER
+        )
+    except subprocess.TimeoutExpired:
+        return f"no answer within {ANSWER:g} s"
+    return (ended.stdout or ended.stderr) if ended.returncode else None
+
+
+def patiently(attempt: Callable[[], Result], patience: float = PATIENCE) -> Result:
+    """What an attempt gives, which is made again while an object store does not do its part.
+
+    Args:
+        attempt: Reads or writes there.
+        patience: Seconds after which its error is raised.
+    """
+    until = time.monotonic() + patience
+    while True:
+        try:
+            return attempt()
+        except OSError as error:
+            # a disk gives a number with its errors; a checkpoint that is gone stays so
+            settled = error.errno is not None or isinstance(error, FileNotFoundError)
+            if settled or not _may_heal(str(error)) or time.monotonic() > until:
+                raise
+        time.sleep(1)

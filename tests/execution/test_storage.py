@@ -1,0 +1,78 @@
+"""What is shown of a storage, what is waited for, and what is told of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from kdsearch.execution import slow_saves
+from kdsearch.execution.slow_saves import SlowSaves
+from kdsearch.execution.storage import patiently, shown, without_secrets
+
+
+@pytest.mark.parametrize(
+    ("storage", "public"),
+    [
+        ("/shared/tune", "/shared/tune"),
+        ("s3://bucket/a?region=x", "s3://bucket/a"),
+        ("s3://key:sec%2Fret@bucket/a?endpoint_override=host:9&x=1", "s3://bucket/a at host:9"),
+        ("s3://key:sec/r?et@bucket/a", "s3://bucket/a"),
+        ("s3://key:secret@bucket/a?endpoint_override=u:p@host:9", "s3://host:9"),
+    ],
+)
+def test_credentials_are_not_shown(storage: str, public: str) -> None:
+    assert shown(storage).startswith(public)
+    told = without_secrets(f"cannot parse {storage}: 'sec/ret', 'secret', key:secret", storage)
+    assert not any(secret in told.split("'")[0] for secret in ("key:", "sec/r?et", "sec%2Fret"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        FileNotFoundError("Path not found"),
+        OSError("Bucket 'b' not found. To create buckets, enable the option."),
+        OSError(
+            "When testing for existence of bucket 'b': AWS Error ACCESS_DENIED during HeadBucket"
+        ),
+        RuntimeError("a mistake"),
+    ],
+)
+def test_what_does_not_heal_is_not_waited_for(error: Exception) -> None:
+    tries: list[int] = []
+
+    def attempt() -> None:
+        tries.append(1)
+        raise error
+
+    with pytest.raises(type(error)):
+        patiently(attempt, 60)
+    assert len(tries) == 1
+
+
+def test_an_outage_is_waited_out() -> None:
+    answers = iter([OSError("AWS Error NETWORK_CONNECTION during PutObject operation"), "saved"])
+
+    def attempt() -> str:
+        answer = next(answers)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    assert patiently(attempt, 60) == "saved"
+
+
+def test_a_row_of_slow_checkpoints_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    saves = SlowSaves(told.append, "s3://bucket/a", 300)
+    saves.begin(3)
+    saves.check()
+    assert told == []
+    monkeypatch.setattr(slow_saves, "SLOW", -1.0)
+    saves.check()
+    saves.check()
+    assert len(told) == 1
+    assert told[0].startswith("trial 3 has been on its way to s3://bucket/a for")
+    saves.end(3)
+    saves.begin(4)
+    saves.check()
+    assert len(told) == 2
