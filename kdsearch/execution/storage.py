@@ -86,7 +86,7 @@ def unusable(storage: str) -> str | None:
     if not is_remote(storage):
         folder = Path(unquote(storage.removeprefix("file://")))
         fault = unwritable(folder)
-        return fault and f"no checkpoints can be kept in {folder}, since {fault}; mend that"
+        return fault and f"no checkpoints can be kept in {folder}, since {fault}; fix that"
     why = _refused(storage) or _probed(storage)
     if why is None:
         return None
