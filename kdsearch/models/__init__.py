@@ -2,7 +2,12 @@
 distillation reads of them, and their sizes."""
 
 from kdsearch.models.family import Family
-from kdsearch.models.latency import leave_core, measure_latency, reserved_core
+from kdsearch.models.latency import (
+    LatencyReference,
+    leave_core,
+    measure_latency,
+    reserved_core,
+)
 from kdsearch.models.network import Network, signals_of
 from kdsearch.models.registry import FAMILIES, blueprint, build_network
 from kdsearch.models.signals import Signal, Signals, SignalShapes, Trace
@@ -11,6 +16,7 @@ from kdsearch.models.size import Size, measure, measure_config
 __all__ = [
     "FAMILIES",
     "Family",
+    "LatencyReference",
     "Network",
     "Signal",
     "SignalShapes",

@@ -115,6 +115,8 @@ class StudyRun:
         """Every teacher by name, trained if need be; the first is the one to compare with."""
         self.directory.update(phase="teacher")
         found, told = {}, {}
+        if self.spec.search.measures_latency:
+            self._take_latency_unit()
         before = self.directory.state().get("teachers", {})
         for name in self.spec.teachers_in_use:
             teacher, trained = self.plan.given_teachers.get(name), False
@@ -134,6 +136,12 @@ class StudyRun:
             self.directory.update(teachers=told)
             self.observer.teacher_ready(teacher, trained)
         return found
+
+    def _take_latency_unit(self) -> None:
+        """Latencies are in the time that a reference took while nothing of the study ran."""
+        before = self.directory.state().get("latency_reference")
+        reference = self.plan.architectures.reference(before)
+        self.directory.update(latency_reference=reference.microseconds)
 
     def _stored_teacher(self, name: str, data: SharedData) -> tuple[StoredTeacher, bool]:
         """The teacher of a section's content, and whether it had to be trained.

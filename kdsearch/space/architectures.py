@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from kdsearch.models import (
     FAMILIES,
+    LatencyReference,
     Network,
     SignalShapes,
     Size,
@@ -77,6 +78,7 @@ class Architectures:
     ) -> None:
         self.image_shape, self.classes, self.core = image_shape, classes, core
         self._known: OrderedDict[Hashable, _Known] = OrderedDict()
+        self._reference: LatencyReference | None = None
         self._keys: dict[ModelConfig, Hashable] = {}
         self._last: tuple[ModelConfig, Network] | None = None
 
@@ -109,8 +111,18 @@ class Architectures:
         known = self._of(model)
         if known.latency is None:
             network = build_network(model, self.image_shape, self.classes)
-            known.latency = measure_latency(network, core=self.core)
+            known.latency = measure_latency(network, core=self.core, beside=self.reference())
         return known.latency
+
+    def reference(self, microseconds: float | None = None) -> LatencyReference:
+        """The network beside which latencies are measured; the same from its first use on.
+
+        Args:
+            microseconds: What it took when the study began; absent: measured at its first use.
+        """
+        if self._reference is None or microseconds is not None:
+            self._reference = LatencyReference.of(self.image_shape, self.core, microseconds)
+        return self._reference
 
     def _of(self, model: ModelConfig) -> _Known:
         key = self._key(model)

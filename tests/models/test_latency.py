@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,8 +15,16 @@ import pytest
 import torch
 
 from kdsearch.errors import StudyError
-from kdsearch.models import build_network, leave_core, measure_latency, reserved_core
+from kdsearch.models import (
+    LatencyReference,
+    build_network,
+    leave_core,
+    measure_latency,
+    reserved_core,
+)
 from kdsearch.models.network import Network
+from kdsearch.models.signals import Trace
+from kdsearch.space.architectures import Architectures
 from kdsearch.space.checks import make_plan
 from kdsearch.spec import ModelConfig, parse_spec
 
@@ -148,3 +157,35 @@ def test_a_plan_reserves_the_core_that_trials_leave(spec_text: str) -> None:
 def test_a_process_with_no_other_core_stays_where_it_is() -> None:
     only = min(os.sched_getaffinity(0))
     assert _in_thread(lambda: (leave_core(only), os.sched_getaffinity(0))[1]) == [{only}]
+
+
+class Sleeping(Network):
+    """Takes so many milliseconds times how slow the machine is."""
+
+    slowness = 1.0
+
+    def __init__(self, milliseconds: float) -> None:
+        super().__init__((1, 8, 8), 10)
+        self.seconds = milliseconds / 1_000
+
+    def trace(self, images: torch.Tensor) -> Trace:
+        time.sleep(self.seconds * Sleeping.slowness)
+        return Trace(images, images, ())
+
+
+@pytest.mark.parametrize("slowness", [1.0, 3.0])
+def test_a_slower_machine_does_not_move_what_is_timed_beside_a_reference(
+    monkeypatch: pytest.MonkeyPatch, slowness: float
+) -> None:
+    """A network takes three times its reference, which took 200 µs when the study began."""
+    monkeypatch.setattr(Sleeping, "slowness", slowness)
+    reference = LatencyReference(Sleeping(2), microseconds=200.0)
+    assert measure_latency(Sleeping(6), beside=reference) == pytest.approx(600, rel=0.2)
+
+
+def test_a_reference_is_measured_once_and_kept() -> None:
+    known = Architectures((3, 9, 7), 4)
+    assert known.reference().microseconds > 0
+    assert known.reference() is known.reference()
+    assert known.reference(123.0).microseconds == 123.0
+    assert known.reference().microseconds == 123.0
