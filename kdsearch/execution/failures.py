@@ -30,12 +30,7 @@ class LostError(Exception):
 
 
 class SetupError(Exception):
-    """An actor could not be made ready.
-
-    Args:
-        reason: Why, in one sentence.
-        node: The node's id, as Ray names it.
-    """
+    """An actor could not be made ready, on a node that is named by Ray's id."""
 
     def __init__(self, reason: str, node: str) -> None:
         super().__init__(reason, node)
@@ -49,13 +44,9 @@ class FailureCounts:
         self._setups: Counter[str] = Counter()
         self._reason, self._count = "", 0
 
-    def set_up(self, node: str) -> None:
-        """Note a set-up that has gone well."""
-        self._setups[node] = 0
-
-    def setup_failed(self, node: str) -> None:
-        """Note one that has not."""
-        self._setups[node] += 1
+    def set_up(self, node: str, failed: bool = False) -> None:
+        """Note how a set-up has gone."""
+        self._setups[node] = self._setups[node] + 1 if failed else 0
 
     @property
     def avoided(self) -> list[str]:
@@ -65,8 +56,7 @@ class FailureCounts:
     def ended(self, reason: str | None) -> bool:
         """Note how a training has ended; whether too many have failed for this one reason.
 
-        Args:
-            reason: Why it failed; reasons that differ in their numbers alone are one.
+        Reasons that differ in their numbers alone are one.
         """
         plain = re.sub(r"\d+(\.\d+)?(e[+-]?\d+)?", "0", reason or "")
         self._count = self._count + 1 if plain == self._reason else 1
@@ -106,36 +96,31 @@ class CrashLog:
             self._file = None
 
 
-def crash_told(path: Path) -> str:
-    """What a process wrote last in its crash log, in one line; empty where it wrote nothing."""
+def tidy(crash_log: Path) -> None:
+    """Remove a crash log in which nothing was written."""
+    if crash_log.is_file() and not crash_log.stat().st_size:
+        crash_log.unlink(missing_ok=True)
+
+
+def crash_told(crash_log: Path) -> str:
+    """What a process wrote last, in one line; empty where it wrote nothing."""
     try:
-        first = one_line(path.read_text(errors="replace")) if path.stat().st_size else ""
+        if not crash_log.stat().st_size:
+            return ""
+        return one_line(crash_log.read_text(errors="replace")).removeprefix("Fatal Python error: ")
     except OSError:
         return ""
-    return first.removeprefix("Fatal Python error: ")
 
 
-def hung(told: str) -> bool:
-    """Whether a crash log says that its process was ended since it hung."""
-    return told.startswith("Timeout")
-
-
-def tidy(path: Path) -> None:
-    """Remove a crash log in which nothing was written."""
-    if path.is_file() and not path.stat().st_size:
-        path.unlink(missing_ok=True)
-
-
-def loss_reason(error: BaseException | None, told: str) -> str:
+def loss_reason(cause: BaseException | None, told: str) -> str:
     """Why a training was lost, in one line.
 
     Args:
-        error: What Ray raised.
-        told: The crash log.
+        cause: What the actor raised, or else Ray.
+        told: By the crash log.
     """
     if told:
         return f"its process crashed ({told})"
-    cause = getattr(error, "cause", None) or error
     if isinstance(cause, LostError):
         return str(cause)
     if cause is None or type(cause).__module__.startswith("ray."):

@@ -33,7 +33,9 @@ class StudentTrial(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any], shared: dict[str, Any] | None = None) -> None:
-        """Take up data and teacher.
+        """Take up data and teacher; what goes wrong is told by the first step.
+
+        An error raised here would reach nobody.
 
         Args:
             config: ``task`` (a dumped :class:`Task`); ``rungs``, the epochs after which averaged
@@ -43,11 +45,8 @@ class StudentTrial(tune.Trainable):
             shared: ``data``, a reference to the packed data in Ray's object store; ``teachers``,
                 packed, by name; ``caches``, what is cached of them, and ``driver_node``, where the
                 study's own process has it; ``folder``, the study's, and ``token``, which lies in
-                it; ``core``, which measures latencies on the
-                driver's node, or ``None``; and ``resources``, a dumped
-                :class:`~kdsearch.spec.sections.ResourcesSection`.
-
-        What goes wrong is told by the first step: an error raised here would reach nobody.
+                it; ``core``, which measures latencies on the driver's node, or ``None``; and
+                ``resources``, a dumped :class:`~kdsearch.spec.sections.ResourcesSection`.
         """
         assert shared is not None
         self._node = ray.get_runtime_context().get_node_id()
@@ -107,8 +106,8 @@ class StudentTrial(tune.Trainable):
             raise LostError(described(error)) from None  # users' errors may not survive pickling
         except Exception as error:
             reason = str(error) if isinstance(error, KdsearchError) else described(error)
-            told = {"failed": reason, "traceback": traceback.format_exc(), "done": True}
-            return {"node": self._node} | told
+            trace = traceback.format_exc()
+            return {"node": self._node, "failed": reason, "traceback": trace, "done": True}
         finally:
             self._crash_log.rest()
 
@@ -148,7 +147,6 @@ class StudentTrial(tune.Trainable):
         return program
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Save the training for Ray Tune."""
         assert self._program is not None, "an epoch comes first"
         save_training(self._program, Path(checkpoint_dir))
         self._saved_at = time.monotonic()
@@ -166,5 +164,4 @@ class StudentTrial(tune.Trainable):
         self._program = self._begin_program()
 
     def cleanup(self) -> None:
-        """Let go of the crash log."""
         self._crash_log.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,63 +18,50 @@ from kdsearch.execution.jobs import Jobs
 from kdsearch.execution.observers import Observer
 from kdsearch.execution.trainable import StudentTrial
 from kdsearch.execution.trial_files import TrialFiles
-from kdsearch.execution.tune_hooks import NextTraining, PausedTrials, Pausing, Telling
+from kdsearch.execution.tune_hooks import NextTraining, Pausing, Telling
 from kdsearch.results.record import Journal
 from kdsearch.spec.sections import ResourcesSection
 
 
+@dataclass
 class Runner:
-    """Runs the trainings of a study, several at a time.
+    """Runs the trainings of a study, several at a time."""
 
-    Args:
-        shared: What every actor holds: packed data and teacher (see :class:`StudentTrial`).
-        resources: Trials at a time, and what each may use.
-        folder: The study's, in which actors show that they share it.
-        observer: Told of every start, epoch and end.
-        trainable: The actor that trains, a :class:`StudentTrial`.
-    """
+    shared: dict[str, Any]
+    """What every actor holds: packed data and teacher (see :class:`StudentTrial`)."""
+    resources: ResourcesSection
+    """Trials at a time, and what each may use."""
+    folder: Path
+    """The study's, in which actors show that they share it."""
+    observer: Observer
+    """Told of every start, epoch and end."""
+    trainable: type[StudentTrial] = StudentTrial
 
-    def __init__(
-        self,
-        shared: dict[str, Any],
-        resources: ResourcesSection,
-        folder: Path,
-        observer: Observer,
-        trainable: type[StudentTrial] = StudentTrial,
-    ) -> None:
-        place = {"folder": str(folder.resolve()), "token": shared_token(folder)}
-        self._shared = shared | place
-        self._resources = resources
-        self._observer = observer
-        self._trainable = trainable
+    def __post_init__(self) -> None:
+        place = {"folder": str(self.folder.resolve()), "token": shared_token(self.folder)}
+        self.shared = self.shared | place
 
     def run(self, jobs: Jobs, journal: Journal, name: str, files: TrialFiles) -> None:
-        """Run jobs until there are no more.
-
-        Args:
-            jobs: Where trainings come from; told of each outcome.
-            journal: The history of the phase.
-            name: Name of the run below the storage.
-            files: Where the trainings leave theirs.
+        """Run the jobs of a phase until there are no more, under a name below the storage.
 
         Raises:
             RunError: Too many trainings failed for one reason, or no node can run any.
         """
         # so many actors may start at once; Tune starts one after another by itself
-        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(self._resources.concurrent)
-        each = self._each()
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(self.resources.concurrent)
+        gpus = self.resources.gpus_per_trial
+        each = {"CPU": self.resources.cpus_per_trial} | ({"GPU": gpus} if gpus else {})
         dispatcher = Dispatcher(
-            jobs, journal, self._observer, files, self._resources, partial(has_node, each)
+            jobs, journal, self.observer, files, self.resources, partial(_has_node, each)
         )
-        trainable = tune.with_resources(
-            tune.with_parameters(self._trainable, shared=self._shared), partial(_placement, each)
-        )
-        paused = PausedTrials()
+        placement = partial(_placement, each)
+        pausing = Pausing(dispatcher, placement)
+        trainable = tune.with_parameters(self.trainable, shared=self.shared)
         tuner = tune.Tuner(
-            trainable,
+            tune.with_resources(trainable, placement),
             tune_config=tune.TuneConfig(
-                search_alg=NextTraining(dispatcher, paused),
-                scheduler=Pausing(dispatcher, paused, partial(_placement, each)),
+                search_alg=NextTraining(dispatcher, pausing),
+                scheduler=pausing,
                 num_samples=-1,
                 reuse_actors=True,
                 trial_dirname_creator=_folder_name,
@@ -91,10 +79,6 @@ class Runner:
         if dispatcher.fault is not None:
             raise dispatcher.fault
 
-    def _each(self) -> dict[str, float]:
-        gpus = self._resources.gpus_per_trial
-        return {"CPU": self._resources.cpus_per_trial} | ({"GPU": gpus} if gpus else {})
-
 
 def _placement(each: dict[str, float], config: dict[str, Any]) -> tune.PlacementGroupFactory:
     """Where an actor may run: not on the nodes that ``config`` says to avoid."""
@@ -110,7 +94,7 @@ def _folder_name(trial: Trial) -> str:
     return f"trial-{trial.config['number']:04d}-{trial.trial_id}"
 
 
-def has_node(each: dict[str, float], avoid: list[str]) -> bool:
+def _has_node(each: dict[str, float], avoid: list[str]) -> bool:
     """Whether a node is left that holds an actor."""
     return any(
         node["Alive"]
