@@ -10,7 +10,7 @@ import numpy as np
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.preference import neighbour_order, preference
 from kdsearch.results.record import TrialRecord
-from kdsearch.results.sweep import rung_epochs
+from kdsearch.results.sweep import places, rung_epochs
 from kdsearch.space.cost import trial_lengths
 from kdsearch.spec.searching import SearchSection
 from kdsearch.spec.study import StudySpec
@@ -33,9 +33,6 @@ class Halving:
     A trial that pauses is not lost: it goes on as soon as it is among the best of its rung, also
     when others that have come since made it so (Li et al. 2020, "A System for Massively Parallel
     Hyperparameter Tuning", algorithm 2, promotes alike, by one objective).
-
-    Args:
-        search: The section of the spec.
     """
 
     def __init__(self, search: SearchSection) -> None:
@@ -79,7 +76,6 @@ class Halving:
         """Note a trial whose latest epoch is a rung.
 
         Args:
-            record: The trial.
             waits: Whether it may go on; others are compared with it in any case.
         """
         rung = self._rungs[self.rungs(record.task).index(len(record.epochs))]
@@ -97,7 +93,7 @@ class Halving:
         """
         for rung in reversed(self._rungs):
             count = len(rung.records)
-            going = count if anyone else math.floor(count / self._scheduler.reduction)
+            going = count if anyone else places(count, self._scheduler.reduction)
             if not (rung.waiting and going):
                 continue
             for place in self._order(rung.records, going)[:going]:
@@ -110,8 +106,12 @@ class Halving:
 
     def _order(self, records: list[TrialRecord], count: int) -> list[int]:
         """Indices of the records, the best ``count`` first; those with too little accuracy last."""
-        points = np.array([self._point(each) for each in records])
-        lacking = np.array([self._lacks_accuracy(each) for each in records])
+        reports = [record.epochs[-1] for record in records]
+        losses = [self._objectives.loss(each, self._prefix) for each in reports]
+        sizes = [self._objectives.log_sizes(record) for record in records]
+        points = np.column_stack((losses, sizes))
+        accuracies = np.array([each[self._prefix + "accuracy"] for each in reports])
+        lacking = accuracies < (self._objectives.min_accuracy or 0)
         order: list[int] = []
         for members in (np.flatnonzero(~lacking), np.flatnonzero(lacking)):
             if len(members) and len(order) < count:
@@ -122,14 +122,6 @@ class Halving:
         if self._scheduler.name == "neighbours":
             return neighbour_order(points, self._scheduler.neighbours)
         return preference(points, count)
-
-    def _lacks_accuracy(self, record: TrialRecord) -> bool:
-        return record.epochs[-1][self._prefix + "accuracy"] < (self._objectives.min_accuracy or 0)
-
-    def _point(self, record: TrialRecord) -> list[float]:
-        """Loss and log sizes after the latest epoch."""
-        loss = self._objectives.loss(record.epochs[-1], self._prefix)
-        return [loss, *self._objectives.log_sizes(record)]
 
 
 def expected_epochs(spec: StudySpec) -> float:
