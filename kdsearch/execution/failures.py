@@ -12,6 +12,8 @@ import faulthandler
 import os
 import re
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -70,23 +72,20 @@ class CrashLog:
     def __init__(self) -> None:
         self._file: TextIO | None = None
 
-    def open(self, path: Path) -> None:
-        """Write to this file from now on."""
-        if self._file is not None and self._file.name == str(path):
-            return
-        self.close()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("w")
-        faulthandler.enable(self._file)
-
-    def watch(self, seconds: float | None) -> None:
-        """End this process, with its stack in the file, unless :meth:`rest` is called in time."""
-        if seconds is not None and self._file is not None:
+    @contextmanager
+    def watching(self, path: Path, seconds: float | None) -> Iterator[None]:
+        """Let a crash be told in this file; after so many seconds, end with the stack in it."""
+        if self._file is None or self._file.name != str(path):
+            self.close()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("w")
+            faulthandler.enable(self._file)
+        if seconds is not None:
             faulthandler.dump_traceback_later(seconds, exit=True, file=self._file)
-
-    def rest(self) -> None:
-        """Watch no longer."""
-        faulthandler.cancel_dump_traceback_later()
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
     def close(self) -> None:
         """Let go of the file."""

@@ -96,10 +96,10 @@ class StudentTrial(tune.Trainable):
         if self._fault is not None:
             raise self._fault
         # not before: an actor that is made ready may never get this training
-        self._crash_log.open(Path(self._config["crash_log"]))
-        self._crash_log.watch(self._resources.trial_timeout)
+        crash_log, seconds = Path(self._config["crash_log"]), self._resources.trial_timeout
         try:
-            return {"node": self._node} | self._train_epoch()
+            with self._crash_log.watching(crash_log, seconds):
+                return {"node": self._node} | self._train_epoch()
         except LostError:
             raise
         except OSError as error:
@@ -108,8 +108,6 @@ class StudentTrial(tune.Trainable):
             reason = str(error) if isinstance(error, KdsearchError) else described(error)
             trace = traceback.format_exc()
             return {"node": self._node, "failed": reason, "traceback": trace, "done": True}
-        finally:
-            self._crash_log.rest()
 
     def _train_epoch(self) -> dict[str, Any]:
         program = self._program = self._program or self._begin_program()
