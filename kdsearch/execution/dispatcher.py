@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
@@ -15,7 +16,6 @@ from kdsearch.execution.failures import (
     FailureCounts,
     SetupError,
     crash_told,
-    hung,
     loss_reason,
     tidy,
 )
@@ -31,43 +31,27 @@ from kdsearch.spec.sections import ResourcesSection
 
 @dataclass
 class _Running:
-    """A training that was handed out.
-
-    Attributes:
-        record: As it is now.
-        stage: How far it goes.
-        saved: As it was at its last checkpoint.
-        losses: How often its process was lost since it came further.
-        pausing: Whether it is paused once its state is saved.
-        farthest: Epochs that it has ever come to.
-        held: Its checkpoints in the storage.
-    """
+    """A training that was handed out."""
 
     record: TrialRecord
     stage: RungStage
     saved: TrialRecord
+    """As it was at its last checkpoint."""
+    farthest: int
+    """Epochs that it had when it was farthest."""
     losses: int = 0
+    """How often its process was lost since it came further."""
     pausing: bool = False
-    farthest: int = field(init=False)
-    held: set[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.farthest = len(self.saved.epochs)
-        self.held = {self.saved.checkpoint} if self.saved.checkpoint is not None else set()
+    """Whether it is paused once its state is saved."""
+    held: set[str] = field(default_factory=set)
+    """Its checkpoints in the storage."""
 
 
 class Dispatcher:
     """Keeps the records of the running trainings; hands trainings out and takes outcomes in.
 
-    Everything is in the journal before anybody else is told.
-
-    Args:
-        jobs: Where trainings come from; told of each outcome.
-        journal: The history of the phase.
-        observer: Told of every start, epoch and end.
-        files: Where the trainings leave theirs.
-        resources: How many at a time, and how often a lost one goes on.
-        has_node: Whether a node is left beside those to avoid, by Ray's ids.
+    Everything is in the journal before anybody else is told. ``has_node`` says whether a node is
+    left beside those to avoid, by Ray's ids.
 
     Attributes:
         fault: Why the phase cannot go on; what runs is saved after its present epoch.
@@ -100,47 +84,47 @@ class Dispatcher:
         over = self.fault is not None or (self._no_more and not self._lost)
         return over and not self._running
 
-    def take(self, event: Callable[..., None], *details: Any) -> None:
-        """Take in an event; an error of our own, such as a full disk, stops the phase."""
+    @contextmanager
+    def faults_kept(self) -> Iterator[None]:
+        """An error of our own, such as a full disk, stops the phase; Tune would go on."""
         try:
-            event(*details)
-        except Exception as error:  # Tune would take it for a failure of the trial
+            yield
+        except Exception as error:
             self.fault = self.fault or error
 
     def next(self) -> TrialRecord | None:
         """The next training to begin or to go on; ``None``: not now, or none any more."""
-        if self.fault is not None or len(self._running) >= self._resources.concurrent:
-            return None
-        try:
-            running = self._lost.pop(0) if self._lost else self._another()
-        except NoMoreJobs:
-            self._no_more = True
-            return None
-        except Exception as error:  # Tune would log it and go on without a searcher
-            self.fault = error
-            return None
+        running = None
+        if self.fault is None and len(self._running) < self._resources.concurrent:
+            with self.faults_kept():
+                running = self._lost.pop(0) if self._lost else self._another()
         if running is None:
             return None
         self._running[running.record.number] = running
         return running.record
 
     def _another(self) -> _Running | None:
-        record = None if self._no_more else self._jobs.next()
+        try:
+            record = None if self._no_more else self._jobs.next()
+        except NoMoreJobs:
+            self._no_more = True
+            return None
         if record is None:
             return None
         if record.number not in self._known:
             self._known.add(record.number)
             self._journal.append(record)
-        return _Running(record, self._jobs.stage(record), record)
+        held = set() if record.checkpoint is None else {record.checkpoint}
+        stage = self._jobs.stage(record)
+        return _Running(record, stage, record, farthest=len(record.epochs), held=held)
 
     def config(self, record: TrialRecord) -> dict[str, Any]:
         """What the actor must know of a training that begins, or goes on in a new Tune trial."""
-        stage = self._running[record.number].stage
         config = {
             "number": record.number,
             "task": record.task.model_dump(mode="json"),
             "crash_log": str(self._files.crash_log(record)),
-            "rungs": list(stage.averaged),
+            "rungs": list(self._running[record.number].stage.averaged),
             "avoid": self.failures.avoided,
         }
         if record.checkpoint is not None:
@@ -190,8 +174,12 @@ class Dispatcher:
         running.held.add(checkpoint)
         self._keep_only(running, checkpoint)
         self.saves.end(number)
-        if running.pausing:
-            self._paused(running)
+        if running.pausing:  # at its rung, or since the phase stops
+            del self._running[number]
+            tidy(self._files.crash_log(record))
+            if at_rung:
+                self._jobs.ended(record)
+            self._observer.trial_paused(record)
 
     def _keep_only(self, running: _Running, checkpoint: str | None) -> None:
         """Remove a training's other checkpoints, and what else earlier Tune trials of it left."""
@@ -201,20 +189,11 @@ class Dispatcher:
             self._files.remove(path if folder == in_use else str(folder))
         running.held.intersection_update({checkpoint})
 
-    def _paused(self, running: _Running) -> None:
-        """At its rung, or since the phase stops."""
-        self._running.pop(running.record.number)
-        tidy(self._files.crash_log(running.record))
-        if running.record.status == "paused":
-            self._jobs.ended(running.record)
-        self._observer.trial_paused(running.record)
-
     def ended(self, number: int) -> None:
         """A training has ended; what is still paused when all is over was told before."""
-        if number not in self._running:
-            return
-        record = self._running[number].record
-        self._end(number, record.reason or self._files.missing_weights(record))
+        if number in self._running:
+            record = self._running[number].record
+            self._end(number, record.reason or self._files.missing_weights(record))
 
     def _end(self, number: int, reason: str | None) -> None:
         running = self._running.pop(number)
@@ -233,41 +212,40 @@ class Dispatcher:
                 "--resume --retry-failed"
             )
 
-    def lost(self, number: int, error: BaseException | None) -> None:
-        """The process of a training was lost, or a disk failed it: it goes on, within bounds."""
+    def lost(self, number: int, cause: BaseException | None) -> None:
+        """An actor could not be made ready, its process was lost, or a disk failed it.
+
+        Its training goes on, within bounds.
+        """
         running = self._running[number]
         self.saves.end(number)
-        cause = getattr(error, "cause", None) or error
         if why := self._files.failing(cause):
             self.fault = self.fault or RunError(why)
             self._again(running, why)
             return
         if isinstance(cause, SetupError):
-            self._setup_failed(running, cause)
+            self.failures.set_up(cause.node, failed=True)
+            if not self._has_node(self.failures.avoided):
+                self.fault = self.fault or RunError(
+                    f"no node can run a training, after {SETUPS} set-ups in a row have failed: "
+                    f"{cause.reason}"
+                )
+            self._again(running, cause.reason)
             return
         told = crash_told(self._files.crash_log(running.record))
+        reason = loss_reason(cause, told)
         running.losses += 1
-        if hung(told):
+        if told.startswith("Timeout"):  # as Python begins the stack of a process that hung
             limit = f"resources.trial_timeout ({self._resources.trial_timeout:g} s)"
             self._end(number, f"an epoch took longer than {limit}; its crash log says where")
         elif running.losses > self._resources.max_restarts:
-            reason = f"{loss_reason(error, told)}; {running.losses} times without coming further"
-            self._end(number, reason)
+            self._end(number, f"{reason}; {running.losses} times without coming further")
         else:
-            self._again(running, loss_reason(error, told))
-
-    def _setup_failed(self, running: _Running, error: SetupError) -> None:
-        self.failures.setup_failed(error.node)
-        if not self._has_node(self.failures.avoided):
-            self.fault = self.fault or RunError(
-                f"no node can run a training, after {SETUPS} set-ups in a row have failed: "
-                f"{error.reason}"
-            )
-        self._again(running, error.reason)
+            self._again(running, reason)
 
     def _again(self, running: _Running, reason: str) -> None:
         """It goes on from its last checkpoint; from its start if that may be the cause."""
-        self._running.pop(running.record.number)
+        del self._running[running.record.number]
         if running.losses > 1 and running.saved.checkpoint is not None:
             update = {"epochs": (), "checkpoint": None}
             running.saved = running.saved.model_copy(update=update)

@@ -32,12 +32,7 @@ class LostError(Exception):
 
 
 class SetupError(Exception):
-    """An actor could not be made ready.
-
-    Args:
-        reason: Why, in one sentence.
-        node: The node's id, as Ray names it.
-    """
+    """An actor could not be made ready, on a node that is named by Ray's id."""
 
     def __init__(self, reason: str, node: str) -> None:
         super().__init__(reason, node)
@@ -51,13 +46,9 @@ class FailureCounts:
         self._setups: Counter[str] = Counter()
         self._reason, self._count = "", 0
 
-    def set_up(self, node: str) -> None:
-        """Note a set-up that has gone well."""
-        self._setups[node] = 0
-
-    def setup_failed(self, node: str) -> None:
-        """Note one that has not."""
-        self._setups[node] += 1
+    def set_up(self, node: str, failed: bool = False) -> None:
+        """Note how a set-up has gone."""
+        self._setups[node] = self._setups[node] + 1 if failed else 0
 
     @property
     def avoided(self) -> list[str]:
@@ -67,8 +58,7 @@ class FailureCounts:
     def ended(self, reason: str | None) -> bool:
         """Note how a training has ended; whether too many have failed for this one reason.
 
-        Args:
-            reason: Why it failed; reasons that differ in their numbers alone are one.
+        Reasons that differ in their numbers alone are one.
         """
         plain = re.sub(r"\d+(\.\d+)?(e[+-]?\d+)?", "0", reason or "")
         self._count = self._count + 1 if plain == self._reason else 1
@@ -83,33 +73,33 @@ class CrashLog:
         self._file: TextIO | None = None
         self._seconds: float | None = None
 
-    def open(self, path: Path) -> None:
-        """Write to this file from now on."""
-        if self._file is not None and self._file.name == str(path):
-            return
-        self.close()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("w")
-        faulthandler.enable(self._file)
-
-    def watch(self, seconds: float | None) -> None:
-        """End this process, with its stack in the file, unless :meth:`rest` is called in time."""
-        self._seconds = seconds
-        if seconds is not None and self._file is not None:
-            faulthandler.dump_traceback_later(seconds, exit=True, file=self._file)
-
-    def rest(self) -> None:
-        """Watch no longer."""
-        faulthandler.cancel_dump_traceback_later()
-        self._seconds = None
+    @contextmanager
+    def watching(self, path: Path, seconds: float | None) -> Iterator[None]:
+        """Let a crash be told in this file; after so many seconds, end with the stack in it."""
+        if self._file is None or self._file.name != str(path):
+            self.close()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("w")
+            faulthandler.enable(self._file)
+        self._watch(seconds)
+        try:
+            yield
+        finally:
+            self._watch(None)
 
     @contextmanager
     def unwatched(self) -> Iterator[None]:
         """Do not count what takes its time for reasons of others."""
         seconds = self._seconds
-        self.rest()
+        self._watch(None)
         yield
-        self.watch(seconds)
+        self._watch(seconds)
+
+    def _watch(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        faulthandler.cancel_dump_traceback_later()
+        if seconds is not None and self._file is not None:
+            faulthandler.dump_traceback_later(seconds, exit=True, file=self._file)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -119,36 +109,31 @@ class CrashLog:
             self._file = None
 
 
-def crash_told(path: Path) -> str:
-    """What a process wrote last in its crash log, in one line; empty where it wrote nothing."""
+def tidy(crash_log: Path) -> None:
+    """Remove a crash log in which nothing was written."""
+    if crash_log.is_file() and not crash_log.stat().st_size:
+        crash_log.unlink(missing_ok=True)
+
+
+def crash_told(crash_log: Path) -> str:
+    """What a process wrote last, in one line; empty where it wrote nothing."""
     try:
-        first = one_line(path.read_text(errors="replace")) if path.stat().st_size else ""
+        if not crash_log.stat().st_size:
+            return ""
+        return one_line(crash_log.read_text(errors="replace")).removeprefix("Fatal Python error: ")
     except OSError:
         return ""
-    return first.removeprefix("Fatal Python error: ")
 
 
-def hung(told: str) -> bool:
-    """Whether a crash log says that its process was ended since it hung."""
-    return told.startswith("Timeout")
-
-
-def tidy(path: Path) -> None:
-    """Remove a crash log in which nothing was written."""
-    if path.is_file() and not path.stat().st_size:
-        path.unlink(missing_ok=True)
-
-
-def loss_reason(error: BaseException | None, told: str) -> str:
+def loss_reason(cause: BaseException | None, told: str) -> str:
     """Why a training was lost, in one line.
 
     Args:
-        error: What Ray raised.
-        told: The crash log.
+        cause: What the actor raised, or else Ray.
+        told: By the crash log.
     """
     if told:
         return f"its process crashed ({told})"
-    cause = getattr(error, "cause", None) or error
     if isinstance(cause, LostError):
         return str(cause)
     if cause is None or type(cause).__module__.startswith("ray."):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kdsearch.results.record import TrialRecord
 
@@ -12,18 +12,14 @@ class NoMoreJobs(Exception):  # noqa: N818 - a signal, not an error
     """Every job has been handed out."""
 
 
-@dataclass(frozen=True)
-class RungStage:
-    """How far a training goes this time.
-
-    Attributes:
-        until: Epochs after which it is paused, those of earlier stages included; absent: it goes
-            on to its end.
-        averaged: Epochs after which averaged weights are scored too, in any stage.
-    """
+class RungStage(NamedTuple):
+    """How far a training goes this time."""
 
     until: int | None = None
+    """Epochs after which it is paused, those of earlier stages included; absent: it goes on to its
+    end."""
     averaged: tuple[int, ...] = ()
+    """Epochs after which averaged weights are scored too, in any stage."""
 
 
 class Jobs(ABC):

@@ -41,7 +41,9 @@ class StudentTrial(tune.Trainable):
     patience: ClassVar[float] = PATIENCE
 
     def setup(self, config: dict[str, Any], shared: dict[str, Any] | None = None) -> None:
-        """Take up data and teacher.
+        """Take up data and teacher; what goes wrong is told by the first step.
+
+        An error raised here would reach nobody.
 
         Args:
             config: ``task`` (a dumped :class:`Task`); ``rungs``, the epochs after which averaged
@@ -51,11 +53,9 @@ class StudentTrial(tune.Trainable):
             shared: ``data``, a reference to the packed data in Ray's object store; ``teachers``,
                 packed, by name; ``caches``, what is cached of them, and ``driver_node``, where the
                 study's own process has it; ``folder``, the study's, and ``token``, which lies in
-                it; ``storage``, Ray Tune's; ``core``, which measures latencies on the
-                driver's node, or ``None``; and ``resources``, a dumped
+                it; ``storage``, Ray Tune's; ``core``, which measures latencies on the driver's
+                node, or ``None``; and ``resources``, a dumped
                 :class:`~kdsearch.spec.sections.ResourcesSection`.
-
-        What goes wrong is told by the first step: an error raised here would reach nobody.
         """
         assert shared is not None
         self._node = ray.get_runtime_context().get_node_id()
@@ -107,20 +107,18 @@ class StudentTrial(tune.Trainable):
         if self._fault is not None:
             raise self._fault
         # not before: an actor that is made ready may never get this training
-        self._crash_log.open(Path(self._config["crash_log"]))
-        self._crash_log.watch(self._resources.trial_timeout)
+        crash_log, seconds = Path(self._config["crash_log"]), self._resources.trial_timeout
         try:
-            return {"node": self._node} | self._train_epoch()
+            with self._crash_log.watching(crash_log, seconds):
+                return {"node": self._node} | self._train_epoch()
         except LostError:
             raise
         except OSError as error:
             raise LostError(described(error)) from None  # users' errors may not survive pickling
         except Exception as error:
             reason = str(error) if isinstance(error, KdsearchError) else described(error)
-            told = {"failed": reason, "traceback": traceback.format_exc(), "done": True}
-            return {"node": self._node} | told
-        finally:
-            self._crash_log.rest()
+            trace = traceback.format_exc()
+            return {"node": self._node, "failed": reason, "traceback": trace, "done": True}
 
     def _train_epoch(self) -> dict[str, Any]:
         program = self._program = self._program or self._begin_program()
@@ -171,7 +169,6 @@ class StudentTrial(tune.Trainable):
         patiently(partial(super().restore, checkpoint_path), self.patience)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Save the training for Ray Tune."""
         assert self._program is not None, "an epoch comes first"
         save_training(self._program, Path(checkpoint_dir))
         self._saved_at = time.monotonic()
@@ -189,5 +186,4 @@ class StudentTrial(tune.Trainable):
         self._program = self._begin_program()
 
     def cleanup(self) -> None:
-        """Let go of the crash log."""
         self._crash_log.close()

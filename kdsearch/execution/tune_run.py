@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,64 +19,51 @@ from kdsearch.execution.jobs import Jobs
 from kdsearch.execution.observers import Observer
 from kdsearch.execution.trainable import StudentTrial
 from kdsearch.execution.trial_files import TrialFiles
-from kdsearch.execution.tune_hooks import NextTraining, PausedTrials, Pausing, PhaseEnd, Telling
+from kdsearch.execution.tune_hooks import NextTraining, Pausing, PhaseEnd, Telling
 from kdsearch.results.record import Journal
 from kdsearch.spec.sections import ResourcesSection
 
 
+@dataclass
 class Runner:
-    """Runs the trainings of a study, several at a time.
+    """Runs the trainings of a study, several at a time."""
 
-    Args:
-        shared: What every actor holds: packed data and teacher (see :class:`StudentTrial`).
-        resources: Trials at a time, and what each may use.
-        folder: The study's, in which actors show that they share it.
-        observer: Told of every start, epoch and end.
-        trainable: The actor that trains, a :class:`StudentTrial`.
-    """
+    shared: dict[str, Any]
+    """What every actor holds: packed data and teacher (see :class:`StudentTrial`)."""
+    resources: ResourcesSection
+    """Trials at a time, and what each may use."""
+    folder: Path
+    """The study's, in which actors show that they share it."""
+    observer: Observer
+    """Told of every start, epoch and end."""
+    trainable: type[StudentTrial] = StudentTrial
 
-    def __init__(
-        self,
-        shared: dict[str, Any],
-        resources: ResourcesSection,
-        folder: Path,
-        observer: Observer,
-        trainable: type[StudentTrial] = StudentTrial,
-    ) -> None:
-        place = {"folder": str(folder.resolve()), "token": shared_token(folder)}
-        self._shared = shared | place
-        self._resources = resources
-        self._observer = observer
-        self._trainable = trainable
+    def __post_init__(self) -> None:
+        place = {"folder": str(self.folder.resolve()), "token": shared_token(self.folder)}
+        self.shared = self.shared | place
 
     def run(self, jobs: Jobs, journal: Journal, name: str, files: TrialFiles) -> None:
-        """Run jobs until there are no more.
-
-        Args:
-            jobs: Where trainings come from; told of each outcome.
-            journal: The history of the phase.
-            name: Name of the run below the storage.
-            files: Where the trainings leave theirs.
+        """Run the jobs of a phase until there are no more, under a name below the storage.
 
         Raises:
             RunError: Too many trainings failed for one reason, or no node can run any.
         """
         # so many actors may start at once; Tune starts one after another by itself
-        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(self._resources.concurrent)
-        each = self._each()
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(self.resources.concurrent)
+        gpus = self.resources.gpus_per_trial
+        each = {"CPU": self.resources.cpus_per_trial} | ({"GPU": gpus} if gpus else {})
         dispatcher = Dispatcher(
-            jobs, journal, self._observer, files, self._resources, partial(has_node, each)
+            jobs, journal, self.observer, files, self.resources, partial(_has_node, each)
         )
-        trainable = tune.with_resources(
-            tune.with_parameters(self._trainable, shared=self._shared | {"storage": files.storage}),
-            partial(_placement, each),
-        )
-        paused = PausedTrials()
+        placement = partial(_placement, each)
+        pausing = Pausing(dispatcher, placement)
+        shared = self.shared | {"storage": files.storage}
+        trainable = tune.with_parameters(self.trainable, shared=shared)
         tuner = tune.Tuner(
-            trainable,
+            tune.with_resources(trainable, placement),
             tune_config=tune.TuneConfig(
-                search_alg=NextTraining(dispatcher, paused),
-                scheduler=Pausing(dispatcher, paused, partial(_placement, each)),
+                search_alg=NextTraining(dispatcher, pausing),
+                scheduler=pausing,
                 num_samples=-1,
                 reuse_actors=True,
                 trial_dirname_creator=_folder_name,
@@ -98,16 +86,12 @@ class Runner:
             files.check(error)
             raise
         if left := files.remove_rest():
-            self._observer.warned(
+            self.observer.warned(
                 f"{left} checkpoints that are needed no more could not be removed from "
                 f"{files.shown}"
             )
         if dispatcher.fault is not None:
             raise dispatcher.fault
-
-    def _each(self) -> dict[str, float]:
-        gpus = self._resources.gpus_per_trial
-        return {"CPU": self._resources.cpus_per_trial} | ({"GPU": gpus} if gpus else {})
 
 
 def _placement(each: dict[str, float], config: dict[str, Any]) -> tune.PlacementGroupFactory:
@@ -124,7 +108,7 @@ def _folder_name(trial: Trial) -> str:
     return f"trial-{trial.config['number']:04d}-{trial.trial_id}"
 
 
-def has_node(each: dict[str, float], avoid: list[str]) -> bool:
+def _has_node(each: dict[str, float], avoid: list[str]) -> bool:
     """Whether a node is left that holds an actor."""
     return any(
         node["Alive"]

@@ -54,6 +54,15 @@ class TrialRecord(Section):
         return self.status not in ("running", "paused")
 
     @property
+    def over(self) -> bool:
+        """Whether it is complete or failed; one that was stopped may go on with more trials."""
+        return self.status in ("complete", "failed")
+
+    def has_come_to(self, epochs: int) -> bool:
+        """Whether it has come so far, or was over before."""
+        return self.over or len(self.epochs) >= epochs
+
+    @property
     def accuracy(self) -> float | None:
         """Validation accuracy after the last epoch of a complete training, in [0, 1]."""
         return self.epochs[-1]["accuracy"] if self.status == "complete" and self.epochs else None

@@ -139,19 +139,14 @@ class Sweep:
     def _ordered(
         self, trainings: Sequence[PlannedTraining], until: int, known: Known
     ) -> list[PlannedTraining]:
-        """Those that may go on after so many epochs, the best first."""
+        """Those that have not failed, the best after so many epochs first."""
         prefix = AVERAGED if self._scheduler.score == "ema" and until < self._epochs else ""
-        able = [each for each in trainings if not _is_out(known[each.key], until)]
-        return sorted(
-            able,
-            key=lambda each: self._objectives.loss(known[each.key].epochs[until - 1], prefix),
-        )
+
+        def loss(training: PlannedTraining) -> float:
+            return self._objectives.loss(known[training.key].epochs[until - 1], prefix)
+
+        return sorted((each for each in trainings if known[each.key].status != "failed"), key=loss)
 
 
 def _has_come(record: TrialRecord | None, until: int) -> bool:
-    return record is not None and (record.ended or len(record.epochs) >= until)
-
-
-def _is_out(record: TrialRecord, until: int) -> bool:
-    """Whether it failed, or was stopped here by a decision that was made before."""
-    return record.status == "failed" or (record.status == "stopped" and len(record.epochs) <= until)
+    return record is not None and record.has_come_to(until)

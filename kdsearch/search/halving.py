@@ -33,9 +33,6 @@ class Halving:
     A trial that pauses is not lost: it goes on as soon as it is among the best of its rung, also
     when others that have come since made it so (Li et al. 2020, "A System for Massively Parallel
     Hyperparameter Tuning", algorithm 2, promotes alike, by one objective).
-
-    Args:
-        search: The section of the spec.
     """
 
     def __init__(self, search: SearchSection) -> None:
@@ -79,7 +76,6 @@ class Halving:
         """Note a trial whose latest epoch is a rung.
 
         Args:
-            record: The trial.
             waits: Whether it may go on; others are compared with it in any case.
         """
         rung = self._rungs[self.rungs(record.task).index(len(record.epochs))]
@@ -111,7 +107,8 @@ class Halving:
     def _order(self, records: list[TrialRecord], count: int) -> list[int]:
         """Indices of the records, the best ``count`` first; those with too little accuracy last."""
         points = self._objectives.costs(records, self._prefix)
-        lacking = np.array([self._lacks_accuracy(each) for each in records])
+        accuracies = np.array([each.epochs[-1][self._prefix + "accuracy"] for each in records])
+        lacking = accuracies < (self._objectives.min_accuracy or 0)
         order: list[int] = []
         for members in (np.flatnonzero(~lacking), np.flatnonzero(lacking)):
             if len(members) and len(order) < count:
@@ -122,9 +119,6 @@ class Halving:
         if self._scheduler.name == "neighbours":
             return neighbour_order(points, self._scheduler.neighbours)
         return preference(points, count)
-
-    def _lacks_accuracy(self, record: TrialRecord) -> bool:
-        return record.epochs[-1][self._prefix + "accuracy"] < (self._objectives.min_accuracy or 0)
 
 
 def expected_epochs(spec: StudySpec) -> float:

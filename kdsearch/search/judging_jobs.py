@@ -13,10 +13,7 @@ from kdsearch.space.sizes import sized_record
 class JudgingJobs(Jobs):
     """Hands out the sweeps and the members' trainings, then the baselines' as the sweeps say.
 
-    Args:
-        judging: What is to be trained.
-        known: Trainings that have ended or are paused; not done again.
-        architectures: Tells the sizes of the students.
+    Of what is ``known`` from before, one that was ``stopped`` at a rung waits there again.
     """
 
     def __init__(self, judging: Judging, known: Known, architectures: Architectures) -> None:
@@ -30,7 +27,7 @@ class JudgingJobs(Jobs):
             if each.key in self._running:
                 continue
             self._running.add(each.key)
-            if each.key in self._known:  # paused at a rung
+            if each.key in self._known:  # it waits at a rung, or was cut off
                 return self._known[each.key].model_copy(update={"status": "running"})
             search = self._judging.spec.search
             return sized_record(self._architectures, search, each.number, each.phase, each.task)
@@ -49,8 +46,3 @@ class JudgingJobs(Jobs):
     def ended(self, record: TrialRecord) -> None:
         self._running.discard(record.task.key)
         self._known[record.task.key] = record
-
-    def stop_waiting(self) -> list[TrialRecord]:
-        """The trainings that still wait at a rung when all is done, now stopped."""
-        waiting = [each for each in self._known.values() if each.status == "paused"]
-        return [each.model_copy(update={"status": "stopped"}) for each in waiting]

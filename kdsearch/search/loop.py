@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from kdsearch.execution.jobs import Jobs, NoMoreJobs, RungStage
 from kdsearch.results.record import TrialRecord
@@ -32,6 +32,7 @@ class ProposedJobs(Jobs):
         budget: What may be spent; absent: as the spec says, from now on.
         cost_of: What so many further epochs of a trial cost, for the clock; absent: one each.
         deterministic: Whether the order is the same at any speed.
+        history: All that the journal says of the trials, in its order; absent: ``finished``.
 
     Attributes:
         spent: Why no more are begun, in words, where not all trials were.
@@ -45,24 +46,21 @@ class ProposedJobs(Jobs):
         budget: Budget | None = None,
         cost_of: Callable[[TrialRecord, int], float] = lambda _, epochs: epochs,
         deterministic: bool = True,
+        history: Iterable[TrialRecord] | None = None,
     ) -> None:
         self._trials = spec.search.trials
         self._proposer = proposer
         self._budget = budget or Budget(spec)
         self._cost_of = cost_of
         self._outcomes = dict(finished)
-        self._stopped: dict[int, TrialRecord] = {}
-        for number, record in finished.items():
-            self._budget.count(record.seconds)
-            if record.status == "stopped":
-                self._stopped[number] = record
-                self._outcomes[number] = record.model_copy(update={"status": "paused"})
+        self._budget.count(sum(record.seconds for record in finished.values()))
         self._halving = Halving(spec.search)
-        self._clock: Clock = ArrivalClock(self._is_out)
-        if deterministic:
-            self._clock = FeedbackClock(spec.resources.concurrent)
         self._proposed = 0
-        self._cut_off = [] if deterministic else self._take_up()
+        self._cut_off: list[TrialRecord] = []
+        self._clock: Clock = FeedbackClock(spec.resources.concurrent)
+        if not deterministic:
+            self._clock = ArrivalClock(self._is_out)
+            self._take_up(finished.values() if history is None else history)
         self.spent: str | None = None
 
     def next(self) -> TrialRecord | None:
@@ -121,31 +119,34 @@ class ProposedJobs(Jobs):
         else:
             self._halving.reached(_after(outcome, end))
 
-    def _take_up(self) -> list[TrialRecord]:
-        """Bring sampler and rungs to where the known trials are; those that were cut off."""
-        cut_off = []
-        self._proposed = max(self._outcomes, default=-1) + 1
-        for number in range(self._proposed):
-            record = self._proposer.record(number)
-            outcome = self._outcomes.get(number, record)
+    def _take_up(self, history: Iterable[TrialRecord]) -> None:
+        """Bring sampler and rungs to where the known trials are; those that were cut off go on.
+
+        The sampler is asked and told in the order of before, by which NSGA-II has its generations.
+        """
+        begun: list[TrialRecord] = []
+        ends = {number: each for number, each in self._outcomes.items() if each.over}
+        for record in history:
+            while len(begun) <= record.number:
+                begun.append(self._proposer.record(len(begun)))
+            if record == ends.get(record.number):
+                self._proposer.tell(record.number, ends.pop(record.number))
+        self._proposed = len(begun)
+        for record in begun:
+            outcome = self._outcomes.get(record.number, record)
             done = len(outcome.epochs)
             self._budget.hand_out(done)
             rungs = [rung for rung in self._halving.rungs(outcome.task) if rung <= done]
-            waits = not outcome.ended and done in rungs
+            goes_on = not outcome.over
             for rung in rungs:
-                self._halving.reached(_after(outcome, rung), waits and rung == done)
-            if outcome.ended:
-                self._proposer.tell(number, outcome)
-            elif not waits:
-                cut_off.append(_after(outcome, done))
-        return cut_off
+                self._halving.reached(_after(outcome, rung), goes_on and rung == done)
+            if goes_on and done not in rungs:
+                self._cut_off.append(_after(outcome, done))
 
     def _is_out(self, record: TrialRecord) -> bool:
         """Whether it is known how a training that was handed out has come out."""
         outcome = self._outcomes.get(record.number)
-        if outcome is None:
-            return False
-        return outcome.ended or len(outcome.epochs) >= self._end_of_stage(record)
+        return outcome is not None and outcome.has_come_to(self._end_of_stage(record))
 
     def _where_it_is(self, record: TrialRecord) -> TrialRecord:
         """A training that is handed out, with the epochs that it did before it was cut off."""
@@ -162,15 +163,6 @@ class ProposedJobs(Jobs):
         before = self._outcomes.get(record.number)
         self._budget.count(record.seconds - (before.seconds if before else 0.0))
         self._outcomes[record.number] = record
-
-    def stop_waiting(self) -> list[TrialRecord]:
-        """The trials that have not ended when the search is over, now stopped.
-
-        Those that were stopped before, and have not gone on since, are left out.
-        """
-        waiting = [each for each in self._outcomes.values() if not each.ended]
-        stopped = [each.model_copy(update={"status": "stopped"}) for each in waiting]
-        return [each for each in stopped if each != self._stopped.get(each.number)]
 
 
 def _after(outcome: TrialRecord, epochs: int) -> TrialRecord:

@@ -56,15 +56,8 @@ def write_optuna_journal(
 ) -> None:
     """Write the study as a journal that Optuna and optuna-dashboard read.
 
-    It is a copy of the records, and can be made again at any time. Optuna's numbers are ours; one
-    of which there is no record waits.
-
-    Args:
-        path: The file; what it held before is replaced.
-        name: Of the study.
-        objectives: What is weighed.
-        space: From which the trials are.
-        records: By number, with what has become of them so far.
+    It is a copy of the records, and can be made again at any time; what the file held before is
+    replaced. Optuna's numbers are ours; one of which there is no record waits.
     """
     waiting = create_trial(state=TrialState.WAITING)
     with taking_name_last(path.resolve()) as partial:

@@ -38,8 +38,6 @@ class Proposer:
     is proposed the same, and known trials cost no sampling.
 
     Args:
-        space: What may be proposed.
-        architectures: Tells the sizes of the students.
         past: Parameters that earlier studies found good, to be tried before the published ones.
         known: Trials that were proposed before, by place.
 

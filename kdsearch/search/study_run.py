@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from filelock import FileLock
 
-from kdsearch.errors import RunError
+from kdsearch.errors import RunError, described
 from kdsearch.execution.jobs import Jobs
 from kdsearch.execution.observers import Observer
 from kdsearch.execution.trial_files import TrialFiles
@@ -43,17 +44,9 @@ from kdsearch.training.teacher_store import (
 )
 from kdsearch.training.teacher_training import train_on_workers
 
-Key = TypeVar("Key")
-
 
 class StudyRun:
-    """Carries a planned study through its phases.
-
-    Args:
-        plan: The checked study.
-        observer: Told of everything that happens.
-        retry_failed: Train again what has failed before.
-    """
+    """Carries a checked study through its phases; ``retry_failed`` trains again what has failed."""
 
     def __init__(self, plan: Plan, observer: Observer, retry_failed: bool = False) -> None:
         self.retry_failed = retry_failed
@@ -84,7 +77,10 @@ class StudyRun:
         }
         runner = Runner(shared, self.spec.resources, self.directory.path, self.observer)
         self._search(runner)
-        self._tell_errors(caches)
+        errors = caches.errors()
+        if any(errors.values()):
+            self.directory.update(cache=self.directory.state()["cache"] | {"errors": errors})
+            self.observer.caches_stored(errors)
         self._finalists(runner)
         return Study(self.directory)
 
@@ -104,12 +100,6 @@ class StudyRun:
         prepare_caches(caches)
         build_ahead(caches, packed, self.spec, data, self.observer.cache_part)
         return caches
-
-    def _tell_errors(self, caches: Caches) -> None:
-        errors = caches.errors()
-        if any(errors.values()):
-            self.directory.update(cache=self.directory.state()["cache"] | {"errors": errors})
-            self.observer.caches_stored(errors)
 
     def _teachers(self, data: SharedData) -> dict[str, StoredTeacher]:
         """Every teacher by name, trained if need be; the first is the one to compare with."""
@@ -167,60 +157,59 @@ class StudyRun:
             return replace(found, name=name), trained
 
     def _search(self, runner: Runner) -> None:
-        spec = self.spec
+        spec, journal = self.spec, self.directory.trials
         self.directory.update(phase="search")
-        known = self.directory.trials.read()
-        finished = self._to_keep(known)
-        proposer = Proposer(self.plan.space, self.plan.architectures, self.plan.past, known)
-        cost, deterministic = TrialCost.on(self.plan.data), is_deterministic(spec)
-        jobs = ProposedJobs(spec, proposer, finished, self._budget(), cost, deterministic)
+        known = journal.read()
+        finished = {number: each for number, each in known.items() if self._counts(each)}
+        spent = self.directory.state().get("search_seconds", 0.0)
+        jobs = ProposedJobs(
+            spec,
+            Proposer(self.plan.space, self.plan.architectures, self.plan.past, known),
+            finished,
+            Budget(spec, spent, lambda now: self.directory.update(search_seconds=now)),
+            TrialCost.on(self.plan.data),
+            is_deterministic(spec),
+            journal.lines(),
+        )
         self.observer.phase_started("search", spec.search.trials, list(finished.values()))
         try:
-            self._run(runner, jobs, self.directory.trials)
-            self._stop_waiting(jobs, self.directory.trials)
-        finally:
-            write_optuna_journal(
-                self.directory.optuna,
-                spec.study.name,
-                Objectives.of(spec.search),
-                self.plan.space,
-                self.directory.trials.read(),
-            )
+            self._run(runner, jobs, journal)
+        except BaseException:
+            with suppress(Exception):  # why the search ends is what is told
+                self._copy_for_optuna()
+            raise
+        self._copy_for_optuna()
         if jobs.spent is not None:
             self.observer.budget_spent(jobs.spent)
 
-    def _budget(self) -> Budget:
-        before = self.directory.state().get("search_seconds", 0.0)
-        return Budget(self.spec, before, lambda now: self.directory.update(search_seconds=now))
+    def _copy_for_optuna(self) -> None:
+        """Write the trials for optuna-dashboard; no study fails for want of a copy."""
+        name, objectives = self.spec.study.name, Objectives.of(self.spec.search)
+        path, records = self.directory.optuna, self.directory.trials.read()
+        try:
+            write_optuna_journal(path, name, objectives, self.plan.space, records)
+        except Exception as error:  # a full disk, or Optuna's own
+            self.observer.warned(
+                f"{path}, a copy of the trials for optuna-dashboard, cannot be written "
+                f"({described(error)}); the study goes on without it"
+            )
 
     def _finalists(self, runner: Runner) -> None:
-        spec = self.spec
         self.directory.update(phase="finalists")
         records = list(self.directory.trials.read().values())
         members = Study(self.directory).chosen()
         if not members:
-            raise RunError(no_front(records, spec.search.min_accuracy))
-        known = self._to_keep(by_task(self.directory.finalists))
-        judging = Judging(spec, members, records, known)
+            raise RunError(no_front(records, self.spec.search.min_accuracy))
+        before = by_task(self.directory.finalists)
+        known = {key: each for key, each in before.items() if self._counts(each)}
+        judging = Judging(self.spec, members, records, known)
         jobs = JudgingJobs(judging, known, self.plan.architectures)
         self.observer.phase_started("finalists", judging.total, judging.done(known))
         self._run(runner, jobs, self.directory.finalists, self.directory.weights)
-        self._stop_waiting(jobs, self.directory.finalists)
 
-    def _to_keep(self, known: dict[Key, TrialRecord]) -> dict[Key, TrialRecord]:
-        """What has become of trainings before; those that failed begin again where it is asked."""
-        return {
-            key: record
-            for key, record in known.items()
-            if not (self.retry_failed and record.status == "failed")
-        }
-
-    def _stop_waiting(self, jobs: ProposedJobs | JudgingJobs, journal: Journal) -> None:
-        """Stop what still waits at a rung."""
-        for record in jobs.stop_waiting():
-            journal.append(record)
-            jobs.ended(record)
-            self.observer.trial_ended(record)
+    def _counts(self, record: TrialRecord) -> bool:
+        """Whether a training is not to begin again."""
+        return not (self.retry_failed and record.status == "failed")
 
     def _run(
         self, runner: Runner, jobs: Jobs, journal: Journal, weights: Path | None = None
@@ -229,6 +218,15 @@ class StudyRun:
         storage = self.spec.resources.storage or self.directory.tune
         files = TrialFiles(storage, self.directory.failures, weights)
         runner.run(jobs, journal, f"{self.spec.study.name}-{journal.path.stem}", files)
+        for record in stopped(journal.read().values()):
+            journal.append(record)
+            self.observer.trial_ended(record)
+
+
+def stopped(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The trainings that wait when all is done, now stopped; a finalist's own never waits."""
+    waiting = [each for each in records if not each.ended and each.phase != "finalists"]
+    return [each.model_copy(update={"status": "stopped"}) for each in waiting]
 
 
 def no_front(records: Sequence[TrialRecord], min_accuracy: float | None) -> str:

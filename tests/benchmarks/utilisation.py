@@ -1,6 +1,6 @@
 """What share of the workers' time is used, by an order that repeats to the digit and without it?
 
-A search is simulated with its real clock, rungs and predicted costs (``utilisation_search.py``).
+A search takes its real course, by its clock, rungs and predicted costs (``utilisation_search.py``).
 What a training really takes is drawn from README's table of the methods (5 to 169 s), times what
 was measured of the student's width, times log-normal noise (σ = 0.2); one trial in 30 is lost at
 its end and takes its time twice. Workers stand idle while they wait for an outcome, and when the

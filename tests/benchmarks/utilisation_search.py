@@ -1,21 +1,22 @@
-"""A search on made-up workers: real clocks, rungs and predicted costs, made-up times and scores."""
+"""A search on made-up workers: its real course by predicted costs, made-up times and scores."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 
+from kdsearch.execution.jobs import NoMoreJobs
 from kdsearch.models import measure_config
 from kdsearch.results.cost import TrialCost
 from kdsearch.results.record import TrialRecord
-from kdsearch.search.clock import ArrivalClock, Clock, FeedbackClock
-from kdsearch.search.halving import Halving
+from kdsearch.search.loop import ProposedJobs
+from kdsearch.spec import parse_spec
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
-from kdsearch.spec.searching import SchedulerSection, SearchSection
 from kdsearch.training.task import Task
 
 SECONDS = {
@@ -32,6 +33,16 @@ WIDTH, GROWTH = 0.25, 0.56
 and 11.6 ms at widths 0.25, 0.5 and 1 on one core."""
 
 EPOCHS = 27
+SPEC = f"""
+study: {{name: utilisation}}
+data: {{source: digits}}
+teacher: {{model: {{family: convnet}}}}
+students: [{{family: convnet, width: {{low: 0.1, high: 1.0}}}}]
+methods: [none, kd]
+training: {{epochs: {EPOCHS}}}
+"""
+"""Of the searches; no sampler is asked, so it does not matter what may be proposed."""
+
 COST = TrialCost(samples=6_000, validation=1_200, pixels=784)
 """Of the training that the table is of."""
 
@@ -92,67 +103,68 @@ _size = cache(lambda width: measure_config(
 ))  # fmt: skip
 
 
+class Proposals:
+    """The trials of a world in their order, as a search asks for them; no sampler is told."""
+
+    def __init__(self, records: Sequence[TrialRecord]) -> None:
+        self._records = records
+
+    def record(self, place: int) -> TrialRecord:
+        return self._records[place]
+
+    def tell(self, place: int, outcome: TrialRecord) -> None:
+        """What comes of a trial changes none of the others."""
+
+
 class Search:
-    """Hands out the trials of a world as a search does, by its clock and rungs.
+    """A search of kdsearch over the trials of a world.
 
     Args:
         world: What is proposed, and how it comes out.
         workers: Trials at a time.
         deterministic: Whether the course is the same at any speed.
         scheduler: The name of what puts trials aside.
+
+    Attributes:
+        course: What was handed out: each trial, and the epochs that it was to train.
     """
 
     def __init__(self, world: World, workers: int, deterministic: bool, scheduler: str) -> None:
         self._proposals = world.proposals()
-        self._halving = Halving(SearchSection(scheduler=SchedulerSection(name=scheduler)))
-        self._ended: dict[int, int] = {}
-        clock = FeedbackClock(workers) if deterministic else ArrivalClock(self._has_outcome)
-        self._clock: Clock = clock
-        self._proposed = 0
+        changes = [
+            f"search.trials={world.trials}",
+            f"search.scheduler.name={scheduler}",
+            f"resources.concurrent={workers}",
+        ]
+        records: Any = Proposals([record for record, *_ in self._proposals])
+        self._jobs = ProposedJobs(
+            parse_spec(SPEC, changes), records, {}, cost_of=COST, deterministic=deterministic
+        )
         self.course: list[tuple[int, int]] = []
 
     def next(self) -> tuple[TrialRecord, float] | None:
         """The next stage of a training with its seconds; ``None``: an outcome must come first.
 
         Raises:
-            StopIteration: There will be no other.
+            NoMoreJobs: There will be no other.
         """
-        while True:
-            for record in self._clock.due():
-                if not self._has_outcome(record):
-                    return None
-                self._learn(record)
-            chosen = self._halving.next_to_go_on() or self._new()
-            if chosen is not None:
-                epochs = self._end(chosen) - len(chosen.epochs)
-                self._clock.hand_out(chosen, COST(chosen, epochs))
-                self.course.append((chosen.number, epochs))
-                return chosen, epochs * self._proposals[chosen.number][1]
-            if not self._clock.skip():
-                raise StopIteration
+        record = self._jobs.next()
+        if record is None:
+            return None
+        epochs = self._end(record) - len(record.epochs)
+        self.course.append((record.number, epochs))
+        return record, epochs * self._proposals[record.number][1]
 
     def ended(self, record: TrialRecord) -> None:
         """A stage has come to its end."""
-        self._ended[record.number] = self._end(record)
-
-    def _new(self) -> TrialRecord | None:
-        if self._proposed == len(self._proposals):
-            return None
-        self._proposed += 1
-        return self._proposals[self._proposed - 1][0]
+        end, (_, seconds, accuracy) = self._end(record), self._proposals[record.number]
+        scores = {"accuracy": accuracy, "averaged_accuracy": accuracy, "seconds": seconds}
+        epochs = tuple(scores | {"epoch": epoch + 1} for epoch in range(end))
+        status = "complete" if end == EPOCHS else "paused"
+        self._jobs.ended(record.model_copy(update={"epochs": epochs, "status": status}))
 
     def _end(self, record: TrialRecord) -> int:
-        return self._halving.until(record) or EPOCHS
-
-    def _has_outcome(self, record: TrialRecord) -> bool:
-        return self._ended.get(record.number, 0) >= self._end(record)
-
-    def _learn(self, record: TrialRecord) -> None:
-        end, (_, seconds, accuracy) = self._end(record), self._proposals[record.number]
-        if end < EPOCHS:
-            scores = {"accuracy": accuracy, "averaged_accuracy": accuracy, "seconds": seconds}
-            epochs = tuple(scores | {"epoch": epoch + 1} for epoch in range(end))
-            self._halving.reached(record.model_copy(update={"epochs": epochs}))
+        return self._jobs.stage(record).until or EPOCHS
 
 
 def run(search: Search, workers: int) -> Iterator[tuple[float, float]]:
@@ -163,7 +175,7 @@ def run(search: Search, workers: int) -> Iterator[tuple[float, float]]:
         while more and len(running) < workers:
             try:
                 found = search.next()
-            except StopIteration:
+            except NoMoreJobs:
                 more = False
                 break
             if found is None:

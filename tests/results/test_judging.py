@@ -15,6 +15,7 @@ from kdsearch.results.judging import Judging, affordable, planned_trainings
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.sweep import sweep_epochs, sweep_points
 from kdsearch.search.judging_jobs import JudgingJobs
+from kdsearch.search.study_run import stopped
 from kdsearch.space.architectures import Architectures
 from kdsearch.spec import MethodConfig, StudySpec, TermConfig, parse_spec
 from kdsearch.spec.sections import FinalistsSection
@@ -303,16 +304,16 @@ def test_where_nothing_is_searched_there_is_nothing_to_tune(spec_text: str) -> N
 
 
 @pytest.mark.parametrize("stop", [1, 7, 14, 20, 26, 29])
-@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize("over", [False, True])
 def test_judging_that_was_cut_off_goes_on_to_the_same_end(
-    spec: StudySpec, stop: int, stopped: bool
+    spec: StudySpec, stop: int, over: bool
 ) -> None:
     """Cut off after any stage; also, as every study ends, with those that waited stopped."""
     whole = run_all(JudgingJobs(Judging(spec, members(), SEARCHED, {}), {}, BLUEPRINTS))
     jobs = JudgingJobs(Judging(spec, members(), SEARCHED, {}), {}, BLUEPRINTS)
-    known = by_task(run_all(jobs, stop=None if stopped else stop))
-    if stopped:
-        waiting = jobs.stop_waiting()
+    known = by_task(run_all(jobs, stop=None if over else stop))
+    if over:
+        waiting = stopped(known.values())
         assert all(record.status == "paused" for record in known.values() if not record.ended)
         assert len(waiting) == sum(record.status == "paused" for record in known.values())
         known |= by_task(waiting[:stop])
@@ -320,27 +321,48 @@ def test_judging_that_was_cut_off_goes_on_to_the_same_end(
     jobs = JudgingJobs(judging, known, BLUEPRINTS)
     rest = run_all(jobs)
     found = known | by_task(rest)
-    assert bool(rest) == (not stopped)
+    assert bool(rest) == (not over)
     assert {k: (r.number, r.epochs) for k, r in found.items()} == {
         k: (r.number, r.epochs) for k, r in by_task(whole).items()
     }
     jobs_left = [record for record in found.values() if record.status == "paused"]
-    assert {r.number for r in jobs.stop_waiting()} == {r.number for r in jobs_left}
+    assert {r.number for r in stopped(found.values())} == {r.number for r in jobs_left}
     assert len(judging.done(known)) == len(known)
 
 
 def test_a_study_that_was_extended_keeps_what_is_still_wanted(spec: StudySpec) -> None:
     jobs = JudgingJobs(Judging(spec, members(), SEARCHED, {}), {}, BLUEPRINTS)
     known = by_task(run_all(jobs))
-    known |= by_task(jobs.stop_waiting())
+    known |= by_task(stopped(known.values()))
     grown = [*members()[1:], distilled(9, 0.9, 50, 2.0, 0.05)]
     judging = Judging(spec, grown, SEARCHED + search_of(kd=4, dist=9), known)
     rest = by_task(run_all(JudgingJobs(judging, known, BLUEPRINTS)))
-    assert not {key for key in rest if known.get(key) and known[key].ended}
+    assert not {key for key in rest if known.get(key) and known[key].over}
     taken = {record.number for record in known.values()}
     assert not {record.number for key, record in rest.items() if key not in known} & taken
     found = known | rest
     assert all(finalist.baseline for finalist in judging.finalists(found))
+
+
+def test_with_more_trials_those_of_a_sweep_that_were_stopped_go_on_where_they_deserve_it(
+    spec: StudySpec,
+) -> None:
+    """A sweep of 6, of which two go on from the first rung, is one of 12, of which four do."""
+    few, many = search_of(kd=5), search_of(kd=11)
+    known = by_task(run_all(JudgingJobs(Judging(spec, members()[:1], few, {}), {}, BLUEPRINTS)))
+    known |= by_task(stopped(known.values()))
+    before = {key for key, record in known.items() if record.status == "stopped"}
+    judging = Judging(spec, members()[:1], many, known)
+    rest = by_task(run_all(JudgingJobs(judging, known, BLUEPRINTS)))
+    new = Judging(spec, members()[:1], many, {})
+    afresh = by_task(run_all(JudgingJobs(new, {}, BLUEPRINTS)))
+    assert before & rest.keys()
+    found = known | rest
+    for key, record in afresh.items():
+        if record.phase == "baselines":
+            assert len(found[key].epochs) >= len(record.epochs)
+    (grown,), (whole,) = judging.finalists(found), new.finalists(afresh)
+    assert [run.task for run in grown.baseline] == [run.task for run in whole.baseline]
 
 
 def test_the_epochs_are_what_the_trainings_take(spec: StudySpec) -> None:

@@ -18,6 +18,7 @@ from kdsearch.results.record import TrialRecord
 from kdsearch.search.clock import SLACK, margin_of
 from kdsearch.search.halving import Halving
 from kdsearch.search.loop import ProposedJobs
+from kdsearch.search.study_run import stopped
 from kdsearch.spec import StudySpec, parse_spec
 from kdsearch.spec.teaching import BORN_AGAIN
 from tests.records import trial
@@ -222,10 +223,8 @@ def test_each_decision_is_the_definitions(halving_spec: StudySpec, options: dict
 def searched(spec: StudySpec, known: Mapping[int, TrialRecord]) -> dict[int, TrialRecord]:
     """What a search makes of known trials, those that wait at its end stopped."""
     jobs, _ = make_jobs(spec, known)
-    records = dict(known)
-    for record in [*drive(jobs, 2, first), *jobs.stop_waiting()]:
-        records[record.number] = record
-    return records
+    records = dict(known) | {record.number: record for record in drive(jobs, 2, first)}
+    return records | {record.number: record for record in stopped(records.values())}
 
 
 def test_what_is_stopped_has_no_accuracy_anywhere(halving_spec: StudySpec) -> None:
@@ -236,14 +235,15 @@ def test_what_is_stopped_has_no_accuracy_anywhere(halving_spec: StudySpec) -> No
     front = pareto_front(list(records.values()), Objectives())
     assert front
     assert all(record.status == "complete" for record in front)
-    stopped = [record for record in records.values() if record.status == "stopped"]
-    assert {len(record.epochs) for record in stopped} <= set(RUNGS)
+    put_aside = [record for record in records.values() if record.status == "stopped"]
+    assert {len(record.epochs) for record in put_aside} <= set(RUNGS)
 
 
 def test_a_finished_search_is_over_at_once(halving_spec: StudySpec) -> None:
-    jobs, study = make_jobs(halving_spec, searched(halving_spec, {}))
+    known = searched(halving_spec, {})
+    jobs, study = make_jobs(halving_spec, known)
     assert drive(jobs, 2, first) == []
-    assert jobs.stop_waiting() == []
+    assert stopped(known.values()) == []
     states = {trial.state for trial in study.trials}
     assert states == {TrialState.COMPLETE, TrialState.FAIL, TrialState.RUNNING}
 
@@ -269,7 +269,7 @@ def test_with_more_trials_those_that_were_stopped_go_on_where_they_deserve_it(
     assert going
     assert {before[number].status for number in going} == {"stopped"}
     waiting = {record.number for record in after.values() if record.status == "stopped"}
-    assert not waiting & {record.number for record in jobs.stop_waiting()}
+    assert not waiting & {record.number for record in stopped(after.values())}
 
 
 @pytest.mark.parametrize("cut", [3, 12, 25])

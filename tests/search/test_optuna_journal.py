@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -12,9 +13,12 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from kdsearch.execution.observers import Observer
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.optuna_study import write_optuna_journal
+from kdsearch.search.study_run import StudyRun
+from kdsearch.space.checks import make_plan
 from kdsearch.space.space import Space
 from kdsearch.spec import StudySpec, parse_spec
 from tests.search import test_halving as halved
@@ -103,3 +107,40 @@ def test_one_that_cannot_be_written_leaves_the_old_one(
         write(path, spec, {0: records[0].model_copy(update={"parameters": {}})})
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["optuna.journal"]
+
+
+class Warned(Observer):
+    """Notes what it is warned of, and may have an error of its own then."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.told: list[str] = []
+        self.error = error
+
+    def warned(self, message: str) -> None:
+        self.told.append(message)
+        if self.error is not None:
+            raise self.error
+
+
+def test_a_copy_that_cannot_be_written_is_told_and_hides_no_error(
+    spec_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder lies where the copy is to be."""
+    observer = Warned()
+    run = StudyRun(make_plan(parse_spec(spec_text)), observer)
+    run.directory.update(state="running")
+    run.directory.optuna.mkdir()
+    runner: Any = None
+    monkeypatch.setattr(run, "_run", lambda *_: None)
+    run._search(runner)
+    (told,) = observer.told
+    assert "optuna.journal, a copy of the trials for optuna-dashboard, cannot be written" in told
+
+    def broken(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run, "_run", broken)
+    run.observer = observer = Warned(ConnectionError("the display is gone"))
+    with pytest.raises(OSError, match="No space left on device"):
+        run._search(runner)
+    assert observer.told == [told]

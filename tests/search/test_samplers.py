@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import optuna
@@ -144,6 +145,37 @@ def test_a_rebuilt_study_is_what_it_was(spec_text: str, sampler: str, stages: in
     assert drawn > 1.2 * len(rebuilt.trials), "no proposal was rejected"
     constrained = [each.constraints["min_accuracy"] for each in rebuilt.trials if each.values]
     assert min(constrained) < 0 < max(constrained)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_as_outcomes_come_the_generations_after_a_resume_are_those_that_were(
+    spec_text: str, seed: int
+) -> None:
+    """Of eight workers, so that trials of one generation are begun long before they end."""
+    words = [*halved.WORDS, "search.sampler=nsga2", "search.scheduler.reduction=1.5"]
+    spec = parse_spec(spec_text, [*words, "search.trials=150"])
+    jobs, study = make_jobs(spec, deterministic=False)
+    history: list[TrialRecord] = []
+    hand_out, take_in = jobs.next, jobs.ended
+
+    def next_noted() -> TrialRecord | None:
+        record = hand_out()
+        if record is not None and not record.epochs:
+            history.append(kept(record))
+        return record
+
+    def ended_noted(record: TrialRecord) -> None:
+        history.append(kept(record))
+        take_in(record)
+
+    jobs.next, jobs.ended = next_noted, ended_noted  # type: ignore[method-assign]
+    halved.drive(jobs, 8, random.Random(seed).choice, 220)
+    hand_out_all(jobs)
+    known = {record.number: record for record in history}
+    _, rebuilt = make_jobs(spec, known, deterministic=False, history=history)
+    learned = learned_from(rebuilt, "nsga2")
+    assert max(each[-1] for each in learned) >= 2
+    assert learned == learned_from(study, "nsga2")[: len(learned)]
 
 
 @pytest.mark.parametrize(("sampler", "trials"), [("tpe", 25), ("nsga2", 60), ("gp", 12)])
