@@ -379,7 +379,7 @@ def test_forebears_and_peers_are_compute_too(spec: StudySpec) -> None:
         other = one.model_copy(update={"task": task})
         costs = [Judging(spec, [m], SEARCHED, {}).cost(cost) for m in (one, other)]
         more = (costs[1] - costs[0]) / (cost(one, EPOCHS) * spec.finalists.seeds)
-        assert times - 1 < more < 1.1 * (times - 1)
+        assert times - 1 < more < 1.3 * (times - 1)
 
 
 def test_no_more_are_judged_than_their_share_of_the_compute_pays_for(spec: StudySpec) -> None:
