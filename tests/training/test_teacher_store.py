@@ -62,6 +62,7 @@ def key(changes: dict[str, Any] | None = None) -> str:
         ("teacher.model.depth", 3),
         ("teacher.training.epochs", 3),
         ("teacher.training.lr", 0.01),
+        ("teacher.training.nesterov", False),
         ("teacher.seed", 1),
     ],
 )
