@@ -18,6 +18,7 @@ from kdsearch.results.sweep import rung_epochs
 from kdsearch.search.halving import expected_epochs
 from kdsearch.space.checks import make_plan
 from kdsearch.spec import MethodConfig, ModelConfig, StudySpec, load_spec
+from kdsearch.spec.ranges import is_searched
 from tests.records import TASK, trial
 
 FOLDER = Path(__file__).parents[1] / "search_spaces"
@@ -123,7 +124,7 @@ def cifar100_pairs() -> list[list[str]]:
     pairs: list[list[str]] = []
     for line in (FOLDER / "cifar100.yaml").read_text().split("\n\n")[0].splitlines():
         text = line.lstrip("# ")
-        if not re.search(r"--set ", text) or text.startswith("Command"):
+        if not re.search(r"→|^--set ", text) or "--set " not in text:
             continue
         if not text.startswith("--set"):
             pairs.append([])
@@ -134,7 +135,26 @@ def cifar100_pairs() -> list[list[str]]:
 
 def test_the_pairs_in_the_head_of_cifar100_can_be_built() -> None:
     pairs = cifar100_pairs()
-    assert len(pairs) == 3
+    assert len(pairs) == 4
     for pair in pairs:
-        plan = make_plan(load_spec(FOLDER / "cifar100.yaml", [*overrides("cifar100"), *pair]))
-        assert plan.teacher_sizes["teacher"].parameters > 500_000
+        spec = load_spec(FOLDER / "cifar100.yaml", [*overrides("cifar100"), *pair])
+        assert make_plan(spec).teacher_sizes["teacher"].parameters > 500_000
+        assert not any(is_searched(student.width) for student in spec.students)
+
+
+def test_the_weights_of_the_published_pairs_are_the_papers() -> None:
+    found = []
+    for pair in cifar100_pairs():
+        methods = load_spec(FOLDER / "cifar100.yaml", pair).methods
+        found.append((methods["dkd"].get("beta"), methods["reviewkd"].get("weight")))
+    assert found == [(8, 5), (2, 0.6), (6, 5), (6, None)]
+
+
+def test_cifar100_has_the_recipe_of_the_published_table() -> None:
+    spec = load_spec(FOLDER / "cifar100.yaml")
+    for training in (spec.teacher.training, spec.training):
+        assert (training.optimizer, training.momentum, training.nesterov) == ("sgd", 0.9, False)
+        assert (training.epochs, training.batch_size, training.weight_decay) == (240, 64, 5e-4)
+        assert [round(mark * 240) for mark in training.milestones] == [150, 180, 210]
+        assert (training.lr, training.gamma, training.precision) == (0.05, 0.1, "float32")
+    assert spec.search.trials >= len(spec.methods) == 31

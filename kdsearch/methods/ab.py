@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from kdsearch.errors import MethodError
 from kdsearch.methods import inputs
-from kdsearch.methods.base import Method
-from kdsearch.methods.hyperparameter import Hyperparameter, share
+from kdsearch.methods.hyperparameter import Hyperparameter
+from kdsearch.methods.initialising import INITIALISATION, InitialisingMethod
 from kdsearch.methods.stages import halving_sum, match_deepest, pool_to_common
 from kdsearch.methods.targets import Targets
 from kdsearch.models.signals import Signal, Signals, SignalShapes
@@ -38,7 +37,7 @@ def boundary_loss(student: Tensor, teacher: Tensor, margin: float = MARGIN) -> T
     return lacking.square().sum() / len(student)
 
 
-class ActivationBoundaries(Method):
+class ActivationBoundaries(InitialisingMethod):
     """The student learns which of the teacher's neurons respond, before all else; part ``ab``.
 
     Of the training, the first ``initialisation`` minimises this term alone; it then counts for
@@ -53,9 +52,6 @@ class ActivationBoundaries(Method):
             student's values to the teacher's channels, and batch normalisation; also where the
             channels agree, since the student's scale need not be that of the margin. No part of
             the student.
-
-    Raises:
-        MethodError: The term would never count, because ``initialisation`` ends before ``start``.
     """
 
     name = "ab"
@@ -70,38 +66,18 @@ class ActivationBoundaries(Method):
         "weight": Hyperparameter(
             1.0, Range(low=0.05, high=5.0, log=True), "weight of the sum over stages"
         ),
-        "initialisation": share(
-            "share of the training in which the term alone trains the student", 30 / 240
-        ),
+        "initialisation": INITIALISATION,
     }
 
     def __init__(
         self, student: SignalShapes, teacher: SignalShapes, **hyperparameters: float
     ) -> None:
         super().__init__(student, teacher, **hyperparameters)
-        start, end = self.values["start"], self.values["initialisation"]
-        if end <= start:
-            raise MethodError(
-                f"ab counts until {end:g} of the training is done, but starts at {start:g}; "
-                "set initialisation above start"
-            )
         # The normalisation takes the mean away, so a bias before it would learn nothing.
         self.connectors = nn.ModuleList(
             nn.Sequential(nn.Conv2d(s[0], t[0], kernel_size=1, bias=False), nn.BatchNorm2d(t[0]))
             for s, t in match_deepest(student.features, teacher.features)
         )
-
-    def initialises(self, progress: float) -> bool:
-        """Whether ``progress`` lies between ``start``, by default 0, and ``initialisation``."""
-        return self.values["start"] <= progress < self.values["initialisation"]
-
-    def factor(self, progress: float) -> float:
-        """Weight and schedule during the initialisation, then 0.
-
-        The paper initialises the student with this loss and trains it without: only the weights
-        that the phase leaves behind carry the knowledge.
-        """
-        return super().factor(progress) if self.initialises(progress) else 0.0
 
     def forward(
         self, student: Signals, teacher: Signals, targets: Targets, progress: float

@@ -54,6 +54,8 @@ class Method(nn.Module, ABC):
     """Authors, year and title."""
     signals: frozenset[Signal]
     """Exactly what the method reads of both networks; an instance may read less than its class."""
+    teacher_signals: frozenset[Signal] = frozenset()
+    """What it reads of the teacher in place of ``signals``; empty where that is the same."""
     hyperparameters: ClassVar[Mapping[str, Hyperparameter]]
     """Values by name; ``weight`` is among them for every kind but ``parameter``."""
     ce_weight: ClassVar[float] = 1.0

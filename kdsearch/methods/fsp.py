@@ -9,8 +9,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from kdsearch.methods import inputs
-from kdsearch.methods.base import Method
 from kdsearch.methods.hyperparameter import Hyperparameter
+from kdsearch.methods.initialising import INITIALISATION, InitialisingMethod
 from kdsearch.methods.stages import match_deepest, pool_to_common
 from kdsearch.methods.targets import Targets
 from kdsearch.models.signals import Signal, Signals, SignalShapes
@@ -38,12 +38,16 @@ def fsp_loss(student: Tensor, teacher: Tensor) -> Tensor:
     return F.mse_loss(student, teacher)
 
 
-class FSP(Method):
-    """The student's flow matrices meet the teacher's; part ``fsp``.
+class FSP(InitialisingMethod):
+    """The student learns the teacher's flow matrices before all else; part ``fsp``.
+
+    Of the training, the first ``initialisation`` minimises this term alone; it then counts for
+    nothing, and the cross-entropy and the other terms of a sum (``kd+fsp``) train the student.
 
     The loss is summed over the pairs of consecutive stages, those matched from the deepest
     backwards; a longer network's shallow stages are left out. A flow matrix is a mean over
-    positions, so the two networks' maps may differ in size.
+    positions, so the two networks' maps may differ in size. The stem is no stage, so the flow from
+    the stem to the first stage, which the paper has too, is left out.
 
     Attributes:
         projectors: One layer for each matched stage, shallow to deep: a learnable 1×1 convolution
@@ -57,8 +61,9 @@ class FSP(Method):
     signals = frozenset({Signal.FEATURES})
     hyperparameters = {
         "weight": Hyperparameter(
-            50.0, Range(low=2.5, high=250.0, log=True), "weight of the sum over pairs of stages"
+            1.0, Range(low=0.05, high=5.0, log=True), "weight of the sum over pairs of stages"
         ),
+        "initialisation": INITIALISATION,
     }
 
     def __init__(
@@ -84,10 +89,12 @@ class FSP(Method):
     def forward(
         self, student: Signals, teacher: Signals, targets: Targets, progress: float
     ) -> dict[str, Tensor]:
-        """``{"fsp": scalar}``."""
+        """``{"fsp": scalar}``; 0, without the cost of the flows, outside the initialisation."""
         pairs = match_deepest(student.features, teacher.features)
         assert len(pairs) == len(self.projectors), "the stage maps were not observed"
         maps = [inputs.maps(f_s, f_t) for f_s, f_t in pairs]
+        if not self.initialises(progress):
+            return {"fsp": inputs.zero_of(maps[-1][0])}
         projected = [
             _project(layer, f_s) for layer, (f_s, _) in zip(self.projectors, maps, strict=True)
         ]

@@ -23,7 +23,10 @@ def mse_logits_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class MSELogits(Method):
-    """The student's logits are regressed on the teacher's; part ``mse_logits``."""
+    """The student's logits are regressed on the teacher's; part ``mse_logits``.
+
+    As published, the labels are not used: the weight of the cross-entropy is 0.
+    """
 
     name = "mse_logits"
     kind = "logit"
@@ -35,6 +38,7 @@ class MSELogits(Method):
     hyperparameters = {
         "weight": Hyperparameter(1.0, WEIGHT_RANGE, "weight of the squared error"),
     }
+    ce_weight = 0.0
 
     def forward(
         self, student: Signals, teacher: Signals, targets: Targets, progress: float

@@ -72,8 +72,14 @@ class Objective(nn.Module):
 
     @property
     def signals(self) -> frozenset[Signal]:
-        """Exactly what the terms read of both networks; empty for the undistilled baseline."""
+        """Exactly what the terms read of the student; empty for the undistilled baseline."""
         return frozenset(signal for term in self.methods for signal in term.signals)
+
+    @property
+    def teacher_signals(self) -> frozenset[Signal]:
+        """Exactly what the terms read of the teacher."""
+        reads = (term.teacher_signals or term.signals for term in self.methods)
+        return frozenset[Signal]().union(*reads)
 
     def forward(
         self, student: Signals, teacher: Signals | None, targets: Targets, progress: float

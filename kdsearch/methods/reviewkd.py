@@ -110,27 +110,27 @@ class Fusion(nn.Module):
 class ReviewKD(Method):
     """The student's stages, each fused with all deeper ones, meet the teacher's; part ``reviewkd``.
 
-    The hierarchical context loss is summed over the stages, matched from the deepest backwards; a
-    longer network's shallow stages are left out. The fused maps have as many channels as the
-    student's deepest map, at most :data:`WIDEST`, and are brought to the size of the next
-    shallower one. Against the teacher, maps of different height or width are average-pooled to
-    the smaller one.
+    As in the authors' code for CIFAR, the embeddings are one more stage, the deepest, with maps of
+    one pixel, and the teacher's maps are those before their activation. The hierarchical context
+    loss is summed over the stages, matched from the deepest backwards; a longer network's shallow
+    stages are left out. The fused maps have as many channels as the student's embedding has
+    values, at most :data:`WIDEST`, and are brought to the size of the next shallower one. Against
+    the teacher, maps of different height or width are average-pooled to the smaller one.
 
-    The published ramp takes 20 of 240 epochs; the published weight is 1, and 5 for resnet32x4 with
-    resnet8x4. Beside the stage maps of the paper, the authors' code for CIFAR compares the
-    embeddings as one more stage, and takes the teacher's maps before their activation; here the
-    stage maps of both networks are compared, and nothing else.
+    The published ramp takes 20 of 240 epochs; the published weight is 1, 5 for wide ResNets and
+    resnet32x4→resnet8x4, 8 for resnet32x4→ShuffleNetV2 and 0.6 for resnet56→resnet20.
 
     Attributes:
-        fusions: One :class:`Fusion` for each matched stage, shallow to deep; no part of the
-            student.
+        fusions: One :class:`Fusion` for each matched stage, shallow to deep, and one for the
+            embedding; no part of the student.
     """
 
     name = "reviewkd"
     kind = "feature"
     paper = "Chen, Liu, Zhao & Jia 2021, Distilling Knowledge via Knowledge Review"
     relative_cost = 9.0
-    signals = frozenset({Signal.FEATURES})
+    signals = frozenset({Signal.FEATURES, Signal.EMBEDDING})
+    teacher_signals = frozenset({Signal.PREACTIVATION, Signal.EMBEDDING})
     hyperparameters = {
         "weight": Hyperparameter(
             1.0, Range(low=0.1, high=20.0, log=True), "weight of the sum over stages"
@@ -142,23 +142,26 @@ class ReviewKD(Method):
         self, student: SignalShapes, teacher: SignalShapes, **hyperparameters: float
     ) -> None:
         super().__init__(student, teacher, **hyperparameters)
-        pairs = match_deepest(student.features, teacher.features)
-        middle = min(WIDEST, student.features[-1][0])
+        channels = [(s[0], t[0]) for s, t in match_deepest(student.features, teacher.features)]
+        channels.append((student.embedding, teacher.embedding))
+        middle = min(WIDEST, student.embedding)
         self.fusions = nn.ModuleList(
-            Fusion(s[0], middle, t[0], deepest=i == len(pairs) - 1)
-            for i, (s, t) in enumerate(pairs)
+            Fusion(s, middle, t, deepest=i == len(channels) - 1)
+            for i, (s, t) in enumerate(channels)
         )
 
     def forward(
         self, student: Signals, teacher: Signals, targets: Targets, progress: float
     ) -> dict[str, Tensor]:
         """``{"reviewkd": scalar}``."""
-        pairs = match_deepest(student.features, teacher.features)
+        stages = match_deepest(student.features, teacher.preactivation)
+        pairs = [inputs.maps(s, t) for s, t in stages]
+        e_s, e_t = inputs.embeddings(student, teacher)
+        pairs.append((e_s[:, :, None, None], e_t[:, :, None, None]))
         assert len(pairs) == len(self.fusions), "the stage maps were not observed"
         losses: list[Tensor] = []
         fused: Tensor | None = None
-        for fusion, (s, t) in zip(reversed(self.fusions), reversed(pairs), strict=True):
-            f_s, f_t = inputs.maps(s, t)
+        for fusion, (f_s, f_t) in zip(reversed(self.fusions), reversed(pairs), strict=True):
             reviewed, fused = fusion(f_s, fused)
             losses.append(context_loss(*pool_to_common(reviewed, f_t)))
         return {"reviewkd": torch.stack(losses).sum()}

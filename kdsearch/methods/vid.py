@@ -45,19 +45,19 @@ class Regressor(nn.Module):
         variance: σ² at the beginning, above :data:`SMALLEST_VARIANCE`.
 
     Attributes:
-        mean: μ: three 1×1 convolutions with ReLU between them, as many channels within as the
-            teacher has.
+        mean: μ: three 1×1 convolutions without bias and ReLU between them, as many channels
+            within as the teacher has.
         scale: a [C_t], with σ² = softplus(a) + :data:`SMALLEST_VARIANCE`.
     """
 
     def __init__(self, student: int, teacher: int, variance: float) -> None:
         super().__init__()
         self.mean = nn.Sequential(
-            nn.Conv2d(student, teacher, kernel_size=1),
+            nn.Conv2d(student, teacher, kernel_size=1, bias=False),
             nn.ReLU(),
-            nn.Conv2d(teacher, teacher, kernel_size=1),
+            nn.Conv2d(teacher, teacher, kernel_size=1, bias=False),
             nn.ReLU(),
-            nn.Conv2d(teacher, teacher, kernel_size=1),
+            nn.Conv2d(teacher, teacher, kernel_size=1, bias=False),
         )
         wanted = variance - SMALLEST_VARIANCE
         # The inverse of softplus, log(e^x − 1), written so that no large x overflows.

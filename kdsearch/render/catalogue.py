@@ -119,11 +119,10 @@ def _formulas(method: type[Method]) -> list[str]:
 
 def _facts(method: type[Method]) -> dict[str, str]:
     """What a method states about itself, in words."""
-    reads = _signals(method)
     facts = {
         "paper": method.paper,
         "kind": method.kind,
-        "reads": f"{reads} of student and teacher" if reads else "nothing of the networks' outputs",
+        "reads": _reads(method),
         "compares samples": "those of a batch; each worker those of its own share"
         if method.batchwise
         else "no",
@@ -137,8 +136,17 @@ def _facts(method: type[Method]) -> dict[str, str]:
     return facts
 
 
+def _reads(method: type[Method]) -> str:
+    if not method.signals:
+        return "nothing of the networks' outputs"
+    if not method.teacher_signals:
+        return f"{_signals(method)} of student and teacher"
+    teacher = ", ".join(sorted(method.teacher_signals))
+    return f"{', '.join(sorted(method.signals))} of the student, {teacher} of the teacher"
+
+
 def _signals(method: type[Method]) -> str:
-    return ", ".join(sorted(method.signals))
+    return ", ".join(sorted(method.signals | method.teacher_signals))
 
 
 def _authors(paper: str) -> str:

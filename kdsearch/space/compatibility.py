@@ -109,6 +109,11 @@ class Pairs:
         try:
             terms = parse_label(method.label)
             self._check_terms(terms, teacher)
+            if teacher == MUTUAL and method.ce_weight == 0:
+                raise MethodError(
+                    f"{method.label} does without labels (ce_weight 0), and two students that "
+                    "teach each other would then see none; set ce_weight above 0"
+                )
             shapes = self._shapes(method.label, teacher, student)
             # a plug-in may compute with its tensors, which have no values on the meta device
             own = all(term.__module__.startswith("kdsearch.") for term in terms)

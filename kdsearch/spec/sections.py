@@ -114,7 +114,8 @@ class TeacherSection(Section):
     model: ModelConfig
     """Its architecture."""
     checkpoint: UserPath | None = None
-    """Weights to load (``.safetensors``, or a ``.pt`` state dict) in place of a training."""
+    """Weights to load in place of a training: ``.safetensors``, a PyTorch state dict of the network
+    itself, or a training script's checkpoint; of weights and their average, the weights."""
     training: TrainingConfig = TrainingConfig()
     """How it is trained when no checkpoint is given."""
     seed: Whole = Field(default=0, ge=0, lt=2**63)

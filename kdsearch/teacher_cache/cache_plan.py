@@ -17,6 +17,8 @@ from kdsearch.data import Dataset, Feed, make_feed
 from kdsearch.models import Network, Signal, SignalShapes
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.sections import Augmentation
+from kdsearch.training.teacher_code import code_digest
+from kdsearch.training.weights import tensors_of
 
 FORMAT = 1
 """Raised when signals are computed or stored in another way: earlier caches are then not found."""
@@ -179,9 +181,9 @@ def plan_cache(
 
 
 def teacher_digest(network: Network, model: ModelConfig) -> str:
-    """SHA-256 of a network's architecture and weights."""
-    digest = hashlib.sha256(model.model_dump_json().encode())
-    for name, value in network.state_dict().items():
+    """SHA-256 of a network's architecture, weights and, where it is the user's, code."""
+    digest = hashlib.sha256(f"{model.model_dump_json()}{code_digest(model)}".encode())
+    for name, value in tensors_of(network).items():
         digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
         flat = value.detach().cpu().contiguous().reshape(-1)
         digest.update(flat.view(torch.uint8).numpy().data)

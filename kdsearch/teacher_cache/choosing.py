@@ -41,7 +41,8 @@ def signals_read(spec: StudySpec, fitting: Fitting) -> dict[str, frozenset[Signa
     for label in spec.methods:
         if label == UNDISTILLED:
             continue
-        signals = frozenset(signal for term in parse_label(label) for signal in term.signals)
+        terms = parse_label(label)
+        signals = frozenset[Signal]().union(*(t.teacher_signals or t.signals for t in terms))
         for teaching in fitting.teachers(label, spec.taught_by, students):
             if teaching == AVERAGE:
                 read = {name: seen | (signals & {Signal.LOGITS}) for name, seen in read.items()}

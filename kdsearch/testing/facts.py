@@ -24,7 +24,8 @@ class FactTests(Subject):
         assert re.fullmatch(r"[A-Za-z_]\w*", cls.name), f"'{cls.name}' is no name"
         assert cls.kind in KINDS, f"'{cls.kind}' is no kind; use one of {KINDS}"
         assert cls.paper.strip(), "'paper' is empty; say where the method comes from"
-        assert cls.signals <= set(Signal), f"{set(cls.signals)} are not all signals"
+        for reads in (cls.signals, cls.teacher_signals):
+            assert reads <= set(Signal), f"{set(reads)} are not all signals"
         assert cls.signals or cls.kind == "parameter", "'signals' is empty, so nothing is compared"
         assert not (cls.signals and cls.kind == "parameter"), "a parameter method reads no signals"
 

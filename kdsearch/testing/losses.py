@@ -19,9 +19,14 @@ class LossTests(Subject):
     def test_reads_exactly_the_declared_signals(self, pair: Pair) -> None:
         """Without the undeclared signals it works; without a declared one of the teacher's not."""
         bench = self.bench_with_loss(pair)
-        declared = frozenset(bench.method.signals)
-        assert declared <= self.find().signals, "an instance reads more than its class declares"
-        student, teacher = (only(given, declared) for given in bench.signals(torch.float32))
+        cls, method = self.find(), bench.method
+        declared = method.teacher_signals or method.signals
+        allowed = cls.signals | cls.teacher_signals
+        assert method.signals | declared <= allowed, (
+            "an instance reads more than its class declares"
+        )
+        student, teacher = bench.signals(torch.float32)
+        student, teacher = only(student, method.signals), only(teacher, declared)
         error = _failure(bench, student, teacher)
         assert error is None, (
             f"the declared signals do not suffice ({error!r}); declare what it reads"
@@ -29,7 +34,7 @@ class LossTests(Subject):
         for signal in declared:
             lacking = only(teacher, declared - {signal})
             assert _failure(bench, student, lacking) is not None, (
-                f"'{signal}' is declared in 'signals' but not read of the teacher; leave it out"
+                f"'{signal}' is declared but not read of the teacher; leave it out"
             )
 
     def test_identical_outputs_give_the_minimum(self, pair: Pair) -> None:
@@ -39,7 +44,8 @@ class LossTests(Subject):
         bench.method.double().eval()
         with torch.no_grad():
             self.align(bench.method)
-        signals = only(random_signals(bench.teacher_shapes, 0), frozenset(bench.method.signals))
+        read = bench.method.signals | bench.method.teacher_signals
+        signals = only(random_signals(bench.teacher_shapes, 0), read)
         floor = self.minimum(bench.method, signals)
         if floor is None:
             skip(_reason(self))

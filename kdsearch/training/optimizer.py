@@ -14,14 +14,14 @@ from kdsearch.spec.concrete import TrainingConfig
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], config: TrainingConfig) -> Optimizer:
-    """SGD with Nesterov momentum, or AdamW, over all parameters, in one kernel a device."""
+    """SGD, its momentum Nesterov's or plain, or AdamW, over all parameters; one kernel a device."""
     if config.optimizer == "adamw":
         return AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True)
     optimizer = SGD(
         parameters,
         lr=config.lr,
         momentum=config.momentum,
-        nesterov=config.momentum > 0,
+        nesterov=config.nesterov and config.momentum > 0,
         weight_decay=config.weight_decay,
         fused=True,
     )

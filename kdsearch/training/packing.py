@@ -9,6 +9,7 @@ import torch
 from kdsearch.models import build_network
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.teacher import Teacher
+from kdsearch.training.weights import tensors_of
 
 
 def pack_teacher(model: ModelConfig, teacher: Teacher) -> dict[str, Any]:
@@ -18,7 +19,7 @@ def pack_teacher(model: ModelConfig, teacher: Teacher) -> dict[str, Any]:
         "model": model.model_dump(mode="json"),
         "image_shape": network.image_shape,
         "classes": network.classes,
-        "state": {name: value.cpu().numpy() for name, value in network.state_dict().items()},
+        "state": {name: value.cpu().numpy() for name, value in tensors_of(network).items()},
     }
 
 
@@ -27,7 +28,6 @@ def unpack_teacher(packed: dict[str, Any], device: torch.device) -> Teacher:
     network = build_network(
         ModelConfig(**packed["model"]), tuple(packed["image_shape"]), packed["classes"]
     )
-    network.load_state_dict(
-        {name: torch.as_tensor(value.copy()) for name, value in packed["state"].items()}
-    )
+    tensors = {name: torch.as_tensor(value.copy()) for name, value in packed["state"].items()}
+    network.load_state_dict({**network.state_dict(), **tensors})
     return Teacher(network, device)

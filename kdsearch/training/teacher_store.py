@@ -15,6 +15,7 @@ from kdsearch.spec.concrete import MethodConfig, ModelConfig
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER
 from kdsearch.training.task import Task
+from kdsearch.training.teacher_code import code_digest
 from kdsearch.training.weights import load_weights, save_weights
 
 FORMAT = 3
@@ -35,8 +36,13 @@ def teacher_task(spec: StudySpec, name: str = TEACHER) -> Task:
 
 
 def teacher_key(task: Task, data: Dataset) -> str:
-    """Content key of a teacher: its task, its data and the version of the format."""
-    return hashlib.sha256(f"{FORMAT}/{task.key}/{data.fingerprint}".encode()).hexdigest()[:16]
+    """Content key of a teacher: its task, its data, the user's code, the version of the format.
+
+    Raises:
+        ModelError: The function that makes the network is not there.
+    """
+    content = f"{FORMAT}/{task.key}/{data.fingerprint}/{code_digest(task.model)}"
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,7 @@ class Trainer:
         """One optimiser step on the ``step``-th batch of the epoch; the detached loss."""
         signals = None
         if self.teacher is not None:
-            signals = self.teacher.observe(batch, self.distiller.objective.signals)
+            signals = self.teacher.observe(batch, self.distiller.objective.teacher_signals)
         done = self.epoch * self.steps_per_epoch + step
         progress = done / (self.task.training.epochs * self.steps_per_epoch)
         with self._autocast:

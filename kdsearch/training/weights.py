@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 from pathlib import Path
 
-import torch
-from safetensors.torch import load_file, save
-from torch import Tensor
+from safetensors.torch import save
+from torch import Tensor, nn
 
 from kdsearch.errors import CheckpointError
 from kdsearch.files import checksum, write_atomically
 from kdsearch.models import Network
+from kdsearch.models.tapped import TappedNetwork
+from kdsearch.training.checkpoint_forms import read_state, renamed
+
+WRAPPER = "model."
+"""What the names of a network that kdsearch wraps start with."""
+
+_AUXILIARY = ("model.aux1.", "model.aux2.", "model.AuxLogits.")
+"""torchvision's classifiers for training alone, which kdsearch leaves out."""
 
 
 def save_weights(network: Network, path: Path) -> None:
@@ -23,7 +29,7 @@ def save_weights(network: Network, path: Path) -> None:
     """
     tensors = {
         name: tensor.detach().cpu().contiguous().clone()
-        for name, tensor in network.state_dict().items()
+        for name, tensor in tensors_of(network).items()
     }
     content = save(tensors)
     write_atomically(path, content)
@@ -44,7 +50,11 @@ def _checksum_file(path: Path) -> Path:
 
 
 def load_weights(network: Network, path: Path, what: str) -> None:
-    """Load weights from a ``.safetensors`` file or a PyTorch state dict.
+    """Load weights from a file of :func:`save_weights`, a state dict, or a training's checkpoint.
+
+    Taken are the network's own names, with or without kdsearch's wrapper, and behind the prefixes
+    of other wrappers; any precision; weights beside other plain values, and their average where it
+    is alone. State that is no tensor stays as the network has it.
 
     Args:
         network: The network that takes the weights.
@@ -54,46 +64,58 @@ def load_weights(network: Network, path: Path, what: str) -> None:
     Raises:
         CheckpointError: The file is missing, is no file of weights, or fits another architecture.
     """
-    state = _read(path, what)
-    own = network.state_dict()
+    own = tensors_of(network)
+    wrapper = WRAPPER if isinstance(network, TappedNetwork) else ""
+    state = renamed(read_state(path, what), own, wrapper)
+    if network.family.startswith(("torchvision/googlenet", "torchvision/inception")):
+        state = {k: v for k, v in state.items() if not k.startswith(_AUXILIARY) or k in own}
+    # PyTorch before 0.4 did not count batches
+    state = {k: v for k, v in own.items() if k.endswith("num_batches_tracked")} | state
+    _check_fit(network, own, state, path, what, wrapper)
+    kept = {k: v for k, v in network.state_dict().items() if not isinstance(v, Tensor)}
+    network.load_state_dict({**kept, **state})
+
+
+def tensors_of(network: nn.Module) -> dict[str, Tensor]:
+    """A network's parameters and buffers by name, without state that is no tensor."""
+    return {k: v for k, v in network.state_dict().items() if isinstance(v, Tensor)}
+
+
+def _check_fit(
+    network: Network,
+    own: dict[str, Tensor],
+    state: dict[str, Tensor],
+    path: Path,
+    what: str,
+    wrapper: str,
+) -> None:
+    def named(name: str) -> str:
+        return name.removeprefix(wrapper)
+
     missing = sorted(own.keys() - state.keys())
     extra = sorted(state.keys() - own.keys())
-    shapes = [
-        f"{name} is {list(state[name].shape)} in the file and {list(own[name].shape)} in the model"
-        for name in own.keys() & state.keys()
-        if own[name].shape != state[name].shape
-    ]
-    if missing or extra or shapes:
-        reasons = sorted(shapes)[:1] + [f"the file lacks {name}" for name in missing[:1]]
-        reasons += [f"the model has no {name}" for name in extra[:1]]
+    other = sorted(k for k in own.keys() & state.keys() if own[k].shape != state[k].shape)
+    if not (missing or extra or other):
+        return
+    if not (missing or extra) and all(_of_head(network, own[k], state[k]) for k in other):
         raise CheckpointError(
-            f"{path} holds weights of another architecture than {what} "
-            f"({'; '.join(reasons)}); set the architecture that the file was made with"
+            f"{path} was made for {len(state[other[0]])} classes ({named(other[0])}), and the data "
+            f"have {network.classes}; train the network on these data first, or give the data that "
+            f"{what} was trained on"
         )
-    network.load_state_dict(state)
+    reasons = [
+        f"{named(k)} is {list(state[k].shape)} in the file and {list(own[k].shape)} in the model"
+        for k in other[:1]
+    ]
+    reasons += [f"the file lacks {named(name)}" for name in missing[:1]]
+    reasons += [f"the model has no {named(name)}" for name in extra[:1]]
+    raise CheckpointError(
+        f"{path} holds weights of another architecture than {what} "
+        f"({'; '.join(reasons)}); set the architecture that the file was made with"
+    )
 
 
-def _read(path: Path, what: str) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise CheckpointError(f"no file of weights for {what} at {path}; check the path")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises whatever the bytes of the file lead it to
-        raise CheckpointError(
-            f"{path} is not a whole file of weights ({_reason(error)}); save it again as "
-            "safetensors or as a PyTorch state dict"
-        ) from None
-    for wrapper in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise CheckpointError(f"{path} holds no state dict; save model.state_dict() for {what}")
-    return state
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, pickle.UnpicklingError):
-        return "it is damaged, or holds more than tensors"
-    return next(iter(str(error).splitlines()), type(error).__name__)
+def _of_head(network: Network, own: Tensor, other: Tensor) -> bool:
+    """Whether two tensors of one name differ in the number of classes alone."""
+    sizes = own.shape[1:] == other.shape[1:] and own.ndim > 0
+    return sizes and len(own) == network.classes

@@ -69,6 +69,12 @@ def own_decision(self: OwnConformance, method: Method, signals: Signals) -> floa
     return -float(signals.logits.softmax(dim=1).amax(dim=1).log().mean())
 
 
+def rectified(self: OwnConformance, method: Any, signals: Signals) -> float:
+    """fitnet: what the teacher's map holds below zero, which no regressor with a ReLU can say."""
+    below = signals.features[method.teacher_stage - 1].clamp(max=0)
+    return float(below.square().mean())
+
+
 def exact_prediction(self: OwnConformance, method: Any, signals: Signals) -> float:
     """vid: ½ log σ² a stage, where the prediction is exact."""
     return sum(math.log(float(stage.variance[0].detach())) / 2 for stage in method.regressors)
@@ -93,7 +99,7 @@ A_GAME = "The discriminator's judgement of the teacher's outputs is no minimum o
 EXCEPTIONS: dict[str, dict[str, Any]] = {
     "hard_label": {"minimum": own_decision},
     "nkd": {"minimum": without_minimum("Its target part falls until the student is sure.")},
-    "fitnet": {"align": identity},
+    "fitnet": {"align": identity, "minimum": rectified},
     "ofd": {"align": identity},
     "vid": {"align": identity, "minimum": exact_prediction},
     "cc": {"align": same_rotation},

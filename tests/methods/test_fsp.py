@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from kdsearch.errors import MethodError
 from kdsearch.methods.fsp import FSP, flow_matrix, fsp_loss
+from kdsearch.methods.labels import method_config
+from kdsearch.methods.objective import Objective
 from kdsearch.methods.targets import Targets
 from kdsearch.models.signals import Signals
 from tests.methods.maps import features_of, random_maps, shapes_of
@@ -181,5 +185,38 @@ def test_a_network_without_maps_is_refused(student_shapes):
         FSP(student_shapes, shapes_of())
 
 
-def test_published_weight(student_shapes, teacher_shapes):
-    assert FSP(student_shapes, teacher_shapes).factor(0.5) == 50.0
+def test_published_weight_and_initialisation(student_shapes, teacher_shapes):
+    method = FSP(student_shapes, teacher_shapes)
+    assert [method.factor(progress) for progress in (0.0, 29.9 / 240, 30 / 240, 1.0)] == [
+        1,
+        1,
+        0,
+        0,
+    ]
+
+
+def objective_at(progress: float, label: str, shapes) -> tuple[dict[str, float], float]:
+    """Parts of a sum's objective, and the flows' loss by hand."""
+    f_s, f_t = random_maps(shapes), random_maps(shapes, seed=1)
+    z = torch.zeros(3, 7, dtype=torch.float64)
+    pair = (replace(features_of(f), logits=z) for f in (f_s, f_t))
+    parts = Objective(method_config(label, {}), shapes, shapes)(*pair, TARGETS, progress)
+    return {name: value.item() for name, value in parts.items()}, reference(f_s, f_t)
+
+
+def test_at_first_the_flows_alone_train_the_student(student_shapes):
+    parts, flows = objective_at(0.05, "kd+fsp", student_shapes)
+    assert parts == pytest.approx({"ce": 0, "kd": 0, "fsp": flows, "loss": flows}, rel=1e-9)
+
+
+def test_then_the_cross_entropy_and_other_terms_train_it(student_shapes):
+    parts, _ = objective_at(30 / 240, "fsp", student_shapes)
+    ce = np.log(7)
+    assert parts == pytest.approx({"ce": ce, "fsp": 0, "loss": ce}, rel=1e-9)
+
+
+def test_an_initialisation_that_ends_before_the_start_is_refused(student_shapes, teacher_shapes):
+    with pytest.raises(
+        MethodError, match=r"fsp counts until 0\.1 .* set initialisation above start"
+    ):
+        FSP(student_shapes, teacher_shapes, initialisation=0.1, start=0.2)

@@ -311,3 +311,7 @@ def test_one_sample_of_one_position_is_refused_while_training(progress):
 def test_a_network_without_maps_is_refused(student_shapes):
     with pytest.raises(MethodError, match="stage maps, and the teacher has none"):
         FactorTransfer(student_shapes, shapes_of())
+
+
+def test_published_weight(student_shapes, teacher_shapes):
+    assert FactorTransfer(student_shapes, teacher_shapes).factor(0.5) == 500.0

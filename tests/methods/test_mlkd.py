@@ -4,7 +4,9 @@ import torch
 from scipy.special import softmax
 
 from kdsearch.errors import MethodError
+from kdsearch.methods.labels import method_config
 from kdsearch.methods.mlkd import MLKD, batch_loss, class_loss
+from kdsearch.methods.objective import Objective
 from kdsearch.methods.targets import Targets
 from kdsearch.models.signals import Signals, SignalShapes
 
@@ -138,9 +140,25 @@ def test_regression_gaps_of_ten_thousand_are_finite(dtype, student_shapes):
 
 def test_published_values_are_the_defaults(student_shapes):
     method = MLKD(student_shapes, student_shapes)
-    assert (method.values["weight"], method.values["temperature"]) == (0.9, 4.0)
-    assert (method.values["batch_level"], method.values["class_level"]) == (1.0, 1.0)
-    assert (method.ce_weight, method.batchwise) == (0.1, True)
+    assert (method.values["weight"], method.values["temperature"]) == (1.35, 4.0)
+    assert (method.values["batch_level"], method.values["class_level"]) == (1 / 3, 1 / 3)
+    assert (method.ce_weight, method.batchwise) == (0.2, True)
+
+
+def test_the_default_objective_is_that_of_the_published_numbers(student_shapes):
+    rng = np.random.default_rng(0)
+    z_s, z_t = rng.normal(size=(2, 6, 7))
+    labels = np.arange(6)
+    objective = Objective(method_config("mlkd", {}), student_shapes, student_shapes)
+    pair = (Signals(logits=torch.tensor(z)) for z in (z_s, z_t))
+    parts = objective(*pair, Targets(torch.tensor(labels)), 0.5)
+    ce = -np.log(softmax(z_s, axis=1)[labels, labels]).mean()
+    instance, batch, classes = (
+        sum(one(z_s, z_t, t) for t in (4.0, 2.0, 3.0, 5.0, 6.0))
+        for one in (instance_reference, batch_reference, class_reference)
+    )
+    expected = 0.2 * ce + 1.35 * (instance + (batch + classes) / 3)
+    assert parts["loss"].item() == pytest.approx(expected, rel=1e-9)
 
 
 def test_other_classes_are_refused(student_shapes):

@@ -1,13 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
 from kdsearch.errors import MethodError
+from kdsearch.methods.labels import method_config
+from kdsearch.methods.objective import Objective
 from kdsearch.methods.reviewkd import WIDEST, ReviewKD, context_loss, resized
 from kdsearch.methods.targets import Targets
-from kdsearch.models.signals import Signals
-from tests.methods.maps import conv_bn, features_of, random_maps, shapes_of
+from kdsearch.models.signals import Signal, Signals, SignalShapes
+from tests.methods.maps import conv_bn, features_of, preactivations_of, random_maps, shapes_of
 
 TARGETS = Targets(torch.zeros(3, dtype=torch.long))
 PRECISION = [(torch.float64, 1e-9), (torch.float32, 1e-5)]
@@ -54,8 +58,25 @@ def fused(gate: torch.nn.Conv2d, shallow: np.ndarray, deep: np.ndarray) -> np.nd
     return shallow * attention[:, 0][:, None] + deep * attention[:, 1][:, None]
 
 
-def reference_review(method: ReviewKD, f_s: list[np.ndarray], f_t: list[np.ndarray]) -> float:
-    """From the deepest stage to the shallowest."""
+def embedding_of(shapes: SignalShapes, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(10 + seed).normal(size=(3, shapes.embedding))
+
+
+def student_of(shapes: SignalShapes, dtype: torch.dtype = torch.float64) -> Signals:
+    embedding = torch.tensor(embedding_of(shapes), dtype=dtype)
+    return replace(features_of(random_maps(shapes), dtype), embedding=embedding)
+
+
+def teacher_of(shapes: SignalShapes, dtype: torch.dtype = torch.float64) -> Signals:
+    embedding = torch.tensor(embedding_of(shapes, seed=1), dtype=dtype)
+    return replace(preactivations_of(random_maps(shapes, seed=1), dtype), embedding=embedding)
+
+
+def reference_review(method: ReviewKD, student: SignalShapes, teacher: SignalShapes) -> float:
+    """From the embeddings, as maps of one pixel, to the shallowest matched stage."""
+    count = min(len(student.features), len(teacher.features))
+    f_s = [*random_maps(student)[-count:], embedding_of(student)[:, :, None, None]]
+    f_t = [*random_maps(teacher, seed=1)[-count:], embedding_of(teacher, seed=1)[:, :, None, None]]
     total, deeper = 0.0, None
     for i in reversed(range(len(f_s))):
         fusion = method.fusions[i]
@@ -120,9 +141,8 @@ def test_stages_are_fused_from_the_deepest(count, dtype, tolerance, student_shap
     torch.manual_seed(0)
     student = shapes_of(*student_shapes.features[-count:])
     method = ReviewKD(student, teacher_shapes).to(dtype)
-    f_s, f_t = random_maps(student), random_maps(teacher_shapes, seed=1)
-    found = review_of(method, features_of(f_s, dtype), features_of(f_t, dtype)).item()
-    assert found == pytest.approx(reference_review(method, f_s, f_t[-count:]), rel=tolerance)
+    found = review_of(method, student_of(student, dtype), teacher_of(teacher_shapes, dtype)).item()
+    assert found == pytest.approx(reference_review(method, student, teacher_shapes), rel=tolerance)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISION)
@@ -138,24 +158,46 @@ def test_maps_of_any_size_are_compared(student, teacher, dtype, tolerance):
     torch.manual_seed(0)
     student, teacher = shapes_of(*student), shapes_of(*teacher)
     method = ReviewKD(student, teacher).to(dtype)
-    f_s, f_t = random_maps(student), random_maps(teacher, seed=1)
-    found = review_of(method, features_of(f_s, dtype), features_of(f_t, dtype)).item()
-    assert found == pytest.approx(reference_review(method, f_s, f_t), rel=tolerance)
+    found = review_of(method, student_of(student, dtype), teacher_of(teacher, dtype)).item()
+    assert found == pytest.approx(reference_review(method, student, teacher), rel=tolerance)
 
 
 def test_a_longer_networks_shallow_stages_are_left_out(student_shapes, teacher_shapes):
-    method = ReviewKD(student_shapes, shapes_of((4, 2, 2)))
-    assert len(method.fusions) == 1
-    assert method.fusions[0].gate is None
-    f_s, f_t = random_maps(student_shapes), random_maps(shapes_of((4, 2, 2)), seed=1)
-    found = review_of(method.double(), features_of(f_s), features_of(f_t)).item()
-    assert found == pytest.approx(reference_review(method, f_s[-1:], f_t), rel=1e-9)
+    teacher = shapes_of((4, 2, 2))
+    method = ReviewKD(student_shapes, teacher).double()
+    assert len(method.fusions) == 2
+    assert method.fusions[1].gate is None
+    found = review_of(method, student_of(student_shapes), teacher_of(teacher)).item()
+    assert found == pytest.approx(reference_review(method, student_shapes, teacher), rel=1e-9)
 
 
-@pytest.mark.parametrize(("channels", "middle"), [(6, 6), (WIDEST, 512), (WIDEST + 8, 512)])
-def test_maps_are_fused_in_the_channels_of_the_students_deepest(channels, middle):
-    method = ReviewKD(shapes_of((3, 2, 2), (channels, 1, 1)), shapes_of((2, 2, 2), (2, 1, 1)))
-    assert [fusion.entry[0].out_channels for fusion in method.fusions] == [middle, middle]
+def test_the_teachers_maps_are_those_before_the_activation(student_shapes, teacher_shapes):
+    assert ReviewKD.signals == {Signal.FEATURES, Signal.EMBEDDING}
+    assert ReviewKD.teacher_signals == {Signal.PREACTIVATION, Signal.EMBEDDING}
+    objective = Objective(method_config("reviewkd", {}), student_shapes, teacher_shapes)
+    assert objective.signals == ReviewKD.signals
+    assert objective.teacher_signals == ReviewKD.teacher_signals
+
+
+def test_the_embedding_alone_is_a_stage(student_shapes, teacher_shapes):
+    torch.manual_seed(0)
+    method = ReviewKD(student_shapes, teacher_shapes).double()
+    student, teacher = student_of(student_shapes), teacher_of(teacher_shapes)
+    moved = replace(teacher, embedding=teacher.embedding + 1)
+    fusion = method.fusions[-1]
+    answer = conv_bn(
+        fusion.exit, conv_bn(fusion.entry, student.embedding.numpy()[:, :, None, None])
+    )
+    errors = [((answer[:, :, 0, 0] - t.embedding.numpy()) ** 2).mean() for t in (teacher, moved)]
+    found = [review_of(method, student, t).item() for t in (teacher, moved)]
+    assert found[1] - found[0] == pytest.approx(errors[1] - errors[0], rel=1e-9)
+
+
+@pytest.mark.parametrize(("values", "middle"), [(6, 6), (WIDEST, 512), (WIDEST + 8, 512)])
+def test_maps_are_fused_in_the_channels_of_the_students_embedding(values, middle):
+    student = replace(shapes_of((3, 2, 2), (4, 1, 1)), embedding=values)
+    method = ReviewKD(student, shapes_of((2, 2, 2), (2, 1, 1)))
+    assert [fusion.entry[0].out_channels for fusion in method.fusions] == [middle] * 3
 
 
 def test_the_published_weight_and_ramp(student_shapes, teacher_shapes):
@@ -169,28 +211,34 @@ def test_the_published_weight_and_ramp(student_shapes, teacher_shapes):
 def test_gradient_reaches_student_and_helpers_and_never_the_teacher(student_shapes, teacher_shapes):
     torch.manual_seed(0)
     method = ReviewKD(student_shapes, teacher_shapes)
-    student = features_of(random_maps(student_shapes), torch.float32)
-    teacher = features_of(random_maps(teacher_shapes, seed=1), torch.float32)
-    for values in (*student.features, *teacher.features):
+    student = student_of(student_shapes, torch.float32)
+    teacher = teacher_of(teacher_shapes, torch.float32)
+    own, others = (
+        (*student.features, student.embedding),
+        (*teacher.preactivation, teacher.embedding),
+    )
+    for values in (*own, *others):
         values.requires_grad_()
     review_of(method, student, teacher).backward()
-    assert all(values.grad.abs().sum() > 0 for values in student.features)
-    assert all(values.grad is None for values in teacher.features)
+    assert all(values.grad.abs().sum() > 0 for values in own)
+    assert all(values.grad is None for values in others)
     assert all(parameter.grad.abs().sum() > 0 for parameter in method.parameters())
 
 
 def test_the_shallow_stage_reviews_the_deeper_ones(student_shapes, teacher_shapes, gradient):
     torch.manual_seed(0)
     method = ReviewKD(student_shapes, teacher_shapes).double()
-    f_s = features_of(random_maps(student_shapes)).features
+    student = student_of(student_shapes)
+    f_s, e_s = student.features, student.embedding[:, :, None, None]
 
     def shallow(values):
         passed = None
-        for fusion, own in zip(reversed(method.fusions), (values, f_s[1], f_s[0]), strict=True):
+        maps = (values, f_s[2], f_s[1], f_s[0])
+        for fusion, own in zip(reversed(method.fusions), maps, strict=True):
             answer, passed = fusion(own, passed)
         return answer.square().sum()
 
-    assert gradient(shallow, f_s[2]).abs().sum() > 0
+    assert gradient(shallow, e_s).abs().sum() > 0
 
 
 def test_identity_costs_nothing_and_has_a_finite_gradient(gradient):
@@ -216,10 +264,12 @@ def test_gradient_is_that_of_the_formula():
 def test_dead_and_extreme_maps_in_half_precision_are_finite(value, student_shapes, gradient):
     method = ReviewKD(student_shapes, student_shapes)
     maps = [torch.full((3, *s), value, dtype=torch.bfloat16) for s in student_shapes.features]
-    teacher = Signals(features=tuple(-values for values in maps))
+    embedding = torch.full((3, student_shapes.embedding), value, dtype=torch.bfloat16)
+    teacher = Signals(preactivation=tuple(-values for values in maps), embedding=-embedding)
 
     def loss(values):
-        return review_of(method, Signals(features=(*maps[:-1], values)), teacher)
+        student = Signals(features=(*maps[:-1], values), embedding=embedding)
+        return review_of(method, student, teacher)
 
     assert loss(maps[-1]).dtype == torch.float32
     assert torch.isfinite(loss(maps[-1]))
@@ -230,13 +280,17 @@ def test_training_brings_the_student_to_the_teacher():
     torch.manual_seed(0)
     shapes = shapes_of((4, 4, 4), (6, 2, 2))
     method = ReviewKD(shapes, shapes)
-    teacher = features_of(random_maps(shapes, batch=6), torch.float32)
-    values = [torch.randn_like(f).requires_grad_() for f in teacher.features]
-    optimizer = torch.optim.Adam([*values, *method.parameters()], lr=0.05)
+    teacher = replace(
+        preactivations_of(random_maps(shapes, batch=6), torch.float32),
+        embedding=torch.randn(6, shapes.embedding),
+    )
+    values = [torch.randn_like(f).requires_grad_() for f in teacher.preactivation]
+    embedding = torch.randn(6, shapes.embedding, requires_grad=True)
+    optimizer = torch.optim.Adam([*values, embedding, *method.parameters()], lr=0.05)
     losses = []
     for _ in range(150):
         optimizer.zero_grad()
-        loss = review_of(method, Signals(features=tuple(values)), teacher)
+        loss = review_of(method, Signals(features=tuple(values), embedding=embedding), teacher)
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
@@ -249,18 +303,25 @@ def test_helpers_are_registered_and_saved():
     names = {name for name, _ in method.named_parameters()}
     ends = ("entry.0.weight", "entry.1.weight", "entry.1.bias")
     ends += ("exit.0.weight", "exit.1.weight", "exit.1.bias")
-    expected = {f"fusions.{i}.{end}" for i in (0, 1) for end in ends}
-    assert names == expected | {"fusions.0.gate.weight", "fusions.0.gate.bias"}
+    expected = {f"fusions.{i}.{end}" for i in (0, 1, 2) for end in ends}
+    gates = {f"fusions.{i}.gate.{end}" for i in (0, 1) for end in ("weight", "bias")}
+    assert names == expected | gates
     assert names <= set(method.state_dict())
 
 
-def test_one_sample_of_one_position_is_refused_while_training():
-    shapes = shapes_of((4, 1, 1))
+def test_one_sample_is_refused_while_training():
+    shapes = shapes_of((4, 2, 2))
     method = ReviewKD(shapes, shapes)
-    one = Signals(features=(torch.randn(1, 4, 1, 1),))
+    maps = (torch.randn(1, 4, 2, 2),)
+    one = Signals(features=maps, preactivation=maps, embedding=torch.randn(1, 5))
     with pytest.raises(MethodError, match=r"raise training\.batch_size"):
         review_of(method, one, one)
     assert torch.isfinite(review_of(method.eval(), one, one))
+
+
+def test_a_network_without_an_embedding_is_refused(student_shapes):
+    with pytest.raises(MethodError, match="embeddings, and the teacher has none"):
+        ReviewKD(student_shapes, replace(student_shapes, embedding=0))
 
 
 def test_a_network_without_maps_is_refused(student_shapes):

@@ -30,8 +30,7 @@ def predicted(regressor: Regressor, f_s: np.ndarray) -> np.ndarray:
             values = np.maximum(values, 0)
             continue
         weight = layer.weight.detach().double().numpy()[:, :, 0, 0]
-        bias = layer.bias.detach().double().numpy()[None, :, None, None]
-        values = np.einsum("oi,bihw->bohw", weight, values) + bias
+        values = np.einsum("oi,bihw->bohw", weight, values)
     return values
 
 
@@ -104,6 +103,12 @@ def test_the_published_variance_is_5(student_shapes, teacher_shapes):
     method = VID(student_shapes, teacher_shapes)
     assert method.factor(0.5) == 1.0
     assert method.regressors[0].variance.tolist() == pytest.approx([5.0] * 4, rel=1e-6)
+
+
+def test_the_regression_has_no_bias(student_shapes, teacher_shapes):
+    names = {name for name, _ in VID(student_shapes, teacher_shapes).named_parameters()}
+    ends = ("mean.0.weight", "mean.2.weight", "mean.4.weight", "scale")
+    assert names == {f"regressors.{i}.{end}" for i in range(3) for end in ends}
 
 
 @pytest.mark.parametrize("variance", [0.0, 1e-5, -1.0])

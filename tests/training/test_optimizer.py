@@ -97,6 +97,11 @@ def test_sgds_first_step_is_nesterovs() -> None:
     assert first_step(config, 0.5) == pytest.approx(2 - 0.1 * (1 + 0.8) * decayed)
 
 
+def test_sgds_first_step_without_nesterov_is_gradient_descent() -> None:
+    config = TrainingConfig(lr=0.1, momentum=0.8, nesterov=False, weight_decay=0.01)
+    assert first_step(config, 0.5) == pytest.approx(2 - 0.1 * (0.5 + 0.01 * 2))
+
+
 def test_sgd_without_momentum_is_gradient_descent() -> None:
     config = TrainingConfig(lr=0.1, momentum=0, weight_decay=0)
     assert first_step(config, 0.5) == pytest.approx(2 - 0.1 * 0.5)
@@ -107,10 +112,13 @@ def test_adamws_first_step_is_the_sign_with_decoupled_decay() -> None:
     assert first_step(config, -7.0) == pytest.approx(2 * (1 - 0.1 * 0.02) + 0.1, abs=1e-7)
 
 
+@pytest.mark.parametrize("nesterov", [True, False])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_sgd_is_pytorchs_plain_one_also_where_a_gradient_comes_late(momentum: float) -> None:
+def test_sgd_is_pytorchs_plain_one_also_where_a_gradient_comes_late(
+    momentum: float, nesterov: bool
+) -> None:
     """The second parameter has no gradient in the first two steps."""
-    config = TrainingConfig(lr=0.1, momentum=momentum, weight_decay=0.01)
+    config = TrainingConfig(lr=0.1, momentum=momentum, nesterov=nesterov, weight_decay=0.01)
 
     def trained(make: Callable[[list[nn.Parameter]], Optimizer]) -> list[Tensor]:
         generator = torch.Generator().manual_seed(3)
@@ -132,7 +140,7 @@ def test_sgd_is_pytorchs_plain_one_also_where_a_gradient_comes_late(momentum: fl
             parameters,
             lr=0.1,
             momentum=momentum,
-            nesterov=momentum > 0,
+            nesterov=nesterov and momentum > 0,
             weight_decay=0.01,
             foreach=False,
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from kdsearch.models import Network, build_network
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.task import Task
+from kdsearch.training.teacher_code import code_digest
 from kdsearch.training.teacher_store import (
     TeacherStore,
     describe,
@@ -62,6 +65,7 @@ def key(changes: dict[str, Any] | None = None) -> str:
         ("teacher.model.depth", 3),
         ("teacher.training.epochs", 3),
         ("teacher.training.lr", 0.01),
+        ("teacher.training.nesterov", False),
         ("teacher.seed", 1),
     ],
 )
@@ -182,7 +186,7 @@ def test_a_model_that_cannot_be_is_found_out(store: TeacherStore, model: Any) ->
 def test_a_teacher_of_other_data_does_not_fit(store: TeacherStore, digits: Dataset) -> None:
     found = store.find("k")
     assert found is not None
-    with pytest.raises(CheckpointError, match="another architecture than the teacher"):
+    with pytest.raises(CheckpointError, match=r"made for 10 classes .* the data have 5"):
         found.build(replace(digits, classes=digits.classes[:5]))
 
 
@@ -190,6 +194,61 @@ def test_a_teacher_can_be_kept_anew(store: TeacherStore, network: Network, task:
     (store.folder / "k" / "teacher.safetensors").write_bytes(b"torn")
     store.keep("k", network, task, {})
     assert store.find("k") is not None
+
+
+SOURCE = """
+from torch import nn
+from {other} import activation
+
+def net(image_shape, classes, width):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 8), activation(), nn.Linear(8, classes))
+"""
+
+
+def key_of_code(folder: Path, source: str, helper: str) -> str:
+    """The key of a teacher that a user's module makes, with a helper module beside it."""
+    (folder / "net_of_mine.py").write_text(source.format(other="parts_of_mine"))
+    (folder / "parts_of_mine.py").write_text(helper)
+    for name in ("net_of_mine", "parts_of_mine"):
+        sys.modules.pop(name, None)
+    importlib.invalidate_caches()
+    return key({"teacher.model": {"family": "net_of_mine:net"}})
+
+
+def test_the_code_of_a_users_network_is_part_of_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    relu, tanh = (f"from torch.nn import {n} as activation\n" for n in ("ReLU", "Tanh"))
+    first = key_of_code(tmp_path, SOURCE, relu)
+    assert key_of_code(tmp_path, SOURCE, relu) == first
+    assert key_of_code(tmp_path, SOURCE, tanh) != first
+    assert key_of_code(tmp_path, SOURCE.replace("activation()", "nn.GELU()"), relu) != first
+    (tmp_path / "unrelated.py").write_text("x = 1")
+    assert key_of_code(tmp_path, SOURCE, relu) == first
+
+
+def test_what_a_package_imports_within_itself_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    package = tmp_path / "package_of_mine"
+    (package / "inner").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "inner" / "__init__.py").write_text("")
+    (package / "nets.py").write_text("def net(**given):\n    from .inner import blocks\n")
+    (package / "inner" / "blocks.py").write_text("from ..constants import N\n")
+    model, seen = ModelConfig(family="package_of_mine.nets:net"), []
+    for number in ("1", "2"):
+        (package / "constants.py").write_text(f"N = {number}\n")
+        seen.append(code_digest(model))
+    assert seen[0] != seen[1]
+
+
+def test_kdsearchs_own_networks_have_no_code_in_the_key() -> None:
+    for family in ("resnet", "torchvision/resnet18"):
+        assert code_digest(ModelConfig(family=family)) == ""
 
 
 def test_a_given_checkpoint_is_checked_and_known_by_its_content(
