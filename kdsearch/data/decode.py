@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kdsearch.data.decode_errors import Trouble, ImageError, told
+from kdsearch.data.decode_errors import ImageError, Trouble, told
 from kdsearch.data.pillow import own_limits, read_image
 from kdsearch.errors import DataError
 

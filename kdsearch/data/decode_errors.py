@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from kdsearch.data.names import shown_path
-from kdsearch.errors import one_line
+from kdsearch.errors import LISTED, one_line
 
 MOST_TOLD = 10
 """Files that a message names; the others are counted."""
@@ -70,7 +70,7 @@ def told(
     """
     unusable = [(each.file, each.error) for each in troubles if each.error]
     others = [(each.file, each.sides) for each in troubles if each.sides]
-    parts = [_unusable(unusable, total)] if unusable else []
+    parts = []
     if others and like is not None and sides is not None:
         (file, own), more = others[0], len(others) - 1
         also = f" ({more} more differ from it)" if more else ""
@@ -78,23 +78,23 @@ def told(
             f"{shown_path(file)} is {own[0]}×{own[1]} and {shown_path(like)} is "
             f"{sides[0]}×{sides[1]} pixels{also}; set data.image_size"
         )
-    return "\n".join(parts)
+    if unusable:
+        parts.append(_unusable(unusable, total))
+    return "; ".join(parts)
 
 
 def _unusable(found: Sequence[tuple[Path, ImageError]], total: int) -> str:
     if len(found) == 1:
         file, error = found[0]
         return f"{shown_path(file)} {error}"
-    remedies = sorted({error.remedy for _, error in found})
-    lines = [f"{len(found)} of {total} images cannot be used:"]
+    remedies = {error.remedy for _, error in found}
+    alike = remedies.pop().replace(" it", " them") if len(remedies) == 1 else ""
+    lines = [f"{len(found)} of {total} images cannot be used{'; ' if alike else ''}{alike}:"]
     for file, error in found[:MOST_TOLD]:
-        remedy = "" if len(remedies) == 1 else f"; {error.remedy}"
-        lines.append(f"  {shown_path(file)} {error.what}{remedy}")
+        lines.append(f"{shown_path(file)} {error.what if alike else error}")
     if len(found) > MOST_TOLD:
-        lines.append(f"  and {len(found) - MOST_TOLD} more")
-    if len(remedies) == 1:
-        lines.append(remedies[0].replace(" it", " them"))
-    return "\n".join(lines)
+        lines.append(f"and {len(found) - MOST_TOLD} more")
+    return LISTED.join(lines)
 
 
 def _is_empty(file: Path) -> bool:

@@ -44,7 +44,7 @@ def split_folders(root: Path) -> dict[str, Path]:
             f"{shown_path(root)} has {present} but no train/; add it, or set data.root to one "
             "folder of class folders to have the splits drawn from it"
         )
-    return found if "train" in found else {}
+    return {split: found[split] for split in NAMES if split in found and "train" in found}
 
 
 def _split(name: str) -> str | None:

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
-HIDDEN = "hidden"
+HIDDEN = "the name begins with a dot"
 FOREIGN = "made by a system, not yours"
 NO_IMAGE = "no image"
 CONVERT = "cannot be read: convert to .jpg or .png"
-NO_SUFFIX = "no suffix: add one if it is an image"
+NO_SUFFIX = "add .jpg or the like if it is an image"
 BROKEN_LINK = "a link that leads nowhere"
 NO_FILE = "no regular file"
 LOOP = "a link to a folder that is read already"
@@ -123,8 +123,8 @@ def why_skipped(name: str) -> tuple[str, str]:
     if name.lower() in FOREIGN_FILES:
         return name.strip(), FOREIGN
     if name.startswith("."):
-        return "files", HIDDEN
+        return "hidden", HIDDEN
     suffix = PurePath(name).suffix.lower()
     if not suffix:
-        return "files", NO_SUFFIX
+        return "without a suffix", NO_SUFFIX
     return suffix, CONVERT if UNREAD.fullmatch(suffix) else NO_IMAGE

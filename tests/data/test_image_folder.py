@@ -194,7 +194,7 @@ def test_hidden_images_alone_are_refused(tmp_path: Path, write_image: Write) -> 
     for name in CLASSES:
         write_image(tmp_path / name / ".a.png", np.zeros((6, 6, 3), np.uint8))
     with pytest.raises(
-        DataError, match=r"no images for 'ant', 'bee', 'cow' \(it holds 3 files: hidden"
+        DataError, match=r"no images for 'ant', 'bee', 'cow' \(it holds 3 hidden: the name"
     ):
         load(tmp_path)
 
