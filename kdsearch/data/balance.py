@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from kdsearch.data.dataset import Dataset, Split
 
@@ -33,6 +34,13 @@ class Balance:
     def uneven(self) -> bool:
         """Whether the accuracy alone would mislead."""
         return self.share > _UNEVEN * self.even or self.share >= _MOST
+
+
+def is_uneven(counts: Tensor) -> bool:
+    """Whether the accuracy alone would mislead, by the number of samples of each class [K]."""
+    if not counts.sum():
+        return False
+    return Balance("", float(counts.max() / counts.sum()), 1 / len(counts)).uneven
 
 
 def class_balance(split: Split, classes: tuple[str, ...]) -> Balance:
