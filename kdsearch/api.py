@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kdsearch.data import Dataset
+from kdsearch.data.balance import data_warnings
 from kdsearch.errors import KdsearchError, RunError
 from kdsearch.execution.observers import Observer, Observers
 from kdsearch.execution.session import check_address, ray_session
@@ -70,6 +71,7 @@ def run_study(
     recorder = Recorder(open_store(spec.tracking))
     watching = Observers([recorder, *observers])
     run = StudyRun(plan, watching, retry_failed)
+    warnings_told = data_warnings(plan.data)
     del plan  # and with it the images, once the run has them in Ray's store
     with _files_told(directory), ray_session(spec, address), directory.locked():
         directory.check(spec, resume)  # again: another process may have come first
@@ -81,6 +83,8 @@ def run_study(
         try:
             with _files_told(directory):
                 watching.study_started(study)
+                for warning in warnings_told:
+                    watching.warned(warning)
                 run.run()
                 _report(study, run.plan.data)
                 watching.study_finished(study)

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from kdsearch.errors import KdsearchError
+from kdsearch.errors import KdsearchError, in_lines
 
 
 def _examples(*lines: str) -> str:
@@ -165,8 +165,23 @@ def validate(spec: Spec, overrides: Sets = None) -> None:
         f"{len(plan.space.students)} student families, taught by {', '.join(loaded.taught_by)}",
         highlight=False,
     )
+    _print_inventory(console, data)
     if plan.space.fitting.unfit:
         console.print(unfit_view(plan.space.fitting))
+
+
+def _print_inventory(console: Console, data: Any) -> None:
+    from kdsearch.data.balance import balance_warnings
+    from kdsearch.render.inventory import WIDTH, inventory_view, split_lines
+
+    width = min(console.width, WIDTH)
+    if data.inventory is not None:
+        console.print()
+        console.print(inventory_view(data.inventory), width=width)
+        for line in split_lines(data.inventory):
+            console.print(line, width=width, highlight=False, markup=False)
+    for warning in balance_warnings(data):
+        console.print(f"warning: {warning}", width=width, highlight=False, markup=False)
 
 
 @app.command(epilog=_examples("kdsearch front studies/digits"))
@@ -334,7 +349,7 @@ def main() -> None:
     try:
         app(prog_name="kdsearch")
     except KdsearchError as error:
-        print("kdsearch:", " ".join(str(error).splitlines()), file=sys.stderr)
+        print("kdsearch:", in_lines(str(error)), file=sys.stderr)
         sys.exit(error.exit_code)
 
 

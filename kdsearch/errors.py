@@ -115,6 +115,15 @@ class ClusterError(RunError):
     """The Ray cluster, or its job server, cannot be reached."""
 
 
+LISTED = "\n  - "
+"""What stands before each item of a list in a message: such lines are printed as they are."""
+
+
+def in_lines(message: str) -> str:
+    """A message as it is printed: on one line, but for the lists in it."""
+    return LISTED.join(" ".join(part.splitlines()) for part in message.split(LISTED))
+
+
 def described(error: BaseException) -> str:
     """An exception in a message: its kind and the first line of what it says."""
     kind, said = type(error).__name__, one_line(error).rstrip(".")

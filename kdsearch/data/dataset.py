@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kdsearch.data.inventory import Inventory
 from kdsearch.data.mapped import MappedImages
 from kdsearch.errors import DataError
 
@@ -80,6 +81,7 @@ class Dataset:
         classes: Name of each class.
         mean: Per-channel mean of the training images, scaled to [0, 1].
         std: Per-channel standard deviation, likewise.
+        inventory: The files that it was read from, of sources that are folders of images.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Dataset:
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    inventory: Inventory | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -6,13 +6,14 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
 
-from kdsearch.data.decode import decode_into, decoded_sides
+from kdsearch.data.decode import WHITE, decode_into, decoded_sides, first_readable
 from kdsearch.data.mapped import open_images
 from kdsearch.errors import DataError
 from kdsearch.files import taking_name_last
@@ -20,23 +21,26 @@ from kdsearch.files import taking_name_last
 FOLDER = ".kdsearch"
 """Folder under ``data.root`` that holds decoded images; it may be removed between studies."""
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a change of the decoding gives other pixels for the same file."""
 
 
-def decoded_file(files: Sequence[Path], image_size: int | None, root: Path) -> Path:
+def decoded_file(
+    files: Sequence[Path], image_size: int | None, root: Path, background: str = WHITE
+) -> Path:
     """The file that holds the decoded images of a folder, made if it is not there yet.
 
     It lies in ``ROOT/.kdsearch/``, so that nodes which share the images share it too. It is found
-    again by the names, sizes and times of change of all image files, by ``image_size`` and by the
-    version of the decoding. It takes its name when all of it is on the disk, so that a decoding
-    that is killed leaves nothing that counts; one whose length is not what its header says is made
-    again.
+    again by the names, sizes and times of change of all image files, by ``image_size``, by the
+    background and by the version of the decoding. It takes its name when all of it is on the disk,
+    so that a decoding that is killed leaves nothing that counts; one whose length is not what its
+    header says is made again.
 
     Args:
         files: The image files under ``root``, in the order of their rows.
         image_size: As :func:`kdsearch.data.decode.decode_into` takes it.
         root: The data set's folder.
+        background: Colour on which transparent images are laid.
 
     Returns:
         A ``.npy`` file of uint8 [len(files), 3, H, W].
@@ -45,15 +49,17 @@ def decoded_file(files: Sequence[Path], image_size: int | None, root: Path) -> P
         DataError: The folder cannot be written, its disk has too little room, or images that
             cannot be decoded.
     """
-    shape = (len(files), 3, *decoded_sides(files[0], image_size))
-    file = root / FOLDER / f"{_key(files, image_size, root)}.npy"
+    like = first_readable(files, image_size, background)
+    shape = (len(files), 3, *decoded_sides(like, image_size, background))
+    file = root / FOLDER / f"{_key(files, image_size, background, root)}.npy"
     if _is_whole(file, shape):
         return file
     try:
         file.parent.mkdir(exist_ok=True)
         with FileLock(file.with_suffix(".lock")):
             if not _is_whole(file, shape):
-                _write(file, shape, files, image_size)
+                with _written(file, shape) as images:
+                    decode_into(images, files, image_size, like, background)
     except OSError as error:
         raise DataError(
             f"{root}: its images take more than half of the memory and are decoded into "
@@ -63,9 +69,9 @@ def decoded_file(files: Sequence[Path], image_size: int | None, root: Path) -> P
     return file
 
 
-def _key(files: Sequence[Path], image_size: int | None, root: Path) -> str:
+def _key(files: Sequence[Path], image_size: int | None, background: str, root: Path) -> str:
     """Content key of what :func:`decoded_file` makes."""
-    digest = hashlib.sha256(json.dumps([FORMAT, image_size]).encode())
+    digest = hashlib.sha256(json.dumps([FORMAT, image_size, background]).encode())
     for file in files:
         facts = file.stat()
         row = [str(file.relative_to(root)), facts.st_size, facts.st_mtime_ns]
@@ -81,17 +87,16 @@ def _is_whole(file: Path, shape: tuple[int, ...]) -> bool:
         return False
 
 
-def _write(
-    file: Path, shape: tuple[int, ...], files: Sequence[Path], image_size: int | None
-) -> None:
-    """Decode into a file beside ``file``, which takes its name last."""
+@contextmanager
+def _written(file: Path, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """An array to decode into, over a file beside ``file`` which takes its name last."""
     for left in file.parent.glob(f".{file.name}.*.partial"):  # by decodings that were killed
         left.unlink()
     _check_room(file.parent, shape)
     with taking_name_last(file) as partial:
         images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
         _reserve(partial)
-        decode_into(images, files, image_size, files[0])
+        yield images
         images.flush()
         with partial.open("rb") as written:
             os.fsync(written.fileno())

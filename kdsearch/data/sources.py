@@ -14,7 +14,7 @@ from kdsearch.data.custom import GROUP, is_custom, load_custom
 from kdsearch.data.dataset import Dataset, Split, channel_statistics, check_split
 from kdsearch.data.image_folder import load_image_folder
 from kdsearch.data.random_streams import derive
-from kdsearch.data.raw import RawData, as_splits
+from kdsearch.data.raw import RawData, as_splits, own_validation
 from kdsearch.data.split import draw_limit, draw_share
 from kdsearch.data.torchvision_files import load_torchvision
 from kdsearch.errors import DataError
@@ -30,7 +30,8 @@ class Source:
     Attributes:
         about: What it holds, in a few words.
         load: Reads it; raises :class:`~kdsearch.errors.DataError` if it cannot.
-        settings: Those of ``root``, ``download``, ``image_size`` and ``options`` that it reads.
+        settings: Those of ``root``, ``download``, ``image_size``, ``background`` and ``options``
+            that it reads.
     """
 
     about: str
@@ -65,9 +66,9 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
             "60,000 images in 100 classes, 32×32 RGB", "CIFAR100", "cifar-100-python"
         ),
         "image_folder": Source(
-            "a folder of images for each class, with or without train/ and test/ above them",
+            "a folder of images for each class, with or without train/, val/ and test/ above them",
             load_image_folder,
-            frozenset({"root", "image_size"}),
+            frozenset({"root", "image_size", "background"}),
         ),
     }
 )
@@ -96,8 +97,9 @@ def load_dataset(section: DataSection) -> Dataset:
     """Load a source, split it class by class, and measure it.
 
     The test is the source's own, else the share ``test``. Of what is left, ``limit`` samples are
-    kept and the share ``validation`` of these is set aside. Each draw is a pure function of labels
-    and ``section.seed``. Mean and deviation are those of the training split alone.
+    kept and the share ``validation`` of these is set aside; where the source has a validation
+    split of its own, ``limit`` keeps the same share of both. Each draw is a pure function of
+    labels and ``section.seed``. Mean and deviation are those of the training split alone.
 
     Raises:
         DataError: The source is unknown, missing or broken, does not read a setting that is
@@ -105,19 +107,26 @@ def load_dataset(section: DataSection) -> Dataset:
     """
     source = find_source(section.source)
     _refuse_unread(section, source)
-    pool, test, classes = as_splits(source.load(section), section.source)
+    raw = source.load(section)
+    pool, test, classes = as_splits(raw, section.source)
+    validation = own_validation(raw, pool, section.source)
     check_split(pool, len(classes), f"{section.source}'s training data")
     check_augmentation(section.augment, pool.images.shape[2:])
     pool, test = _set_test_aside(section, pool, test, classes)
     check_split(test, len(classes), f"{section.source}'s test data")
-    train, validation = _set_validation_aside(section, pool, classes)
+    if validation is None:
+        train, validation = _set_validation_aside(section, pool, classes)
+    else:
+        check_split(validation, len(classes), f"{section.source}'s validation data")
+        train, validation = _limit_both(section, pool, validation, classes)
     mean, std = channel_statistics(train)
-    return Dataset(section.source, train, validation, test, classes, mean, std)
+    return Dataset(section.source, train, validation, test, classes, mean, std, raw.inventory)
 
 
 def _refuse_unread(section: DataSection, source: Source) -> None:
-    for name in ("root", "download", "image_size", "options"):
-        if getattr(section, name) and name not in source.settings:
+    for name in ("root", "download", "image_size", "background", "options"):
+        given = getattr(section, name) != DataSection.model_fields[name].default
+        if given and name not in source.settings:
             raise DataError(f"data.{name} has no effect on the source {section.source}; remove it")
 
 
@@ -140,3 +149,18 @@ def _set_validation_aside(
     seed = derive(section.seed, "validation")
     left, drawn = draw_share(pool.labels, section.validation, seed, classes)
     return pool.take(left), pool.take(drawn)
+
+
+def _limit_both(
+    section: DataSection, train: Split, validation: Split, classes: tuple[str, ...]
+) -> tuple[Split, Split]:
+    """Training and validation data of the source's own, at most ``limit`` of them together."""
+    if section.limit is None:
+        return train, validation
+    share = len(train) / (len(train) + len(validation))
+    kept = []
+    for split, name, part in ((train, "limit", share), (validation, "limit validation", 1 - share)):
+        most = max(round(section.limit * part), 2 * len(classes))
+        index = draw_limit(split.labels, most, derive(section.seed, name), classes)
+        kept.append(split.take(index))
+    return kept[0], kept[1]

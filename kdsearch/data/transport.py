@@ -53,7 +53,9 @@ def unpack(packed: dict[str, Any]) -> Dataset:
         classes=packed["classes"],
         mean=packed["mean"],
         std=packed["std"],
-        **splits,
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
     )
     # Fills the cached property, which would otherwise hash every image in every worker.
     dataset.__dict__["fingerprint"] = packed["fingerprint"]

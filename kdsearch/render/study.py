@@ -25,6 +25,9 @@ FRONT_SCORES = {
 }
 """Columns of the front beside the accuracy: their heads and what they are."""
 
+BALANCED = "test_balanced_accuracy"
+"""Stands beside the accuracy in any width where one class has most samples."""
+
 NEAR = "*"
 """Stands after the number of a trial that is not on the front but within noise of it."""
 
@@ -35,8 +38,8 @@ WIDE = 140
 def front_view(front: pd.DataFrame, title: str, width: int = WIDE) -> Table:
     """The front with test accuracy and gain, in percent and points.
 
-    Calibration error and agreement with the teacher stand where they are known, and who taught
-    where several did.
+    Balanced accuracy, calibration error and agreement with the teacher stand where they are known,
+    and who taught where several did.
 
     Args:
         front: The table of the front.
@@ -44,6 +47,7 @@ def front_view(front: pd.DataFrame, title: str, width: int = WIDE) -> Table:
         width: Columns of a line; a narrow one has no room for all scores.
     """
     scores = {"test_accuracy": "test accuracy"}
+    scores |= {BALANCED: "balanced"} if _is_known(front, BALANCED) else {}
     objective = _objective(front)
     scores |= {} if objective == "accuracy" else {f"test_{objective}": _told(objective)}
     scores |= {name: head for name, (head, _) in _front_scores(front, width).items()}
@@ -81,7 +85,8 @@ def front_note(front: pd.DataFrame, width: int = WIDE) -> str:
     """How the figures of :func:`front_view` came about."""
     seeds = int(front["seeds"].max()) if len(front) else 0
     shown, known = _front_scores(front, width), _front_scores(front, WIDE)
-    more = "".join(f", {meaning}" for _, meaning in shown.values())
+    more = ", balanced accuracy (the mean over classes)" if _is_known(front, BALANCED) else ""
+    more += "".join(f", {meaning}" for _, meaning in shown.values())
     heads = ", ".join(head for head, _ in known.values())
     hidden = "" if shown == known else f"; {heads}: in a wider terminal"
     return (
@@ -151,7 +156,11 @@ def _front_scores(front: pd.DataFrame, width: int) -> dict[str, tuple[str, str]]
     """Those of :data:`FRONT_SCORES` that are known and find room."""
     if width < WIDE or not len(front):
         return {}
-    return {name: told for name, told in FRONT_SCORES.items() if front[name].notna().any()}
+    return {name: told for name, told in FRONT_SCORES.items() if _is_known(front, name)}
+
+
+def _is_known(front: pd.DataFrame, name: str) -> bool:
+    return name in front and bool(front[name].notna().any())
 
 
 def ranking_view(ranking: pd.DataFrame, title: str) -> Table:

@@ -58,7 +58,8 @@ class Finalist:
 
     def test(self, name: str) -> Interval:
         """A test score over the seeds that have it: ``"accuracy"``, ``"nll"``, ``"ece"``, or,
-        where there is a teacher to compare with, ``"agreement"`` and ``"kl"``."""
+        where there is a teacher to compare with, ``"agreement"`` and ``"kl"``; where one class has
+        most samples, ``"balanced_accuracy"``."""
         return _scores(self.runs, name)
 
     def baseline_test(self, name: str) -> Interval:

@@ -12,7 +12,7 @@ from kdsearch.results.finalists import Finalist, Interval, trainings
 from kdsearch.results.objectives import TO_BE_SMALL, Objectives
 from kdsearch.results.record import TrialRecord
 
-SCORES = ("nll", "ece", "agreement", "kl")
+SCORES = ("nll", "ece", "agreement", "kl", "balanced_accuracy")
 """Scores beside the accuracy, where a record has them (see
 :class:`~kdsearch.training.evaluation.Evaluation`)."""
 
@@ -55,7 +55,7 @@ def describe_trial(record: TrialRecord) -> dict[str, Any]:
 
 
 def trials_table(records: Sequence[TrialRecord], on_front: Sequence[TrialRecord]) -> pd.DataFrame:
-    """One row a trial, by number; accuracy, ece and agreement are shares, nll and kl in nats.
+    """One row a trial, by number; accuracies, ece and agreement are shares, nll and kl in nats.
 
     Only a complete training has scores, those after its last epoch.
     """

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from kdsearch.spec.base import Section
 from kdsearch.spec.concrete import ModelConfig, TrainingConfig
 from kdsearch.spec.ranges import Dimension, Range, every
-from kdsearch.spec.values import Flag, Number, UserPath, Whole
+from kdsearch.spec.values import Colour, Flag, Number, UserPath, Whole
 
 
 def _positive(dimension: Any) -> Any:
@@ -93,13 +93,16 @@ class DataSection(Section):
     download: Flag = False
     """Let torchvision fetch a data set that is not in ``root``."""
     validation: Number = Field(default=0.1, gt=0, lt=1)
-    """Share of the training data set aside for the search, drawn class by class."""
+    """Share of the training data set aside for the search, for sources that have no validation
+    split of their own; drawn class by class."""
     test: Number = Field(default=0.2, gt=0, lt=1)
     """Share set aside for the test, for sources that have no test split of their own."""
     limit: Whole | None = Field(default=None, ge=2)
     """Use only this many training and validation samples together, drawn class by class."""
     image_size: Whole | None = Field(default=None, ge=4)
-    """Side in pixels to which ``image_folder`` resizes and crops its images."""
+    """Side in pixels to which ``image_folder`` crops and resizes its images."""
+    background: Colour = "white"
+    """What ``image_folder`` puts behind transparent images: a colour's name, or ``"#rrggbb"``."""
     seed: Whole = Field(default=0, ge=0, lt=2**63)
     """Seed of the split, apart from the study's, so that studies can share a teacher."""
     augment: Augmentation = Augmentation()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +24,20 @@ def _at_home(path: Path) -> Path:
         raise ValueError(f"there is no home folder {path.parts[0]}; write the path out") from None
 
 
+def _colour(value: Any) -> Any:
+    """A colour as it is written in lower case; every other value is refused."""
+    form = 'write a name such as white, or "#rrggbb" in quotes (a bare # begins a comment)'
+    if not isinstance(value, str):
+        raise ValueError(f"must be a colour, not {value}; {form}")
+    from PIL import ImageColor
+
+    colour = value.strip().lower()
+    if colour not in ImageColor.colormap and not re.fullmatch(r"#([0-9a-f]{3}){1,2}", colour):
+        near = f"; did you mean '#{colour}'" if re.fullmatch(r"[0-9a-f]{6}", colour) else ""
+        raise ValueError(f"'{value}' is no colour{near}; {form}")
+    return colour
+
+
 Whole = Annotated[int, BeforeValidator(_no_text)]
 """A whole number, written as ``1000`` or ``1e3``; neither ``true`` nor quoted text."""
 
@@ -34,3 +49,6 @@ Flag = Annotated[bool, Strict()]
 
 UserPath = Annotated[Path, AfterValidator(_at_home)]
 """A path, with ``~`` resolved."""
+
+Colour = Annotated[str, BeforeValidator(_colour)]
+"""A colour's name, or ``#rgb`` or ``#rrggbb``."""

@@ -39,6 +39,7 @@ COLOURS = (
 """Colours that stay apart under the common forms of colour blindness; grey is the baseline's."""
 BASELINE_COLOUR = "#888888"
 HOVER_SCORES = {
+    "balanced_accuracy": "balanced accuracy {:.2%}",
     "nll": "NLL {:.3g}",
     "ece": "ECE {:.2%}",
     "agreement": "agreement with the teacher {:.2%}",

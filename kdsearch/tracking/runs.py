@@ -28,6 +28,7 @@ EPOCH_METRICS = {
     "ece": "validation_ece",
     "agreement": "validation_agreement",
     "kl": "validation_kl",
+    "balanced_accuracy": "validation_balanced_accuracy",
     "lr": "learning_rate",
     "seconds": "epoch_seconds",
     "epoch": "epoch",

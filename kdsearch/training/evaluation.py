@@ -9,6 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from kdsearch.data import Views
+from kdsearch.data.balance import is_uneven
 from kdsearch.models import Network
 
 ECE_BINS = 15
@@ -29,6 +30,8 @@ class Evaluation:
         agreement: Share of samples whose largest logit is the reference's, in [0, 1]; ``None``
             without a reference.
         kl: Mean KL(reference ‖ network) of the class probabilities, in nats; likewise.
+        balanced_accuracy: Mean over the classes of the share of each that is predicted right
+            (Brodersen et al. 2010); ``None`` where no class is so large that the accuracy misleads.
     """
 
     accuracy: float
@@ -36,6 +39,7 @@ class Evaluation:
     ece: float
     agreement: float | None = None
     kl: float | None = None
+    balanced_accuracy: float | None = None
 
     def as_dict(self) -> dict[str, float]:
         """The scores that there are, by name."""
@@ -49,10 +53,11 @@ def evaluation_sums(
     reference: Tensor | None = None,
     batch: int = 512,
 ) -> Tensor:
-    """[5 + 3 · 15] float64 sums over the samples at ``index``, to be added over workers.
+    """[5 + 3 · 15 + 2 · K] float64 sums over the samples at ``index``, to be added over workers.
 
     Correct predictions, negative log-likelihood, samples, agreements and divergences from the
-    reference; then for each bin of confidence the samples, their confidence, and the correct ones.
+    reference; then for each bin of confidence the samples, their confidence, and the correct ones;
+    then for each class, up to the last that the split has, the samples and the correct ones.
 
     Args:
         network: Evaluated in eval mode and left in the mode it came in.
@@ -63,13 +68,15 @@ def evaluation_sums(
     """
     was_training = network.training
     network.eval()
-    sums = torch.zeros(_SCALARS + 3 * ECE_BINS, dtype=torch.float64, device=index.device)
+    classes = int(views.split.labels.max()) + 1
+    length = _SCALARS + 3 * ECE_BINS + 2 * classes
+    sums = torch.zeros(length, dtype=torch.float64, device=index.device)
     with torch.no_grad():
         for part in index.split(batch):
             images, targets = views.batch(part, epoch=0)
             logits = network(images).float()
             beside = None if reference is None else reference[part].float()
-            sums += _sums(logits, targets.labels, beside)
+            sums += _sums(logits, targets.labels, beside, classes)
     network.train(was_training)
     return sums
 
@@ -82,17 +89,27 @@ def summarise(sums: Tensor, compared: bool = False) -> Evaluation:
         compared: Whether there was a reference.
     """
     correct, nll, count, agreed, divergence = sums[:_SCALARS].tolist()
-    _, confidence, right = sums[_SCALARS:].view(3, ECE_BINS)
+    of_bins, of_classes = sums[_SCALARS:].tensor_split([3 * ECE_BINS])
+    _, confidence, right = of_bins.view(3, ECE_BINS)
     return Evaluation(
         accuracy=correct / count,
         nll=nll / count,
         ece=float((right - confidence).abs().sum()) / count,
         agreement=agreed / count if compared else None,
         kl=divergence / count if compared else None,
+        balanced_accuracy=_balanced(*of_classes.view(2, -1)),
     )
 
 
-def _sums(logits: Tensor, labels: Tensor, reference: Tensor | None) -> Tensor:
+def _balanced(samples: Tensor, correct: Tensor) -> float | None:
+    """Balanced accuracy by the samples and the correct ones of each class [K], if it is needed."""
+    if not is_uneven(samples):
+        return None
+    there = samples > 0
+    return float((correct[there] / samples[there]).mean())
+
+
+def _sums(logits: Tensor, labels: Tensor, reference: Tensor | None, classes: int) -> Tensor:
     log_p = F.log_softmax(logits, dim=1)
     confidence, predicted = log_p.exp().max(dim=1)
     correct = (predicted == labels).double()
@@ -104,12 +121,14 @@ def _sums(logits: Tensor, labels: Tensor, reference: Tensor | None) -> Tensor:
         divergence = F.kl_div(log_p, log_r, reduction="sum", log_target=True).double()
     nll = F.nll_loss(log_p, labels, reduction="sum").double()
     scalars = [correct.sum(), nll, correct.new_tensor(len(labels)), agreed, divergence]
-    return torch.cat([torch.stack(scalars), *_bins(confidence.double(), correct)])
+    # products with one-hot places sum in one fixed order, also on a GPU
+    member = F.one_hot(labels, classes).double()
+    of_classes = (member.sum(dim=0), correct @ member)
+    return torch.cat([torch.stack(scalars), *_bins(confidence.double(), correct), *of_classes])
 
 
 def _bins(confidence: Tensor, correct: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Samples, confidence and correct predictions of each bin ((b − 1)/15, b/15]."""
     place = ((confidence * ECE_BINS).ceil().long() - 1).clamp(0, ECE_BINS - 1)
-    # a product with the one-hot places sums in one fixed order, also on a GPU
     member = F.one_hot(place, ECE_BINS).double()
     return member.sum(dim=0), confidence @ member, correct @ member

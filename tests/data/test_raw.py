@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from kdsearch.data import RawData
-from kdsearch.data.raw import as_raw, as_splits
+from kdsearch.data.raw import as_raw, as_splits, own_validation
 from kdsearch.errors import DataError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 3, 8, 9), dtype=np.uint8)
@@ -116,6 +116,41 @@ def test_a_tuple_of_four_has_a_test_split() -> None:
     raw = as_raw((PIXELS, LABELS, PIXELS[:1], LABELS[:1]), "mine:load")
     assert raw.test_images is not None
     assert len(raw.test_images) == 1
+
+
+def test_pairs_are_the_splits() -> None:
+    train, validation, test = ((PIXELS[:n], LABELS[:n]) for n in (6, 2, 3))
+    raw = as_raw((train, test), "mine:load")
+    assert raw.train_images is train[0]
+    assert raw.test_labels is test[1]
+    assert raw.validation_images is None
+    assert own_validation(raw, as_splits(raw, "mine:load")[0], "mine:load") is None
+    raw = as_raw((train, validation, test), "mine:load")
+    assert raw.validation_images is validation[0]
+    assert raw.test_images is test[0]
+    split = own_validation(raw, as_splits(raw, "mine:load")[0], "mine:load")
+    assert split is not None
+    assert split.labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "sentence"),
+    [
+        (
+            [PIXELS[0], PIXELS[0, :, 1:]],
+            LABELS[:2],
+            r"images have several sizes \(3×8×9 and 3×7×9\)",
+        ),
+        ([[[1, 2], [3]], [[1], [2, 3]]], LABELS[:2], "images are no array"),
+        (np.array([PIXELS[0], None], dtype=object), LABELS[:2], "images have several sizes or no"),
+        (PIXELS[:2], [[0], [1, 2]], "labels have several sizes"),
+        (PIXELS[:2], ["a", "b"], "labels must be whole numbers"),
+    ],
+    ids=["sizes", "ragged", "objects", "ragged labels", "names"],
+)
+def test_ragged_lists_are_told(images: Any, labels: Any, sentence: str) -> None:
+    with pytest.raises(DataError, match=f"mine:load's training data: {sentence}"):
+        splits(images, labels)
 
 
 @pytest.mark.parametrize(

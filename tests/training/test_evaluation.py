@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import softmax
-from sklearn.metrics import accuracy_score, log_loss
+from sklearn.metrics import accuracy_score, log_loss, recall_score
 
-from kdsearch.data import Dataset, Views
+from kdsearch.data import Dataset, Split, Views
 from kdsearch.models import Network, build_network
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.evaluation import evaluation_sums, summarise
@@ -129,3 +129,26 @@ def test_without_a_reference_nothing_is_said_of_one(network: Network, views: Vie
     found = summarise(evaluation_sums(network, views, torch.arange(len(views))))
     assert found.agreement is None
     assert found.as_dict().keys() == {"accuracy", "nll", "ece"}
+
+
+def test_balanced_accuracy_is_scikit_learns_where_a_class_is_large(
+    network: Network, digits: Dataset
+) -> None:
+    plain = Views(digits.test, digits.mean, digits.std, None, seed=0)
+    even = summarise(evaluation_sums(network, plain, torch.arange(len(plain))))
+    assert even.balanced_accuracy is None
+    assert "balanced_accuracy" not in even.as_dict()
+
+    labels = digits.test.labels.clone()
+    labels[len(labels) // 4 :] = 3
+    labels[labels == 5] = 6  # a class without samples does not count
+    views = Views(Split(digits.test.images, labels), digits.mean, digits.std, None, seed=0)
+    index = torch.arange(len(views))
+    with torch.no_grad():
+        predicted = network.eval()(views.images(index, 0)).argmax(dim=1)
+    parts = [evaluation_sums(network, views, index[rank::3]) for rank in range(3)]
+    found = summarise(torch.stack(parts).sum(dim=0))
+    expected = recall_score(
+        labels, predicted, labels=labels.unique(), average="macro", zero_division=0
+    )
+    assert found.balanced_accuracy == pytest.approx(expected)

@@ -1,0 +1,74 @@
+"""How evenly a data set's samples lie in its classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kdsearch.data.dataset import Dataset, Split
+
+_UNEVEN = 2.0
+"""Times its even share from which the largest class of two or more makes a data set uneven."""
+
+_MOST = 0.8
+"""Share from which it does so at any rate; of two classes none has twice its even share."""
+
+
+@dataclass(frozen=True)
+class Balance:
+    """The largest class of a split.
+
+    Attributes:
+        largest: Its name.
+        share: Its share of the samples: the accuracy of an answer that is always this class.
+        even: The share that each class would have.
+    """
+
+    largest: str
+    share: float
+    even: float
+
+    @property
+    def uneven(self) -> bool:
+        """Whether the accuracy alone would mislead."""
+        return self.share > _UNEVEN * self.even or self.share >= _MOST
+
+
+def is_uneven(counts: Tensor) -> bool:
+    """Whether the accuracy alone would mislead, by the number of samples of each class [K]."""
+    if not counts.sum():
+        return False
+    return Balance("", float(counts.max() / counts.sum()), 1 / len(counts)).uneven
+
+
+def class_balance(split: Split, classes: tuple[str, ...]) -> Balance:
+    """The largest class of a split, and its share."""
+    counts = torch.bincount(split.labels.cpu(), minlength=len(classes))
+    largest = int(counts.argmax())
+    return Balance(classes[largest], float(counts[largest] / counts.sum()), 1 / len(classes))
+
+
+def data_warnings(data: Dataset) -> list[str]:
+    """What the user should know of a data set before a study of it runs, in sentences."""
+    told = []
+    inventory = data.inventory
+    if inventory is not None and inventory.skipped:
+        told.append(
+            f"{inventory.skipped} of {inventory.used + inventory.skipped} files under data.root "
+            "are left out; kdsearch validate tells which and why"
+        )
+    return told + balance_warnings(data)
+
+
+def balance_warnings(data: Dataset) -> list[str]:
+    """A sentence if one class is so large that the accuracy alone misleads, else none."""
+    balance = class_balance(data.validation, data.classes)
+    if not balance.uneven:
+        return []
+    return [
+        f"'{balance.largest}' has {balance.share:.0%} of the validation samples (an even share "
+        f"is {balance.even:.0%}), so a network that always answers it has an accuracy of "
+        f"{balance.share:.0%}; compare by balanced accuracy, or add images of the other classes"
+    ]

@@ -1,0 +1,79 @@
+"""What a folder of images holds, class by class, as a table of 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from kdsearch.data.inventory import ClassFiles, Inventory, Skipped
+from kdsearch.render.tables import plain_table
+
+WIDTH = 80
+"""Columns of the table and of the lines below it."""
+
+_MOST_ROWS = 40
+_ENDS = 5
+_MOST_REASONS = 4
+_NAME = 26
+
+
+def inventory_view(inventory: Inventory) -> Table:
+    """A row for each class with its images in each folder and what is left out of them.
+
+    Of more than forty classes those are shown that leave files out, and the smallest and largest.
+    """
+    heads = [f"{folder}/" if folder else "images" for folder in inventory.folders]
+    table = plain_table("class", *heads, "skipped, and why", right=heads)
+    table.columns[0].max_width = _NAME
+    for column in table.columns[1:-1]:
+        column.no_wrap = True
+    rows, hidden = _chosen(inventory.classes)
+    for each in rows:
+        counts = (f"{each.used[folder]:,}" for folder in inventory.folders)
+        table.add_row(Text(each.name), *counts, Text(_reasons(each.skipped)))
+    if hidden:
+        totals = sorted(each.total for each in hidden)
+        told = f"{len(hidden)} more classes of {totals[0]:,} to {totals[-1]:,} images"
+        table.add_row(Text(told), *("" for _ in heads), "")
+    if inventory.beside:
+        table.add_row(Text("(no class)"), *("" for _ in heads), Text(_reasons(inventory.beside)))
+    totals_row = (
+        f"{sum(each.used[folder] for each in inventory.classes):,}" for folder in inventory.folders
+    )
+    skipped = f"{inventory.skipped:,} files skipped" if inventory.skipped else "none skipped"
+    table.add_row(Text("all"), *totals_row, skipped, style="bold")
+    return table
+
+
+def split_lines(inventory: Inventory) -> list[str]:
+    """Where each split comes from."""
+    return [f"{split}: {origin}" for split, origin in inventory.splits.items()]
+
+
+def _chosen(classes: Sequence[ClassFiles]) -> tuple[list[ClassFiles], list[ClassFiles]]:
+    """The classes to show, in their order, and the others."""
+    if len(classes) <= _MOST_ROWS:
+        return list(classes), []
+    by_size = sorted(classes, key=lambda each: each.total)
+    by_loss = sorted(classes, key=lambda each: -sum(one.count for one in each.skipped))
+    losing = [each for each in by_loss if each.skipped][: _MOST_ROWS - 2 * _ENDS]
+    shown = {each.name for each in (*by_size[:_ENDS], *by_size[-_ENDS:], *losing)}
+    return (
+        [each for each in classes if each.name in shown],
+        [each for each in classes if each.name not in shown],
+    )
+
+
+def _reasons(skipped: Iterable[Skipped]) -> str:
+    """Each reason on a line, with all that is left out for it."""
+    by_reason: dict[str, list[str]] = {}
+    for one in skipped:
+        by_reason.setdefault(one.reason, []).append(f"{one.count:,} {one.what}")
+    lines = []
+    for reason, found in by_reason.items():
+        more = len(found) - _MOST_REASONS
+        shown = ", ".join(found[:_MOST_REASONS]) + (f" and {more} more" if more > 0 else "")
+        lines.append(f"{shown}: {reason}")
+    return "\n".join(lines)
