@@ -120,6 +120,12 @@ def test_what_it_is_found_by(root: Path, write_image: Write, change: str) -> Non
         assert_equal(again, load(root, 6 if change == "image_size" else None))
 
 
+def test_a_background_has_a_file_of_its_own(root: Path) -> None:
+    images = sorted(root.rglob("*.png"))
+    made = {decoded.decoded_file(images, None, root, colour) for colour in ("white", "black")}
+    assert len(made) == len(files(root)) == 2
+
+
 @pytest.mark.usefixtures("scarce")
 def test_a_moved_folder_is_not_decoded_again(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -63,6 +63,17 @@ def test_a_narrow_front_says_what_has_no_room() -> None:
     assert front_note(front, 100).endswith("ECE, agreement: in a wider terminal")
 
 
+def test_balanced_accuracy_stands_beside_accuracy_in_any_width() -> None:
+    front = table_of(judged(0, "kd", "teacher", SCORES | {"balanced_accuracy": 0.5}))
+    for width in (100, 160):
+        text = shown(front_view(front, "front of x", width), width)
+        assert "balanced" in text.splitlines()[1]
+        assert "52.00 ± 2.48" in text
+        assert "balanced accuracy (the mean over classes)" in front_note(front, width)
+    plain = table_of(judged(0, "kd", "teacher", SCORES))
+    assert "balanced" not in front_note(plain, 160)
+
+
 def test_a_front_of_old_records_leaves_out_what_they_lack() -> None:
     front = front_table(
         [judged(0, "kd", "teacher", {"accuracy": 0.9, "nll": 0.4})], Objectives(), range(99)
