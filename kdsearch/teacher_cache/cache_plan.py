@@ -18,7 +18,7 @@ from kdsearch.models import Network, Signal, SignalShapes
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.sections import Augmentation
 
-FORMAT = 1
+FORMAT = 2
 """Raised when signals are computed or stored in another way: earlier caches are then not found."""
 
 PART = 16_384
