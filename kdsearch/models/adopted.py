@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from torch import Tensor, nn
 
 from kdsearch.errors import ModelError, described
 from kdsearch.models.dry_run import blank_images, evaluating
 from kdsearch.models.network import Network, Trace
 from kdsearch.models.pooling import average_pool
-from kdsearch.models.staged import Stage, conv_bn_relu
+from kdsearch.models.signals import Signal
+from kdsearch.models.staged import Stage, StagedNetwork, conv_bn_relu
 from kdsearch.models.tapped import TappedNetwork
 
 _REDUCTION = 2
@@ -27,9 +30,10 @@ class AdoptedClassifier(Network):
 
     Where both networks pool their last stage map, the projector works on that map, first
     average-pooled to the teacher's height and width where it is larger. The projected map is then
-    the last stage map, and its average the embedding. Elsewhere the projector works on the
-    embedding as a map of one pixel, and the stage maps stay the backbone's. On a map of one pixel
-    the 3×3 convolution is a 1×1 one, since the rest of it would see padding alone.
+    the last stage map, and its average the embedding; what a student has between its last stage
+    and its pooling is taken out. Elsewhere the projector works on the embedding as a map of one
+    pixel, and the stage maps stay the backbone's. On a map of one pixel the 3×3 convolution is a
+    1×1 one, since the rest of it would see padding alone.
 
     The closing ReLU is the paper's: a teacher whose embedding has negative values is met only in
     the others.
@@ -50,7 +54,10 @@ class AdoptedClassifier(Network):
 
     def __init__(self, backbone: Network, teacher: Network) -> None:
         super().__init__(backbone.image_shape, backbone.classes)
-        own, theirs, head = backbone.signal_shapes(), teacher.signal_shapes(), teacher.head
+        theirs, head = teacher.signal_shapes(), teacher.head
+        if theirs.pooled and isinstance(backbone, StagedNetwork):
+            backbone.drop_head()
+        own = backbone.signal_shapes()
         if head is None or (head.in_features, head.out_features) != (
             theirs.embedding,
             theirs.classes,
@@ -77,7 +84,12 @@ class AdoptedClassifier(Network):
         Raises:
             ModelError: One image is not enough to normalise maps of one pixel in training.
         """
-        _, embedding, features, preactivation = self.backbone.trace(images)
+        return self.trace_of(images, frozenset(Signal))
+
+    def trace_of(self, images: Tensor, wanted: Collection[Signal]) -> Trace:
+        """A trace of which only the logits and what is wanted are read."""
+        read = {Signal.FEATURES if self.pools_last_map else Signal.EMBEDDING, *wanted}
+        _, embedding, features, preactivation = self.backbone.trace_of(images, read)
         maps = embedding[:, :, None, None]
         if self.pools_last_map:
             maps = average_pool(features[-1], *self._sides)

@@ -77,8 +77,8 @@ def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> StagedN
             stride = 1 if stages[stage] else strides[stage]
             stages[stage].append(InvertedResidual(inputs, outputs, stride, expansion))
             inputs = outputs
-    stages[-1] += conv_bn_relu6(inputs, head, 1)
-    return StagedNetwork(image_shape, classes, stages, head)
+    last = conv_bn_relu6(inputs, head, 1)
+    return StagedNetwork(image_shape, classes, stages, head, last)
 
 
 FAMILY = Family(

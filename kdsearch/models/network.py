@@ -41,6 +41,10 @@ class Network(nn.Module, ABC):
     def trace(self, images: Tensor) -> Trace:
         """Everything that a forward pass of images [B, C, H, W] shows."""
 
+    def trace_of(self, images: Tensor, wanted: Collection[Signal]) -> Trace:
+        """A trace of which only the logits and what is wanted are read; here, all of it."""
+        return self.trace(images)
+
     @property
     def head(self) -> nn.Linear | None:
         """The linear layer from the embedding to the logits; ``None`` where there is no such."""
@@ -49,11 +53,11 @@ class Network(nn.Module, ABC):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [B, K] of normalised images [B, C, H, W]."""
-        return self.trace(images).logits
+        return self.trace_of(images, ()).logits
 
     def observe(self, images: Tensor, wanted: Collection[Signal]) -> Signals:
         """The logits and exactly the other signals that are wanted."""
-        return signals_of(self.trace(images), wanted)
+        return signals_of(self.trace_of(images, wanted), wanted)
 
     def signal_shapes(self) -> SignalShapes:
         """Shapes of the signals, found by one forward pass of two blank images in eval mode."""

@@ -10,10 +10,12 @@ import torch
 
 from kdsearch.errors import ModelError
 from kdsearch.models import (
+    bottleneck_resnet,
     convnet,
     mlp,
     mobilenet_v2,
     resnet,
+    shufflenet_v1,
     shufflenet_v2,
     vgg,
     wide_resnet,
@@ -33,7 +35,17 @@ _Builder: TypeAlias = Callable[[ModelConfig, ImageShape, int], Network]
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
         part.FAMILY.name: part.FAMILY
-        for part in (resnet, wide_resnet, vgg, mobilenet_v2, shufflenet_v2, convnet, mlp)
+        for part in (
+            resnet,
+            bottleneck_resnet,
+            wide_resnet,
+            vgg,
+            mobilenet_v2,
+            shufflenet_v1,
+            shufflenet_v2,
+            convnet,
+            mlp,
+        )
     }
 )
 """kdsearch's own families by name, all in the form for small images such as CIFAR's: they

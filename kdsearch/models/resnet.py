@@ -11,6 +11,7 @@ from kdsearch.models.family import Family, scaled
 from kdsearch.models.network import ImageShape
 from kdsearch.models.staged import (
     SMALLEST_SIDE,
+    ClosedBlock,
     StagedNetwork,
     conv,
     conv_bn_relu,
@@ -22,7 +23,7 @@ _DEFAULT_DEPTH = 20
 _WIDEST_STEM = 32
 
 
-class BasicBlock(nn.Module):
+class BasicBlock(ClosedBlock):
     """Two 3×3 convolutions beside a shortcut; the shortcut is projected where shapes differ.
 
     Args:
@@ -37,22 +38,21 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(outputs)
         self.conv2 = conv(outputs, outputs, 3)
         self.bn2 = nn.BatchNorm2d(outputs)
-        same = stride == 1 and inputs == outputs
-        self.shortcut: nn.Module = (
-            nn.Identity()
-            if same
-            else nn.Sequential(conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
-        )
+        self.shortcut = projection(inputs, outputs, stride)
         self.activation = nn.ReLU()
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """Maps [B, C', H', W'] from maps [B, C, H, W]."""
-        return self.activation(self.preactivation(maps))
-
-    def preactivation(self, maps: Tensor) -> Tensor:
-        """The same before the closing activation."""
+    def both(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps [B, C', H', W'] from maps [B, C, H, W], after and before the closing activation."""
         residual = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(maps)))))
-        return residual + self.shortcut(maps)
+        before = residual + self.shortcut(maps)
+        return self.activation(before), before
+
+
+def projection(inputs: int, outputs: int, stride: int) -> nn.Module:
+    """A shortcut: the map itself, or a normalised 1×1 convolution where shapes differ."""
+    if stride == 1 and inputs == outputs:
+        return nn.Identity()
+    return nn.Sequential(conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
 
 
 def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> StagedNetwork:

@@ -10,9 +10,11 @@ from kdsearch.models.family import Family, scaled
 from kdsearch.models.network import ImageShape
 from kdsearch.models.staged import (
     SMALLEST_SIDE,
+    ClosedBlock,
     StagedNetwork,
     conv,
     conv_bn_relu,
+    through,
     usable_strides,
 )
 from kdsearch.spec.concrete import ModelConfig
@@ -37,7 +39,7 @@ def _branch(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     )
 
 
-class BasicUnit(nn.Module):
+class BasicUnit(ClosedBlock):
     """One half of the channels passes, the other is filtered (figure 3c).
 
     Args:
@@ -48,10 +50,11 @@ class BasicUnit(nn.Module):
         super().__init__()
         self.branch = _branch(branch, branch, 1)
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """Maps [B, C, H, W] from maps [B, C, H, W]."""
+    def both(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps [B, C, H, W] from maps [B, C, H, W], after and before the filtered half's ReLU."""
         kept, filtered = maps.chunk(2, dim=1)
-        return shuffle(kept, self.branch(filtered))
+        after, before = through(self.branch, filtered)
+        return shuffle(kept, after), shuffle(kept, before)
 
 
 class DownUnit(nn.Module):
@@ -92,8 +95,8 @@ def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> StagedN
         stage.append(DownUnit(inputs, branch, stride))
         stage += [BasicUnit(branch) for _ in range(blocks - 1)]
         inputs = 2 * branch
-    stages[-1] += conv_bn_relu(inputs, head, 1)
-    return StagedNetwork(image_shape, classes, stages, head)
+    last = conv_bn_relu(inputs, head, 1)
+    return StagedNetwork(image_shape, classes, stages, head, last)
 
 
 FAMILY = Family(

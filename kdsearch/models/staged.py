@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -13,42 +12,56 @@ SMALLEST_SIDE = 4
 """Shortest side, in pixels, on which a convolutional family can shrink its maps at least once."""
 
 
-class Stage(nn.Sequential):
-    """Layers in a row that return their output before and after the closing activation.
+class ClosedBlock(nn.Module):
+    """A block that ends in an activation and tells its map before it."""
 
-    The closing activation is a last layer that is one, or that of a last block which tells its
-    ``preactivation`` and has an ``activation``.
-    """
+    def both(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps [B, C', H', W'] from maps [B, C, H, W], after and before the closing activation."""
+        raise NotImplementedError
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps [B, C', H', W'] from maps [B, C, H, W]."""
+        return self.both(maps)[0]
+
+
+class Stage(nn.Sequential):
+    """Layers in a row that return their output after and before the closing activation."""
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """The stage map [B, C', H', W'], and the same before its activation."""
-        layers: list[Any] = list(self)
-        last = layers.pop()
-        for layer in layers:
-            maps = layer(maps)
-        if isinstance(last, nn.ReLU | nn.ReLU6):
-            return last(maps), maps
-        if hasattr(last, "preactivation"):
-            before = last.preactivation(maps)
-            return last.activation(before), before
-        maps = last(maps)
-        return maps, maps
+        return through(self, maps)
+
+
+def through(layers: Iterable[nn.Module], maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Maps [B, C', H', W'] behind layers in a row, after and before the closing activation.
+
+    The closing activation is a last layer that is one, or that of a last :class:`ClosedBlock`;
+    without one, both are the same.
+    """
+    *inner, last = (*layers,) or (nn.Identity(),)
+    for layer in inner:
+        maps = layer(maps)
+    if isinstance(last, ClosedBlock):
+        return last.both(maps)
+    after = last(maps)
+    return after, maps if isinstance(last, nn.ReLU | nn.ReLU6) else after
 
 
 class StagedNetwork(Network):
-    """Stages in a row, global average pooling, and a linear classifier.
+    """Stages in a row, perhaps a head, global average pooling, and a linear classifier.
 
-    Each stage's output is one stage map; the embedding is the last stage map averaged over its
-    pixels. Convolutions start from He's normal initialisation by fan-out (He et al. 2015).
+    Each stage's output is one stage map; the embedding is the last stage map, or what the head
+    makes of it, averaged over its pixels. Convolutions start from He's normal initialisation by
+    fan-out (He et al. 2015).
 
     Args:
         image_shape: (channels, height, width) of the images.
         classes: Number of classes.
         stages: The layers of each stage, from map to map, the stem being part of the first.
-        embedding: Channels of the last stage.
+        embedding: Channels of the head, or of the last stage where there is no head.
+        head: Layers between the last stage and the pooling.
     """
 
-    pools_last_map = True
     channels_last = True
 
     def __init__(
@@ -57,11 +70,24 @@ class StagedNetwork(Network):
         classes: int,
         stages: Sequence[Iterable[nn.Module]],
         embedding: int,
+        head: Iterable[nn.Module] = (),
     ) -> None:
         super().__init__(image_shape, classes)
         self.stages = nn.ModuleList(Stage(*layers) for layers in stages)
+        self.head_layers = nn.Sequential(*head)
+        self.pools_last_map = len(self.head_layers) == 0
         self.classifier = nn.Linear(embedding, classes)
         initialise_convolutions(self)
+
+    def drop_head(self) -> None:
+        """Take out the layers between the last stage and the pooling; where there are any, the
+        classifier is a new one of the last stage's channels."""
+        for layer in self.head_layers:
+            if isinstance(layer, nn.Conv2d):
+                self.classifier = nn.Linear(layer.in_channels, self.classes)
+                break
+        self.head_layers = nn.Sequential()
+        self.pools_last_map = True
 
     def trace(self, images: Tensor) -> Trace:
         """Everything that a forward pass of images [B, C, H, W] shows."""
@@ -71,7 +97,7 @@ class StagedNetwork(Network):
             maps, before = stage(maps)
             features.append(maps)
             preactivation.append(before)
-        embedding = maps.mean(dim=(2, 3))
+        embedding = self.head_layers(maps).mean(dim=(2, 3))
         return Trace(self.classifier(embedding), embedding, tuple(features), tuple(preactivation))
 
 

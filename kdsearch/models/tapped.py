@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from torch import Tensor, nn
 
 from kdsearch.models.find_taps import find_taps
 from kdsearch.models.network import ImageShape, Network, Trace
-from kdsearch.models.taps import main_logits, read
+from kdsearch.models.outputs import main_logits
+from kdsearch.models.signals import Signal
+from kdsearch.models.taps import read
 
 
 class TappedNetwork(Network):
@@ -18,14 +22,15 @@ class TappedNetwork(Network):
     four-dimensional outputs has no stage maps.
 
     Args:
-        model: Maps images [B, C, H, W] to logits [B, K]; auxiliary outputs may follow.
+        model: Maps images [B, C, H, W] to logits [B, K], alone or in a tuple, a list or a
+            dictionary (:func:`~kdsearch.models.outputs.find_logits` says which are taken).
         label: What messages call the module.
         image_shape: (channels, height, width) of the images.
         classes: Number of classes.
 
     Raises:
-        ModelError: The module does not take such images, does not return [B, K] logits,
-            or has no classifier that can be told.
+        ModelError: The module does not take such images, does not return [B, K] logits, returns
+            several and they cannot be told apart, or has no classifier that can be told.
     """
 
     def __init__(self, model: nn.Module, label: str, image_shape: ImageShape, classes: int) -> None:
@@ -35,7 +40,11 @@ class TappedNetwork(Network):
 
     def trace(self, images: Tensor) -> Trace:
         """Everything that a forward pass of images [B, C, H, W] shows."""
-        return read(self.model, self.taps, images)
+        return read(self.model, self.taps, images, self.classes)
+
+    def trace_of(self, images: Tensor, wanted: Collection[Signal]) -> Trace:
+        """The logits and what is wanted; nothing else is hooked, so other layers may be skipped."""
+        return read(self.model, self.taps, images, self.classes, wanted)
 
     @property
     def head(self) -> nn.Linear | None:
@@ -45,4 +54,4 @@ class TappedNetwork(Network):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [B, K] of images [B, C, H, W], without hooks, as export and serving want it."""
-        return main_logits(self.model(images))
+        return main_logits(self.model(images), self.taps.logits, self.classes)

@@ -23,19 +23,22 @@ _DEFAULT_DEPTH = 8
 def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> StagedNetwork:
     """A VGG whose maps are pooled before the second, third and fourth block.
 
-    The fourth and fifth block work at one resolution on small images and make one stage.
+    The stages are the blocks from the second to the fifth, as in Tian et al. 2020; the first is
+    the stem. The fourth and fifth work at one resolution on small images.
     """
     counts = _CONVOLUTIONS[config.depth or _DEFAULT_DEPTH]
     strides = usable_strides(image_shape, (1, 2, 2, 2))
     stages: list[list[nn.Module]] = [[] for _ in strides]
     inputs = image_shape[0]
     for block, outputs in enumerate(scaled(config, (64, 128, 256, 512, 512))):
-        layers = stages[min(block, 3)]
+        layers = stages[max(block - 1, 0)]
         if block < 4 and strides[block] == 2:
             layers.append(nn.MaxPool2d(2, ceil_mode=True))
+        convolutions: list[nn.Module] = []
         for _ in range(counts[block]):
-            layers += conv_bn_relu(inputs, outputs, 3)
+            convolutions += conv_bn_relu(inputs, outputs, 3)
             inputs = outputs
+        layers += convolutions if block else [nn.Sequential(*convolutions)]
     return StagedNetwork(image_shape, classes, stages, inputs)
 
 

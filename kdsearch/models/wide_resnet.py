@@ -6,8 +6,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from kdsearch.models.family import Family, scaled
-from kdsearch.models.network import ImageShape
-from kdsearch.models.staged import SMALLEST_SIDE, StagedNetwork, conv, usable_strides
+from kdsearch.models.network import ImageShape, Trace
+from kdsearch.models.staged import SMALLEST_SIDE, StagedNetwork, conv, through, usable_strides
 from kdsearch.spec.concrete import ModelConfig
 
 _DEFAULT_DEPTH = 16
@@ -34,17 +34,42 @@ class PreActivationBlock(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps [B, C', H', W'] from maps [B, C, H, W]."""
-        active = F.relu(self.bn1(maps))
+        return self.from_normalised(maps, self.bn1(maps))
+
+    def from_normalised(self, maps: Tensor, normalised: Tensor) -> Tensor:
+        """The same, given also what the first normalisation makes of the maps."""
+        active = F.relu(normalised)
         residual = self.conv2(F.relu(self.bn2(self.conv1(active))))
         return residual + (maps if self.shortcut is None else self.shortcut(active))
 
 
-def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> StagedNetwork:
-    """A Wide ResNet of 6n + 4 layers; depth 40 and width 2 make wrn-40-2.
+class WideResNet(StagedNetwork):
+    """Stages of pre-activation blocks.
 
-    The first two stage maps are not rectified, as blocks start and do not end with a ReLU; the
-    last one is, since the final normalisation and ReLU belong to the last stage.
+    The first two stage maps are sums, which no ReLU closes; before their activation they are what
+    the next block's first normalisation makes of them. The last one is normalised and rectified.
     """
+
+    def trace(self, images: Tensor) -> Trace:
+        """Everything that a forward pass of images [B, C, H, W] shows."""
+        features, preactivation = [], []
+        maps = before = images
+        for stage in self.stages:
+            layers = list(stage)
+            first = layers[0]
+            if isinstance(first, PreActivationBlock):
+                preactivation.append(first.bn1(maps))
+                maps = first.from_normalised(maps, preactivation[-1])
+                del layers[0]
+            maps, before = through(layers, maps)
+            features.append(maps)
+        preactivation.append(before)
+        embedding = maps.mean(dim=(2, 3))
+        return Trace(self.classifier(embedding), embedding, tuple(features), tuple(preactivation))
+
+
+def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> WideResNet:
+    """A Wide ResNet of 6n + 4 layers; depth 40 and width 2 make wrn-40-2."""
     blocks = ((config.depth or _DEFAULT_DEPTH) - 4) // 6
     inputs = _STEM
     stages = []
@@ -56,7 +81,7 @@ def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> StagedN
         stages.append(layers)
         inputs = outputs
     stages[-1] += [nn.BatchNorm2d(inputs), nn.ReLU()]
-    return StagedNetwork(image_shape, classes, stages, inputs)
+    return WideResNet(image_shape, classes, stages, inputs)
 
 
 FAMILY = Family(

@@ -20,7 +20,7 @@ from kdsearch.spec.sections import Augmentation
 from kdsearch.training.teacher_code import code_digest
 from kdsearch.training.weights import tensors_of
 
-FORMAT = 1
+FORMAT = 2
 """Raised when signals are computed or stored in another way: earlier caches are then not found."""
 
 PART = 16_384

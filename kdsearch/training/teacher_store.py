@@ -18,8 +18,8 @@ from kdsearch.training.task import Task
 from kdsearch.training.teacher_code import code_digest
 from kdsearch.training.weights import load_weights, save_weights
 
-FORMAT = 3
-"""Raised when a change of the training loop makes earlier teachers incomparable."""
+FORMAT = 4
+"""Raised when a change of the training loop or of a family makes earlier teachers incomparable."""
 
 
 def teacher_task(spec: StudySpec, name: str = TEACHER) -> Task:

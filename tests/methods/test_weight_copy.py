@@ -100,26 +100,19 @@ DEPTHS = [
         {"depth": 16, "width": 2},
         {"stages.0.1": "stages.0.2", "stages.2.1": "stages.2.2"},
     ),
-    # the fourth and the fifth block are one stage: a pool, then 2 of 4 convolutions, first and last
-    (
-        "vgg",
-        {"depth": 8, "width": 0.5},
-        {"depth": 13},
-        {"stages.3.4": "stages.3.10", "stages.3.5": "stages.3.11"},
-    ),
+    # one of two convolutions of each block, the first
+    ("vgg", {"depth": 8, "width": 0.5}, {"depth": 13}, {}),
     (
         "vgg",
         {"depth": 11, "width": 0.25},
         {"depth": 16, "width": 0.5},
         {
+            "stages.1.4": "stages.1.7",
+            "stages.1.5": "stages.1.8",
             "stages.2.4": "stages.2.7",
             "stages.2.5": "stages.2.8",
+            "stages.3.3": "stages.3.6",
             "stages.3.4": "stages.3.7",
-            "stages.3.5": "stages.3.8",
-            "stages.3.7": "stages.3.10",
-            "stages.3.8": "stages.3.11",
-            "stages.3.10": "stages.3.16",
-            "stages.3.11": "stages.3.17",
         },
     ),
     ("convnet", {"depth": 2, "width": 0.5}, {"depth": 3}, {"stages.1": "stages.2"}),

@@ -42,7 +42,9 @@ def adopted(config: ModelConfig, shape: tuple[int, int, int] = SHAPE) -> Adopted
 
 
 def is_last_map_pooled(student: str, teacher: str) -> bool:
-    return not any(name.startswith("torchvision/") for name in (student, teacher))
+    """A student's head behind its last stage is taken out, a teacher's makes its embedding."""
+    of_torchvision = any(name.startswith("torchvision/") for name in (student, teacher))
+    return not of_torchvision and teacher not in ("mobilenet_v2", "shufflenet_v2")
 
 
 def test_size_counts_projector_and_classifier_by_hand() -> None:
@@ -103,6 +105,8 @@ PAIRS = [
     ("mlp", "convnet"),
     ("vgg", "mlp"),
     ("wide_resnet", "shufflenet_v2"),
+    ("mobilenet_v2", "shufflenet_v1"),
+    ("shufflenet_v2", "mobilenet_v2"),
     ("mobilenet_v2", "torchvision/resnet18"),
     ("torchvision/resnet18", "convnet"),
     ("torchvision/squeezenet1_1", "torchvision/resnet18"),

@@ -39,6 +39,8 @@ def linear(inputs: int, outputs: int) -> int:
         ("vgg", 1, 13, 9.46),
         ("mobilenet_v2", 0.5, None, 0.81),
         ("shufflenet_v2", 1, None, 1.36),
+        ("shufflenet_v1", 1, None, 0.95),
+        ("bottleneck_resnet", 1, 50, 23.71),
     ],
 )
 def test_published_parameter_counts(
@@ -149,6 +151,27 @@ def test_shufflenet_v2() -> None:
         inputs = 2 * branch
     expected += conv_bn(inputs, 1024, 1) + linear(1024, 10)
     assert size("shufflenet_v2", 1, None, (3, 32, 32), 10).parameters == expected
+
+
+def test_shufflenet_v1_has_the_published_count() -> None:
+    """A hundred classes: 949,258 weights in the public implementation; and by hand for ten."""
+    assert size("shufflenet_v1", 1, None, (3, 32, 32), 100).parameters == 949_258
+    expected = conv_bn(3, 24, 1)
+    inputs = 24
+    for stage, (outputs, blocks) in enumerate(((240, 4), (480, 8), (960, 4))):
+        for block in range(blocks):
+            own = outputs if block else outputs - inputs
+            inner = own // 4
+            expected += conv_bn(inputs, inner, 1, 3 if stage or block else 1)
+            expected += conv_bn(inner, inner, 3, inner) + conv_bn(inner, own, 1, 3)
+            inputs = outputs
+    assert size("shufflenet_v1", 1, None, (3, 32, 32), 10).parameters == expected + linear(960, 10)
+
+
+def test_bottleneck_resnet50_is_the_imagenet_one_but_for_its_stem() -> None:
+    """25,557,032 weights for a thousand classes, 9,408 of them in the 7×7 convolution."""
+    expected = 25_557_032 - 9_408 - linear(2048, 1000) + conv(3, 64, 3) + linear(2048, 100)
+    assert size("bottleneck_resnet", 1, 50, (3, 32, 32), 100).parameters == expected
 
 
 def test_convnet_is_counted_in_full() -> None:

@@ -16,9 +16,11 @@ from kdsearch.spec.concrete import ModelConfig
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32)]
 DEPTHS = {
     "resnet": 8,
+    "bottleneck_resnet": 26,
     "wide_resnet": 10,
     "vgg": 8,
     "mobilenet_v2": None,
+    "shufflenet_v1": None,
     "shufflenet_v2": None,
     "convnet": 3,
     "mlp": 2,
@@ -54,12 +56,14 @@ class TestOnImages:
         assert [a.shape for a in signals.attention] == [(3, *f[1:]) for f in shapes.features]
         assert torch.isfinite(signals.logits).all()
 
-    def test_embedding_is_the_pooled_last_map_and_feeds_the_classifier(
+    def test_embedding_is_the_pooled_last_map_or_head_and_feeds_the_classifier(
         self, family: str, shape: tuple[int, int, int]
     ) -> None:
         network = build_network(self.config(family), shape, 10).eval()
         logits, embedding, features, _ = network.trace(torch.randn(2, *shape))
-        assert torch.allclose(embedding, features[-1].mean(dim=(2, 3)))
+        head = getattr(network, "head_layers", torch.nn.Identity())
+        assert network.pools_last_map == (family not in ("mobilenet_v2", "shufflenet_v2"))
+        assert torch.allclose(embedding, head(features[-1]).mean(dim=(2, 3)))
         weight, bias = network.classifier.weight, network.classifier.bias
         assert torch.allclose(logits, embedding @ weight.T + bias, atol=1e-6)
 

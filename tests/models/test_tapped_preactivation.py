@@ -14,7 +14,7 @@ from torchvision.models.mobilenetv2 import InvertedResidual
 
 from kdsearch.errors import ModelError
 from kdsearch.models import Signal, build_network
-from kdsearch.models.find_taps import ACTIVATIONS
+from kdsearch.models.calls import ACTIVATIONS
 from kdsearch.models.tapped import TappedNetwork
 from kdsearch.spec.concrete import ModelConfig
 
@@ -57,13 +57,12 @@ def test_resnets_preactivation_is_the_sum_of_the_last_block() -> None:
             assert torch.allclose(last.bn2(last.conv2(inner)) + carried, before, atol=1e-5)
 
 
-def test_mobilenets_maps_are_closed_by_relu6() -> None:
-    """The last map of a resolution is that of the expansion before the next stride."""
+def test_mobilenets_maps_are_linear_bottlenecks_and_stand_for_themselves() -> None:
     network = torchvision("mobilenet_v2", 64).eval()
     *_, features, preactivation = network.trace(torch.randn(2, 3, 64, 64))
-    assert [maps.shape[1] for maps in features] == [144, 192, 576, 1280]
+    assert [maps.shape[1] for maps in features] == [24, 32, 96, 320]
     for before, after in zip(preactivation, features, strict=True):
-        assert torch.equal(F.relu6(before), after)
+        assert before is after
         assert (before < 0).any()
 
 
@@ -71,7 +70,7 @@ def test_a_linear_bottleneck_stands_for_itself() -> None:
     """The block is torchvision's; at a stride of 2 its output alone has that resolution."""
     network = tapped(InvertedResidual(3, 4, stride=2, expand_ratio=1))
     *_, features, preactivation = network.trace(torch.randn(2, *SHAPE))
-    assert network.taps.closing == (None,)
+    assert [stage.activations for stage in network.taps.stages] == [()]
     assert preactivation[0] is features[0]
     assert (features[0] < 0).any()
 
@@ -150,7 +149,7 @@ def test_an_activation_before_a_sum_does_not_close_the_stage(inplace: bool, devi
             5,
         )
         *_, features, preactivation = network.trace(torch.zeros(2, *SHAPE))
-    assert network.taps.closing == (None,)
+    assert [stage.activations for stage in network.taps.stages] == [()]
     assert preactivation[0] is features[0]
 
 
@@ -161,7 +160,7 @@ def test_networks_can_be_made_in_inference_mode() -> None:
         )
         added = tapped(nn.AvgPool2d(2), Added(inplace=True))
         trace = closed.trace(torch.randn(2, *SHAPE))
-    assert added.taps.closing == (None,)
+    assert added.taps.stages[0].activations == ()
     assert torch.equal(trace.preactivation[0].relu(), trace.features[0])
 
 
