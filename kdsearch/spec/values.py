@@ -28,7 +28,7 @@ def _colour(value: Any) -> Any:
     """A colour as it is written in lower case; every other value is refused."""
     form = 'write a name such as white, or "#rrggbb" in quotes (a bare # begins a comment)'
     if not isinstance(value, str):
-        raise ValueError(f"must be a colour, not {value}; {form}")
+        raise ValueError(f"must be a colour, not {'empty' if value is None else value}; {form}")
     from PIL import ImageColor
 
     colour = value.strip().lower()
