@@ -140,13 +140,14 @@ def _reads(method: type[Method]) -> str:
     if not method.signals:
         return "nothing of the networks' outputs"
     if not method.teacher_signals:
-        return f"{_signals(method)} of student and teacher"
+        return f"{', '.join(sorted(method.signals))} of student and teacher"
     teacher = ", ".join(sorted(method.teacher_signals))
     return f"{', '.join(sorted(method.signals))} of the student, {teacher} of the teacher"
 
 
 def _signals(method: type[Method]) -> str:
-    return ", ".join(sorted(method.signals | method.teacher_signals))
+    """What a method reads, of which network is not told; several below each other, to be narrow."""
+    return ",\n".join(sorted(method.signals | method.teacher_signals))
 
 
 def _authors(paper: str) -> str:

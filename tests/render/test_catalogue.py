@@ -21,10 +21,12 @@ def test_the_list_has_every_method_with_its_defaults_and_ranges(width: int) -> N
     assert text.splitlines()[1].startswith(UNDISTILLED)
     for name, method in METHODS.items():
         told = words(block(text, name))
-        assert all(signal in told for signal in method.signals), name
+        read = method.signals | method.teacher_signals
+        assert all(signal in told for signal in read), name
         for value, declared in method.hyperparameters.items():
             if value not in SCHEDULE:
-                assert f"{value} {declared.default:g}; " in told, name
+                shown_as = round(declared.default, 4)
+                assert f"{value} {shown_as:g}; " in told, name
         year = next(part for part in method.paper.replace(",", " ").split() if part.isdigit())
         assert year in told
         assert method.paper.split(",")[0].split()[0] in told
@@ -52,7 +54,7 @@ def test_the_schedule_is_told_once_and_where_a_method_has_another() -> None:
         assert words(note).count(f"{name} (") == 1
         assert declared.about in words(note)
     assert "ramp 0.08333; fixed" in block(text, "dkd")
-    assert sum(line.split()[0] in SCHEDULE for line in rows.splitlines()) == sum(
+    assert sum(not SCHEDULE.keys().isdisjoint(line.split()) for line in rows.splitlines()) == sum(
         method.hyperparameters[name] != common
         for method in METHODS.values()
         for name, common in SCHEDULE.items()
@@ -81,6 +83,9 @@ def test_a_method_in_full_tells_all_that_it_states(method: type[Method]) -> None
     assert method.paper in text
     assert f"kind {method.kind}" in text
     reads = f"{', '.join(sorted(method.signals))} of student and teacher"
+    if method.teacher_signals:
+        teacher = ", ".join(sorted(method.teacher_signals))
+        reads = f"{', '.join(sorted(method.signals))} of the student, {teacher} of the teacher"
     assert (reads if method.signals else "nothing of the networks' outputs") in text
     for name, declared in method.hyperparameters.items():
         assert f" {name} " in text

@@ -145,3 +145,14 @@ def test_teachers_who_do_not_teach_are_not_trained(spec_text: str) -> None:
         spec = parse_spec(spec_text, [TEACHERS, f"teaching={{by: [{by}]}}"])
         assert list(spec.teachers_in_use) == used
     assert list(parse_spec(spec_text, [TEACHERS, EVERYBODY]).teachers_in_use) == ["teacher", "wide"]
+
+
+def test_students_that_teach_each_other_need_the_labels(spec_text: str) -> None:
+    methods = "methods={mse_logits: {}, kd: {}, kd+at: {ce_weight: 0}}"
+    plan = make_plan(parse_spec(spec_text, [methods, EVERYBODY, TEACHERS]))
+    by_mutual = {label for label, teacher, _ in plan.space.fitting.unfit if teacher == MUTUAL}
+    assert "mse_logits" in by_mutual
+    assert "kd" not in by_mutual
+    reasons = [why for (_, who, _), why in plan.space.fitting.unfit.items() if who == MUTUAL]
+    assert any("would then see none; set ce_weight above 0" in why for why in reasons)
+    assert ("mse_logits", BORN_AGAIN) not in {(a, b) for a, b, _ in plan.space.fitting.unfit}
