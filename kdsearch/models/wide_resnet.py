@@ -55,7 +55,7 @@ class WideResNet(StagedNetwork):
         features, preactivation = [], []
         maps = before = images
         for stage in self.stages:
-            layers = list(stage)
+            layers = list(stage.children())
             first = layers[0]
             if isinstance(first, PreActivationBlock):
                 preactivation.append(first.bn1(maps))
