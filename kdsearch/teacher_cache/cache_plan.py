@@ -181,8 +181,9 @@ def plan_cache(
 
 
 def teacher_digest(network: Network, model: ModelConfig) -> str:
-    """SHA-256 of a network's architecture, weights and, where it is the user's, code."""
+    """SHA-256 of a network's architecture and weights, where it is read, and a user's code."""
     digest = hashlib.sha256(f"{model.model_dump_json()}{code_digest(model)}".encode())
+    digest.update(repr(getattr(network, "taps", None)).encode())
     for name, value in tensors_of(network).items():
         digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
         flat = value.detach().cpu().contiguous().reshape(-1)
