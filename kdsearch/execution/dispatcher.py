@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import PurePath
 from typing import Any
 
 from ray.tune.result import SHOULD_CHECKPOINT
@@ -171,8 +170,8 @@ class Dispatcher:
         record = running.record.model_copy(update=update)
         self._journal.append(record)
         running.record = running.saved = record
-        running.held.add(checkpoint)
-        self._keep_only(running, checkpoint)
+        self._files.remove_others(running.held, checkpoint)
+        running.held = {checkpoint}
         self.saves.end(number)
         if running.pausing:  # at its rung, or since the phase stops
             del self._running[number]
@@ -180,14 +179,6 @@ class Dispatcher:
             if at_rung:
                 self._jobs.ended(record)
             self._observer.trial_paused(record)
-
-    def _keep_only(self, running: _Running, checkpoint: str | None) -> None:
-        """Remove a training's other checkpoints, and what else earlier Tune trials of it left."""
-        in_use = None if checkpoint is None else PurePath(checkpoint).parent
-        for path in sorted(running.held - {checkpoint}):
-            folder = PurePath(path).parent
-            self._files.remove(path if folder == in_use else str(folder))
-        running.held.intersection_update({checkpoint})
 
     def ended(self, number: int) -> None:
         """A training has ended; what is still paused when all is over was told before."""
@@ -202,7 +193,7 @@ class Dispatcher:
             update = {"status": "failed", "reason": reason, "test": None, "checkpoint": None}
         record = running.record.model_copy(update=update)
         self._journal.append(record)
-        self._keep_only(running, None)
+        self._files.remove_others(running.held)
         tidy(self._files.crash_log(record))
         self._jobs.ended(record)
         self._observer.trial_ended(record)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from pyarrow import fs
 
@@ -94,6 +94,13 @@ class TrialFiles:
         """Where a checkpoint lies, for any node."""
         base, mark, query = self.storage.partition("?")
         return f"{base.rstrip('/')}/{checkpoint}{mark}{query}"
+
+    def remove_others(self, held: set[str], checkpoint: str | None = None) -> None:
+        """Remove a training's other checkpoints, and what else earlier Tune trials of it left."""
+        in_use = None if checkpoint is None else PurePath(checkpoint).parent
+        for path in sorted(held - {checkpoint}):
+            folder = PurePath(path).parent
+            self.remove(path if folder == in_use else str(folder))
 
     def remove(self, path: str) -> None:
         """Remove a checkpoint, or a Tune trial's folder, if it is still there.
