@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kdsearch.errors import RunError
 from kdsearch.models import Network, Trace
@@ -98,4 +98,20 @@ def memory_format(network: Network) -> torch.memory_format:
     Convolutions run faster with the channels innermost, on the CPU and on tensor cores. A module of
     the user's may well count on the other order, and keeps it.
     """
-    return torch.channels_last if network.channels_last else torch.contiguous_format
+    if network.channels_last and not any(_corrupts_memory(part) for part in network.modules()):
+        return torch.channels_last
+    return torch.contiguous_format
+
+
+def _corrupts_memory(layer: nn.Module) -> bool:
+    """Whether a layer must not see its channels innermost.
+
+    On a CPU without AVX-512, the backward pass of PyTorch 2.15 (oneDNN 3.13) writes beyond the
+    memory of a strided 1×1 convolution of fewer than 8 channels, and the process crashes.
+    """
+    return (
+        isinstance(layer, nn.Conv2d)
+        and layer.in_channels < 8
+        and layer.kernel_size == (1, 1)
+        and max(layer.stride) > 1
+    )

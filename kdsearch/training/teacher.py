@@ -64,14 +64,15 @@ class Teacher(Teaching):
     """
 
     def __init__(self, network: Network, device: torch.device | str = "cpu") -> None:
-        self.network = network.to(device).to(memory_format=memory_format(network))
+        self._memory_format = memory_format(network)
+        self.network = network.to(device).to(memory_format=self._memory_format)
         self.network.eval().requires_grad_(False)
         self.shapes: SignalShapes = self.network.signal_shapes()
 
     def observe(self, batch: Batch, wanted: Collection[Signal]) -> Signals:
         """The wanted signals of a batch, without gradient, in full precision."""
         # the images come laid out for the student
-        images = batch.images.contiguous(memory_format=memory_format(self.network))
+        images = batch.images.contiguous(memory_format=self._memory_format)
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
             return self.network.observe(images, wanted)
 

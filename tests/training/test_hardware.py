@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -343,3 +345,36 @@ def test_memory_format_is_what_the_network_says() -> None:
     assert memory_format(network) == torch.channels_last
     network.channels_last = False
     assert memory_format(network) == torch.contiguous_format
+
+
+NARROW = """
+import torch
+from kdsearch.models import build_network
+from kdsearch.spec import ModelConfig
+from kdsearch.training.hardware import memory_format
+torch.set_num_threads(1)
+network = build_network(ModelConfig(family="resnet", width=0.25), (1, 8, 8), 10)
+layout = memory_format(network)
+network.to(memory_format=layout)
+for _ in range(150):
+    images = torch.randn(8, 1, 8, 8).contiguous(memory_format=layout)
+    network(images).sum().backward()
+"""
+
+
+def test_narrow_strided_convolutions_do_not_crash_the_process() -> None:
+    """On a CPU without AVX-512 their backward pass corrupts memory with channels innermost."""
+    found = subprocess.run(
+        [sys.executable, "-c", NARROW], capture_output=True, text=True, check=False
+    )
+    assert (found.returncode, found.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("width", "innermost"), [(0.25, False), (1.0, True)])
+def test_channels_are_innermost_where_that_is_safe(width: float, innermost: bool) -> None:
+    network = build_network(ModelConfig(family="resnet", width=width), (1, 8, 8), 10)
+    strided = [
+        part for part in network.modules() if isinstance(part, nn.Conv2d) and part.stride == (2, 2)
+    ]
+    assert any(part.kernel_size == (1, 1) for part in strided)
+    assert (memory_format(network) == torch.channels_last) == innermost
