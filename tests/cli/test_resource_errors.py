@@ -35,7 +35,7 @@ def weights(width: float) -> dict[str, torch.Tensor]:
         ("t.pt", b"words\n", "is not a whole file of weights (it is damaged, or holds more"),
         ("t.pt", b"", "is not a whole file of weights"),
         ("t.pt", saved(weights(1))[:-200], "is not a whole file of weights"),
-        ("t.pt", saved(torch.nn.Linear(2, 2)), "or holds more than tensors"),
+        ("t.pt", saved(torch.nn.Linear(2, 2)), "holds a whole pickled model"),
         ("t.pt", saved([1, 2]), "holds no state dict"),
         ("t.pt", saved({"a": torch.zeros(1)}), "weights of another architecture"),
         ("t.pt", saved(weights(2)), "is [10, 128] in the file and [10, 64] in the model"),

@@ -80,4 +80,4 @@ def test_a_uri_that_is_none(kdsearch: Command, storage: str, words: str) -> None
 @pytest.mark.parametrize("form", ["{}", "file://{}"])
 def test_a_folder_that_cannot_be_made(kdsearch: Command, folder: Path, form: str) -> None:
     told = refused(kdsearch, form.format(folder / "spec.yaml" / "tune"))
-    assert "spec.yaml is not a folder; mend that, or set resources.storage" in told.sentence
+    assert "spec.yaml is not a folder; fix that, or set resources.storage" in told.sentence

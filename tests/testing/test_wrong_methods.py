@@ -96,7 +96,8 @@ def test_a_loop_that_fetches_more_than_declared_fails(monkeypatch: pytest.Monkey
     class Fetched(wrong.SoundLogits):
         """A class of its own, whose training no other test has looked at."""
 
-    monkeypatch.setattr(Objective, "signals", frozenset({Signal.LOGITS, Signal.FEATURES}))
+    fetched = frozenset({Signal.LOGITS, Signal.FEATURES})
+    monkeypatch.setattr(Objective, "teacher_signals", fetched)
     with pytest.raises(AssertionError, match="the loop asks for"):
         run(suite(Fetched), "test_no_more_is_fetched_than_declared")
 
