@@ -25,12 +25,7 @@ def make_sampler(name: str, seed: int, halved: bool = False) -> BaseSampler:
     """
     if name == "tpe":
         startup = HALVED_STARTUP if halved else STARTUP
-        return TPESampler(
-            seed=seed,
-            multivariate=True,
-            n_startup_trials=startup,
-            warn_independent_sampling=False,
-        )
+        return TPESampler(seed=seed, multivariate=True, n_startup_trials=startup)
     if name == "nsga2":
         return NSGAIISampler(seed=seed, population_size=20)
     if name == "gp":

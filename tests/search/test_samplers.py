@@ -37,7 +37,7 @@ SAMPLERS = ["tpe", "nsga2", "gp", "random"]
 
 def plain_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
     if name == "tpe":
-        return TPESampler(seed=seed, multivariate=True, warn_independent_sampling=False)
+        return TPESampler(seed=seed, multivariate=True)
     if name == "nsga2":
         return NSGAIISampler(seed=seed, population_size=20)
     if name == "gp":
