@@ -197,7 +197,8 @@ def quieten() -> None:
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # it warns of every parameter that only some trials have
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     for name in ("alembic", "mlflow", "ray"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -92,7 +92,7 @@ class StudyCache:
 def quieten() -> None:
     """Keep chatter off the terminal; errors still show."""
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
 
 
