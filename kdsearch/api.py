@@ -192,7 +192,7 @@ def _files_told(directory: StudyDirectory) -> Iterator[None]:
 
 
 def quieten() -> None:
-    """Keep other libraries' chatter off the user's terminal; warnings and errors still show."""
+    """Keep other libraries' chatter off the user's terminal; errors still show."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     import optuna

@@ -33,14 +33,17 @@ class Balance:
     @property
     def uneven(self) -> bool:
         """Whether the accuracy alone would mislead."""
-        return self.share > _UNEVEN * self.even or self.share >= _MOST
+        return _misleads(self.share, self.even)
 
 
 def is_uneven(counts: Tensor) -> bool:
     """Whether the accuracy alone would mislead, by the number of samples of each class [K]."""
-    if not counts.sum():
-        return False
-    return Balance("", float(counts.max() / counts.sum()), 1 / len(counts)).uneven
+    total = counts.sum()
+    return bool(total) and _misleads(float(counts.max() / total), 1 / len(counts))
+
+
+def _misleads(share: float, even: float) -> bool:
+    return share > _UNEVEN * even or share >= _MOST
 
 
 def class_balance(split: Split, classes: tuple[str, ...]) -> Balance:

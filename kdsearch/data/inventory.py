@@ -41,7 +41,7 @@ UNREAD = re.compile(
     r"\.(heic|heif|jxl|svg|psd|psb|xcf|raw|cr2|cr3|nef|arw|dng|orf|rw2|raf|exr|hdr|ico|cur|icns|eps|"
     r"pdf|dds|pcx|sgi|qoi|dcm|nii|webp|avifs?|jp2|j2k|jpx|mp4|mov|avi|mkv|webm)"
 )
-"""Suffixes of pictures and films that are not read."""
+"""Suffixes of images and videos that are not read."""
 
 
 @dataclass(frozen=True)

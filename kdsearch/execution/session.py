@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -146,12 +146,18 @@ def _check_resources(spec: StudySpec, may_grow: bool) -> None:
 
 def _check_nodes(trial: dict[str, int]) -> None:
     """Refuse a cluster of which no single node has what one trial needs."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    if any(all(node.get(kind, 0) >= need for kind, need in trial.items()) for node in nodes):
+    if any(holds(node, trial) for node in ray.nodes()):
         return
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     most = max(node.get("CPU", 0) for node in nodes if node.get("GPU", 0) >= trial["GPU"])
     on = "with a GPU " if trial["GPU"] else ""
     raise StudyError(
         f"a trial needs {trial['CPU']} CPU on one node, and no node {on}has more than {most:g}; "
         "lower resources.cpus_per_trial, or add a larger node"
     )
+
+
+def holds(node: Mapping[str, Any], trial: Mapping[str, float]) -> bool:
+    """Whether a node of ``ray.nodes()`` is up and has what one trial needs."""
+    has = node["Resources"]
+    return node["Alive"] and all(has.get(kind, 0) >= need for kind, need in trial.items())

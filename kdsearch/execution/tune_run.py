@@ -17,6 +17,7 @@ from kdsearch.execution.dispatcher import Dispatcher
 from kdsearch.execution.failures import shared_token
 from kdsearch.execution.jobs import Jobs
 from kdsearch.execution.observers import Observer
+from kdsearch.execution.session import holds
 from kdsearch.execution.trainable import StudentTrial
 from kdsearch.execution.trial_files import TrialFiles
 from kdsearch.execution.tune_hooks import NextTraining, Pausing, PhaseEnd, Telling
@@ -110,9 +111,4 @@ def _folder_name(trial: Trial) -> str:
 
 def _has_node(each: dict[str, float], avoid: list[str]) -> bool:
     """Whether a node is left that holds an actor."""
-    return any(
-        node["Alive"]
-        and node["NodeID"] not in avoid
-        and all(node["Resources"].get(kind, 0) >= need for kind, need in each.items())
-        for node in ray.nodes()
-    )
+    return any(node["NodeID"] not in avoid and holds(node, each) for node in ray.nodes())

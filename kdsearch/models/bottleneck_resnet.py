@@ -3,8 +3,6 @@ table 1), as the tables on CIFAR-100 have it (Tian et al. 2020)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
@@ -62,14 +60,12 @@ def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> StagedN
     channels = scaled(config, (64, 128, 256, 512))
     inputs = channels[0]
     strides = usable_strides(image_shape, (1, 2, 2, 2))
-    stages: list[Iterable[nn.Module]] = []
-    layers: list[nn.Module] = list(conv_bn_relu(image_shape[0], inputs, 3))
-    for inner, blocks, stride in zip(channels, counts, strides, strict=True):
+    stages: list[list[nn.Module]] = [[] for _ in strides]
+    stages[0] += conv_bn_relu(image_shape[0], inputs, 3)
+    for stage, inner, blocks, stride in zip(stages, channels, counts, strides, strict=True):
         for block in range(blocks):
-            layers.append(Bottleneck(inputs, inner, 1 if block else stride))
+            stage.append(Bottleneck(inputs, inner, 1 if block else stride))
             inputs = _EXPANSION * inner
-        stages.append(layers)
-        layers = []
     return StagedNetwork(image_shape, classes, stages, inputs)
 
 

@@ -7,14 +7,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from torch import nn
-from torch.nn.modules.dropout import _DropoutNd
 
 from kdsearch.models.calls import IMAGES, Call
 from kdsearch.models.signals import ImageShape
 from kdsearch.models.taps import StageTap, Tap
 
 _MOST_STAGES = 4
-_NO_STAGES = (_DropoutNd, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+_NO_STAGES = (
+    nn.Dropout,
+    nn.Dropout1d,
+    nn.Dropout2d,
+    nn.Dropout3d,
+    nn.AlphaDropout,
+    nn.FeatureAlphaDropout,
+    nn.AdaptiveAvgPool2d,
+    nn.AdaptiveMaxPool2d,
+)
 
 _Side = tuple[int, int]
 """Height and width of a map."""

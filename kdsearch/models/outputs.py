@@ -35,8 +35,8 @@ def entries(output: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:
 def _parts(output: Any) -> Iterator[tuple[str | int, Any]]:
     if isinstance(output, Mapping):
         yield from output.items()
-    elif hasattr(output, "_fields"):
-        yield from zip(output._fields, output, strict=True)
+    elif isinstance(output, tuple) and (names := getattr(type(output), "__match_args__", ())):
+        yield from zip(names, output, strict=True)  # a named tuple's
     elif isinstance(output, Sequence) and not isinstance(output, str | bytes):
         yield from enumerate(output)
     elif hasattr(output, "__dict__") and not isinstance(output, torch.nn.Module):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
@@ -64,15 +62,14 @@ def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> StagedN
     blocks = ((config.depth or _DEFAULT_DEPTH) - 2) // 6
     channels = scaled(config, (16, 32, 64))
     inputs = min(channels[0], _WIDEST_STEM)
-    stages: list[Iterable[nn.Module]] = [conv_bn_relu(image_shape[0], inputs, 3)]
-    for index, outputs in enumerate(channels):
-        stride = usable_strides(image_shape, (1, 2, 2))[index]
-        layers: list[nn.Module] = [BasicBlock(inputs, outputs, stride)]
-        layers += [BasicBlock(outputs, outputs, 1) for _ in range(blocks - 1)]
-        stages.append(layers)
+    strides = usable_strides(image_shape, (1, 2, 2))
+    stages: list[list[nn.Module]] = [[] for _ in strides]
+    stages[0] += conv_bn_relu(image_shape[0], inputs, 3)
+    for stage, stride, outputs in zip(stages, strides, channels, strict=True):
+        stage.append(BasicBlock(inputs, outputs, stride))
+        stage += [BasicBlock(outputs, outputs, 1) for _ in range(blocks - 1)]
         inputs = outputs
-    stem, first, *rest = stages
-    return StagedNetwork(image_shape, classes, [[*stem, *first], *rest], inputs)
+    return StagedNetwork(image_shape, classes, stages, inputs)
 
 
 FAMILY = Family(

@@ -103,8 +103,10 @@ class Study:
         def choose(most: int) -> list[TrialRecord]:
             return [*spread(members, most, self.size), *near[: max(0, most - len(members))]]
 
-        share, chosen = self.spec.finalists.share, choose(self.spec.finalists.max)
-        if share is not None:
+        share = self.spec.finalists.share
+        if share is None:
+            chosen = choose(self.spec.finalists.max)
+        else:
             chosen = affordable(self.spec, records, choose, share, self._trial_cost)
         return sorted(chosen, key=lambda record: (record.size(self.size), record.number))
 

@@ -162,14 +162,15 @@ class StudyRun:
         known = journal.read()
         finished = {number: each for number, each in known.items() if self._counts(each)}
         spent = self.directory.state().get("search_seconds", 0.0)
+        deterministic = is_deterministic(spec)
         jobs = ProposedJobs(
             spec,
             Proposer(self.plan.space, self.plan.architectures, self.plan.past, known),
             finished,
             Budget(spec, spent, lambda now: self.directory.update(search_seconds=now)),
             TrialCost.on(self.plan.data),
-            is_deterministic(spec),
-            journal.lines(),
+            deterministic,
+            None if deterministic else journal.lines(),
         )
         self.observer.phase_started("search", spec.search.trials, list(finished.values()))
         try:

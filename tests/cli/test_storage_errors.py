@@ -61,7 +61,8 @@ def test_the_credentials_are_wrong(kdsearch: Command, store: ObjectStore) -> Non
 
 
 def test_a_dry_run_tells_it_too(kdsearch: Command, store: ObjectStore) -> None:
-    refused(kdsearch, store.uri("a", bucket="absent"), "--dry-run")
+    told = refused(kdsearch, store.uri("a", bucket="absent"), "--dry-run")
+    assert "(Bucket 'absent' not found" in told.sentence
 
 
 @pytest.mark.parametrize(

@@ -380,6 +380,9 @@ def test_forebears_and_peers_are_compute_too(spec: StudySpec) -> None:
         costs = [Judging(spec, [m], SEARCHED, {}).cost(cost) for m in (one, other)]
         more = (costs[1] - costs[0]) / (cost(one, EPOCHS) * spec.finalists.seeds)
         assert times - 1 < more < 1.3 * (times - 1)
+        if teacher == "born_again":
+            epochs = [Judging(spec, [m], SEARCHED, {}).cost(epochs_alone) for m in (one, other)]
+            assert epochs[1] - epochs[0] == (times - 1) * EPOCHS * spec.finalists.seeds
 
 
 def test_no_more_are_judged_than_their_share_of_the_compute_pays_for(spec: StudySpec) -> None:
@@ -396,6 +399,7 @@ def test_no_more_are_judged_than_their_share_of_the_compute_pays_for(spec: Study
         other = spec.model_copy(update={"finalists": FinalistsSection(max=most)})
         return affordable(other, whole, lambda count: front[-count:], share, cost)
 
+    assert chosen(math.inf) == front
     assert chosen(0.001) == front[-1:]
     for share in (0.3, 0.5, 0.7, 0.9, 5.0):
         other = spec.model_copy(update={"finalists": FinalistsSection()})
