@@ -15,8 +15,9 @@ from pathlib import Path
 from kdsearch.data import Dataset
 from kdsearch.data.balance import data_warnings
 from kdsearch.errors import KdsearchError, RunError
+from kdsearch.execution.address import check_address
 from kdsearch.execution.observers import Observer, Observers
-from kdsearch.execution.session import check_address, ray_session
+from kdsearch.execution.session import ray_session
 from kdsearch.execution.storage import check_storage
 from kdsearch.export.report import write_students, write_tables
 from kdsearch.results.directory import StudyDirectory

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,8 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from kdsearch.errors import ClusterError, StudyError
+from kdsearch.errors import StudyError, one_line
+from kdsearch.execution.address import check_address, unreachable
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER, teacher_path
 
@@ -62,30 +62,6 @@ def ray_session(spec: StudySpec, address: str | None) -> Iterator[None]:
             ray.shutdown()
 
 
-def check_address(address: str | None) -> None:
-    """Refuse a HOST:PORT where nothing listens: Ray itself would try for many minutes.
-
-    Args:
-        address: Address of a cluster; absent: ``RAY_ADDRESS``, if that is set.
-
-    Raises:
-        ClusterError: Nothing answers within a few seconds.
-        StudyError: The address is one of Ray Client, through which a search cannot be steered.
-    """
-    address = address or os.environ.get("RAY_ADDRESS") or ""
-    if address.startswith("ray://"):
-        raise StudyError(
-            f"{address} is an address of Ray Client, through which a search cannot be steered; "
-            "submit the study as a job (kdsearch submit), or give HOST:PORT of the head"
-        )
-    host, colon, port = address.rpartition(":")
-    if colon and port.isdigit():
-        try:
-            socket.create_connection((host, int(port)), timeout=5).close()
-        except OSError as error:
-            raise _unreachable(address, error) from error
-
-
 def _connect(address: str | None, spare: int) -> None:
     """Connect to a cluster, or start a Ray that leaves so many of this machine's cores free."""
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
@@ -102,16 +78,11 @@ def _connect(address: str | None, spare: int) -> None:
                 ray.shutdown()
                 ray.init(num_cpus=max(1, cores - spare), **quiet)
     except (OSError, RuntimeError, ValueError, RayError) as error:
-        raise _unreachable(address, error) from error
+        where = f"the Ray cluster at {address}" if address else "a Ray of this machine"
+        raise unreachable(where, one_line(error)) from error
     if threading.current_thread() is threading.main_thread():
         # Ray's own handler leaves as if the study had failed, not as interrupted
         signal.signal(signal.SIGTERM, on_sigterm)
-
-
-def _unreachable(address: str | None, error: Exception) -> ClusterError:
-    where = f"the Ray cluster at {address}" if address else "a Ray of this machine"
-    reason = str(error).strip().splitlines()[0]
-    return ClusterError(f"{where} cannot be reached ({reason}); check that it runs and its address")
 
 
 def _check_resources(spec: StudySpec, may_grow: bool) -> None:
