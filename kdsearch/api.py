@@ -10,13 +10,15 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from kdsearch.data import Dataset
 from kdsearch.data.balance import data_warnings
-from kdsearch.errors import KdsearchError, RunError
+from kdsearch.errors import ClusterError, KdsearchError, RunError
 from kdsearch.execution.address import check_address
 from kdsearch.execution.observers import Observer, Observers
+from kdsearch.execution.ray_watch import ray_watched
 from kdsearch.execution.session import ray_session
 from kdsearch.execution.storage import check_storage
 from kdsearch.export.report import write_students, write_tables
@@ -82,7 +84,7 @@ def run_study(
         directory.update(state="running", reason=None)
         study = Study(directory)
         try:
-            with _files_told(directory):
+            with _files_told(directory), ray_watched(partial(_ray_ended, study, watching)):
                 watching.study_started(study)
                 for warning in warnings_told:
                     watching.warned(warning)
@@ -165,6 +167,11 @@ def _stop(study: Study, watching: Observer, error: BaseException) -> None:
         study.directory.update(state=state, reason=reason)
     with suppress(Exception):
         watching.study_stopped(study, state, reason)
+
+
+def _ray_ended(study: Study, watching: Observer, error: ClusterError) -> None:
+    print(f"kdsearch: {error}", file=sys.stderr, flush=True)
+    _stop(study, watching, error)
 
 
 def _tell_lost(directory: StudyDirectory, lost: list[str]) -> None:

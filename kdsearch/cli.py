@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ import typer
 from rich.console import Console
 
 from kdsearch.errors import KdsearchError, in_lines
+from kdsearch.interrupts import INTERRUPTED, Interrupts
 
 
 def _examples(*lines: str) -> str:
@@ -39,8 +39,6 @@ app = typer.Typer(
         "kdsearch ui studies/digits",
     ),
 )
-
-INTERRUPTED = 130
 
 Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="The search-space file (YAML).")]
 Sets = Annotated[
@@ -344,13 +342,18 @@ def submit(
 
 def main() -> None:
     """Run the command line; the program's entry point."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupts = Interrupts()
     sys.path.insert(0, os.getcwd())  # modules of the user's own lie beside the spec
     try:
         app(prog_name="kdsearch")
     except KdsearchError as error:
         print("kdsearch:", in_lines(str(error)), file=sys.stderr)
         sys.exit(error.exit_code)
+    except SystemExit:
+        # of a command that keeps no state, Typer makes an ordinary failure
+        if interrupts.count:
+            sys.exit(INTERRUPTED)
+        raise
 
 
 def _go_on(spec: Any) -> str:

@@ -37,12 +37,15 @@ def call(capture: pytest.CaptureFixture[str], words: tuple[str, ...]) -> Left:
 
 @contextmanager
 def _as_a_program(words: list[str]) -> Iterator[None]:
-    on_sigterm, known = signal.getsignal(signal.SIGTERM), set(sys.modules)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    known = set(sys.modules)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", words)
         patch.setattr(sys, "path", [*sys.path])
         yield
-    signal.signal(signal.SIGTERM, on_sigterm)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     _forget(set(sys.modules) - known, Path.cwd())
 
 

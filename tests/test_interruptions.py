@@ -107,7 +107,7 @@ def test_an_interrupted_and_killed_study_goes_on_to_the_same_end(
     assert lines(path / "trials.jsonl") == 0
 
     words.append("--resume")
-    found = cut_off(folder, words, signal.SIGINT, lambda: lines(path / "trials.jsonl") >= 3)
+    found = cut_off(folder, words, signal.SIGHUP, lambda: lines(path / "trials.jsonl") >= 3)
     assert found == (130, go_on)
     assert state(path)["state"] == "interrupted"
     interrupted = (path / "trials.jsonl").read_bytes()
