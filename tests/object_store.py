@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import boto3
 import pytest
+import requests
 from moto import settings
 from moto.server import ThreadedMotoServer
 
@@ -30,6 +31,8 @@ class ObjectStore:
     def __init__(self) -> None:
         self.start(0)
         self.port = self._server.get_host_and_port()[1]
+        # the servers of one process share what they hold
+        requests.post(f"http://127.0.0.1:{self.port}/moto-api/reset", timeout=10)
         self.client("s3").create_bucket(Bucket=BUCKET)
         users = self.client("iam")
         users.create_user(UserName="kdsearch")

@@ -284,6 +284,7 @@ def test_a_trial_whose_answers_cannot_be_stored_fails_with_the_reason(tmp_path: 
         "resources": study.plan.spec.resources.model_dump(),
         "folder": str(tmp_path),
         "token": shared_token(tmp_path),
+        "storage": str(tmp_path),
         "core": None,
     }
     records = sample_trials(study.plan, 4)
