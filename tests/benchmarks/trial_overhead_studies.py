@@ -12,6 +12,7 @@ from rich.console import Console
 from trial_overhead_clocks import Costs, Meter
 from trial_overhead_idle import IdleTrial
 
+from kdsearch.api import plan_study
 from kdsearch.display import Display
 from kdsearch.execution.dispatcher import TrialFiles
 from kdsearch.execution.observers import Observers
@@ -21,7 +22,7 @@ from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.study import Study
 from kdsearch.search.loop import ProposedJobs
 from kdsearch.search.proposer import Proposer
-from kdsearch.space.checks import Plan, make_plan
+from kdsearch.space.checks import Plan
 from kdsearch.spec import load_spec
 from kdsearch.spec.study import StudySpec
 from kdsearch.tracking.recorder import Recorder
@@ -42,9 +43,9 @@ def run_trials(
         profile: Of the driver's main thread during the search.
     """
     spec = _spec(folder, trials)
-    plan = make_plan(spec)
+    plan, inputs = plan_study(spec, None)
     directory = StudyDirectory.of(spec)
-    directory.create(spec)
+    directory.create(spec, inputs)
     costs = Costs()
     with ray_session(spec, None), (folder / "display.txt").open("w") as screen:
         _tell_teacher(directory, plan)
@@ -76,13 +77,7 @@ def _spec(folder: Path, trials: int) -> StudySpec:
 
 def _tell_teacher(directory: StudyDirectory, plan: Plan) -> None:
     sizes = {name: {"size": vars(size)} for name, size in plan.teacher_sizes.items()}
-    facts = {
-        "name": plan.data.name,
-        "fingerprint": plan.data.fingerprint,
-        "validation": len(plan.data.validation),
-    }
-    made_from = {"id": "overhead", "data": facts, "checkpoints": {}}
-    directory.update(state="running", phase="search", teachers=sizes, **made_from)
+    directory.update(state="running", phase="search", teachers=sizes)
 
 
 def _search(plan: Plan, directory: StudyDirectory, observers: Observers) -> None:
