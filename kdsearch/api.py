@@ -164,7 +164,8 @@ def _stop(study: Study, watching: Observer, error: BaseException) -> None:
     state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
     reason = str(error) if isinstance(error, KdsearchError) else repr(error)
     with suppress(Exception):
-        study.directory.update(state=state, reason=reason)
+        if study.directory.path.is_dir():  # else it would be made again, empty
+            study.directory.update(state=state, reason=reason)
     with suppress(Exception):
         watching.study_stopped(study, state, reason)
 
@@ -208,7 +209,8 @@ def quieten() -> None:
     # it warns of every parameter that only some trials have
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    for name in ("alembic", "mlflow", "ray"):
+    for name in ("alembic", "ray"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    # failed trials are told with their reasons by kdsearch, without Ray's traces
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    # failed trials, and a store that fails, are told with their reasons by kdsearch, without traces
+    for name in ("mlflow", "ray.tune"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+_NODE = platform.node()[:64]
+"""Processes of two nodes that share a folder may have one id."""
 
 _BLOCK = 4096
 """Bytes that are looked through at once for the end of a line."""
@@ -17,14 +22,25 @@ _BLOCK = 4096
 def taking_name_last(path: Path) -> Iterator[Path]:
     """Where to write the content of ``path``, which it becomes at the end; a failure leaves none.
 
-    What a process leaves that is killed on the way is called ``.NAME.PID.partial``.
+    What a process leaves that is killed on the way is found by :func:`remove_partial`.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = partial_file(path)
     try:
         yield partial
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def partial_file(path: Path) -> Path:
+    """Where this process writes what becomes ``path``."""
+    return path.with_name(f".{path.name}.{_NODE}-{os.getpid()}.partial")
+
+
+def remove_partial(folder: Path, start: str = ".") -> None:
+    """Remove what writers have left that were killed on the way, of files whose names start so."""
+    for left in folder.glob(f"{glob.escape(start)}*.partial"):
+        left.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

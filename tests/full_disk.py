@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+
+from kdsearch.files import partial_file
 
 
 def no_room_for(path: Path) -> None:
@@ -11,4 +12,4 @@ def no_room_for(path: Path) -> None:
 
     What is written lands in ``/dev/full``, through the name that the unfinished file has.
     """
-    path.with_name(f".{path.name}.{os.getpid()}.partial").symlink_to("/dev/full")
+    partial_file(path).symlink_to("/dev/full")

@@ -16,7 +16,7 @@ from filelock import FileLock
 from kdsearch.data.decode import WHITE, decode_into, decoded_sides, first_readable
 from kdsearch.data.mapped import open_images
 from kdsearch.errors import DataError
-from kdsearch.files import taking_name_last
+from kdsearch.files import remove_partial, taking_name_last
 
 FOLDER = ".kdsearch"
 """Folder under ``data.root`` that holds decoded images; it may be removed between studies."""
@@ -90,8 +90,7 @@ def _is_whole(file: Path, shape: tuple[int, ...]) -> bool:
 @contextmanager
 def _written(file: Path, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
     """An array to decode into, over a file beside ``file`` which takes its name last."""
-    for left in file.parent.glob(f".{file.name}.*.partial"):  # by decodings that were killed
-        left.unlink()
+    remove_partial(file.parent, f".{file.name}.")
     _check_room(file.parent, shape)
     with taking_name_last(file) as partial:
         images = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)

@@ -106,5 +106,6 @@ def is_resident(split: Split, device: torch.device) -> bool:
     """Whether :func:`make_feed` puts the split on the device, or it is there."""
     if split.mapped or split.labels.device.type == device.type:
         return not split.mapped
-    free, _ = torch.cuda.mem_get_info(device)
-    return split.nbytes <= RESIDENT_SHARE * free
+    free, total = torch.cuda.mem_get_info(device)
+    may = torch.cuda.get_per_process_memory_fraction(device) * total
+    return split.nbytes <= RESIDENT_SHARE * min(free, may)

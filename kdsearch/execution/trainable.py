@@ -115,7 +115,7 @@ class StudentTrial(tune.Trainable):
             raise
         except OSError as error:
             raise LostError(described(error)) from None  # users' errors may not survive pickling
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:  # Ctrl-C does not come here: a user's own
             reason = str(error) if isinstance(error, KdsearchError) else described(error)
             trace = traceback.format_exc()
             return {"node": self._node, "failed": reason, "traceback": trace, "done": True}

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from kdsearch.errors import SpecError, StudyError
-from kdsearch.files import unwritable, write_atomically
+from kdsearch.files import remove_partial, unwritable, write_atomically
 from kdsearch.results.record import Journal
 from kdsearch.results.resume import Inputs, changed
 from kdsearch.spec.load import dump_spec, load_spec
@@ -135,6 +135,8 @@ class StudyDirectory:
                 f"another process is running the study in {self.path}; wait for it, or end it"
             ) from None
         with lock:
+            for folder in (self.path, self.weights, *self.students.glob("*")):
+                remove_partial(folder)
             yield
 
     def create(self, spec: StudySpec, inputs: Inputs | None = None) -> None:

@@ -72,13 +72,14 @@ class ProposedJobs(Jobs):
     def _choose(self) -> TrialRecord | None:
         """The next training, whether or not it was done before; ``None``: an outcome must come."""
         while True:
+            # first: the outcome that is due may be one of a training that hangs
+            self.spent = self._budget.out_of_time()
+            if self.spent is not None:
+                raise NoMoreJobs
             for handed_out in self._clock.due():
                 if not self._is_out(handed_out):
                     return None
                 self._learn(handed_out)
-            self.spent = self._budget.out_of_time()
-            if self.spent is not None:
-                raise NoMoreJobs
             record = self._of_those_begun() or self._new()
             if record is None and not self._clock.skip():
                 record = self._with_the_rest()

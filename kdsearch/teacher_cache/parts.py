@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from kdsearch.errors import TeacherError
-from kdsearch.files import checksum, taking_name_last, write_atomically
+from kdsearch.files import checksum, remove_partial, taking_name_last, write_atomically
 from kdsearch.models import Signal
 from kdsearch.teacher_cache.cache_plan import FORMAT, CachePlan
 from kdsearch.teacher_cache.encoding import Stored
@@ -72,8 +72,7 @@ def write_part(
 
 
 def _write(file: Path, stored: Stored, facts: dict[str, Any]) -> None:
-    for left in file.parent.glob(f".{file.stem}.*.partial"):  # by a process that was killed
-        left.unlink(missing_ok=True)
+    remove_partial(file.parent, f".{file.stem}.")
     with taking_name_last(file) as begun:
         save_file({name: rows.contiguous() for name, rows in stored.items()}, begun)
         found = {"sha256": checksum(begun), "bytes": begun.stat().st_size}

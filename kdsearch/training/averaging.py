@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
 import numpy as np
@@ -33,9 +34,11 @@ class WeightAverage(Generic[Averaged]):
     """
 
     def __init__(self, network: Averaged, share: float = SHARE) -> None:
-        self._gamma = exponent(share)
         self._network = network
-        self._average = AveragedModel(network, multi_avg_fn=self._lerp, use_buffers=True)
+        # apart, since a method of this object would hold it, and memory, until Python looks for
+        # cycles
+        self._profile = _Profile(exponent(share))
+        self._average = AveragedModel(network, multi_avg_fn=self._profile, use_buffers=True)
 
     @property
     def network(self) -> Averaged:
@@ -45,6 +48,7 @@ class WeightAverage(Generic[Averaged]):
     def update(self) -> None:
         """Take in the weights as they are after a step."""
         self._average.update_parameters(self._network)
+        self._profile.updates += 1
 
     def state_dict(self) -> dict[str, Tensor]:
         """All that resuming needs."""
@@ -53,15 +57,22 @@ class WeightAverage(Generic[Averaged]):
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from :meth:`state_dict`."""
         self._average.load_state_dict(state)
+        self._profile.updates = int(self._average.n_averaged)
+
+
+@dataclass
+class _Profile:
+    """Moves averages, all of one type, towards the newest update by its share of the weight."""
+
+    gamma: float
+    updates: int = 0
 
     @torch.no_grad()
-    def _lerp(self, averages: Sequence[Tensor], latest: Sequence[Tensor], _: object) -> None:
-        """Move averages, all of one type, towards the newest update by its share of the weight."""
+    def __call__(self, averages: Sequence[Tensor], latest: Sequence[Tensor], _: object) -> None:
         if not averages[0].is_floating_point():  # such as batch normalisation's step counters
             torch._foreach_copy_(list(averages), list(latest))
             return
-        before = int(self._average.n_averaged)  # on the processor, whatever the network is on
-        kept = (before / (before + 1)) ** (self._gamma + 1)
+        kept = (self.updates / (self.updates + 1)) ** (self.gamma + 1)
         torch._foreach_lerp_(list(averages), list(latest), 1 - kept)
 
 

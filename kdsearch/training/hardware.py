@@ -51,6 +51,8 @@ class Hardware:
                 f"GPU that it can use on {platform.node()}; install a PyTorch built for CUDA and a "
                 "driver there, or set resources.gpus_per_trial=0"
             )
+        if 0 < resources.gpus_per_trial < 1:  # beyond its share it would take the others' memory
+            torch.cuda.set_per_process_memory_fraction(resources.gpus_per_trial)
         return Hardware.here(resources)
 
     @staticmethod

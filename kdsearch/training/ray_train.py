@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import math
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 from typing import Any
 
 import ray
 import ray.train
 import torch
+from ray.exceptions import RayError
 from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer, get_device
 from ray.util.queue import Queue
 
 from kdsearch.data import Dataset, pack, unpack
-from kdsearch.errors import KdsearchError, RunError, one_line
+from kdsearch.errors import CheckpointError, KdsearchError, RunError, described, one_line
 from kdsearch.spec.sections import ResourcesSection
+from kdsearch.training.checkpoints import load_state, save_state
 from kdsearch.training.hardware import Hardware
 from kdsearch.training.ranks import Ranks
-
-_STATE = "state.pt"
+from kdsearch.training.worker_reports import WorkerReports, tell, worker_queue
 
 REPORT_SECONDS = 10.0
 """Least time between two checkpoints: Ray Train handles about one report a second."""
@@ -67,17 +70,19 @@ class Worker:
 
     def tell(self, report: dict[str, Any]) -> None:
         """Tell the process that waits for the group."""
-        self._reports.put(report)
+        tell(self._reports, report)
 
     def saved(self) -> dict[str, Any] | None:
-        """The state that the group saved last, for a group that was cut off."""
+        """The state that the group saved last, for a group that was cut off.
+
+        A corrupt one counts for none: the work starts over.
+        """
         checkpoint = ray.train.get_checkpoint()
         if checkpoint is None:
             return None
-        with checkpoint.as_directory() as folder:
-            return torch.load(
-                Path(folder) / _STATE, map_location=self.hardware.device, weights_only=True
-            )
+        with suppress(CheckpointError), checkpoint.as_directory() as folder:
+            return load_state(Path(folder), self.hardware.device)
+        return None
 
     def save(self, state: Callable[[], dict[str, Any]], last: bool) -> None:
         """Save the group's state now and then; every worker calls this equally often.
@@ -94,7 +99,7 @@ class Worker:
             ray.train.report({})
             return
         with tempfile.TemporaryDirectory() as folder:
-            torch.save(state(), Path(folder) / _STATE)
+            save_state(state(), Path(folder))
             ray.train.report({}, checkpoint=Checkpoint.from_directory(folder))
 
 
@@ -124,6 +129,9 @@ def run_on_workers(
 ) -> dict[str, Any] | None:
     """Do some work on a group of Ray Train workers and give back the state saved last, if any.
 
+    Workers that are lost, or the process of Ray Train that steers them, begin again at what was
+    saved last, up to ``resources.max_restarts`` times each.
+
     Args:
         work: Called on every worker with ``given`` and, under ``data``, the data set.
         given: What the work needs beside the data; it is sent to every worker.
@@ -134,79 +142,57 @@ def run_on_workers(
     Raises:
         RunError: A worker failed; the message is its reason.
     """
-    reports = Queue()
+    for left in reversed(range(group.resources.max_restarts + 1)):
+        try:
+            return _run(work, given, data, group, on_report)
+        except (RayError, CheckpointError) as error:
+            if not left:
+                raise RunError(described(error)) from error
+            if isinstance(error, CheckpointError):
+                shutil.rmtree(group.storage / group.name, ignore_errors=True)
+    return None
+
+
+def _run(
+    work: Callable[[Worker, dict[str, Any]], None],
+    given: dict[str, Any],
+    data: SharedData,
+    group: Group,
+    on_report: Callable[[dict[str, Any]], None],
+) -> dict[str, Any] | None:
+    gpus = math.ceil(group.resources.gpus_per_trial)
+    reports = worker_queue()
     trainer = TorchTrainer(
         _work,
         train_loop_config={
             "work": work,
             "given": given,
             "data": data.reference,
-            "resources": group.resources.model_dump(),
+            # a worker has whole GPUs, where a trial has a share of one
+            "resources": group.resources.model_copy(update={"gpus_per_trial": gpus}).model_dump(),
             "reports": reports,
         },
-        scaling_config=_scaling(group.count, group.resources),
+        scaling_config=_scaling(group.count, group.resources.cpus_per_trial, gpus),
         run_config=RunConfig(
             name=group.name,
             storage_path=str(group.storage.resolve()),
-            failure_config=FailureConfig(max_failures=1),
+            failure_config=FailureConfig(max_failures=group.resources.max_restarts),
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
     )
-    result = _fit(trainer, _Reports(reports, on_report))
+    result = _fit(trainer, WorkerReports(reports, on_report))
     if result.checkpoint is None:
         return None
     with result.checkpoint.as_directory() as folder:
-        return torch.load(Path(folder) / _STATE, map_location="cpu", weights_only=True)
+        return load_state(Path(folder))
 
 
-def _scaling(workers: int, resources: ResourcesSection) -> ScalingConfig:
-    gpus = math.ceil(resources.gpus_per_trial)
-    each = {"CPU": resources.cpus_per_trial} | ({"GPU": gpus} if gpus else {})
+def _scaling(workers: int, cpus: int, gpus: int) -> ScalingConfig:
+    each = {"CPU": cpus} | ({"GPU": gpus} if gpus else {})
     return ScalingConfig(num_workers=workers, use_gpu=gpus > 0, resources_per_worker=each)
 
 
-class _Reports:
-    """Passes on, from a thread of this process, what the workers put into a queue.
-
-    Args:
-        queue: The workers' queue.
-        on_report: Takes each report.
-
-    Attributes:
-        failure: Why the workers gave up, if they did.
-    """
-
-    def __init__(self, queue: Queue, on_report: Callable[[dict[str, Any]], None]) -> None:
-        self._queue = queue
-        self._on_report = on_report
-        self._ended = Event()
-        self.failure: str | None = None
-        self._thread = Thread(target=self._pass_on, name="worker-reports", daemon=True)
-
-    def __enter__(self) -> _Reports:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join(timeout=10)
-        if ray.is_initialized():
-            self._queue.shutdown()
-
-    def _pass_on(self) -> None:
-        while not (self._ended.is_set() and self._queue.empty()):
-            for report in self._queue.get_nowait_batch(self._queue.size()):
-                self._take(report)
-            self._ended.wait(0.2)
-
-    def _take(self, report: dict[str, Any]) -> None:
-        if "failed" in report:
-            self.failure = report["failed"]
-        else:
-            self._on_report(report)
-
-
-def _fit(trainer: TorchTrainer, reports: _Reports) -> Any:
+def _fit(trainer: TorchTrainer, reports: WorkerReports) -> Any:
     """Run the trainer beside this thread.
 
     In the main thread Ray would take the interrupt for itself, never give it back, and leave as if
@@ -248,4 +234,5 @@ def _work(config: dict[str, Any]) -> None:
     try:
         config["work"](Worker(config["reports"], resources), given)
     except KdsearchError as error:
-        config["reports"].put({"failed": str(error)})
+        if not tell(config["reports"], {"failed": str(error)}):
+            raise

@@ -58,16 +58,19 @@ def test_on_the_cpu_a_file_alone_is_read_by_workers(make_split: MakeSplit, mappe
     feed.close()
 
 
-def test_a_gpu_holds_a_split_of_two_fifths_of_its_free_memory(
+def test_a_gpu_holds_a_split_of_two_fifths_of_what_a_process_may_still_have(
     make_split: MakeSplit, mapped: Mapped, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split = make_split(40)
-    free = {"bytes": 0}
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free["bytes"], 2**40))
+    nbytes, total, gpu = split.images.numpy().nbytes, 2**40, torch.device("cuda")
     for share, resident in ((0.39, True), (0.41, False)):
-        free["bytes"] = int(split.images.numpy().nbytes / share)
-        assert is_resident(split, torch.device("cuda")) == resident
-        assert not is_resident(mapped(split), torch.device("cuda"))
+        enough = int(nbytes / share)
+        for free, may in ((enough, 1.0), (total, enough / total)):  # all of it, or a trial's part
+            monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free, total))
+            fraction = lambda _, may=may: may  # noqa: E731
+            monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", fraction)
+            assert is_resident(split, gpu) == resident
+            assert not is_resident(mapped(split), gpu)
 
 
 def test_what_fits_is_moved_once_and_what_does_not_stays(
@@ -75,6 +78,7 @@ def test_what_fits_is_moved_once_and_what_does_not_stays(
 ) -> None:
     """The meta device stands for a GPU that holds the smaller splits."""
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2**20, 2**40))
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda _: 1.0)
     train, validation, test = make_split(3000), make_split(40), mapped(make_split(8))
     data = Dataset("made", train, validation, test, ("a", "b"), MEAN, STD)
     moved = on_device(data, torch.device("meta"))

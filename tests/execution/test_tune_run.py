@@ -228,7 +228,7 @@ def test_a_damaged_checkpoint_is_found_out_and_the_training_starts_over(phase: P
     records = phase.run(Trainings(2, finished=phase.journal.read()), observer=Listens())
     assert statuses(records) == dict.fromkeys(range(2), "complete")
     assert phase.begun()["0/1"] == 2
-    assert all("is damaged" in reason for reason in told)
+    assert all("is corrupt" in reason for reason in told)
 
 
 def test_checkpoints_lie_in_any_storage_that_has_a_uri(phase: Phase, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_a_damaged_one_is_refused(
         file.unlink()
     else:
         file.write_bytes(damaged[damage])
-    with pytest.raises(CheckpointError, match=r"no whole training|is damaged"):
+    with pytest.raises(CheckpointError, match=r"no whole training|is corrupt"):
         load_training(begin("kd"), tmp_path)
 
 

@@ -294,6 +294,17 @@ def test_what_is_to_run_on_a_gpu_is_refused_without_one(share: float) -> None:
     assert Hardware.here(resources).device == CPU
 
 
+@pytest.mark.parametrize(("gpus", "limits"), [(0.25, [0.25]), (1.0, [])])
+def test_a_share_of_a_gpu_is_a_share_of_its_memory(
+    monkeypatch: pytest.MonkeyPatch, gpus: float, limits: list[float]
+) -> None:
+    found: list[float] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", found.append)
+    assert Hardware.of(ResourcesSection(gpus_per_trial=gpus)).device.type == "cuda"
+    assert found == limits
+
+
 def test_by_default_nothing_is_compiled_on_a_cpu(digits: Dataset) -> None:
     network = build_network(model_of("convnet"), digits.image_shape, 10)
     assert Hardware().compile(network, 10 * COMPILE_STEPS) is None
