@@ -336,7 +336,12 @@ def submit(
     ] = False,
     retry_failed: RetryFailed = False,
 ) -> None:
-    """Run a study as a job on a Ray cluster."""
+    """Run a study as a job on a Ray cluster.
+
+    Passwords do not travel with a job, since others can read it: the cluster's environment has
+    them, for MLflow as MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, for S3 as
+    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+    """
     from kdsearch.cluster.submit import submit_study
 
     sys.exit(submit_study(spec, overrides or [], address, follow, resume, retry_failed))
@@ -355,12 +360,16 @@ def main() -> None:
 
 def _go_on(spec: Any) -> str:
     """The command that goes on with an interrupted run."""
+    from kdsearch.redaction import MASK
     from kdsearch.results.directory import StudyDirectory
+    from kdsearch.spec.masking import masked_setting
 
     words = [word for word in sys.argv[1:] if word != "--resume"]
     if StudyDirectory.of(spec).exists():
         words.append("--resume")
-    return f"kdsearch {shlex.join(words)}"
+    shown = shlex.join(masked_setting(word) for word in words)
+    known = f" (with what stands for {MASK})" if MASK in shown else ""
+    return f"kdsearch {shown}{known}"
 
 
 if __name__ == "__main__":

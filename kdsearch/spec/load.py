@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from kdsearch.errors import SpecError
 from kdsearch.spec.explain import translate
+from kdsearch.spec.masking import masked_values
 from kdsearch.spec.origin import read_yaml
 from kdsearch.spec.overrides import apply_override
 from kdsearch.spec.study import StudySpec
@@ -54,9 +55,9 @@ def parse_spec(text: str, overrides: Sequence[str] = (), file: str = "<text>") -
 
 
 def dump_spec(spec: StudySpec) -> str:
-    """The resolved spec as YAML, every default written out."""
+    """The resolved spec as YAML, every default written out, passwords in URIs masked."""
     return yaml.dump(
-        spec.model_dump(mode="json"),
+        masked_values(spec.model_dump(mode="json")),
         Dumper=SpecDumper,
         sort_keys=False,
         allow_unicode=True,

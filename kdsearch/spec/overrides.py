@@ -6,6 +6,7 @@ from copy import copy
 from typing import Any
 
 from kdsearch.errors import SpecError
+from kdsearch.spec.masking import masked_setting
 from kdsearch.spec.origin import KeyPath, Origin, dotted, parse_yaml
 
 
@@ -21,7 +22,7 @@ def apply_override(origin: Origin, text: str) -> None:
         SpecError: The text has no ``=``, the value is not YAML, or the path leads nowhere.
     """
     name, equals, value = text.partition("=")
-    parts = _split(name.strip())
+    parts, text = _split(name.strip()), masked_setting(text)
     if not equals or not all(parts):
         raise SpecError(f"--set {text}: write it as section.key=value")
     parsed = _parse(value, text)
