@@ -39,7 +39,8 @@ def redacted(text: str, *uris: str) -> str:
         uris: URIs whose parts the text may quote, such as a host that was taken from a wrong place.
     """
     for uri in uris:
-        text = text.replace(uri, redacted_uri(uri))
+        shown = redacted_uri(uri)
+        text = text.replace(uri, shown).replace(_server(uri), _server(shown))
         for secret in sorted(_secrets(uri), key=len, reverse=True):
             text = text.replace(secret, MASK)
     return _IN_TEXT.sub(lambda found: _without_tail(found[0]), text)
@@ -50,9 +51,10 @@ def redacted_uri(value: str) -> str:
     if _HEAD.match(value) is None:
         return redacted(value)
     shown, done = "", 0
-    for start, end in _places(value):
-        if start >= done:  # not within the one before
-            shown, done = f"{shown}{value[done:start]}{MASK}", end
+    for start, end in sorted(_places(value)):
+        if start >= done:  # else it begins within the one before
+            shown += f"{value[done:start]}{MASK}"
+        done = max(done, end)
     return shown + value[done:]
 
 
@@ -80,19 +82,18 @@ def _secrets(uri: str) -> set[str]:
 
 
 def _places(uri: str) -> Iterator[tuple[int, int]]:
-    """Where secrets stand in a URI: first and last index, from left to right."""
+    """Where secrets stand in a URI, from an index to another; places may overlap."""
     head = _HEAD.match(uri)
     if head is None:
         return
-    scheme, end = head[1].lower(), head.end()
-    login = _login(scheme, uri, end)
+    scheme = head[1].lower()
+    login = _login(scheme, uri, head.end())
     if login is not None:
-        end = login.end()
         if scheme == "s3" or _TOKEN.fullmatch(login[1]):  # a name that is a key
             yield login.span(1)
         if login.re is _LOGIN:
             yield login.span(2)
-    for option in _OPTION.finditer(uri, end):
+    for option in _OPTION.finditer(uri, head.end()):
         yield from _option_place(option)
 
 
