@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from kdsearch.errors import SpecError
 from kdsearch.spec.explain import translate
 from kdsearch.spec.masking import masked_values
-from kdsearch.spec.origin import read_yaml
+from kdsearch.spec.origin import LONGEST, read_yaml
 from kdsearch.spec.overrides import apply_override
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.yaml_form import SpecDumper
@@ -29,7 +29,8 @@ def load_spec(path: str | Path, overrides: Sequence[str] = ()) -> StudySpec:
             message gives file, line, column and the nearest valid name.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with Path(path).open(encoding="utf-8") as file:
+            text = file.read(LONGEST + 1)
     except FileNotFoundError:
         raise SpecError(f"no such file: {path}; check the path") from None
     except IsADirectoryError:
