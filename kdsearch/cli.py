@@ -9,6 +9,7 @@ import os
 import shlex
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ import typer
 from rich.console import Console
 
 from kdsearch.errors import KdsearchError, in_lines
+from kdsearch.redaction import redacted
 
 
 def _examples(*lines: str) -> str:
@@ -356,6 +358,9 @@ def main() -> None:
     except KdsearchError as error:
         print("kdsearch:", in_lines(str(error)), file=sys.stderr)
         sys.exit(error.exit_code)
+    except Exception:  # a mistake of kdsearch; what a library says may quote a URI
+        print(redacted(traceback.format_exc()), end="", file=sys.stderr)
+        sys.exit(1)
 
 
 def _go_on(spec: Any) -> str:

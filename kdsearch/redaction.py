@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from urllib.parse import unquote
 
 MASK = "***"
@@ -21,7 +22,8 @@ _LOGIN = re.compile(r"([^/:?#]*):(.*)@", re.DOTALL)
 _TOKEN_ALONE = re.compile(r"([A-Za-z0-9_-]{20,})@")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{20,}")
 _PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]*\](?::\d{1,5})?|[^/:?#\s]*:\d{1,5})(?:[/?#]|$)")
-_OPTION = re.compile(r"(?<=[?&;#])([^=&;#?]+)=(?=([^&]*))")
+_OPTION = re.compile(r"(?<=[?&;#])([^=&;#?]+)=([^&]*)")
+_OPTION_WITHIN = re.compile(r"[;#?]([^=;#?]+)=")
 _SECRET_OPTION = re.compile(
     r"passw|passphrase|pwd|secret|token|credential|signature|access_?key|api_?key|account_?key"
     r"|private_?key|odbc_connect|^(pass|key|sig|auth)$"
@@ -60,7 +62,8 @@ def redacted_uri(value: str) -> str:
 
 def holds_secret(value: str) -> bool:
     """Whether a value holds a secret, or the mask of one."""
-    return MASK in redacted_uri(value)
+    unmasked = value.replace(MASK, "x" * 20)
+    return redacted_uri(unmasked) != unmasked
 
 
 def _without_tail(found: str) -> str:
@@ -77,7 +80,7 @@ def _secrets(uri: str) -> set[str]:
     masked = [uri[start:end] for start, end in _places(uri)]
     found = {form for part in masked for form in (part, unquote(part))}
     found |= {login[2] for part in found if (login := _LOGIN.match(_server(part)))}
-    found |= {part[: at.start()] for part in found for at in re.finditer("@", part)}
+    found |= {part[: at.start()] for part in found for at in islice(re.finditer("@", part), 9)}
     return {part for part in found if len(part) >= _SHORTEST}
 
 
@@ -107,10 +110,21 @@ def _login(scheme: str, uri: str, start: int) -> re.Match[str] | None:
 
 
 def _option_place(option: re.Match[str]) -> Iterator[tuple[int, int]]:
-    """The value of an option if it is secret, or a server with a password."""
-    name = unquote(option[1]).lower().replace("-", "_")
-    if _SECRET_OPTION.search(name) or _LOGIN.match(_server(unquote(option[2]))):
-        yield option.span(2)
+    """The value of an option if it is secret, or a server with a password.
+
+    Where ``;`` or ``#`` stands in it, what follows may be an option too.
+    """
+    start, end = option.span(2)
+    if _is_secret(option[1]) or _LOGIN.match(_server(unquote(option[2]))):
+        yield start, end
+        return
+    options = _OPTION_WITHIN.finditer(option[2])
+    if within := next((found for found in options if _is_secret(found[1])), None):
+        yield start + within.end(), end
+
+
+def _is_secret(name: str) -> bool:
+    return _SECRET_OPTION.search(unquote(name).lower().replace("-", "_")) is not None
 
 
 def _server(value: str) -> str:
