@@ -62,8 +62,8 @@ def redacted_uri(value: str) -> str:
 
 def holds_secret(value: str) -> bool:
     """Whether a value holds a secret, or the mask of one."""
-    unmasked = value.replace(MASK, "x" * 20)
-    return redacted_uri(unmasked) != unmasked
+    uris = [value] if _HEAD.match(value) else [found[0] for found in _IN_TEXT.finditer(value)]
+    return redacted_uri(value) != value or any(MASK in uri for uri in uris)
 
 
 def _without_tail(found: str) -> str:
