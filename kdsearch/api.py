@@ -22,6 +22,7 @@ from kdsearch.execution.ray_watch import ray_watched
 from kdsearch.execution.session import ray_session
 from kdsearch.execution.storage import check_storage
 from kdsearch.export.report import write_students, write_tables
+from kdsearch.redaction import redacted
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.resume import DataFacts, Inputs, check_retry
 from kdsearch.results.study import Study
@@ -162,7 +163,7 @@ def _report(study: Study, data: Dataset) -> None:
 def _stop(study: Study, watching: Observer, error: BaseException) -> None:
     """Note down how a study ended early; what fails of that must not hide why it ended."""
     state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-    reason = str(error) if isinstance(error, KdsearchError) else repr(error)
+    reason = str(error) if isinstance(error, KdsearchError) else redacted(repr(error))
     with suppress(Exception):
         if study.directory.path.is_dir():  # else it would be made again, empty
             study.directory.update(state=state, reason=reason)

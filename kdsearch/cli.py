@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from rich.console import Console
 
 from kdsearch.errors import KdsearchError, in_lines
 from kdsearch.interrupts import INTERRUPTED, Interrupts
+from kdsearch.redaction import redacted
 
 
 def _examples(*lines: str) -> str:
@@ -334,7 +336,12 @@ def submit(
     ] = False,
     retry_failed: RetryFailed = False,
 ) -> None:
-    """Run a study as a job on a Ray cluster."""
+    """Run a study as a job on a Ray cluster.
+
+    Passwords do not travel with a job, since others can read it: the cluster's environment has
+    them, for MLflow as MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, for S3 as
+    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+    """
     from kdsearch.cluster.submit import submit_study
 
     sys.exit(submit_study(spec, overrides or [], address, follow, resume, retry_failed))
@@ -354,16 +361,23 @@ def main() -> None:
         if interrupts.count:
             sys.exit(INTERRUPTED)
         raise
+    except Exception:  # a mistake of kdsearch; what a library says may quote a URI
+        print(redacted(traceback.format_exc()), end="", file=sys.stderr)
+        sys.exit(1)
 
 
 def _go_on(spec: Any) -> str:
     """The command that goes on with an interrupted run."""
+    from kdsearch.redaction import MASK
     from kdsearch.results.directory import StudyDirectory
+    from kdsearch.spec.masking import masked_setting
 
     words = [word for word in sys.argv[1:] if word != "--resume"]
     if StudyDirectory.of(spec).exists():
         words.append("--resume")
-    return f"kdsearch {shlex.join(words)}"
+    shown = shlex.join(masked_setting(word) for word in words)
+    known = f" (with what stands for {MASK})" if MASK in shown else ""
+    return f"kdsearch {shown}{known}"
 
 
 if __name__ == "__main__":

@@ -26,11 +26,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from kdsearch.redaction import redacted
+
 
 class KdsearchError(Exception):
-    """Base of every error raised on purpose."""
+    """Base of every error raised on purpose; passwords in URIs are masked in its message."""
 
     exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redacted(message))
 
 
 class UserError(KdsearchError):
@@ -58,7 +63,7 @@ class SpecError(UserError):
     ) -> None:
         place = ":".join(str(part) for part in (file, line, column) if part is not None)
         super().__init__(f"{place}: {message}" if place else message)
-        self.message = message
+        self.message = redacted(message)
         self.file = file
         self.line = line
         self.column = column
@@ -130,9 +135,11 @@ def described(error: BaseException) -> str:
     return kind if said == kind else f"{kind}: {said}"
 
 
-def one_line(error: BaseException | str) -> str:
-    """The first line of what an exception says, or its kind if it says nothing."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
-    return lines[0][:300]
+def one_line(error: BaseException | str, *uris: str) -> str:
+    """The first line of what an exception says, or its kind if it says nothing.
+
+    Passwords in URIs are masked, also parts of ``uris`` that the exception quotes.
+    """
+    text = redacted(str(error), *uris)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__

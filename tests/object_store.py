@@ -8,7 +8,6 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote
 
 import boto3
 import pytest
@@ -60,13 +59,10 @@ class ObjectStore:
             aws_secret_access_key=secret,
         )
 
-    def uri(
-        self, folder: str = "", bucket: str = BUCKET, key: tuple[str, str] | None = None
-    ) -> str:
-        """A storage there; without a key, those of the environment count."""
-        who = "" if key is None else f"{key[0]}:{quote(key[1], safe='')}@"
+    def uri(self, folder: str = "", bucket: str = BUCKET) -> str:
+        """A storage there."""
         options = f"endpoint_override=127.0.0.1:{self.port}&scheme=http&region=us-east-1"
-        return f"s3://{who}{bucket}/{folder}?{options}"
+        return f"s3://{bucket}/{folder}?{options}"
 
     def names(self, part: str) -> list[str]:
         """Names of the objects whose names hold a part, such as those of checkpoints."""

@@ -19,7 +19,7 @@ import ray
 
 import kdsearch
 from kdsearch.results.directory import StudyDirectory
-from tests.object_store import object_store
+from tests.object_store import ObjectStore, object_store
 from tests.user_study import lines, make_folder
 
 pytestmark = pytest.mark.slow
@@ -38,8 +38,11 @@ MOMENTS = 20
 Start = Callable[..., BaseProcess]
 
 
-def drive(folder: Path, name: str, address: str, resume: bool, *changes: str) -> None:
+def drive(
+    folder: Path, name: str, address: str, keys: dict[str, str], resume: bool, *changes: str
+) -> None:
     """The driver: one process that runs the study as far as it gets."""
+    os.environ.update(keys)
     os.chdir(folder)
     sys.path.insert(0, str(folder))
     spec = kdsearch.load_spec("space.yaml", [f"study.name={name}", *CHANGES, *changes])
@@ -53,8 +56,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(folder: Path) -> Iterator[str]:
-    """A Ray that outlives the drivers."""
+def store() -> Iterator[ObjectStore]:
+    with object_store() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path, store: ObjectStore) -> Iterator[str]:
+    """A Ray that outlives the drivers, and whose workers may use the object store."""
     if ray.is_initialized():
         pytest.skip("another test's Ray is there")
     with pytest.MonkeyPatch.context() as patch:
@@ -71,7 +80,9 @@ def start(folder: Path, address: str) -> Start:
     context.set_forkserver_preload(["kdsearch.api"])
 
     def started(name: str, resume: bool, *changes: str) -> BaseProcess:
-        process = context.Process(target=drive, args=(folder, name, address, resume, *changes))
+        keys = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+        given = (folder, name, address, keys, resume, *changes)
+        process = context.Process(target=drive, args=given)
         process.start()
         return process
 
@@ -163,21 +174,20 @@ def test_a_driver_that_is_killed_at_twenty_moments_comes_to_the_same_front(
 
 
 def test_a_study_goes_on_from_a_bucket_to_the_same_front(
-    folder: Path, start: Start, whole: kdsearch.Study
+    folder: Path, start: Start, whole: kdsearch.Study, store: ObjectStore
 ) -> None:
     """Its driver is killed twice in the search; what waits at a rung, and no more, stays there."""
     path = folder / "studies" / "far"
     known = len(whole.trials)
-    with object_store() as store:
-        storage = f"resources.storage={store.uri('studies', key=store.key)}"
-        for least in (known, 2 * known):
-            process = start("far", (path / "study.json").exists(), storage)
-            assert kill_when(lambda _, held, least=least: held >= least, process, path)
-            assert come_so_far(path)[0] == "search"
-        last = start("far", True, storage)
-        last.join(300)
-        assert last.exitcode == 0
-        kept = store.names("training.pt")
+    storage = f"resources.storage={store.uri('studies')}"
+    for least in (known, 2 * known):
+        process = start("far", (path / "study.json").exists(), storage)
+        assert kill_when(lambda _, held, least=least: held >= least, process, path)
+        assert come_so_far(path)[0] == "search"
+    last = start("far", True, storage)
+    last.join(300)
+    assert last.exitcode == 0
+    kept = store.names("training.pt")
     study = kdsearch.Study.open(path)
     assert_each_once(study)
     assert_alike(study, whole)

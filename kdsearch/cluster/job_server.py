@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from kdsearch.errors import ClusterError, MissingExtraError, UserError
+from kdsearch.errors import ClusterError, MissingExtraError, UserError, one_line
+from kdsearch.redaction import redacted_uri
 
 ANSWER_SECONDS = 10.0
 """How long a job server may take for its first answer; Ray's own client would wait for ever."""
@@ -26,6 +27,9 @@ class JobServer:
     Args:
         address: Its HTTP address, such as ``http://127.0.0.1:8265``.
 
+    Attributes:
+        address: The same without a password.
+
     Raises:
         UserError: The address is not an HTTP address.
         MissingExtraError: The extra ``cluster`` is not installed.
@@ -33,16 +37,16 @@ class JobServer:
     """
 
     def __init__(self, address: str) -> None:
-        self.address = address.rstrip("/")
+        self.address = redacted_uri(address.rstrip("/"))
         if urlsplit(address).scheme not in ("http", "https"):
             raise UserError(
                 f"'{address}' is not the address of a job server; write it as http://HOST:PORT, "
                 "such as http://127.0.0.1:8265"
             )
         client = _client_class()
-        self._knock()
+        self._knock(address.rstrip("/"))
         with self._explained(), _without(OVERRIDING):
-            self._client = client(self.address)
+            self._client = client(address.rstrip("/"))
 
     def submit(
         self, job: str, entrypoint: str, working_dir: Path, environment: Mapping[str, str]
@@ -90,11 +94,11 @@ class JobServer:
         """The command that stops a job."""
         return f"ray job stop {job} --address {self.address}"
 
-    def _knock(self) -> None:
+    def _knock(self, address: str) -> None:
         import requests
 
         try:
-            requests.get(f"{self.address}/api/version", timeout=ANSWER_SECONDS)
+            requests.get(f"{address}/api/version", timeout=ANSWER_SECONDS)
         except requests.RequestException as error:
             raise ClusterError(
                 f"no job server answers at {self.address} ({type(error).__name__}); check the "
@@ -116,7 +120,7 @@ class JobServer:
                 "the cluster's head"
             ) from error
         except (ClientError, OSError, RuntimeError, LookupError, ValueError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = one_line(error)
             raise ClusterError(
                 f"the job server at {self.address} failed ({reason}); check that the address is "
                 f"that of a Ray cluster which is up{tail}"

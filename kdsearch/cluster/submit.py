@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 from kdsearch.cluster.job_server import JobServer
 from kdsearch.cluster.lasting import check_lasting, check_store
+from kdsearch.cluster.readable import check_readable
 from kdsearch.cluster.working_dir import fill_working_dir
 from kdsearch.errors import ClusterError
 from kdsearch.results.resume import check_retry
@@ -35,8 +36,9 @@ def submit_study(
     on every node, in the environment whose ``python`` comes first on the head's ``PATH``
     (``setup_commands`` of ``cluster.yaml`` see to that). With it travel the search-space file and
     the user's own modules beside it (see :func:`~kdsearch.cluster.working_dir.fill_working_dir`),
-    not data sets. A study that needs credentials for MLflow finds them in the cluster's
-    environment, since what is sent with a job can be read on its dashboard.
+    not data sets. A study that needs credentials finds them in the cluster's environment, such as
+    ``MLFLOW_TRACKING_USERNAME`` and ``MLFLOW_TRACKING_PASSWORD``, since what is sent with a job can
+    be read on its dashboard; so a spec with a password in it is refused.
 
     A cluster that asks for a token gets the one that Ray finds here while ``RAY_AUTH_MODE`` is
     ``token``: ``RAY_AUTH_TOKEN``, the file at ``RAY_AUTH_TOKEN_PATH``, or ``~/.ray/auth_token``.
@@ -53,7 +55,8 @@ def submit_study(
         Exit code: 0 when the job succeeded, or was accepted and is not followed; else 1.
 
     Raises:
-        UserError: The spec is wrong, or relies on files that vanish with the job.
+        UserError: The spec is wrong, holds a password, or relies on files that vanish with the
+            job.
         ClusterError: The job server cannot be reached, refuses us, or is lost on the way.
         KeyboardInterrupt: Following was interrupted; the job goes on.
     """
@@ -61,6 +64,7 @@ def submit_study(
     loaded = load_spec(spec, overrides)
     check_lasting(loaded)
     environment = check_store(loaded, os.environ.get("MLFLOW_TRACKING_URI"))
+    check_readable(loaded, overrides, environment.get("MLFLOW_TRACKING_URI"))
     environment["RAY_JOB_STOP_WAIT_TIME_S"] = str(STOP_SECONDS)
     job = f"{loaded.study.name}-{secrets.token_hex(4)}"
     with TemporaryDirectory() as folder:

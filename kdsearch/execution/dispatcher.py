@@ -24,6 +24,7 @@ from kdsearch.execution.slow_saves import SlowSaves
 from kdsearch.execution.storage import PATIENCE
 from kdsearch.execution.trial_files import TrialFiles
 from kdsearch.files import write_atomically
+from kdsearch.redaction import redacted
 from kdsearch.results.record import Journal, TrialRecord
 from kdsearch.spec.sections import ResourcesSection
 
@@ -73,7 +74,7 @@ class Dispatcher:
         self._running: dict[int, _Running] = {}
         self._lost: list[_Running] = []
         self._no_more = self._warned = False
-        self.saves = SlowSaves(observer.warned, files.shown, PATIENCE)
+        self.saves = SlowSaves(observer.warned, files.storage, PATIENCE)
         self.failures = FailureCounts()
         self.fault: Exception | None = None
 
@@ -149,7 +150,7 @@ class Dispatcher:
         if "failed" in result:
             running.record = running.record.model_copy(update={"reason": result["failed"]})
             crash_log = self._files.crash_log(running.record)
-            write_atomically(crash_log, result["traceback"].encode())
+            write_atomically(crash_log, redacted(result["traceback"]).encode())
             return
         if result.get("warning") and not self._warned:
             self._warned = True

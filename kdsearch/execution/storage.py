@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, unquote
 
 from kdsearch.errors import StorageError, one_line
 from kdsearch.files import unwritable
+from kdsearch.redaction import holds_secret, redacted_uri
 from kdsearch.spec.study import StudySpec
 
 PATIENCE = 300.0
@@ -22,6 +23,12 @@ PATIENCE = 300.0
 ANSWER = 14.0
 """Seconds within which a storage must answer when it is looked for; a connection that is refused
 is tried for 12 by pyarrow."""
+
+ENVIRONMENT = (
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what the store's own tools read, on every "
+    "node before Ray starts there"
+)
+"""What to do for a storage that asks for credentials."""
 
 _MISSING = r"Bucket '.*' not found|AWS Error NO_SUCH_BUCKET"
 _DENIED = r"AWS Error (ACCESS_DENIED|UNRECOGNIZED_CLIENT|\w*(ACCESS_KEY|SIGNATURE|TOKEN)\w*)"
@@ -43,41 +50,28 @@ def is_remote(storage: str) -> bool:
     return "://" in storage and not storage.startswith("file://")
 
 
-def shown(storage: str) -> str:
-    """A storage without its credentials, and of its options the server's address alone."""
-    kind, mark, rest = storage.partition("://")
-    if not mark:
-        return storage
-    place = rest.rpartition("@")[2].partition("?")[0]
-    server = _server(storage).rpartition("@")[2]
-    return f"{kind}://{place}" + (f" at {server}" if server else "")
-
-
 def _server(storage: str) -> str:
     """The address that a URI gives for its server; empty where it gives none."""
     return parse_qs(storage.rpartition("?")[2]).get("endpoint_override", [""])[0]
 
 
-def without_secrets(text: str, storage: str) -> str:
-    """A message that may hold a storage's URI, or parts of it, without the credentials."""
-    text = text.replace(storage, shown(storage))
-    credentials = storage.partition("://")[2].rpartition("@")[0]
-    secret = credentials.partition(":")[2]
-    for part in (credentials, unquote(credentials), secret, unquote(secret)):
-        if len(part) > 3:  # not a letter of every word
-            text = text.replace(part, "***")
-    return text
-
-
 def check_storage(spec: StudySpec) -> None:
     """Refuse a storage of checkpoints in which nothing can be kept, within some 15 s.
 
+    One with credentials in its URI is refused too: Ray Tune keeps the URI in its files.
+
     Raises:
-        StorageError: It cannot be reached, or not written to.
+        StorageError: It holds credentials, cannot be reached, or not written to.
     """
-    storage = spec.resources.storage
-    if storage is not None and (why := unusable(storage)) is not None:
-        place = without_secrets(spec.place(("resources", "storage")), storage)
+    storage, place = spec.resources.storage, spec.place(("resources", "storage"))
+    if storage is None:
+        return
+    if holds_secret(storage):
+        raise StorageError(
+            f"{place}: {redacted_uri(storage)} holds credentials, which Ray Tune would keep in its "
+            f"files; take them out of resources.storage, and {ENVIRONMENT}"
+        )
+    if (why := unusable(storage)) is not None:
         raise StorageError(f"{place}: {why}, or set resources.storage to another place")
 
 
@@ -91,8 +85,7 @@ def unusable(storage: str) -> str | None:
     if why is None:
         return None
     remedy = next(do for words, do in _REMEDIES.items() if re.search(words, why))
-    why = one_line(without_secrets(why, storage)).rstrip(".")
-    return f"the storage {shown(storage)} cannot be used ({why}); {remedy}"
+    return f"the storage {storage} cannot be used ({one_line(why).rstrip('.')}); {remedy}"
 
 
 def awaited(storage: str, patience: float) -> str | None:

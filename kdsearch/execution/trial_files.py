@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from pyarrow import fs
 
 from kdsearch.errors import RunError
-from kdsearch.execution.storage import is_remote, patiently, shown, unusable
+from kdsearch.execution.storage import is_remote, patiently, unusable
 from kdsearch.results.finalists import weights_file
 from kdsearch.results.record import TrialRecord
 
@@ -60,11 +60,6 @@ class TrialFiles:
             return None
         why = unusable(self.storage)
         return why and f"{why}, then go on with --resume"
-
-    @property
-    def shown(self) -> str:
-        """The storage without passwords."""
-        return shown(self.storage)
 
     def crash_log(self, record: TrialRecord) -> Path:
         """Where a training says why it failed or crashed."""

@@ -89,7 +89,7 @@ class Runner:
         if left := files.remove_rest():
             self.observer.warned(
                 f"{left} checkpoints that are needed no more could not be removed from "
-                f"{files.shown}"
+                f"{files.storage}"
             )
         if dispatcher.fault is not None:
             raise dispatcher.fault

@@ -17,6 +17,7 @@ from kdsearch.files import remove_partial, unwritable, write_atomically
 from kdsearch.results.record import Journal
 from kdsearch.results.resume import Inputs, changed
 from kdsearch.spec.load import dump_spec, load_spec
+from kdsearch.spec.masking import masked_text, masked_values
 from kdsearch.spec.study import StudySpec
 
 _AGAIN = "kdsearch run SPEC --resume makes it again from the study's other files"
@@ -24,7 +25,7 @@ _IN_STATE = {"id", "data", "checkpoints"}
 
 
 class StudyDirectory:
-    """Files of one study.
+    """Files of one study; no password, token or key of a URI stands in any of them.
 
     ::
 
@@ -140,11 +141,16 @@ class StudyDirectory:
             yield
 
     def create(self, spec: StudySpec, inputs: Inputs | None = None) -> None:
-        """Make the folder with the spec and its inputs; a study that exists keeps the rest."""
-        write_atomically(self.path / "spec.yaml", (spec.text or dump_spec(spec)).encode())
+        """Make the folder with the spec and its inputs; a study that exists keeps the rest.
+
+        Passwords in URIs are masked in every file.
+        """
+        text = masked_text(spec.text) if spec.text else dump_spec(spec)
+        write_atomically(self.path / "spec.yaml", text.encode())
         write_atomically(self._resolved, dump_spec(spec).encode())
         if inputs is not None:
-            kept = inputs.model_copy(update={"spec": spec.model_dump(mode="json")})
+            values = masked_values(spec.model_dump(mode="json"))
+            kept = inputs.model_copy(update={"spec": values})
             write_atomically(self._inputs, kept.model_dump_json(indent=1).encode())
             self.update(**inputs.model_dump(include=_IN_STATE))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from kdsearch.errors import StudyError
 from kdsearch.spec.base import Section
+from kdsearch.spec.masking import masked_values
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import teacher_path
 
@@ -99,9 +100,11 @@ def check_retry(resume: bool, retry_failed: bool) -> None:
 def changed(old: StudySpec, new: StudySpec) -> str | None:
     """The first value that differs where a resumed study must not, with both values.
 
+    Passwords in URIs may be others: a study does not keep them.
+
     Data and checkpoints may lie elsewhere; that they are the same, :meth:`Inputs.check` tells.
     """
-    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    before, after = (_flat(masked_values(each.model_dump(mode="json"))) for each in (old, new))
     for name in sorted(before.keys() | after.keys()):
         if any(name == part or name.startswith(f"{part}.") for part in FREE_TO_CHANGE):
             continue

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from kdsearch.errors import SpecError
 from kdsearch.spec.explain import translate
-from kdsearch.spec.origin import read_yaml
+from kdsearch.spec.masking import masked_values
+from kdsearch.spec.origin import LONGEST, read_yaml
 from kdsearch.spec.overrides import apply_override
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.yaml_form import SpecDumper
@@ -28,7 +29,8 @@ def load_spec(path: str | Path, overrides: Sequence[str] = ()) -> StudySpec:
             message gives file, line, column and the nearest valid name.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        with Path(path).open(encoding="utf-8") as file:
+            text = file.read(LONGEST + 1)
     except FileNotFoundError:
         raise SpecError(f"no such file: {path}; check the path") from None
     except IsADirectoryError:
@@ -54,9 +56,9 @@ def parse_spec(text: str, overrides: Sequence[str] = (), file: str = "<text>") -
 
 
 def dump_spec(spec: StudySpec) -> str:
-    """The resolved spec as YAML, every default written out."""
+    """The resolved spec as YAML, every default written out, passwords in URIs masked."""
     return yaml.dump(
-        spec.model_dump(mode="json"),
+        masked_values(spec.model_dump(mode="json")),
         Dumper=SpecDumper,
         sort_keys=False,
         allow_unicode=True,

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import yaml
 
 from kdsearch.errors import SpecError
+from kdsearch.spec.wording import brief
 from kdsearch.spec.yaml_form import SpecLoader
 
 KeyPath = tuple[str | int, ...]
 """Keys and list indices that lead to a value."""
+
+LONGEST = 200_000
+"""Characters that a file may have."""
+
+MOST = 10_000
+"""Values that it may hold, each counted wherever an alias repeats it."""
+
+DEEPEST = 50
+"""How deep they may be nested."""
 
 _TEXT = "tag:yaml.org,2002:str"
 _MERGE = "tag:yaml.org,2002:merge"
 
 
 def dotted(path: KeyPath) -> str:
-    """A path as ``--set`` takes it: ``students.0.width``."""
-    return ".".join(str(part) for part in path)
+    """A path as ``--set`` takes it: ``students.0.width``; keys that are long are cut."""
+    return ".".join(brief(str(part)) for part in path)
 
 
 @dataclass
@@ -108,17 +119,19 @@ def parse_yaml(origin: Origin) -> Any:
         SpecError: As :func:`read_yaml`, but any value is taken.
     """
     file = origin.file
+    if len(origin.text) > LONGEST:
+        raise SpecError(f"the text has more than {LONGEST:,} characters; shorten it", file)
     try:
         loader = SpecLoader(origin.text)
         node = loader.get_single_node()
         if node is None:
             return None
-        _note(node, (), origin)
+        _note(node, (), origin, count())
         return loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (None, None)
-        reason = ", ".join(part for part in (error.context, error.problem) if part)
+        reason = ", ".join(brief(part, 120) for part in (error.context, error.problem) if part)
         raise SpecError(f"not valid YAML ({reason}); fix it", file, *place) from None
     except yaml.reader.ReaderError as error:
         before = origin.text[: error.position]
@@ -135,29 +148,37 @@ def parse_yaml(origin: Origin) -> Any:
         ) from None
 
 
-def _note(node: yaml.Node, path: KeyPath, origin: Origin) -> None:
+def _note(node: yaml.Node, path: KeyPath, origin: Origin, steps: count[int]) -> None:
+    if next(steps) > MOST:
+        raise SpecError(
+            f"the file holds more than {MOST:,} values, with what its aliases (*) repeat; write "
+            "fewer",
+            origin.file,
+        )
+    if len(path) > DEEPEST:
+        raise RecursionError
     if isinstance(node, yaml.MappingNode):
-        _note_mapping(node, path, origin)
+        _note_mapping(node, path, origin, steps)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             inner = (*path, index)
             origin.places[inner] = _place(value)
             if isinstance(value, yaml.ScalarNode):
                 origin.places.setdefault((*path, value.value), _place(value))
-            _note(value, inner, origin)
+            _note(value, inner, origin, steps)
 
 
-def _note_mapping(node: yaml.MappingNode, path: KeyPath, origin: Origin) -> None:
+def _note_mapping(node: yaml.MappingNode, path: KeyPath, origin: Origin, steps: count[int]) -> None:
     merged = [value for key, value in node.value if key.tag == _MERGE]
     for value in merged:
         for part in value.value if isinstance(value, yaml.SequenceNode) else (value,):
-            _note(part, path, origin)
+            _note(part, path, origin, steps)
     own = [(key, value) for key, value in node.value if key.tag != _MERGE]
     _check_keys([key for key, _ in own], origin.file)
     for key, value in own:
         inner = (*path, key.value)
         origin.places[inner] = _place(key)
-        _note(value, inner, origin)
+        _note(value, inner, origin, steps)
 
 
 def _check_keys(keys: Iterable[yaml.Node], file: str) -> None:
@@ -165,11 +186,15 @@ def _check_keys(keys: Iterable[yaml.Node], file: str) -> None:
     for key in keys:
         line, column = _place(key)
         if key.tag != _TEXT:
-            shown = f"'{key.value}'" if isinstance(key, yaml.ScalarNode) else "a list or a section"
+            shown = (
+                f"'{brief(key.value)}'"
+                if isinstance(key, yaml.ScalarNode)
+                else "a list or a section"
+            )
             raise SpecError(f"a key must be a name, not {shown}; fix it", file, line, column)
         if key.value in first:
             raise SpecError(
-                f"the key '{key.value}' stands here a second time (first on line "
+                f"the key '{brief(key.value)}' stands here a second time (first on line "
                 f"{first[key.value]}); remove one",
                 file,
                 line,

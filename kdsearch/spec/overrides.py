@@ -6,7 +6,9 @@ from copy import copy
 from typing import Any
 
 from kdsearch.errors import SpecError
+from kdsearch.spec.masking import masked_setting
 from kdsearch.spec.origin import KeyPath, Origin, dotted, parse_yaml
+from kdsearch.spec.wording import brief
 
 
 def apply_override(origin: Origin, text: str) -> None:
@@ -21,7 +23,7 @@ def apply_override(origin: Origin, text: str) -> None:
         SpecError: The text has no ``=``, the value is not YAML, or the path leads nowhere.
     """
     name, equals, value = text.partition("=")
-    parts = _split(name.strip())
+    parts, text = _split(name.strip()), brief(masked_setting(text), 160)
     if not equals or not all(parts):
         raise SpecError(f"--set {text}: write it as section.key=value")
     parsed = _parse(value, text)
@@ -74,4 +76,4 @@ def _key(here: Any, part: str, path: KeyPath, text: str) -> str | int:
     numbers = "is empty" if not here else f"has the items 0 to {len(here) - 1}"
     if len(here) == 1:
         numbers = "has the item 0 alone"
-    raise SpecError(f"--set {text}: the list '{dotted(path)}' {numbers}, not '{part}'")
+    raise SpecError(f"--set {text}: the list '{dotted(path)}' {numbers}, not '{brief(part)}'")

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from kdsearch.spec.base import Section
 from kdsearch.spec.values import Flag, Number
-from kdsearch.spec.wording import instead
+from kdsearch.spec.wording import brief, instead
 
 Scalar = int | float
 
@@ -86,7 +86,9 @@ class Choices(Section):
     @model_validator(mode="after")
     def _distinct(self) -> Choices:
         if len(set(self.choices)) < len(self.choices):
-            raise ValueError(f"choices {list(self.choices)} hold a value twice; remove one")
+            raise ValueError(
+                f"choices {brief(str(list(self.choices)))} hold a value twice; remove one"
+            )
         return self
 
 

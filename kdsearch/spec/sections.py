@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from kdsearch.spec.base import Section
 from kdsearch.spec.concrete import ModelConfig, TrainingConfig
 from kdsearch.spec.ranges import Dimension, Range, every
-from kdsearch.spec.values import Colour, Flag, Number, UserPath, Whole
+from kdsearch.spec.values import Colour, Flag, Number, Options, UserPath, Whole
 
 
 def _positive(dimension: Any) -> Any:
@@ -107,7 +107,7 @@ class DataSection(Section):
     """Seed of the split, apart from the study's, so that studies can share a teacher."""
     augment: Augmentation = Augmentation()
     """Random changes of the training images."""
-    options: dict[str, Any] = {}
+    options: Options = {}
     """Keyword arguments for a source of your own."""
 
 

@@ -23,7 +23,7 @@ from kdsearch.spec.sections import (
     TrialTraining,
 )
 from kdsearch.spec.teaching import AVERAGE, TEACHER, TeachingSection
-from kdsearch.spec.wording import instead
+from kdsearch.spec.wording import brief, instead
 
 
 class StudySpec(Section):
@@ -119,5 +119,5 @@ def _distinct_names(names: list[Any]) -> list[str]:
                 "values of its own is written as a key, such as 'kd: {temperature: 4}'"
             )
         if names.index(name) < number:
-            raise ValueError(f"the method '{name}' is named twice; remove one")
+            raise ValueError(f"the method '{brief(name)}' is named twice; remove one")
     return names

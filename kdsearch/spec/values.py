@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Strict
 from pydantic_core import PydanticKnownError
+
+from kdsearch.spec.wording import brief, instead
 
 
 def _no_text(value: Any) -> Any:
@@ -21,21 +24,36 @@ def _at_home(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError:
-        raise ValueError(f"there is no home folder {path.parts[0]}; write the path out") from None
+        raise ValueError(
+            f"there is no home folder {brief(path.parts[0])}; write the path out"
+        ) from None
 
 
 def _colour(value: Any) -> Any:
     """A colour as it is written in lower case; every other value is refused."""
     form = 'write a name such as white, or "#rrggbb" in quotes (a bare # begins a comment)'
     if not isinstance(value, str):
-        raise ValueError(f"must be a colour, not {'empty' if value is None else value}; {form}")
+        raise ValueError(f"must be a colour{instead(value)}; {form}")
     from PIL import ImageColor
 
     colour = value.strip().lower()
     if colour not in ImageColor.colormap and not re.fullmatch(r"#([0-9a-f]{3}){1,2}", colour):
         near = f"; did you mean '#{colour}'" if re.fullmatch(r"[0-9a-f]{6}", colour) else ""
-        raise ValueError(f"'{value}' is no colour{near}; {form}")
+        raise ValueError(f"'{brief(value)}' is no colour{near}; {form}")
     return colour
+
+
+def _finite(options: dict[str, Any]) -> dict[str, Any]:
+    """Refuse numbers that are not finite, which the study's files could not hold."""
+    for name, value in options.items():
+        inner = [value]
+        while inner:
+            found = inner.pop()
+            if isinstance(found, float) and not math.isfinite(found):
+                raise ValueError(f"{brief(name)} must hold finite numbers{instead(found)}")
+            inner += found.values() if isinstance(found, dict) else ()
+            inner += found if isinstance(found, list) else ()
+    return options
 
 
 Whole = Annotated[int, BeforeValidator(_no_text)]
@@ -46,6 +64,9 @@ Number = Annotated[float, Strict()]
 
 Flag = Annotated[bool, Strict()]
 """``true`` or ``false``; neither a number nor quoted text."""
+
+Options = Annotated[dict[str, Any], AfterValidator(_finite)]
+"""Values of the user's own, by name."""
 
 UserPath = Annotated[Path, AfterValidator(_at_home)]
 """A path, with ``~`` resolved."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from kdsearch.redaction import redacted_uri
 from kdsearch.spec.names import suggest
 
 _REASONS: Mapping[str, str] = MappingProxyType(
@@ -69,6 +70,13 @@ def _units(context: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def brief(text: str, most: int = 80) -> str:
+    """A text of the user's in a message: on one line, its middle left out where it is long."""
+    line = " ".join(redacted_uri(text).splitlines())
+    shown = line if line.isprintable() else line.encode("unicode_escape").decode()
+    return shown if len(shown) <= most else f"{shown[: most - 20]}…{shown[-15:]}"
+
+
 def instead(given: Any) -> str:
     """What stands in the file in place of what must: ``", not 'many'"``."""
     if given is None:
@@ -77,8 +85,10 @@ def instead(given: Any) -> str:
         return f", not {str(given).lower()}"
     if isinstance(given, float):
         return f", not {given:g}"
-    if isinstance(given, str | int):
-        return f", not {given!r}"
+    if isinstance(given, str):
+        return f", not '{brief(given)}'"
+    if isinstance(given, int):
+        return f", not {brief(str(given))}"
     if isinstance(given, list | tuple):
         return ", not a list"
     if isinstance(given, Mapping):

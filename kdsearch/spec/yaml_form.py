@@ -1,6 +1,7 @@
-"""The YAML of search-space files: as PyYAML reads it, less two of its surprises.
+"""The YAML of search-space files: as PyYAML reads it, less some of its surprises.
 
-``1e-3`` is a number (PyYAML wants ``1.0e-3``), and ``2024-01-01`` is text, not a date.
+``1e-3`` is a number (PyYAML wants ``1.0e-3``), ``2024-01-01`` and ``=`` are text, and values are
+text, numbers, truths, nothing, lists and sections alone.
 """
 
 from __future__ import annotations
@@ -10,28 +11,53 @@ from typing import Any
 
 import yaml
 
+from kdsearch.spec.wording import brief
+
+LARGEST = 10**300
+"""No whole number may be larger: such have no place in Python's floats."""
+
 _EXPONENT = re.compile(r"^[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$")
-_FLOAT = "tag:yaml.org,2002:float"
-_TEXT = "tag:yaml.org,2002:str"
-_DATE = "tag:yaml.org,2002:timestamp"
+_TAG = "tag:yaml.org,2002:"
+_FLOAT = f"{_TAG}float"
+_TEXT = f"{_TAG}str"
+_AS_TEXT = (f"{_TAG}timestamp", f"{_TAG}value")
+_PLAIN = {f"{_TAG}{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map")}
+_UNPRINTABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class SpecLoader(yaml.SafeLoader):
     """Reads a search-space file; builds plain values alone."""
 
     yaml_implicit_resolvers = {
-        first: [(tag, rule) for tag, rule in rules if tag != _DATE]
+        first: [(tag, rule) for tag, rule in rules if tag not in _AS_TEXT]
         for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
+    def get_single_node(self) -> yaml.Node | None:
+        """The document's root; an escape beyond Unicode is told with its place."""
+        try:
+            return super().get_single_node()
+        except ValueError:
+            problem = "found an escape that is no character"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=self.get_mark()) from None
+
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """The value of a node; one that does not fit its tag is told with its place."""
+        if node.tag not in _PLAIN:
+            raise _refused(node, f"the tag '{brief(node.tag)}' has no place here")
         try:
-            return super().construct_object(node, deep)
+            value = super().construct_object(node, deep)
         except (ValueError, LookupError, AttributeError, TypeError):
-            raise yaml.constructor.ConstructorError(
-                problem=f"'{node.value}' does not fit its tag", problem_mark=node.start_mark
-            ) from None
+            raise _refused(node, f"'{brief(str(node.value))}' does not fit its tag") from None
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise _refused(node, f"the number {brief(node.value)} is too large")
+        if isinstance(value, str) and (found := _UNPRINTABLE.search(value)):
+            raise _refused(node, f"the character U+{ord(found[0]):04X} cannot stand in a text")
+        return value
+
+
+def _refused(node: yaml.Node, problem: str) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(problem=problem, problem_mark=node.start_mark)
 
 
 class SpecDumper(yaml.SafeDumper):

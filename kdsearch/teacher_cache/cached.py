@@ -140,7 +140,7 @@ class CachedTeacher(Teaching):
                     mark_used(self._plan.place)
                 return rows
             if time.monotonic() < self._retry_at:
-                raise UnwritableError(self.warning)
+                raise UnwritableError(str(self.warning))
             if epoch in self._ready:
                 self._builder.rebuild(signal, epoch, part)
             else:

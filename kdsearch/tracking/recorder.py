@@ -11,9 +11,10 @@ from mlflow.exceptions import MlflowException
 
 from kdsearch.errors import KdsearchError, StoreError, one_line
 from kdsearch.execution.observers import Observer
+from kdsearch.redaction import redacted_uri
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
-from kdsearch.tracking.store import Store, shown_uri
+from kdsearch.tracking.store import Store
 from kdsearch.tracking.writer import Writer
 from kdsearch.training.teacher_store import StoredTeacher
 
@@ -99,7 +100,7 @@ class Recorder(Observer):
             self._attempt(self._writer.finish)
         if self.failure is not None:
             print(
-                f"kdsearch: not everything could be written to {shown_uri(self._store.uri)} "
+                f"kdsearch: not everything could be written to {redacted_uri(self._store.uri)} "
                 f"({self.failure}); the study's own files are complete, and "
                 f"kdsearch sync {study.directory.path} writes the rest",
                 file=sys.stderr,
@@ -146,7 +147,7 @@ class Recorder(Observer):
         try:
             action()
         except Exception as error:  # each kind of store has errors of its own
-            self.failure = _told(error)
+            self.failure = _told(self._store, error)
         else:
             self.failure = None
 
@@ -154,12 +155,12 @@ class Recorder(Observer):
 def refused(store: Store, error: Exception) -> StoreError:
     """That a store does not take a study, and what to do."""
     return StoreError(
-        f"the MLflow store at {shown_uri(store.uri)} does not take the study ({_told(error)}); "
-        "fix it, or set tracking.uri or MLFLOW_TRACKING_URI to another"
+        f"the MLflow store at {redacted_uri(store.uri)} does not take the study "
+        f"({_told(store, error)}); fix it, or set tracking.uri or MLFLOW_TRACKING_URI to another"
     )
 
 
-def _told(error: Exception) -> str:
+def _told(store: Store, error: Exception) -> str:
     """What the store said, in one line without passwords."""
-    text, kind = shown_uri(one_line(error)), type(error).__name__
+    text, kind = one_line(error, store.uri), type(error).__name__
     return text if isinstance(error, MlflowException) or text == kind else f"{kind}: {text}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,14 +16,12 @@ from mlflow.store.db.db_types import DATABASE_ENGINES
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from kdsearch.errors import MissingExtraError, StoreError, one_line
+from kdsearch.errors import MissingExtraError, StoreError, StudyError, one_line
+from kdsearch.redaction import MASK, redacted_uri
 from kdsearch.spec.sections import TrackingSection
 
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """Makes MLflow's UI open on the runs, not on its pages for language models."""
-
-MASK = "***"
-"""Stands where a password was."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +40,29 @@ class Store:
 
 
 def tracking_uri(tracking: TrackingSection) -> str:
-    """The URI of the spec, else ``MLFLOW_TRACKING_URI``, else MLflow's own default."""
-    return tracking.uri or mlflow.get_tracking_uri()
+    """The URI of the spec, else ``MLFLOW_TRACKING_URI``, else MLflow's own default.
+
+    Raises:
+        StudyError: It is one that a study has kept, without its password, which is not known.
+    """
+    return mlflow.get_tracking_uri() if tracking.uri is None else unmasked(tracking.uri)
+
+
+def unmasked(uri: str) -> str:
+    """A URI that a study has kept, with the password that ``MLFLOW_TRACKING_URI`` has for it.
+
+    Raises:
+        StudyError: The password is not known.
+    """
+    if MASK not in uri or redacted_uri(uri) != uri:
+        return uri
+    current = mlflow.get_tracking_uri()
+    if redacted_uri(current).rstrip("/") != uri.rstrip("/"):
+        raise StudyError(
+            f"the password of the MLflow store at {redacted_uri(uri)} is not kept with the study; "
+            "set MLFLOW_TRACKING_URI to the URI with the password in it"
+        )
+    return current
 
 
 def open_store(tracking: TrackingSection) -> Store:
@@ -64,13 +82,14 @@ def open_store(tracking: TrackingSection) -> Store:
             store = _find_experiment(uri, tracking.experiment)
     except ImportError as error:
         raise MissingExtraError(
-            f"the MLflow store at {shown_uri(uri)} needs a package that is not installed "
-            f"({error}); pip install {error.name}"
+            f"the MLflow store at {redacted_uri(uri)} needs a package that is not installed "
+            f"({one_line(error, uri)}); pip install {error.name}"
         ) from error
     except (MlflowException, SQLAlchemyError, OSError, ValueError) as error:
         raise StoreError(
-            f"the MLflow store at {shown_uri(uri)} cannot be reached ({_reason(error)}); start its "
-            "server, or set tracking.uri or MLFLOW_TRACKING_URI to another"
+            f"the MLflow store at {redacted_uri(uri)} cannot be reached "
+            f"({_reason(error, uri)}); start its server, or set tracking.uri or "
+            "MLFLOW_TRACKING_URI to another"
         ) from error
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
@@ -86,7 +105,7 @@ def _find_experiment(uri: str, name: str) -> Store:
         )
     if experiment.lifecycle_stage != "active":
         raise StoreError(
-            f"the MLflow experiment '{name}' at {shown_uri(uri)} is deleted; restore it, or set "
+            f"the MLflow experiment '{name}' at {redacted_uri(uri)} is deleted; restore it, or set "
             "tracking.experiment to another name"
         )
     return Store(uri, client, experiment.experiment_id)
@@ -96,9 +115,9 @@ def _check_kind(uri: str) -> None:
     """Refuse a folder of files: MLflow has stopped writing to those."""
     if uri.startswith("file:") or ("://" not in uri and not uri.startswith("databricks")):
         raise StoreError(
-            f"the MLflow store {uri} is a folder of files, which MLflow no longer writes to; set "
-            "tracking.uri or MLFLOW_TRACKING_URI to a database such as sqlite:///mlflow.db, or to "
-            "a server"
+            f"the MLflow store {redacted_uri(uri)} is a folder of files, which MLflow no longer "
+            "writes to; set tracking.uri or MLFLOW_TRACKING_URI to a database such as "
+            "sqlite:///mlflow.db, or to a server"
         )
 
 
@@ -121,7 +140,7 @@ def _check_database(uri: str) -> None:
         fault = f"lies in {file.parent}, which is no folder; make it first, or set another"
     else:
         return
-    raise StoreError(f"the MLflow store {uri} {fault}")
+    raise StoreError(f"the MLflow store {redacted_uri(uri)} {fault}")
 
 
 @contextmanager
@@ -136,7 +155,7 @@ def _environment(**variables: str) -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, uri: str) -> str:
     """The reason at the root of a failure in one line, such as ``Connection refused``."""
     root: BaseException = error
     deeper: BaseException | None = error
@@ -144,13 +163,7 @@ def _reason(error: BaseException) -> str:
         if isinstance(deeper, OSError):
             root = deeper
         deeper = deeper.__cause__ or deeper.__context__
-    return shown_uri(one_line(root))
-
-
-def shown_uri(text: str) -> str:
-    """A URI, or a sentence with URIs in it, without the passwords."""
-    text = re.sub(r"(//[^/:@\s]*):(?!\d+/)\S*?@(?=[^@/\s]*(?:[/\s]|$))", rf"\1:{MASK}@", text)
-    return re.sub(r"([?&]password=)[^&\s]*", rf"\1{MASK}", text)
+    return one_line(root, uri)
 
 
 def _beside_database(uri: str) -> str | None:

@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from kdsearch.errors import KdsearchError
+from kdsearch.redaction import redacted_uri
 from kdsearch.results.study import Study
 from kdsearch.tracking.recorder import refused
-from kdsearch.tracking.store import open_store, shown_uri
+from kdsearch.tracking.store import open_store
 from kdsearch.tracking.ui import study_uri
 from kdsearch.tracking.writer import Writer
 from kdsearch.training.teacher_store import StoredTeacher, TeacherStore
@@ -36,7 +37,7 @@ def sync(study: Study, uri: str | None = None) -> str:
         raise
     except Exception as error:  # each kind of store has errors of its own
         raise refused(store, error) from error
-    return shown_uri(store.uri)
+    return redacted_uri(store.uri)
 
 
 def _write(writer: Writer, study: Study) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import webbrowser
 
 from kdsearch.errors import StudyError
+from kdsearch.redaction import redacted_uri
 from kdsearch.results.study import Study
-from kdsearch.tracking.store import MASK, shown_uri, tracking_uri
+from kdsearch.tracking.store import tracking_uri, unmasked
 
 
 def serve_ui(study: Study, host: str, port: int) -> int:
@@ -29,12 +31,14 @@ def serve_ui(study: Study, host: str, port: int) -> int:
     uri = study_uri(study)
     page = f"#/experiments/{known['experiment_id']}/runs/{known['run_id']}"
     if uri.startswith("http"):
-        print(f"{shown_uri(uri).rstrip('/')}/{page}")
+        print(f"{redacted_uri(uri).rstrip('/')}/{page}")
         webbrowser.open(f"{uri.rstrip('/')}/{page}")
         return 0
     print(f"http://{host}:{port}/{page}", flush=True)
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
-    return subprocess.run([*command, "--host", host, "--port", str(port)], check=False).returncode
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", host, "--port", str(port)]
+    # not as an argument, which others can read
+    variables = os.environ | {"MLFLOW_BACKEND_STORE_URI": uri}
+    return subprocess.run(command, env=variables, check=False).returncode
 
 
 def study_uri(study: Study) -> str:
@@ -43,13 +47,5 @@ def study_uri(study: Study) -> str:
     Raises:
         StudyError: The password is not known.
     """
-    current = tracking_uri(study.spec.tracking)
-    shown = (study.state.get("mlflow") or {}).get("uri", shown_uri(current))
-    if shown_uri(current) == shown:
-        return current
-    if MASK in shown:
-        raise StudyError(
-            f"the password of the MLflow store at {shown} is not kept with the study; set "
-            "MLFLOW_TRACKING_URI to the URI with the password in it"
-        )
-    return shown
+    known = study.state.get("mlflow")
+    return unmasked(known["uri"]) if known else tracking_uri(study.spec.tracking)

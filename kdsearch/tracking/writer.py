@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from mlflow.entities import Run, RunTag
 
+from kdsearch.redaction import redacted_uri
 from kdsearch.results.front import hypervolume
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
@@ -22,7 +23,7 @@ from kdsearch.tracking.runs import (
     log_epochs,
     metrics,
 )
-from kdsearch.tracking.store import Store, shown_uri
+from kdsearch.tracking.store import Store
 from kdsearch.training.teacher_store import StoredTeacher
 
 
@@ -57,7 +58,7 @@ class Writer:
             self.parent = run.info.run_id
             self._take_up(run)
         place = {
-            "uri": shown_uri(self._store.uri),
+            "uri": redacted_uri(self._store.uri),
             "experiment_id": self._store.experiment_id,
             "run_id": self.parent,
         }

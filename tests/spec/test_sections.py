@@ -89,7 +89,8 @@ from kdsearch.spec.sections import (
 def test_a_value_out_of_its_limits_is_refused(text: str, override: str, told: str) -> None:
     with pytest.raises(SpecError) as caught:
         parse_spec(text, [override])
-    assert f"--set {override}" in str(caught.value)
+    shown = " ".join(override.splitlines())
+    assert f"--set {shown}" in str(caught.value)
     assert told in str(caught.value)
 
 
