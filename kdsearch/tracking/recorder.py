@@ -13,7 +13,8 @@ from kdsearch.errors import KdsearchError, StoreError, one_line
 from kdsearch.execution.observers import Observer
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
-from kdsearch.tracking.store import Store, shown_uri
+from kdsearch.tracking.store import Store
+from kdsearch.tracking.uri import shown_uri
 from kdsearch.tracking.writer import Writer
 from kdsearch.training.teacher_store import StoredTeacher
 

@@ -8,7 +8,7 @@ import webbrowser
 
 from kdsearch.errors import StudyError
 from kdsearch.results.study import Study
-from kdsearch.tracking.store import MASK, shown_uri, tracking_uri
+from kdsearch.tracking.uri import shown_uri, study_uri
 
 
 def serve_ui(study: Study, host: str, port: int) -> int:
@@ -35,21 +35,3 @@ def serve_ui(study: Study, host: str, port: int) -> int:
     print(f"http://{host}:{port}/{page}", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
     return subprocess.run([*command, "--host", host, "--port", str(port)], check=False).returncode
-
-
-def study_uri(study: Study) -> str:
-    """The URI of the store that has the study, with the password that the study does not keep.
-
-    Raises:
-        StudyError: The password is not known.
-    """
-    current = tracking_uri(study.spec.tracking)
-    shown = (study.state.get("mlflow") or {}).get("uri", shown_uri(current))
-    if shown_uri(current) == shown:
-        return current
-    if MASK in shown:
-        raise StudyError(
-            f"the password of the MLflow store at {shown} is not kept with the study; set "
-            "MLFLOW_TRACKING_URI to the URI with the password in it"
-        )
-    return shown

@@ -22,7 +22,8 @@ from kdsearch.tracking.runs import (
     log_epochs,
     metrics,
 )
-from kdsearch.tracking.store import Store, shown_uri
+from kdsearch.tracking.store import Store
+from kdsearch.tracking.uri import shown_uri
 from kdsearch.training.teacher_store import StoredTeacher
 
 

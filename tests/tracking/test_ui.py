@@ -9,8 +9,8 @@ import pytest
 
 from kdsearch.errors import StudyError
 from kdsearch.results.study import Study
-from kdsearch.tracking.store import shown_uri
 from kdsearch.tracking.ui import serve_ui
+from kdsearch.tracking.uri import shown_uri
 
 PLACE = {"experiment_id": "7", "run_id": "abc"}
 
