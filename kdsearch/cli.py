@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 failed, 2 usage or spec, 130 interrupted.
 
 from __future__ import annotations
 
-import os
 import shlex
 import signal
 import sys
@@ -16,6 +15,7 @@ import typer
 from rich.console import Console
 
 from kdsearch.errors import KdsearchError, in_lines
+from kdsearch.import_path import current_directory_searched
 
 
 def _examples(*lines: str) -> str:
@@ -345,9 +345,9 @@ def submit(
 def main() -> None:
     """Run the command line; the program's entry point."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.path.insert(0, os.getcwd())  # modules of the user's own lie beside the spec
     try:
-        app(prog_name="kdsearch")
+        with current_directory_searched():  # modules of the user's own lie beside the spec
+            app(prog_name="kdsearch")
     except KdsearchError as error:
         print("kdsearch:", in_lines(str(error)), file=sys.stderr)
         sys.exit(error.exit_code)
