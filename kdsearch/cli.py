@@ -83,11 +83,13 @@ def run(
     ] = None,
 ) -> None:
     """Run a study: teacher, search, finalists, report."""
+    from kdsearch.execution.private_ray import check_home
     from kdsearch.results.resume import check_retry
     from kdsearch.spec.load import load_spec
 
     check_retry(resume, retry_failed)
     loaded = load_spec(spec, overrides or [])
+    check_home()
     if dry_run:
         _dry_run(loaded, resume)
         return
@@ -313,6 +315,9 @@ def sync(
     ] = None,
 ) -> None:
     """Make MLflow's copy of a study again from the study's own files."""
+    from kdsearch.execution.private_ray import check_home
+
+    check_home()
     from kdsearch.api import sync_study
 
     print(f"{study} is complete in {sync_study(study, uri)}")
@@ -337,6 +342,9 @@ def submit(
     retry_failed: RetryFailed = False,
 ) -> None:
     """Run a study as a job on a Ray cluster."""
+    from kdsearch.execution.private_ray import check_home
+
+    check_home()
     from kdsearch.cluster.submit import submit_study
 
     sys.exit(submit_study(spec, overrides or [], address, follow, resume, retry_failed))

@@ -9,13 +9,13 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
 
 from kdsearch.errors import ClusterError, StudyError
+from kdsearch.execution.private_ray import not_started, private_files
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER, teacher_path
 
@@ -53,13 +53,15 @@ def ray_session(spec: StudySpec, address: str | None) -> Iterator[None]:
     address = address or os.environ.get("RAY_ADDRESS")
     if owned:
         check_address(address)
-        _connect(address, spare=int(spec.search.measures_latency))
-    try:
-        _check_resources(spec, may_grow=bool(address))
-        yield
-    finally:
-        if owned:
-            ray.shutdown()
+    with private_files() if owned and not address else nullcontext():
+        try:
+            if owned:
+                _connect(address, spare=int(spec.search.measures_latency))
+            _check_resources(spec, may_grow=bool(address))
+            yield
+        finally:
+            if owned:
+                ray.shutdown()
 
 
 def check_address(address: str | None) -> None:
@@ -101,17 +103,19 @@ def _connect(address: str | None, spare: int) -> None:
             if not cores or spare:  # none is half a core, say, which Ray rounds down
                 ray.shutdown()
                 ray.init(num_cpus=max(1, cores - spare), **quiet)
-    except (OSError, RuntimeError, ValueError, RayError) as error:
-        raise _unreachable(address, error) from error
+    except Exception as error:  # of many kinds, also plain ones
+        raise (_unreachable(address, error) if address else not_started(error)) from error
     if threading.current_thread() is threading.main_thread():
         # Ray's own handler leaves as if the study had failed, not as interrupted
         signal.signal(signal.SIGTERM, on_sigterm)
 
 
-def _unreachable(address: str | None, error: Exception) -> ClusterError:
-    where = f"the Ray cluster at {address}" if address else "a Ray of this machine"
+def _unreachable(address: str, error: Exception) -> ClusterError:
     reason = str(error).strip().splitlines()[0]
-    return ClusterError(f"{where} cannot be reached ({reason}); check that it runs and its address")
+    return ClusterError(
+        f"the Ray cluster at {address} cannot be reached ({reason}); check that it runs and its "
+        "address"
+    )
 
 
 def _check_resources(spec: StudySpec, may_grow: bool) -> None:
