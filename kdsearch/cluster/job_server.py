@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from kdsearch.errors import ClusterError, MissingExtraError, UserError
+from kdsearch.proxies import reach_this_machine_directly
 
 ANSWER_SECONDS = 10.0
 """How long a job server may take for its first answer; Ray's own client would wait for ever."""
@@ -40,6 +41,7 @@ class JobServer:
                 "such as http://127.0.0.1:8265"
             )
         client = _client_class()
+        reach_this_machine_directly()
         self._knock()
         with self._explained(), _without(OVERRIDING):
             self._client = client(self.address)

@@ -19,6 +19,7 @@ from sqlalchemy import URL, create_engine, inspect, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from kdsearch.errors import MissingExtraError, StoreError, one_line
+from kdsearch.proxies import reach_this_machine_directly
 from kdsearch.spec.sections import TrackingSection
 from kdsearch.tracking.uri import shown_uri, sqlite_file, tracking_uri
 
@@ -52,6 +53,7 @@ def open_store(tracking: TrackingSection) -> Store:
     """
     uri = tracking_uri(tracking)
     _check_kind(uri)
+    reach_this_machine_directly()
     try:
         with _environment(MLFLOW_HTTP_REQUEST_MAX_RETRIES="1", MLFLOW_HTTP_REQUEST_TIMEOUT="8"):
             _check_database(uri)
