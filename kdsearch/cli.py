@@ -1,6 +1,6 @@
 """The command line: ``kdsearch run``, ``validate``, ``front``, ``ranking``, ``methods``, …
 
-Exit codes: 0 done, 1 failed, 2 usage or spec, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 usage or spec, 130 interrupted, 141 nobody read on.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from rich.console import Console
 
 from kdsearch.errors import KdsearchError, in_lines
 from kdsearch.import_path import current_directory_searched
+from kdsearch.streams import pipe_closed, print_what_can_be_printed
 
 
 def _examples(*lines: str) -> str:
@@ -41,6 +42,7 @@ app = typer.Typer(
 )
 
 INTERRUPTED = 130
+PIPE_CLOSED = 128 + signal.SIGPIPE
 
 Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="The search-space file (YAML).")]
 Sets = Annotated[
@@ -353,12 +355,15 @@ def submit(
 def main() -> None:
     """Run the command line; the program's entry point."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    print_what_can_be_printed()
     try:
         with current_directory_searched():  # modules of the user's own lie beside the spec
             app(prog_name="kdsearch")
     except KdsearchError as error:
         print("kdsearch:", in_lines(str(error)), file=sys.stderr)
         sys.exit(error.exit_code)
+    except SystemExit as left:
+        sys.exit(PIPE_CLOSED if pipe_closed(left) else left.code)
 
 
 def _go_on(spec: Any) -> str:
