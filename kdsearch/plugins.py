@@ -39,10 +39,11 @@ def resolve(reference: str, what: str, error: type[KdsearchError]) -> Any:
     module_name, _, name = reference.partition(":")
     if not module_name or not name:
         raise error(f"'{reference}' is incomplete; write it as module:{what}")
-    if module_name in sys.stdlib_module_names:
+    outermost = module_name.partition(".")[0]
+    if outermost in sys.stdlib_module_names:
         raise error(
             f"{reference} names a module of Python's standard library; give your file another name "
-            f"than {module_name}.py"
+            f"than {outermost}.py"
         )
     with current_directory_searched():
         module = _import(module_name, reference, error)
