@@ -51,7 +51,8 @@ def run_study(
         observers: Told of everything that happens, beside the MLflow recorder.
 
     Returns:
-        The finished study; ``.front`` and ``.trials`` are pandas data frames.
+        The finished study, known by its absolute path; ``.front`` and ``.trials`` are pandas data
+        frames.
 
     Raises:
         UserError: The study cannot be run as asked; nothing was written.
@@ -94,7 +95,7 @@ def run_study(
             _stop(study, watching, error)
             raise
         directory.update(state="finished", phase="done")
-    return study
+    return Study.open(directory.path)
 
 
 def plan_study(spec: StudySpec, resumed: StudyDirectory | None) -> tuple[Plan, Inputs]:

@@ -112,7 +112,8 @@ def run(
         raise typer.Exit(INTERRUPTED) from None
     _print_front(console, study)
     _print_ranking(console, study)
-    console.print(f"report: {study.directory.path}", highlight=False)
+    folder = loaded.study.directory / loaded.study.name
+    console.print(f"report: {folder}", markup=False, highlight=False)
 
 
 def _dry_run(spec: Any, resume: bool) -> None:
@@ -206,7 +207,7 @@ def front(
         return
     console = _console()
     _print_front(console, opened)
-    console.print(f"report: {opened.directory.path}", highlight=False)
+    console.print(f"report: {study}", markup=False, highlight=False)
 
 
 def _print_front(console: Console, study: Any) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from kdsearch.data import Dataset
 from kdsearch.errors import CheckpointError, RunError
 from kdsearch.export.images import check_range, check_shape
-from kdsearch.files import checksum, write_atomically
+from kdsearch.files import checksum, taking_name_last, write_atomically
 from kdsearch.models import Network, build_network
 from kdsearch.results.finalists import Finalist, trainings
 from kdsearch.spec.concrete import ModelConfig
@@ -128,7 +128,8 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
         )
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / "student.safetensors"
-    shutil.copyfile(weights, target)
+    with taking_name_last(target) as partial:
+        shutil.copyfile(weights, partial)
     test, gain = finalist.test("accuracy"), finalist.gain
     facts = {
         "format": FORMAT,
