@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import pwd
+import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,3 +105,50 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(pwd, "getpwuid", unknown)
     with pytest.raises(StudyError, match="no home folder, which Ray asks for; set HOME to a"):
         check_home()
+
+
+SESSION = """
+import os, sys
+from kdsearch.execution.session import ray_session
+from kdsearch.spec import parse_spec
+import ray
+
+@ray.remote
+def imported():
+    import kdsearch, statistics
+    return statistics.mean([1, 2])
+
+with ray_session(parse_spec(sys.argv[1]), None):
+    print(ray.get(imported.remote()))
+"""
+DOCKER = 'mount -t tmpfs -o size=64m tmpfs /dev/shm && exec "$@"'
+
+
+@pytest.mark.slow
+def test_a_ray_runs_on_a_machine_that_lacks_about_everything(
+    spec_text: str, tmp_path: Path
+) -> None:
+    """64 MB of shared memory, no home folder, a proxy that is dead, and a user's statistics.py."""
+    alone = ["unshare", "-m", "sh", "-c", DOCKER, "sh"]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    (tmp_path / "statistics.py").write_text("raise RuntimeError")
+    with socket.socket() as dead:
+        dead.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
+        proxy = f"http://127.0.0.1:{dead.getsockname()[1]}"
+        done = subprocess.run(
+            [*alone, sys.executable, "-P", "-c", SESSION, spec_text],
+            cwd=tmp_path,
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(Path(__file__).parents[2]),
+                "HOME": "/dev/null",
+                "TMPDIR": "/absent",
+                **dict.fromkeys(("http_proxy", "https_proxy", "ALL_PROXY"), proxy),
+            },
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1.5\n", "")
