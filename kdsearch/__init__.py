@@ -13,11 +13,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from kdsearch.import_path import current_directory_behind
+
 if TYPE_CHECKING:
     from kdsearch.api import run_study
     from kdsearch.export.student import Student, load_student
     from kdsearch.results.study import Study
     from kdsearch.spec.load import load_spec
+
+# here, since it is the first that a worker of Ray imports of kdsearch, and torch comes after it
+current_directory_behind()
 
 _HOMES = {
     "load_spec": "kdsearch.spec.load",

@@ -28,11 +28,13 @@ from kdsearch.results.resume import DataFacts, Inputs, check_retry
 from kdsearch.results.study import Study
 from kdsearch.search.study_run import StudyRun
 from kdsearch.space.checks import Plan, make_plan
+from kdsearch.spec.sections import TrackingSection
 from kdsearch.spec.study import StudySpec
 from kdsearch.tracking.figures import write_figures
 from kdsearch.tracking.recorder import Recorder
 from kdsearch.tracking.store import open_store
 from kdsearch.tracking.sync import sync
+from kdsearch.tracking.uri import resumed_uri
 
 
 def run_study(
@@ -53,7 +55,8 @@ def run_study(
         observers: Told of everything that happens, beside the MLflow recorder.
 
     Returns:
-        The finished study; ``.front`` and ``.trials`` are pandas data frames.
+        The finished study, known by its absolute path; ``.front`` and ``.trials`` are pandas data
+        frames.
 
     Raises:
         UserError: The study cannot be run as asked; nothing was written.
@@ -72,7 +75,7 @@ def run_study(
     plan, inputs = plan_study(spec, directory if resume else None)
     check_address(address)
     check_storage(spec)
-    recorder = Recorder(open_store(spec.tracking))
+    recorder = Recorder(open_store(_tracking(spec, directory if resume else None)))
     watching = Observers([recorder, *observers])
     run = StudyRun(plan, watching, retry_failed)
     warnings_told = data_warnings(plan.data)
@@ -96,7 +99,7 @@ def run_study(
             _stop(study, watching, error)
             raise
         directory.update(state="finished", phase="done")
-    return study
+    return Study.open(directory.path)
 
 
 def plan_study(spec: StudySpec, resumed: StudyDirectory | None) -> tuple[Plan, Inputs]:
@@ -128,6 +131,14 @@ def plan_study(spec: StudySpec, resumed: StudyDirectory | None) -> tuple[Plan, I
     if known and resumed:
         known.check(inputs, resumed.path)
     return plan, inputs
+
+
+def _tracking(spec: StudySpec, resumed: StudyDirectory | None) -> TrackingSection:
+    """Where the study is tracked: where it was, if it is resumed and nothing else is said."""
+    uri = spec.tracking.uri
+    if resumed is not None and "study.json" not in resumed.lost():
+        uri = resumed_uri(spec.tracking, Study(resumed))
+    return spec.tracking.model_copy(update={"uri": uri})
 
 
 def sync_study(path: str | Path, uri: str | None = None) -> str:

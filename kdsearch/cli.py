@@ -1,12 +1,12 @@
 """The command line: ``kdsearch run``, ``validate``, ``front``, ``ranking``, ``methods``, …
 
-Exit codes: 0 done, 1 failed, 2 usage or spec, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 usage or spec, 130 interrupted, 141 nobody read on.
 """
 
 from __future__ import annotations
 
-import os
 import shlex
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -16,8 +16,10 @@ import typer
 from rich.console import Console
 
 from kdsearch.errors import KdsearchError, in_lines
+from kdsearch.import_path import current_directory_searched
 from kdsearch.interrupts import INTERRUPTED, Interrupts
 from kdsearch.redaction import redacted
+from kdsearch.streams import pipe_closed, print_what_can_be_printed
 
 
 def _examples(*lines: str) -> str:
@@ -41,6 +43,8 @@ app = typer.Typer(
         "kdsearch ui studies/digits",
     ),
 )
+
+PIPE_CLOSED = 128 + signal.SIGPIPE
 
 Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="The search-space file (YAML).")]
 Sets = Annotated[
@@ -83,11 +87,13 @@ def run(
     ] = None,
 ) -> None:
     """Run a study: teacher, search, finalists, report."""
+    from kdsearch.execution.private_ray import check_home
     from kdsearch.results.resume import check_retry
     from kdsearch.spec.load import load_spec
 
     check_retry(resume, retry_failed)
     loaded = load_spec(spec, overrides or [])
+    check_home()
     if dry_run:
         _dry_run(loaded, resume)
         return
@@ -108,7 +114,8 @@ def run(
         raise typer.Exit(INTERRUPTED) from None
     _print_front(console, study)
     _print_ranking(console, study)
-    console.print(f"report: {study.directory.path}", highlight=False)
+    folder = loaded.study.directory / loaded.study.name
+    console.print(f"report: {folder}", markup=False, highlight=False)
 
 
 def _dry_run(spec: Any, resume: bool) -> None:
@@ -202,7 +209,7 @@ def front(
         return
     console = _console()
     _print_front(console, opened)
-    console.print(f"report: {opened.directory.path}", highlight=False)
+    console.print(f"report: {study}", markup=False, highlight=False)
 
 
 def _print_front(console: Console, study: Any) -> None:
@@ -313,6 +320,9 @@ def sync(
     ] = None,
 ) -> None:
     """Make MLflow's copy of a study again from the study's own files."""
+    from kdsearch.execution.private_ray import check_home
+
+    check_home()
     from kdsearch.api import sync_study
 
     print(f"{study} is complete in {sync_study(study, uri)}")
@@ -342,6 +352,9 @@ def submit(
     them, for MLflow as MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, for S3 as
     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
     """
+    from kdsearch.execution.private_ray import check_home
+
+    check_home()
     from kdsearch.cluster.submit import submit_study
 
     sys.exit(submit_study(spec, overrides or [], address, follow, resume, retry_failed))
@@ -350,17 +363,18 @@ def submit(
 def main() -> None:
     """Run the command line; the program's entry point."""
     interrupts = Interrupts()
-    sys.path.insert(0, os.getcwd())  # modules of the user's own lie beside the spec
+    print_what_can_be_printed()
     try:
-        app(prog_name="kdsearch")
+        with current_directory_searched():  # modules of the user's own lie beside the spec
+            app(prog_name="kdsearch")
     except KdsearchError as error:
         print("kdsearch:", in_lines(str(error)), file=sys.stderr)
         sys.exit(error.exit_code)
-    except SystemExit:
+    except SystemExit as left:
         # of a command that keeps no state, Typer makes an ordinary failure
         if interrupts.count:
             sys.exit(INTERRUPTED)
-        raise
+        sys.exit(PIPE_CLOSED if pipe_closed(left) else left.code)
     except Exception:  # a mistake of kdsearch; what a library says may quote a URI
         print(redacted(traceback.format_exc()), end="", file=sys.stderr)
         sys.exit(1)

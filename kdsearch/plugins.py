@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -13,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from kdsearch.errors import KdsearchError, described
+from kdsearch.import_path import current_directory_searched
 from kdsearch.spec.names import suggest
 
 
@@ -24,8 +24,8 @@ def is_reference(name: str) -> bool:
 def resolve(reference: str, what: str, error: type[KdsearchError]) -> Any:
     """The object that ``module:name`` names.
 
-    The module is looked for in the current directory first, then among the installed ones, as
-    ``python -m`` does.
+    The module is looked for in the current directory first, then among the installed ones; but a
+    file there does not take the place of a module of the standard library.
 
     Args:
         reference: As in the spec.
@@ -39,7 +39,13 @@ def resolve(reference: str, what: str, error: type[KdsearchError]) -> Any:
     module_name, _, name = reference.partition(":")
     if not module_name or not name:
         raise error(f"'{reference}' is incomplete; write it as module:{what}")
-    with current_directory_first():
+    outermost = module_name.partition(".")[0]
+    if outermost in sys.stdlib_module_names:
+        raise error(
+            f"{reference} names a module of Python's standard library; give your file another name "
+            f"than {outermost}.py"
+        )
+    with current_directory_searched():
         module = _import(module_name, reference, error)
     found = getattr(module, name, None)
     if callable(found):
@@ -79,17 +85,6 @@ def load(point: EntryPoint, error: type[KdsearchError]) -> Any:
             f"the installed plug-in '{point.name}' ({point.value}) cannot be loaded "
             f"({described(fault)}); fix or uninstall it"
         ) from fault
-
-
-@contextmanager
-def current_directory_first() -> Iterator[None]:
-    """Let imports look into the current directory first."""
-    directory = str(Path.cwd())
-    sys.path.insert(0, directory)
-    try:
-        yield
-    finally:
-        sys.path.remove(directory)
 
 
 def _import(name: str, reference: str, error: type[KdsearchError]) -> Any:

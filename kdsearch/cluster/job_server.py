@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from kdsearch.errors import ClusterError, MissingExtraError, UserError, one_line
+from kdsearch.proxies import reach_this_machine_directly
 from kdsearch.redaction import redacted_uri
 
 ANSWER_SECONDS = 10.0
@@ -44,6 +45,7 @@ class JobServer:
                 "such as http://127.0.0.1:8265"
             )
         client = _client_class()
+        reach_this_machine_directly()
         self._knock(address.rstrip("/"))
         with self._explained(), _without(OVERRIDING):
             self._client = client(address.rstrip("/"))

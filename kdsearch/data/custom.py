@@ -8,7 +8,8 @@ from typing import Any
 
 from kdsearch.data.raw import RawData, as_raw
 from kdsearch.errors import DataError, described
-from kdsearch.plugins import current_directory_first, installed, is_reference, load, resolve
+from kdsearch.import_path import current_directory_searched
+from kdsearch.plugins import installed, is_reference, load, resolve
 from kdsearch.spec.sections import DataSection
 
 GROUP = "kdsearch.datasets"
@@ -23,16 +24,16 @@ def is_custom(source: str) -> bool:
 def load_custom(section: DataSection) -> RawData:
     """Call the function that ``section.source`` names with ``section.options``.
 
-    The module is looked for in the current directory first, then among the installed ones, as
-    ``python -m`` does; so a file ``my_images.py`` in the directory from which the search is
-    started is ``my_images:load``. The function runs once, on the machine that starts the study.
+    The module is looked for in the current directory first, then among the installed ones; so a
+    file ``my_images.py`` in the directory from which the search is started is ``my_images:load``.
+    The function runs once, on the machine that starts the study.
 
     Raises:
         DataError: The module or function is missing or fails, does not take the options, or
             returns something other than :func:`kdsearch.data.raw.as_raw` accepts.
     """
     function = _find(section.source)
-    with current_directory_first():
+    with current_directory_searched():
         try:
             inspect.signature(function).bind(**section.options)
         except TypeError as error:

@@ -8,14 +8,14 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
 
 from kdsearch.errors import StudyError, one_line
 from kdsearch.execution.address import check_address, unreachable
+from kdsearch.execution.private_ray import not_started, private_files
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER, teacher_path
 
@@ -53,13 +53,15 @@ def ray_session(spec: StudySpec, address: str | None) -> Iterator[None]:
     address = address or os.environ.get("RAY_ADDRESS")
     if owned:
         check_address(address)
-        _connect(address, spare=int(spec.search.measures_latency))
-    try:
-        _check_resources(spec, may_grow=bool(address))
-        yield
-    finally:
-        if owned:
-            ray.shutdown()
+    with private_files() if owned and not address else nullcontext():
+        try:
+            if owned:
+                _connect(address, spare=int(spec.search.measures_latency))
+            _check_resources(spec, may_grow=bool(address))
+            yield
+        finally:
+            if owned:
+                ray.shutdown()
 
 
 def _connect(address: str | None, spare: int) -> None:
@@ -77,9 +79,10 @@ def _connect(address: str | None, spare: int) -> None:
             if not cores or spare:  # none is half a core, say, which Ray rounds down
                 ray.shutdown()
                 ray.init(num_cpus=max(1, cores - spare), **quiet)
-    except (OSError, RuntimeError, ValueError, RayError) as error:
-        where = f"the Ray cluster at {address}" if address else "a Ray of this machine"
-        raise unreachable(where, one_line(error)) from error
+    except Exception as error:  # of many kinds, also plain ones
+        if address is None:
+            raise not_started(error) from error
+        raise unreachable(f"the Ray cluster at {address}", one_line(error)) from error
     if threading.current_thread() is threading.main_thread():
         # Ray's own handler leaves as if the study had failed, not as interrupted
         signal.signal(signal.SIGTERM, on_sigterm)

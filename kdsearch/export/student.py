@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from kdsearch.data import Dataset
 from kdsearch.errors import CheckpointError, RunError
-from kdsearch.files import checksum, write_atomically
+from kdsearch.export.images import check_range, check_shape
+from kdsearch.files import checksum, taking_name_last, write_atomically
 from kdsearch.models import Network, build_network
 from kdsearch.results.finalists import Finalist, trainings
 from kdsearch.spec.concrete import ModelConfig
@@ -58,6 +59,7 @@ class Student(nn.Module):
 
     Attributes:
         classes: Name of each class.
+        image_shape: (channels, height, width) of the images.
         facts: Method, sizes, scores and everything else that ``student.json`` holds.
     """
 
@@ -69,17 +71,36 @@ class Student(nn.Module):
         self.network = network
         self.facts = facts
         self.classes: tuple[str, ...] = tuple(facts["classes"])
+        self.image_shape: tuple[int, ...] = tuple(facts["image_shape"])
         shape = (1, -1, 1, 1)
         self.register_buffer("mean", torch.tensor(facts["mean"]).view(shape), persistent=False)
         self.register_buffer("std", torch.tensor(facts["std"]).view(shape), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [B, K] of uint8 images [B, C, H, W], or of float images in [0, 1]."""
-        scaled = images.float() / 255 if images.dtype == torch.uint8 else images
+        """Logits [B, K] of uint8 images [B, C, H, W], or of float images in [0, 1].
+
+        Raises:
+            DataError: The images are of another shape or type.
+        """
+        check_shape(images, self.image_shape)
+        scaled = images.to(self.mean.dtype)
+        if images.dtype == torch.uint8:
+            scaled = scaled / 255
         return self.network((scaled - self.mean) / self.std)
 
     def predict(self, images: Tensor) -> list[str]:
-        """The name of the likeliest class of each image [B, C, H, W]."""
+        """The name of the likeliest class of each image [B, C, H, W].
+
+        Args:
+            images: uint8 in 0 to 255, or floats in [0, 1], as they are: not normalised.
+
+        Raises:
+            DataError: The images are of another shape, type or range.
+        """
+        check_shape(images, self.image_shape)
+        check_range(images)
+        if not len(images):
+            return []
         with torch.no_grad():
             return [self.classes[index] for index in self(images).argmax(dim=1).tolist()]
 
@@ -107,7 +128,8 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
         )
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / "student.safetensors"
-    shutil.copyfile(weights, target)
+    with taking_name_last(target) as partial:
+        shutil.copyfile(weights, partial)
     test, gain = finalist.test("accuracy"), finalist.gain
     facts = {
         "format": FORMAT,
@@ -148,6 +170,9 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
 
 def load_student(path: str | Path) -> Student:
     """Rebuild a student from its folder, or from the ``student.json`` in it.
+
+    The two files hold no code. That of a network of your own, ``module:function``, is imported by
+    its name, from the current directory or the installed packages.
 
     Example:
         >>> student = load_student("studies/digits/students/trial-0012")  # doctest: +SKIP

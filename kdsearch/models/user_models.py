@@ -8,9 +8,10 @@ from typing import Any
 from torch import nn
 
 from kdsearch.errors import ModelError, described
+from kdsearch.import_path import current_directory_searched
 from kdsearch.models.network import ImageShape, Network
 from kdsearch.models.tapped import TappedNetwork
-from kdsearch.plugins import current_directory_first, installed, is_reference, load, resolve
+from kdsearch.plugins import installed, is_reference, load, resolve
 from kdsearch.spec.concrete import ModelConfig
 
 GROUP = "kdsearch.models"
@@ -41,7 +42,7 @@ def build_own(config: ModelConfig, image_shape: ImageShape, classes: int) -> Net
     if config.depth is not None:
         arguments["depth"] = config.depth
     try:
-        with current_directory_first():
+        with current_directory_searched():
             made = function(**arguments)
     except Exception as error:
         raise ModelError(

@@ -35,14 +35,13 @@ class Study:
 
     @classmethod
     def open(cls, path: str | Path) -> Study:
-        """The study in a folder.
+        """The study in a folder, which is known by its absolute path from then on.
 
         Raises:
             StudyError: There is no study.
         """
-        directory = StudyDirectory(Path(path))
-        directory.state()
-        return cls(directory)
+        StudyDirectory(Path(path)).state()
+        return cls(StudyDirectory(Path(path).absolute()))
 
     @property
     def objectives(self) -> Objectives:

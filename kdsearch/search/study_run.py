@@ -119,7 +119,7 @@ class StudyRun:
                 size["latency"] = self.plan.architectures.latency(model)
             told[name] = {
                 "key": teacher.key,
-                "weights": str(teacher.weights),
+                "weights": str(teacher.weights.absolute()),
                 "size": size,
                 "trained": trained or before.get(name, {}).get("trained", False),
             }

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from kdsearch.files import taking_name_last, write_atomically
 from kdsearch.results.objectives import TO_BE_SMALL
 from kdsearch.results.study import Study
 
@@ -51,8 +52,10 @@ HOVER_SCORES = {
 def write_figures(study: Study) -> None:
     """Write ``front.html`` and ``front.png`` into the study's directory."""
     folder = study.directory.path
-    interactive_front(study).write_html(folder / "front.html", include_plotlyjs=True)
-    static_front(study, folder / "front.png")
+    page = interactive_front(study).to_html(include_plotlyjs=True)
+    write_atomically(folder / "front.html", page.encode())
+    with taking_name_last(folder / "front.png") as partial:
+        static_front(study, partial)
 
 
 def interactive_front(study: Study) -> go.Figure:
@@ -169,7 +172,7 @@ def static_front(study: Study, path: Path) -> None:
     axes.set_title(f"{study.spec.study.name}: {score} against size", loc="left")
     axes.grid(alpha=0.25, which="both")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
-    figure.savefig(path)
+    figure.savefig(path, format="png")
 
 
 def _complete(study: Study) -> pd.DataFrame:

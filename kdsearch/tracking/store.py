@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,15 +11,18 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import mlflow
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.db.db_types import DATABASE_ENGINES
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import URL, create_engine, inspect, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from kdsearch.errors import MissingExtraError, StoreError, StudyError, one_line
-from kdsearch.redaction import MASK, redacted_uri
+from kdsearch.errors import MissingExtraError, StoreError, one_line
+from kdsearch.proxies import reach_this_machine_directly
+from kdsearch.redaction import redacted_uri
 from kdsearch.spec.sections import TrackingSection
+from kdsearch.tracking.uri import sqlite_file, tracking_uri
 
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """Makes MLflow's UI open on the runs, not on its pages for language models."""
@@ -39,32 +43,6 @@ class Store:
     experiment_id: str
 
 
-def tracking_uri(tracking: TrackingSection) -> str:
-    """The URI of the spec, else ``MLFLOW_TRACKING_URI``, else MLflow's own default.
-
-    Raises:
-        StudyError: It is one that a study has kept, without its password, which is not known.
-    """
-    return mlflow.get_tracking_uri() if tracking.uri is None else unmasked(tracking.uri)
-
-
-def unmasked(uri: str) -> str:
-    """A URI that a study has kept, with the password that ``MLFLOW_TRACKING_URI`` has for it.
-
-    Raises:
-        StudyError: The password is not known.
-    """
-    if MASK not in uri or redacted_uri(uri) != uri:
-        return uri
-    current = mlflow.get_tracking_uri()
-    if redacted_uri(current).rstrip("/") != uri.rstrip("/"):
-        raise StudyError(
-            f"the password of the MLflow store at {redacted_uri(uri)} is not kept with the study; "
-            "set MLFLOW_TRACKING_URI to the URI with the password in it"
-        )
-    return current
-
-
 def open_store(tracking: TrackingSection) -> Store:
     """Reach the store and find, or make, the experiment.
 
@@ -76,16 +54,20 @@ def open_store(tracking: TrackingSection) -> Store:
     """
     uri = tracking_uri(tracking)
     _check_kind(uri)
+    reach_this_machine_directly()
     try:
         with _environment(MLFLOW_HTTP_REQUEST_MAX_RETRIES="1", MLFLOW_HTTP_REQUEST_TIMEOUT="8"):
             _check_database(uri)
-            store = _find_experiment(uri, tracking.experiment)
+            with _alone(uri):
+                store = _find_experiment(uri, tracking.experiment)
     except ImportError as error:
         raise MissingExtraError(
             f"the MLflow store at {redacted_uri(uri)} needs a package that is not installed "
             f"({one_line(error, uri)}); pip install {error.name}"
         ) from error
     except (MlflowException, SQLAlchemyError, OSError, ValueError) as error:
+        if "out-of-date database schema" in str(error):
+            raise _of_another_mlflow(uri) from error
         raise StoreError(
             f"the MLflow store at {redacted_uri(uri)} cannot be reached "
             f"({_reason(error, uri)}); start its server, or set tracking.uri or "
@@ -100,15 +82,44 @@ def _find_experiment(uri: str, name: str) -> Store:
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        return Store(
-            uri, client, client.create_experiment(name, _beside_database(uri), EXPERIMENT_TAGS)
-        )
+        return Store(uri, client, _make_experiment(client, uri, name))
     if experiment.lifecycle_stage != "active":
         raise StoreError(
             f"the MLflow experiment '{name}' at {redacted_uri(uri)} is deleted; restore it, or set "
             "tracking.experiment to another name"
         )
     return Store(uri, client, experiment.experiment_id)
+
+
+def _make_experiment(client: MlflowClient, uri: str, name: str) -> str:
+    """The id of a new experiment, or of the one that another study has just made."""
+    try:
+        return client.create_experiment(name, _beside_database(uri), EXPERIMENT_TAGS)
+    except MlflowException:
+        made = client.get_experiment_by_name(name)
+        if made is None:
+            raise
+        return made.experiment_id
+
+
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """Let one process at a time make the tables of a SQLite file: MLflow does so without a lock."""
+    file = sqlite_file(uri)
+    if file is None:
+        yield
+        return
+    with FileLock(file.with_name(f".{file.name}.lock"), timeout=120):
+        yield
+
+
+def _of_another_mlflow(uri: str) -> StoreError:
+    command = f"mlflow db upgrade {shlex.quote(redacted_uri(uri))}"
+    return StoreError(
+        f"the MLflow store at {redacted_uri(uri)} was made by another version of MLflow than "
+        f"{mlflow.__version__}, which is installed; copy it, then bring it to this one by "
+        f"{command}, or set tracking.uri or MLFLOW_TRACKING_URI to another"
+    )
 
 
 def _check_kind(uri: str) -> None:
@@ -126,12 +137,10 @@ def _check_database(uri: str) -> None:
     if urlsplit(uri).scheme.partition("+")[0] not in DATABASE_ENGINES:
         return
     url = make_url(uri)
-    if url.get_backend_name() != "sqlite":
-        engine = create_engine(url)
-        engine.connect().close()
-        engine.dispose()
-        return
     file = Path(url.database or ":memory:")
+    if url.get_backend_name() != "sqlite" or file.is_file():
+        _connect(url)
+        return
     if str(file) == ":memory:":
         fault = "keeps nothing; name a file, as in sqlite:///mlflow.db"
     elif file.is_dir():
@@ -141,6 +150,16 @@ def _check_database(uri: str) -> None:
     else:
         return
     raise StoreError(f"the MLflow store {redacted_uri(uri)} {fault}")
+
+
+def _connect(url: URL) -> None:
+    """Connect to a database, and read the names in it: SQLite opens any file unseen."""
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            inspect(connection).get_table_names()
+    finally:
+        engine.dispose()
 
 
 @contextmanager

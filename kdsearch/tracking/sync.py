@@ -10,7 +10,7 @@ from kdsearch.redaction import redacted_uri
 from kdsearch.results.study import Study
 from kdsearch.tracking.recorder import refused
 from kdsearch.tracking.store import open_store
-from kdsearch.tracking.ui import study_uri
+from kdsearch.tracking.uri import resumed_uri, study_uri
 from kdsearch.tracking.writer import Writer
 from kdsearch.training.teacher_store import StoredTeacher, TeacherStore
 
@@ -29,7 +29,7 @@ def sync(study: Study, uri: str | None = None) -> str:
         StoreError: The store cannot be reached, or refuses the study.
     """
     tracking = study.spec.tracking
-    place = uri or tracking.uri or study_uri(study)
+    place = uri or (resumed_uri(tracking, study) if tracking.uri else study_uri(study))
     store = open_store(tracking.model_copy(update={"uri": place}))
     try:
         _write(Writer(store, study), study)

@@ -10,7 +10,7 @@ import webbrowser
 from kdsearch.errors import StudyError
 from kdsearch.redaction import redacted_uri
 from kdsearch.results.study import Study
-from kdsearch.tracking.store import tracking_uri, unmasked
+from kdsearch.tracking.uri import study_uri
 
 
 def serve_ui(study: Study, host: str, port: int) -> int:
@@ -39,13 +39,3 @@ def serve_ui(study: Study, host: str, port: int) -> int:
     # not as an argument, which others can read
     variables = os.environ | {"MLFLOW_BACKEND_STORE_URI": uri}
     return subprocess.run(command, env=variables, check=False).returncode
-
-
-def study_uri(study: Study) -> str:
-    """The URI of the store that has the study, with the password that the study does not keep.
-
-    Raises:
-        StudyError: The password is not known.
-    """
-    known = study.state.get("mlflow")
-    return unmasked(known["uri"]) if known else tracking_uri(study.spec.tracking)

@@ -55,7 +55,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(
 @pytest.mark.parametrize(
     ("uri", "code", "words"),
     [
-        ("sqlite:///nowhere/mlflow.db", 1, "lies in nowhere, which is no folder; make it first"),
+        ("sqlite:///nowhere/mlflow.db", 1, "nowhere, which is no folder; make it first"),
         ("sqlite:///.", 1, "is a folder; name a file in it"),
         ("sqlite://", 1, "keeps nothing; name a file"),
         ("sqlite:///spec.yaml", 1, "file is not a database"),

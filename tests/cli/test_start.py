@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from .command import SPEC
+
 HEAVY = ("torch", "ray", "mlflow", "optuna", "pandas", "plotly", "numpy")
 WATCH = f"""
 import sys
@@ -89,3 +91,23 @@ def test_help_ends_with_examples_one_a_line(tmp_path: Path, words: list[str], ex
     start = max(lines.index(head) for head in ("Example:", "Examples:") if head in lines)
     assert example in lines[start:]
     assert all(line for line in lines[start : lines.index(example, start)])
+
+
+def test_files_named_as_pythons_own_modules_do_not_take_their_place(tmp_path: Path) -> None:
+    """As they would where the directory is looked through first: PyTorch imports most of these."""
+    (tmp_path / "spec.yaml").write_text(SPEC.replace("digits\n", "own:images\n"))
+    (tmp_path / "own.py").write_text(
+        "import numpy\n"
+        "def images():\n"
+        "    return numpy.zeros((40, 8, 8), numpy.uint8), numpy.arange(40) % 2\n"
+    )
+    for name in ("queue", "random", "statistics", "profile", "types", "timeit", "code", "copy"):
+        (tmp_path / f"{name}.py").write_text(f"raise RuntimeError('{name}.py was imported')")
+    for words in (["-m", "kdsearch.cli"], ["-c", "from kdsearch.cli import main; main()"]):
+        done = python("-P", *words, "validate", "spec.yaml", cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+    refused = python(
+        "-P", *words, "validate", "spec.yaml", "--set", "data.source=copy:images", cwd=tmp_path
+    )
+    assert refused.returncode == 2
+    assert "give your file another name than copy.py" in refused.stderr

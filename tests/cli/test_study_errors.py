@@ -106,7 +106,10 @@ def test_a_study_that_is_not_there_is_told(
 def test_a_study_without_a_record_has_no_page(kdsearch: Command, study: StudyDirectory) -> None:
     told = kdsearch("ui", "studies/small")
     assert told.code == 2
-    assert "has no record in MLflow; make it by kdsearch sync studies/small" in told.sentence
+    assert (
+        f"has no record in MLflow; make it by kdsearch sync {study.path.absolute()}"
+        in told.sentence
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from kdsearch.data import Dataset, Views
-from kdsearch.errors import CheckpointError, ModelError, RunError
+from kdsearch.errors import CheckpointError, DataError, ModelError, RunError
 from kdsearch.export import Student, load_student, save_student
 from kdsearch.files import checksum
 from kdsearch.models import measure
@@ -67,6 +68,40 @@ def test_an_image_has_one_answer_in_any_batch(folder: Path, digits: Dataset) -> 
     images = digits.test.images[:20]
     alone = [student.predict(image[None])[0] for image in images]
     assert student.predict(images) == alone
+
+
+def test_both_ways_to_write_an_image_have_one_answer(folder: Path, digits: Dataset) -> None:
+    student = load_student(folder)
+    images = digits.test.images[:20]
+    with torch.no_grad():
+        logits = student(images)
+        for dtype in (torch.float32, torch.float64):
+            torch.testing.assert_close(student((images / 255).to(dtype)), logits)
+    assert student.predict(images / 255) == student.predict(images)
+    assert student.predict(images[:0]) == []
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (torch.zeros(2, 1, 8, 8, dtype=torch.int64), "not torch.int64; convert"),
+        (torch.full((2, 1, 8, 8), 255.0), r"are in \[255, 255\]; give .* divide by 255"),
+        (torch.full((2, 1, 8, 8), -0.5), r"are in \[-0.5, -0.5\]"),
+        (torch.full((2, 1, 8, 8), torch.nan), r"are in \[nan, nan\]"),
+        (torch.zeros(2, 3, 8, 8), "takes images of 1×8×8 .*, not of 3×8×8"),
+        (torch.zeros(2, 1, 9, 8), "not of 1×9×8; convert and resize"),
+        (torch.zeros(1, 8, 8), r"give images\[None\]"),
+        (torch.zeros(8), "takes images of 1×8×8"),
+        (np.zeros((2, 1, 8, 8)), "not ndarray; convert them by torch.as_tensor"),
+    ],
+    ids=["int64", "0 to 255", "negative", "nan", "colour", "size", "single", "flat", "numpy"],
+)
+def test_images_unlike_those_of_the_training_are_refused(
+    folder: Path, images: Any, words: str
+) -> None:
+    with pytest.raises(DataError, match=words) as caught:
+        load_student(folder).predict(images)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("place", ["folder", "text", "json"])

@@ -149,3 +149,13 @@ def test_the_lock_is_held_against_another_process_until_that_ends(spec: StudySpe
     other.join()
     with directory.locked():
         assert (directory.path / ".lock").is_file()
+
+
+def test_a_study_stays_the_same_when_the_directory_is_changed(
+    directory: StudyDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(directory.path.parent)
+    study = Study.open(directory.path.name)
+    monkeypatch.chdir(tmp_path.parent)
+    assert study.state["state"] == Study.open(directory.path).state["state"]
+    assert study.directory.path == directory.path.absolute()

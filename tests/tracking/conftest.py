@@ -19,7 +19,8 @@ from kdsearch.search.judging_jobs import JudgingJobs
 from kdsearch.space.architectures import Architectures
 from kdsearch.spec import MethodConfig, TermConfig, parse_spec
 from kdsearch.spec.teaching import TEACHER
-from kdsearch.tracking.store import Store, open_store, tracking_uri
+from kdsearch.tracking.store import Store, open_store
+from kdsearch.tracking.uri import tracking_uri
 from tests.conftest import TEXT
 from tests.records import trial
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
-from kdsearch.tracking.figures import interactive_front, static_front
+from kdsearch.tracking.figures import interactive_front, static_front, write_figures
 
 
 def test_the_interactive_figure_holds_trials_front_and_finalists(study: Study) -> None:
@@ -71,3 +72,23 @@ def test_the_static_figure_is_an_image_with_something_on_it(study: Study, tmp_pa
         pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
     assert len(pixels) > 500_000
     assert len(np.unique(pixels, axis=0)) > 50
+
+
+def test_a_figure_that_is_cut_off_leaves_the_earlier_one(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = study.directory.path
+    write_figures(study)
+    before = {path.name: path.read_bytes() for path in folder.glob("front.*")}
+    assert set(before) == {"front.html", "front.png"}
+
+    def cut_off(figure: Figure, path: Path, **_: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Figure, "savefig", cut_off)
+    with pytest.raises(OSError, match="no space left"):
+        write_figures(study)
+    after = {path.name: path.read_bytes() for path in folder.glob("*front.*")}
+    assert after["front.png"] == before["front.png"]
+    assert set(after) == set(before)

@@ -16,7 +16,8 @@ from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
 from kdsearch.spec.teaching import TEACHER
 from kdsearch.tracking.recorder import Recorder
-from kdsearch.tracking.store import Store, tracking_uri
+from kdsearch.tracking.store import Store
+from kdsearch.tracking.uri import tracking_uri
 from kdsearch.training.teacher_store import StoredTeacher, TeacherStore, teacher_key, teacher_task
 from tests.tracking.conftest import history
 from tests.tracking.playing import begin, copy_of, finish, nested, play, steps
