@@ -20,7 +20,7 @@ from kdsearch.spec.load import dump_spec, load_spec
 from kdsearch.spec.study import StudySpec
 
 _AGAIN = "kdsearch run SPEC --resume makes it again from the study's other files"
-_IN_STATE = {"id", "data", "checkpoints"}
+_IN_STATE = {"id", "data", "checkpoints", "code"}
 
 
 class StudyDirectory:
