@@ -35,6 +35,7 @@ from kdsearch.tracking.recorder import Recorder
 from kdsearch.tracking.store import open_store
 from kdsearch.tracking.sync import sync
 from kdsearch.tracking.uri import resumed_uri
+from kdsearch.training.own_code import own_code
 
 
 def run_study(
@@ -72,13 +73,13 @@ def run_study(
     check_retry(resume, retry_failed)
     directory = StudyDirectory.of(spec)
     directory.check(spec, resume)
-    plan, inputs = plan_study(spec, directory if resume else None)
+    plan, inputs = plan_study(spec, directory if resume else None, retry_failed)
     check_address(address)
     check_storage(spec)
     recorder = Recorder(open_store(_tracking(spec, directory if resume else None)))
     watching = Observers([recorder, *observers])
     run = StudyRun(plan, watching, retry_failed)
-    warnings_told = data_warnings(plan.data)
+    warnings_told = [*data_warnings(plan.data), *plan.warnings]
     del plan  # and with it the images, once the run has them in Ray's store
     with _files_told(directory), ray_session(spec, address), directory.locked():
         directory.check(spec, resume)  # again: another process may have come first
@@ -102,13 +103,16 @@ def run_study(
     return Study.open(directory.path)
 
 
-def plan_study(spec: StudySpec, resumed: StudyDirectory | None) -> tuple[Plan, Inputs]:
+def plan_study(
+    spec: StudySpec, resumed: StudyDirectory | None, retry_failed: bool = False
+) -> tuple[Plan, Inputs]:
     """Check a study, and find what it is made from.
 
     Args:
         spec: The study.
-        resumed: Its folder, if it is to go on; then data and checkpoints must be as they were, and
-            the studies of ``warm_start`` are not asked again.
+        resumed: Its folder, if it is to go on; then data, checkpoints and the user's code must be
+            as they were, and the studies of ``warm_start`` are not asked again.
+        retry_failed: Whether what has failed is trained again; then code may have been mended.
 
     Raises:
         UserError: The study cannot be run as asked.
@@ -126,10 +130,11 @@ def plan_study(spec: StudySpec, resumed: StudyDirectory | None) -> tuple[Plan, I
             image_shape=data.image_shape,
         ),
         checkpoints={name: teacher.key for name, teacher in plan.given_teachers.items()},
+        code=own_code(spec),
         past=plan.past,
     )
     if known and resumed:
-        known.check(inputs, resumed.path)
+        known.check(inputs, resumed.path, retry_failed)
     return plan, inputs
 
 

@@ -95,7 +95,7 @@ def run(
     loaded = load_spec(spec, overrides or [])
     check_home()
     if dry_run:
-        _dry_run(loaded, resume)
+        _dry_run(loaded, resume, retry_failed)
         return
     from kdsearch.api import run_study
     from kdsearch.display import Display
@@ -118,7 +118,7 @@ def run(
     console.print(f"report: {folder}", markup=False, highlight=False)
 
 
-def _dry_run(spec: Any, resume: bool) -> None:
+def _dry_run(spec: Any, resume: bool, retry_failed: bool) -> None:
     from kdsearch.api import plan_study, quieten
     from kdsearch.execution.storage import check_storage
     from kdsearch.render.caches import cache_lines
@@ -133,9 +133,10 @@ def _dry_run(spec: Any, resume: bool) -> None:
     console = _console()
     directory = StudyDirectory.of(spec)
     directory.check(spec, resume)
-    plan, _ = plan_study(spec, directory if resume else None)
+    plan, _ = plan_study(spec, directory if resume else None, retry_failed)
     check_storage(spec)
     console.print(dump_spec(spec), markup=False, highlight=False)
+    _print_warnings(console, plan.warnings)
     samples = sample_trials(plan, 6)
     console.print(samples_view(samples))
     if plan.space.fitting.unfit:
@@ -173,8 +174,17 @@ def validate(spec: Spec, overrides: Sets = None) -> None:
         highlight=False,
     )
     _print_inventory(console, data)
+    _print_warnings(console, plan.warnings)
     if plan.space.fitting.unfit:
         console.print(unfit_view(plan.space.fitting))
+
+
+def _print_warnings(console: Console, warnings: list[str]) -> None:
+    from kdsearch.render.inventory import WIDTH
+
+    for warning in warnings:
+        width = min(console.width, WIDTH)
+        console.print(f"warning: {warning}", width=width, highlight=False, markup=False)
 
 
 def _print_inventory(console: Console, data: Any) -> None:
@@ -187,8 +197,7 @@ def _print_inventory(console: Console, data: Any) -> None:
         console.print(inventory_view(data.inventory), width=width)
         for line in split_lines(data.inventory):
             console.print(line, width=width, highlight=False, markup=False)
-    for warning in balance_warnings(data):
-        console.print(f"warning: {warning}", width=width, highlight=False, markup=False)
+    _print_warnings(console, balance_warnings(data))
 
 
 @app.command(epilog=_examples("kdsearch front studies/digits"))

@@ -12,13 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from kdsearch.execution.observers import Observer
-from kdsearch.render.caches import cache_lines, called, error_lines
+from kdsearch.render.caches import cache_lines, error_lines
 from kdsearch.render.units import duration, sized
 from kdsearch.results.front import pareto_front
 from kdsearch.results.objectives import TO_BE_SMALL, Objectives
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
 from kdsearch.search.halving import expected_epochs
+from kdsearch.spec.teaching import called
 from kdsearch.teacher_cache.contents import Caches, StorageErrors
 from kdsearch.training.programs import total_epochs
 from kdsearch.training.teacher_store import StoredTeacher

@@ -70,7 +70,11 @@ class Network(nn.Module, ABC):
             pooled=self.pools_last_map,
             linear_head=self.head is not None,
             family=self.family,
-            weights={name: tuple(value.shape) for name, value in self.state_dict().items()},
+            weights={
+                name: tuple(value.shape)
+                for name, value in self.state_dict().items()
+                if isinstance(value, Tensor)  # modules may keep other state (get_extra_state)
+            },
         )
 
 

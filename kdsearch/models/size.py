@@ -73,7 +73,8 @@ def _countable_attention() -> Iterator[None]:
 
 
 def _stored_bytes(network: Network) -> int:
-    tensors = {id(t): t for t in network.state_dict(keep_vars=True).values()}
+    state = network.state_dict(keep_vars=True).values()
+    tensors = {id(t): t for t in state if isinstance(t, torch.Tensor)}
     return sum(
         t.numel() * (_FLOAT32_BYTES if t.is_floating_point() else t.element_size())
         for t in tensors.values()

@@ -9,7 +9,8 @@ from rich.filesize import decimal
 
 from kdsearch.models import Signal
 from kdsearch.render.units import duration
-from kdsearch.teacher_cache.contents import Caches, StorageErrors, TeacherCache, called
+from kdsearch.spec.teaching import called
+from kdsearch.teacher_cache.contents import Caches, StorageErrors, TeacherCache
 
 
 def cache_lines(caches: Caches) -> list[str]:

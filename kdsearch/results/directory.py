@@ -21,7 +21,7 @@ from kdsearch.spec.masking import masked_text, masked_values
 from kdsearch.spec.study import StudySpec
 
 _AGAIN = "kdsearch run SPEC --resume makes it again from the study's other files"
-_IN_STATE = {"id", "data", "checkpoints"}
+_IN_STATE = {"id", "data", "checkpoints", "code"}
 
 
 class StudyDirectory:

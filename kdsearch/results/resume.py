@@ -57,13 +57,21 @@ class Inputs(Section):
     """The data set."""
     checkpoints: dict[str, str]
     """Checksum of each teacher's checkpoint that was given, by the teacher's name."""
+    code: dict[str, str] | None = None
+    """Digest of the files of each network and method of the user's own, by its name in the spec;
+    absent: not known."""
     past: list[dict[str, Any]] | None = None
     """What the studies of ``search.warm_start`` gave to try first; absent: not known."""
     spec: dict[str, Any] | None = None
     """The resolved spec; absent: not known."""
 
-    def check(self, now: Inputs, study: Path) -> None:
-        """Refuse to go on with data or checkpoints that are not those of the study's start.
+    def check(self, now: Inputs, study: Path, retry_failed: bool = False) -> None:
+        """Refuse to go on with data, checkpoints or code that are not those of the study's start.
+
+        Args:
+            now: What there is now.
+            study: The study's folder.
+            retry_failed: Whether what has failed is trained again; then code may be mended.
 
         Raises:
             StudyError: One of them has changed.
@@ -81,6 +89,18 @@ class Inputs(Section):
                     f"the study in {study} was made with another file of {setting} (checksum "
                     f"{checksum}, now {now.checkpoints[name]}); restore that file, or start a "
                     "study of another name"
+                )
+        if not retry_failed:
+            self._check_code(now, study)
+
+    def _check_code(self, now: Inputs, study: Path) -> None:
+        current = now.code or {}
+        for name, digest in (self.code or {}).items():
+            if current.get(name, digest) != digest:
+                raise StudyError(
+                    f"the study in {study} was made with other code of {name}, or of a module of "
+                    "yours that it imports; restore that code, or start a study of another name, "
+                    "or, if you mended what has failed, give --retry-failed too"
                 )
 
 

@@ -29,6 +29,7 @@ from kdsearch.search.loop import ProposedJobs
 from kdsearch.search.optuna_study import write_optuna_journal
 from kdsearch.search.proposer import Proposer
 from kdsearch.space.checks import Plan
+from kdsearch.space.teacher_scores import training_warnings
 from kdsearch.teacher_cache.choosing import plan_caches, prepare_caches
 from kdsearch.teacher_cache.contents import Caches
 from kdsearch.teacher_cache.driver_node import DriverNode
@@ -125,6 +126,8 @@ class StudyRun:
             }
             self.directory.update(teachers=told)
             self.observer.teacher_ready(teacher, trained)
+            for warning in training_warnings(teacher, self.plan.data):
+                self.observer.warned(warning)
         return found
 
     def _take_latency_unit(self) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,6 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch.overrides import TorchFunctionMode
 
-from kdsearch.errors import ModelError
 from kdsearch.models import (
     FAMILIES,
     LatencyReference,
@@ -100,9 +98,8 @@ class Architectures:
         """
         known = self._of(model)
         if known.shapes is None:
-            network = self._network(model)
-            with _ShapesAlone(), _tensors_alone(network):
-                known.shapes = network.signal_shapes()
+            with _ShapesAlone():
+                known.shapes = self._network(model).signal_shapes()
         return known.shapes
 
     def latency(self, model: ModelConfig) -> float:
@@ -130,9 +127,8 @@ class Architectures:
     def _of(self, model: ModelConfig) -> _Known:
         key = self._key(model)
         if key not in self._known:
-            network = self._network(model)
-            with _ShapesAlone(), _tensors_alone(network):
-                self._known[key] = _Known(measure(network))
+            with _ShapesAlone():
+                self._known[key] = _Known(measure(self._network(model)))
             if len(self._known) > ROOM:
                 self._known.popitem(last=False)
         self._known.move_to_end(key)
@@ -151,21 +147,6 @@ class Architectures:
         if self._last is None or self._last[0] != model:
             self._last = (model, blueprint(model, self.image_shape, self.classes))
         return self._last[1]
-
-
-@contextmanager
-def _tensors_alone(network: Network) -> Iterator[None]:
-    """Tell a failure at state that is no tensor as the network's own."""
-    try:
-        yield
-    except (AttributeError, TypeError) as error:
-        odd = [k for k, v in network.state_dict().items() if not isinstance(v, torch.Tensor)]
-        if not odd:
-            raise
-        raise ModelError(
-            f"{network.family} keeps state that is no tensor ({odd[0]}); leave get_extra_state out "
-            "and keep what it returns in a buffer (register_buffer)"
-        ) from error
 
 
 def _architecture(model: ModelConfig, network: Network) -> Hashable:

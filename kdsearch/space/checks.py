@@ -15,6 +15,7 @@ from kdsearch.results.cost import trial_lengths
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.compatibility import Pairs, corners, find_fitting
 from kdsearch.space.space import Space
+from kdsearch.space.try_out import TryOut
 from kdsearch.space.warm_start import past_fronts, warm_start_proposals
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.names import suggest
@@ -36,6 +37,7 @@ class Plan:
         teacher_sizes: Size of each teacher, by name.
         given_teachers: The teachers whose ``checkpoint`` is given, by name.
         past: Parameters that the studies of ``warm_start`` found good, to be tried first.
+        warnings: What is odd about the networks, in sentences.
     """
 
     spec: StudySpec
@@ -45,10 +47,11 @@ class Plan:
     teacher_sizes: dict[str, Size]
     given_teachers: dict[str, StoredTeacher]
     past: list[dict[str, Any]]
+    warnings: list[str]
 
 
 def make_plan(spec: StudySpec, past: list[dict[str, Any]] | None = None) -> Plan:
-    """Check a study: names, ranges, data, architectures, pairs, sizes, the teacher's checkpoint.
+    """Check a study: names, ranges, data, architectures, pairs, sizes, checkpoints, a few steps.
 
     Args:
         spec: The search-space file.
@@ -80,7 +83,9 @@ def make_plan(spec: StudySpec, past: list[dict[str, Any]] | None = None) -> Plan
     sizes = {
         name: architectures.size(section.model) for name, section in spec.given_teachers.items()
     }
-    return Plan(spec, data, space, architectures, sizes, _given_teachers(spec, data), past)
+    given = _given_teachers(spec, data)
+    warnings = TryOut(spec, data, architectures, space).run(given)
+    return Plan(spec, data, space, architectures, sizes, given, past, warnings)
 
 
 def _check_methods(spec: StudySpec) -> None:

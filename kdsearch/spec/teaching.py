@@ -27,6 +27,11 @@ def teacher_path(name: str) -> tuple[str, ...]:
     return ("teacher",) if name == TEACHER else ("teachers", name)
 
 
+def called(name: str) -> str:
+    """A teacher in a sentence."""
+    return TEACHER if name == TEACHER else f"teacher {name}"
+
+
 class TeachingSection(Section):
     """``teaching``: who may teach a trial; the search chooses among them."""
 

@@ -17,7 +17,7 @@ from kdsearch.data import Dataset, Feed, make_feed
 from kdsearch.models import Network, Signal, SignalShapes
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.sections import Augmentation
-from kdsearch.training.teacher_code import code_digest
+from kdsearch.training.own_code import code_digest
 from kdsearch.training.weights import tensors_of
 
 FORMAT = 2

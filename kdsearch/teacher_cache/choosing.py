@@ -18,14 +18,14 @@ from kdsearch.results.directory import StudyDirectory
 from kdsearch.space.checks import Plan
 from kdsearch.space.compatibility import Fitting, keyed_students
 from kdsearch.spec.study import StudySpec
-from kdsearch.spec.teaching import AVERAGE, TEACHER
+from kdsearch.spec.teaching import AVERAGE, TEACHER, called
 from kdsearch.teacher_cache.cache_plan import (
     CachePlan,
     SplitViews,
     plan_cache,
     teacher_digest,
 )
-from kdsearch.teacher_cache.contents import Caches, TeacherCache, called
+from kdsearch.teacher_cache.contents import Caches, TeacherCache
 from kdsearch.teacher_cache.encoding import encode
 from kdsearch.teacher_cache.parts import make_room, mark_used
 from kdsearch.training.candidate import study_views_seed

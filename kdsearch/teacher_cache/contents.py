@@ -9,7 +9,6 @@ from pathlib import Path
 
 from kdsearch.models import Signal
 from kdsearch.spec.sections import CacheSection
-from kdsearch.spec.teaching import TEACHER
 from kdsearch.teacher_cache.cache_plan import CachePlan
 from kdsearch.teacher_cache.parts import missing, read_facts
 from kdsearch.training.teacher import SplitName
@@ -17,11 +16,6 @@ from kdsearch.training.teacher import SplitName
 StorageErrors = Mapping[str, Mapping[str, dict[str, float]]]
 """How far stored signals are from the computed ones, by teacher and signal: the figures of
 :class:`~kdsearch.teacher_cache.encoding.StorageError`."""
-
-
-def called(name: str) -> str:
-    """A teacher in a sentence."""
-    return TEACHER if name == TEACHER else f"teacher {name}"
 
 
 @dataclass(frozen=True)

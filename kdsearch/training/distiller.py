@@ -35,6 +35,9 @@ class Distiller(nn.Module):
         self, images: Tensor, targets: Targets, teacher: Signals | None, progress: float
     ) -> dict[str, Tensor]:
         """Named loss parts of a batch; ``"loss"`` is their sum."""
-        trace = self._compiled or self.student.trace
-        observed = signals_of(trace(images), self.objective.signals)
+        wanted = self.objective.signals
+        if self._compiled is None:  # nothing else is hooked, so that other layers may be skipped
+            observed = self.student.observe(images, wanted)
+        else:
+            observed = signals_of(self._compiled(images), wanted)
         return self.objective(observed, teacher, targets, progress)

@@ -14,8 +14,8 @@ from kdsearch.models import Network, build_network
 from kdsearch.spec.concrete import MethodConfig, ModelConfig
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER
+from kdsearch.training.own_code import code_digest
 from kdsearch.training.task import Task
-from kdsearch.training.teacher_code import code_digest
 from kdsearch.training.weights import load_weights, save_weights
 
 FORMAT = 4

@@ -75,3 +75,14 @@ def test_only_a_resume_tries_again_what_has_failed() -> None:
     check_retry(resume=False, retry_failed=False)
     with pytest.raises(StudyError, match="give --resume too"):
         check_retry(resume=False, retry_failed=True)
+
+
+def test_other_code_of_the_users_is_refused_unless_it_mends_what_failed() -> None:
+    name, study = "own:net", Path("x")
+    known = INPUTS.model_copy(update={"code": {name: "a" * 64, "own:Method": "b" * 64}})
+    edited = INPUTS.model_copy(update={"code": {name: "c" * 64, "own:Method": "b" * 64}})
+    known.check(known, study)
+    INPUTS.check(edited, study)  # of a study of an earlier kdsearch nothing is known
+    with pytest.raises(StudyError, match=r"made with other code of own:net, .* --retry-failed too"):
+        known.check(edited, study)
+    known.check(edited, study, retry_failed=True)

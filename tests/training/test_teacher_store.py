@@ -18,8 +18,8 @@ from kdsearch.errors import CheckpointError
 from kdsearch.models import Network, build_network
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.study import StudySpec
+from kdsearch.training.own_code import code_digest, own_code
 from kdsearch.training.task import Task
-from kdsearch.training.teacher_code import code_digest
 from kdsearch.training.teacher_store import (
     TeacherStore,
     describe,
@@ -244,6 +244,33 @@ def test_what_a_package_imports_within_itself_counts(
         (package / "constants.py").write_text(f"N = {number}\n")
         seen.append(code_digest(model))
     assert seen[0] != seen[1]
+
+
+METHOD = """
+from kdsearch.methods.kd import KD
+
+class Mine(KD):
+    name = "mine"
+"""
+
+
+def test_the_code_of_a_users_parts_is_known_by_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nets_of_ours.py").write_text("def net(**given): pass\n")
+    (tmp_path / "methods_of_ours.py").write_text(METHOD)
+    spec = make_spec(
+        {
+            "students": [{"family": "mlp"}, {"family": "nets_of_ours:net"}],
+            "methods": {"none": {}, "at+methods_of_ours:Mine": {}},
+        }
+    )
+    first = own_code(spec)
+    assert list(first) == ["nets_of_ours:net", "methods_of_ours:Mine"]
+    (tmp_path / "methods_of_ours.py").write_text(METHOD.replace("mine", "yours"))
+    again = own_code(spec)
+    assert {name for name in first if first[name] != again[name]} == {"methods_of_ours:Mine"}
 
 
 def test_kdsearchs_own_networks_have_no_code_in_the_key() -> None:

@@ -1,4 +1,4 @@
-"""The user's code that makes a network, as a part of what a teacher is known by."""
+"""The user's code behind networks and methods, as a part of what its results are known by."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from kdsearch.errors import ModelError
-from kdsearch.models.user_models import GROUP, is_own
+from kdsearch.errors import KdsearchError, MethodError, ModelError
+from kdsearch.methods.registry import GROUP as METHODS
+from kdsearch.models.user_models import GROUP as MODELS
 from kdsearch.plugins import installed, is_reference, load, resolve
 from kdsearch.spec.concrete import ModelConfig
+from kdsearch.spec.study import StudySpec
 
 
 def code_digest(model: ModelConfig) -> str:
@@ -23,15 +25,35 @@ def code_digest(model: ModelConfig) -> str:
     Raises:
         ModelError: The function is not there.
     """
-    family = model.family
-    if not is_own(family):
-        return ""
-    if is_reference(family):
-        function = resolve(family, "function", ModelError)
-        name = family.partition(":")[0]
+    return _digest(model.family, MODELS, "function", ModelError)
+
+
+def own_code(spec: StudySpec) -> dict[str, str]:
+    """The user's networks and methods in a study, each with the SHA-256 of its files.
+
+    Of a data set's loader the data are compared, whatever code reads them.
+
+    Raises:
+        ModelError: A function is not there.
+        MethodError: A class is not there.
+    """
+    families = [each.family for each in spec.students]
+    families += [section.model.family for section in spec.given_teachers.values()]
+    names = dict.fromkeys(part for label in spec.methods for part in label.split("+"))
+    found = {name: _digest(name, MODELS, "function", ModelError) for name in families}
+    found |= {name: _digest(name, METHODS, "class", MethodError) for name in names}
+    return {name: digest for name, digest in found.items() if digest}
+
+
+def _digest(part: str, group: str, what: str, error: type[KdsearchError]) -> str:
+    """SHA-256 of the files behind ``module:name`` or an entry point; empty for any other name."""
+    if is_reference(part):
+        resolve(part, what, error)
+        name = part.partition(":")[0]
+    elif part in installed(group):
+        name = getattr(load(installed(group)[part], error), "__module__", "")
     else:
-        function = load(installed(GROUP)[family], ModelError)
-        name = getattr(function, "__module__", "")
+        return ""
     digest = hashlib.sha256()
     for place, content in sorted(_files(sys.modules.get(name)).items()):
         digest.update(f"{place} {len(content)} ".encode() + content)

@@ -1,0 +1,59 @@
+"""How a given teacher does on validation images, before anything is trained with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from kdsearch.data import Dataset, epoch_order
+from kdsearch.errors import ModelError
+from kdsearch.models import Network
+from kdsearch.spec.teaching import called
+from kdsearch.training.answers import answer_warnings, chance_warning
+from kdsearch.training.teacher import Reference, Teacher
+from kdsearch.training.teacher_store import StoredTeacher
+
+WORK = 1e11
+"""Multiply-accumulates that the scoring of one teacher may take."""
+
+IMAGES = (16, 2000)
+"""Fewest and most validation images that a teacher is scored on, if there are so many."""
+
+_BATCH = 64
+
+
+def score_teacher(who: str, network: Network, data: Dataset, macs: float) -> list[str]:
+    """What is odd about a teacher's answers to validation images, in sentences.
+
+    Args:
+        who: The teacher in the sentences.
+        network: With its weights; it is frozen.
+        data: The data set.
+        macs: Multiply-accumulates that the network takes for an image.
+
+    Raises:
+        ModelError: An output is not finite.
+    """
+    fewest, most = IMAGES
+    count = min(max(int(WORK / max(macs, 1.0)), fewest), most)
+    index = epoch_order(0, 0, len(data.validation))[:count]
+    drawn = replace(data, validation=data.validation.take(index))
+    logits = Reference(Teacher(network), drawn).logits("validation", _BATCH)
+    bad = int((~torch.isfinite(logits)).any(dim=1).sum())
+    if bad:
+        raise ModelError(
+            f"its outputs are not finite for {bad} of {len(logits)} validation images; give "
+            "weights that are"
+        )
+    return answer_warnings(who, logits, drawn.validation.labels, data.classes)
+
+
+def training_warnings(teacher: StoredTeacher, data: Dataset) -> list[str]:
+    """That a teacher which was trained here does no better than guessing, in a sentence."""
+    labels, history = data.validation.labels, teacher.facts.get("history")
+    if not history:
+        return []
+    right = round(history[-1]["accuracy"] * len(labels))
+    warning = chance_warning(f"the {called(teacher.name)}", right, labels, len(data.classes))
+    return [] if warning is None else [warning]

@@ -1,0 +1,163 @@
+"""A few steps of what a study would train, so that what fails is told before it runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+import torch
+
+from kdsearch.data import Dataset
+from kdsearch.errors import KdsearchError, ModelError
+from kdsearch.models import Network, Signal, build_network
+from kdsearch.models.user_models import is_own
+from kdsearch.space.architectures import Architectures
+from kdsearch.space.ends import Ends, EndTraining, wanted_of
+from kdsearch.space.space import Space
+from kdsearch.space.teacher_scores import score_teacher
+from kdsearch.spec.origin import KeyPath
+from kdsearch.spec.study import StudySpec
+from kdsearch.spec.teaching import called, teacher_path
+from kdsearch.training.answers import output_warning
+from kdsearch.training.few_steps import (
+    BATCH,
+    RememberingTeacher,
+    answers,
+    check_teacher,
+    few_samples,
+    short_task,
+    train_briefly,
+)
+from kdsearch.training.task import Task
+from kdsearch.training.teacher import Teacher, Teaching
+from kdsearch.training.teacher_store import StoredTeacher, describe, teacher_task
+
+STEPS = 8
+"""Most steps of the user's code: a layer that is skipped at random is met with and without."""
+
+OWN_STEPS = 2
+"""Most steps of kdsearch's and torchvision's."""
+
+WORK = 2e10
+"""Multiply-accumulates that the steps of one training may take; one is taken at any rate."""
+
+SECONDS = 3.0
+"""After which trainings of kdsearch's and torchvision's own networks and methods are left out."""
+
+LARGE = 3e9
+"""Multiply-accumulates of an image from which on they are left out in any case."""
+
+CONTRAST = 100.0
+"""Of images for which values between 0 and 1 are no accident of initial weights."""
+
+
+class TryOut:
+    """Trains what a space may propose, at its ends, for a few steps each.
+
+    Every network and method of the user's is tried, and on each student every kind of signal that
+    the study's methods read; what has no code of the user's, while there is time.
+
+    Args:
+        spec: The study.
+        data: Its data set.
+        architectures: Sizes and shapes of its networks.
+        space: What may be proposed.
+    """
+
+    def __init__(
+        self, spec: StudySpec, data: Dataset, architectures: Architectures, space: Space
+    ) -> None:
+        self._spec, self._architectures = spec, architectures
+        self._ends = Ends(spec, space, architectures)
+        self._all = data
+        self._data = few_samples(data, STEPS * BATCH)
+        self._rungs = () if spec.search.scheduler.name == "none" else (1,)
+        self._end = time.monotonic() + SECONDS
+        self._warnings: list[str] = []
+
+    def run(self, given: Mapping[str, StoredTeacher]) -> list[str]:
+        """Train each for a few steps; what the user should know of them, in sentences.
+
+        Args:
+            given: The teachers that need no training, by name.
+
+        Raises:
+            SpecError: One cannot be trained; the message names it, and gives its line.
+        """
+        threads = torch.get_num_threads()
+        torch.set_num_threads(self._spec.resources.cpus_per_trial)
+        try:
+            with torch.random.fork_rng(devices=[]):
+                self._run(given)
+        finally:
+            torch.set_num_threads(threads)
+        return self._warnings
+
+    def _run(self, given: Mapping[str, StoredTeacher]) -> None:
+        pairs = list(self._ends.pairs())
+        wanted = wanted_of(pairs)
+        teachers = {}
+        for name in self._spec.teachers_in_use:
+            teacher = Teacher(self._teacher(name, given.get(name)))
+            read = wanted.get(name, frozenset()) | {Signal.LOGITS}
+            teachers[name] = RememberingTeacher(teacher, read)
+        trainings = [*self._ends.networks(), *pairs]
+        for each in sorted(trainings, key=lambda one: not one.own):
+            if self._is_tried(each.own, each.macs):
+                self._train(each, teachers)
+
+    def _is_tried(self, own: bool, macs: float) -> bool:
+        return own or (macs < LARGE and time.monotonic() < self._end)
+
+    def _teacher(self, name: str, given: StoredTeacher | None) -> Network:
+        section, path = self._spec.given_teachers[name], teacher_path(name)
+        own, macs = is_own(section.model.family), self._architectures.size(section.model).macs
+        who = f"the {called(name)}"
+        tried = self._is_tried(own, macs)
+        setting = ("model", "family") if given is None else ("checkpoint",)
+        with self._refused((*path, *setting), f"{who} ({describe(section.model)})"):
+            if given is not None:
+                network = given.build(self._data)
+                self._warnings += score_teacher(who, network, self._all, macs)
+            elif tried:
+                task = short_task(teacher_task(self._spec, name), section.workers)
+                network = self._trained(task, {}, macs, own)
+                if own:
+                    self._look_at(network, who)
+            else:
+                shape, classes = self._data.image_shape, len(self._data.classes)
+                network = build_network(section.model, shape, classes)
+            if tried:
+                check_teacher(section.model, network, self._data)
+        return network
+
+    def _train(self, each: EndTraining, teachers: Mapping[str, Teaching]) -> None:
+        with self._refused(each.path, each.what):
+            network = self._trained(short_task(each.task), teachers, each.macs, each.own)
+            if each.own and each.task.teacher is None:
+                self._look_at(network, each.task.model.family)
+
+    def _trained(
+        self, task: Task, teachers: Mapping[str, Teaching], macs: float, own: bool
+    ) -> Network:
+        affordable = max(int(WORK / max(3 * BATCH * macs, 1.0)), 1)
+        there = len(self._data.train) // task.training.batch_size
+        steps = min(affordable, there, STEPS if own else OWN_STEPS)
+        return train_briefly(task, self._data, teachers, steps, self._rungs)
+
+    def _look_at(self, network: Network, what: str) -> None:
+        """Note outputs that are no logits; with initial weights logits may look like others."""
+        warning = output_warning(what, answers(network, self._data))
+        if warning is None or warning in self._warnings:
+            return
+        with suppress(ModelError):  # as such images overflow in some
+            if output_warning(what, answers(network, self._data, CONTRAST)) == warning:
+                self._warnings.append(warning)
+
+    @contextmanager
+    def _refused(self, path: KeyPath, what: str) -> Iterator[None]:
+        try:
+            yield
+        except KdsearchError as error:
+            raise self._spec.refuse(path, f"{what} cannot be used, since {error}") from error
