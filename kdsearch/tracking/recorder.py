@@ -21,6 +21,9 @@ from kdsearch.training.teacher_store import StoredTeacher
 FLUSH_SECONDS = 2.0
 """How often what has happened is written; one batch a run, so that SQLite keeps up."""
 
+END_SECONDS = 120.0
+"""How long the end of a study waits for a slow store."""
+
 
 class Recorder(Observer):
     """Keeps MLflow up to date from a thread of its own.
@@ -86,22 +89,16 @@ class Recorder(Observer):
 
     def study_stopped(self, study: Study, state: str, reason: str) -> None:
         """Close the runs, unless the store is away or never took the study."""
-        if self._thread is None:
-            return
-        self._halt()
-        if self.failure is None:
+        if self._thread is not None:
             status = "KILLED" if state == "interrupted" else "FAILED"
-            self._attempt(partial(self._writer.stop, status, reason))
+            self._end(self._thread, partial(self._writer.stop, status, reason))
 
     def study_finished(self, study: Study) -> None:
         """Write the report; say so if the store did not take everything."""
-        self._halt()
-        if self.failure is None:
-            self._attempt(self._writer.finish)
-        if self.failure is not None:
+        if self._thread is not None and (missing := self._end(self._thread, self._writer.finish)):
             print(
                 f"kdsearch: not everything could be written to {redacted_uri(self._store.uri)} "
-                f"({self.failure}); the study's own files are complete, and "
+                f"({missing}); the study's own files are complete, and "
                 f"kdsearch sync {study.directory.path} writes the rest",
                 file=sys.stderr,
             )
@@ -116,13 +113,18 @@ class Recorder(Observer):
             last = self._stop.wait(FLUSH_SECONDS)
             self._attempt(self._flush)
             if last or (self._stop.is_set() and self.failure is not None):
-                return
+                break
+        if self.failure is None:
+            self._attempt(self._last)
 
-    def _halt(self) -> None:
-        """End the thread with everything written, or with the failure of the last try."""
+    def _end(self, thread: Thread, last: Callable[[], object]) -> str | None:
+        """Have the rest written, then ``last``; why that was not to be, within the time for it."""
+        self._last = last
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
+        thread.join(END_SECONDS)
+        if thread.is_alive():
+            return f"it took longer than {END_SECONDS:g} s"
+        return self.failure
 
     def _flush(self) -> None:
         """Write what is pending, up to the first failure: each may take a dead server's minute."""

@@ -59,9 +59,10 @@ class Strategy:
         spec = _with(plan.spec, self, seed, workers, trials)
         space = Space(spec, plan.space.fitting)
         proposer = Proposer(space, plan.architectures, warm_start_proposals(space, fronts))
-        proposed = ProposedJobs(spec, proposer, {})
         if self.other is None:
-            return proposed
+            return ProposedJobs(spec, proposer, {})
+        # no order to keep: outcomes count as they come, which no worker waits for
+        proposed = ProposedJobs(spec, proposer, {}, deterministic=False)
         return Compared(proposed, self.other(epochs, seed))
 
 
@@ -95,7 +96,9 @@ class Compared(Stopping):
         return self._decide(record)
 
     def ended(self, record: TrialRecord) -> None:
-        self._proposed.ended(record)
+        """A trial that was stopped is over; the sampler learns from complete ones alone."""
+        update = {"status": "failed", "reason": "stopped"} if record.status == "stopped" else {}
+        self._proposed.ended(record.model_copy(update=update))
 
 
 def tunes_asha(epochs: int, seed: int) -> Decide:

@@ -24,7 +24,7 @@ import os
 import tempfile
 from argparse import Namespace
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ from volumes import BASE, GRID, Progress, figures, table, volumes
 
 from kdsearch.execution.jobs import Jobs
 from kdsearch.models import measure_config
-from kdsearch.space.checks import make_plan
+from kdsearch.space.checks import Plan, make_plan
 from kdsearch.space.warm_start import Front
 
 TABLES = Path(__file__).parent / "curves"
@@ -80,12 +80,18 @@ def prepare(
         fronts: Of earlier studies, which are tried first.
     """
     quieten()
-    with tempfile.TemporaryDirectory(prefix="replay") as folder:
-        plan = make_plan(curves_spec(space, Path(folder), root))
+    plan = _plan(space, root)
     largest = measure_config(plan.spec.teacher.model, plan.data.image_shape, 10).parameters
     recorded = CurvesTable.read(TABLES / f"{space}.jsonl.gz")
     jobs = strategies()[name].jobs(plan, recorded.epochs, seed, WORKERS, trials, fronts)
     return Replay(recorded, WORKERS, largest), jobs
+
+
+@cache
+def _plan(space: str, root: Path | None) -> Plan:
+    """The plan of a space, which is the same for every search: making it trains a few steps."""
+    with tempfile.TemporaryDirectory(prefix="replay") as folder:
+        return make_plan(curves_spec(space, Path(folder), root))
 
 
 def run(options: Namespace, console: Console) -> dict[str, Any]:

@@ -196,6 +196,16 @@ def test_one_that_another_scheduler_stops_is_lost(made_table: Any) -> None:
     }
 
 
+def test_others_that_stop_trials_have_new_ones_in_their_place() -> None:
+    """On the real table and proposals: of 20 whole trainings' compute many more trials begin."""
+    replay, jobs = import_module("search_replay").prepare(
+        "narrow", "tpe + Ray Tune's ASHA on accuracy", 0
+    )
+    progress = replay.run(jobs, 20)
+    assert progress.trials > 2 * 20
+    assert len(replay.complete) > 4
+
+
 def test_the_ratio_is_where_the_mean_reaches_the_others_end() -> None:
     module = import_module("volumes")
     base = np.tile(module.GRID * 0.8, (5, 1))

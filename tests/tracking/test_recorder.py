@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -157,6 +158,40 @@ def test_a_flush_ends_at_its_first_failure_and_the_halt_with_it(
     assert recorder.failure == "the store is away"
 
 
+@pytest.mark.parametrize("end", ["finished", "stopped"])
+def test_a_store_that_is_slow_does_not_hold_up_the_end(
+    study: Study,
+    store: Store,
+    records: list[TrialRecord],
+    end: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each request is answered, but after seconds."""
+    monkeypatch.setattr(module, "END_SECONDS", 0.3)
+    store, client = flaky(store)
+    recorder = Recorder(store)
+    recorder.study_started(study)
+    ended = threading.Event()
+
+    def slow(name: str, *arguments: object, **options: object) -> bool:
+        ended.wait(5)
+        return ended.is_set()
+
+    client.refuses = slow
+    play(recorder, records)
+    begun = time.monotonic()
+    if end == "finished":
+        recorder.study_finished(study)
+        told = capsys.readouterr().err
+        assert "(it took longer than 0.3 s)" in told
+        assert f"kdsearch sync {study.directory.path} writes the rest" in told
+    else:
+        recorder.study_stopped(study, "interrupted", "made up")
+    assert time.monotonic() - begun < 4
+    ended.set()
+
+
 def test_a_trial_that_the_store_never_takes_keeps_back_no_other(
     study: Study, store: Store, records: list[TrialRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,7 +246,7 @@ def test_the_search_never_waits_for_the_store(
     teacher = StoredTeacher("key", ModelConfig(family="convnet"), Path("teacher.safetensors"), {})
     recorder.teacher_ready(teacher, trained=True)
     play(recorder, records)
-    recorder._halt()
+    recorder._end(recorder._thread, lambda: None)
     assert callers == {"mlflow-recorder"}
     parent = store.client.get_run(study.state["mlflow"]["run_id"])
     assert parent.data.tags["teacher.key"] == "key"

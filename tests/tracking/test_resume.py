@@ -73,7 +73,7 @@ def test_a_training_that_was_cut_off_runs_again_and_ends(
     second.study_started(study)
     begin(second, records[3], 2)
     second.trial_ended(records[4])
-    second._halt()
+    second._end(second._thread, lambda: None)
     status = {number: run.info.status for number, run in nested(store.client, study).items()}
     assert status == {3: "RUNNING", 4: "FAILED"}
 
@@ -200,7 +200,7 @@ def test_much_is_written_in_batches_that_mlflow_takes(
     recorder.teacher_ready(a_teacher(records[0]), trained=True)
     for number in range(30):
         recorder.trial_ended(records[0].model_copy(update={"number": number}))
-    recorder._halt()
+    recorder._end(recorder._thread, lambda: None)
     assert recorder.failure == "the store is away"
     recorder._attempt(recorder._flush)
     recorder.study_stopped(study, "failed", "made up")

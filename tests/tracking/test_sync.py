@@ -95,7 +95,7 @@ def test_a_store_that_has_a_part_gets_the_rest(
     recorder = Recorder(store)
     recorder.study_started(study)
     begin(recorder, records[3], 1)
-    recorder._halt()
+    recorder._end(recorder._thread, lambda: None)
     assert client.get_run(parent).info.status == "RUNNING"
     sync_study(study.directory.path)
     assert copy_of(study, store.uri) == before
