@@ -70,9 +70,13 @@ class JobServer:
         """Print the log as it grows, until the job ends.
 
         Raises:
-            ClusterError: The connection is lost; the job goes on.
+            ClusterError: The connection is lost.
         """
-        with self._explained(f"; the job goes on: {self.log_command(job)}"):
+        tail = (
+            f"; a job goes on without the connection ({self.log_command(job)}); if it was cut off "
+            "with the cluster, submit it again with --resume"
+        )
+        with self._explained(tail):
             asyncio.run(self._print_log(job))
 
     async def _print_log(self, job: str) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from kdsearch.spec.origin import KeyPath, dotted
 from kdsearch.spec.study import StudySpec
+from kdsearch.spec.teaching import teacher_path
 
 SERVERS = ("http", "https", "databricks")
 """Schemes of tracking URIs whose artifacts are kept by a server."""
@@ -15,7 +18,7 @@ def check_lasting(spec: StudySpec) -> None:
     """Refuse folders and files that a job would look for, or leave, in its working directory.
 
     Raises:
-        SpecError: ``study.directory``, ``data.root`` or ``teacher.checkpoint`` is a relative path.
+        SpecError: A path is relative.
     """
     if not _absolute(spec.study.directory):
         raise spec.refuse(
@@ -24,17 +27,25 @@ def check_lasting(spec: StudySpec) -> None:
             "give an absolute path on storage that all nodes share, such as "
             "--set study.directory=/shared/studies",
         )
-    read = (
-        (("data", "root"), spec.data.root),
-        (("teacher", "checkpoint"), spec.teacher.checkpoint),
-    )
-    for place, path in read:
+    for place, path in _read(spec):
         if path is not None and not _absolute(path):
             raise spec.refuse(
                 place,
-                f"{'.'.join(place)} is relative ({path}) and is not sent with the job; give its "
+                f"{dotted(place)} is relative ({path}) and is not sent with the job; give its "
                 "absolute path on the cluster",
             )
+
+
+def _read(spec: StudySpec) -> Iterator[tuple[KeyPath, Path | None]]:
+    """Every path of a spec that a job reads from, or leaves something in."""
+    yield ("data", "root"), spec.data.root
+    for name, teacher in spec.teachers_in_use.items():
+        yield (*teacher_path(name), "checkpoint"), teacher.checkpoint
+    yield ("cache", "folder"), spec.cache.folder
+    for number, study in enumerate(spec.search.warm_start):
+        yield ("search", "warm_start", number), study
+    storage = spec.resources.storage
+    yield ("resources", "storage"), None if storage is None or "://" in storage else Path(storage)
 
 
 def check_store(spec: StudySpec, inherited: str | None) -> dict[str, str]:

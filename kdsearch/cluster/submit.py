@@ -14,7 +14,7 @@ from kdsearch.cluster.job_server import JobServer
 from kdsearch.cluster.lasting import check_lasting, check_store
 from kdsearch.cluster.readable import check_readable
 from kdsearch.cluster.working_dir import fill_working_dir
-from kdsearch.errors import ClusterError
+from kdsearch.errors import ClusterError, UserError
 from kdsearch.results.resume import check_retry
 from kdsearch.spec.load import load_spec
 
@@ -107,6 +107,7 @@ def _follow(server: JobServer, job: str) -> int:
         print(f"job {job}: succeeded")
         return 0
     reason = (details.message or "no reason given").strip().splitlines()[0].partition(", last")[0]
-    advice = "; submit it again with --resume to go on" if status == "stopped" else ""
+    refused = details.driver_exit_code == UserError.exit_code
+    advice = "" if refused else "; submit it again with --resume to go on"
     print(f"job {job}: {status} ({reason}){advice}")
     return 1

@@ -28,6 +28,7 @@ class FakeJobServer(ThreadingHTTPServer):
 
     Attributes:
         status: Status of every job.
+        exit_code: What every job's driver left with.
         refusal: HTTP code with which everything is refused, if set.
         jobs: The JSON of each submitted job.
         packages: The uploaded zip files.
@@ -38,6 +39,7 @@ class FakeJobServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.status = "SUCCEEDED"
         self.message = "Job finished successfully."
+        self.exit_code: int | None = 0
         self.refusal: int | None = None
         self.jobs: list[dict] = []
         self.packages: list[bytes] = []
@@ -65,6 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
                     "entrypoint": "",
                     "status": self.server.status,
                     "message": self.server.message,
+                    "driver_exit_code": self.server.exit_code,
                 },
             )
         else:

@@ -81,9 +81,12 @@ def test_a_job_that_the_server_refuses(fake_server: FakeJobServer, tmp_path: Pat
     assert fake_server.jobs == []
 
 
-def test_a_log_that_cannot_be_followed_tells_that_the_job_goes_on(
+def test_a_log_that_cannot_be_followed_tells_what_may_have_become_of_the_job(
     fake_server: FakeJobServer,
 ) -> None:
     server = JobServer(fake_server.address)
-    with pytest.raises(ClusterError, match="the job goes on: ray job logs tiny-1 --follow"):
+    with pytest.raises(
+        ClusterError,
+        match=r"\(ray job logs tiny-1 --follow.*with --resume",
+    ):
         server.print_log("tiny-1")

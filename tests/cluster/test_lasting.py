@@ -11,7 +11,12 @@ from kdsearch.spec.load import load_spec
 
 def test_a_spec_with_absolute_paths_is_let_through(spec_file: Path) -> None:
     spec = load_spec(
-        spec_file, ["data.root=/shared/data", "teacher.checkpoint=/shared/teacher.safetensors"]
+        spec_file,
+        [
+            "data.root=/shared/data",
+            "teacher.checkpoint=/shared/teacher.safetensors",
+            "resources.storage=s3://bucket/studies",
+        ],
     )
     assert check_lasting(spec) is None
 
@@ -22,6 +27,9 @@ def test_a_spec_with_absolute_paths_is_let_through(spec_file: Path) -> None:
         ("study.directory=studies", "study.directory"),
         ("data.root=data/cifar", "data.root"),
         ("teacher.checkpoint=./teacher.safetensors", "teacher.checkpoint"),
+        ("cache.folder=cache", "cache.folder"),
+        ("search.warm_start=[/shared/a, b]", r"search\.warm_start\.1"),
+        ("resources.storage=checkpoints", "resources.storage"),
     ],
 )
 def test_a_relative_path_is_refused_by_name(spec_file: Path, override: str, name: str) -> None:

@@ -67,17 +67,17 @@ def test_a_spec_that_would_lose_its_results_is_not_submitted(
     assert fake_server.asked == []
 
 
+LEFT, AGAIN = "(it left with code 2)", "; submit it again with --resume to go on"
+
+
 @pytest.mark.parametrize(
-    ("status", "message", "code", "told"),
+    ("status", "message", "driver", "code", "told"),
     [
-        ("SUCCEEDED", "Job finished successfully.", 0, "succeeded\n"),
-        (
-            "FAILED",
-            "it left with code 2, last available logs:\nx",
-            1,
-            "failed (it left with code 2)\n",
-        ),
-        ("STOPPED", None, 1, "stopped (no reason given); submit it again with --resume to go on\n"),
+        ("SUCCEEDED", "Job finished successfully.", 0, 0, "succeeded\n"),
+        ("FAILED", "it left with code 2, last available logs:\nx", 2, 1, f"failed {LEFT}\n"),
+        ("FAILED", "it left with code 2", 1, 1, f"failed {LEFT}{AGAIN}\n"),
+        ("FAILED", "it left with code 2", None, 1, f"failed {LEFT}{AGAIN}\n"),
+        ("STOPPED", None, None, 1, f"stopped (no reason given){AGAIN}\n"),
     ],
 )
 def test_the_end_of_the_job_is_told_and_gives_the_exit_code(
@@ -87,11 +87,12 @@ def test_the_end_of_the_job_is_told_and_gives_the_exit_code(
     capsys: pytest.CaptureFixture[str],
     status: str,
     message: str | None,
+    driver: int | None,
     code: int,
     told: str,
 ) -> None:
     monkeypatch.setattr(JobServer, "print_log", lambda self, job: None)
-    fake_server.status, fake_server.message = status, message
+    fake_server.status, fake_server.message, fake_server.exit_code = status, message, driver
     assert submit_study(spec_file, [], fake_server.address, follow=True) == code
     assert f"job {fake_server.jobs[0]['submission_id']}: {told}" in capsys.readouterr().out
 
