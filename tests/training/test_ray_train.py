@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,19 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("private_ray")]
 class Run:
     """One call of ``train_on_workers`` with what it gave back and told on the way."""
 
-    def __init__(self, task: Task, data: Dataset, workers: int, storage: Path) -> None:
+    def __init__(
+        self,
+        task: Task,
+        data: Dataset,
+        workers: int,
+        storage: Path,
+        on_report: Callable[[dict[str, float]], None] | None = None,
+    ) -> None:
         self.told: list[dict[str, float]] = []
         self.network: Network
         group = Group(workers, ResourcesSection(), storage, "teacher")
         self.network, self.history = train_on_workers(
-            task, SharedData.put(data), group, self.told.append
+            task, SharedData.put(data), group, on_report or self.told.append
         )
 
 
@@ -43,6 +51,28 @@ def in_process(task: Task, data: Dataset) -> tuple[Trainer, list[dict[str, float
 
 def without_times(history: list[dict[str, float]]) -> list[dict[str, float]]:
     return [{name: v for name, v in report.items() if name != "seconds"} for report in history]
+
+
+def kill(name: str) -> int:
+    """Kill every process of this Ray's that has a name; how many there were."""
+    found = [pid for pid in descendants(os.getpid()) if f"ray::{name}" in command_of(pid)]
+    for pid in found:
+        os.kill(pid, signal.SIGKILL)
+    return len(found)
+
+
+def descendants(pid: int) -> Iterator[int]:
+    for file in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, file.read_text().split()):
+            yield child
+            yield from descendants(child)
+
+
+def command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:  # it has just ended
+        return ""
 
 
 def test_two_workers_share_each_batch(
@@ -96,3 +126,22 @@ def test_a_killed_worker_goes_on_as_if_never_killed_and_a_finished_run_is_not_re
     assert_same_weights(again.network, trainer.student, 0)
     assert again.history == run.history
     assert again.told == []
+
+
+@pytest.mark.parametrize("name", ["TrainController", "_QueueActor"])
+def test_a_lost_process_of_ray_train_costs_no_training(
+    digits: Dataset, make_task: Callable[..., Task], tmp_path: Path, name: str
+) -> None:
+    """What steers the workers, or passes on what they tell, is killed after the first epoch."""
+    task = make_task(model={"family": "convnet", "width": 0.5}, epochs=8, augment={"crop": 1})
+    killed: list[int] = []
+
+    def once(_: dict[str, float]) -> None:
+        if not killed:
+            killed.append(kill(name))
+
+    run = Run(task, digits, 1, tmp_path, once)
+    assert killed == [1]
+    trainer, history = in_process(task, digits)
+    assert_same_weights(run.network, trainer.student, 0)
+    assert without_times(run.history) == without_times(history)
