@@ -181,8 +181,7 @@ def _stop(study: Study, watching: Observer, error: BaseException) -> None:
     state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
     reason = str(error) if isinstance(error, KdsearchError) else redacted(repr(error))
     with suppress(Exception):
-        if study.directory.path.is_dir():  # else it would be made again, empty
-            study.directory.update(state=state, reason=reason)
+        study.directory.update(state=state, reason=reason)
     with suppress(Exception):
         watching.study_stopped(study, state, reason)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -52,6 +54,7 @@ class StudyDirectory:
         self.weights = path / "finalists"
         self.students = path / "students"
         self.tune = path / "tune"
+        self._spec = path / "spec.yaml"
         self._state = path / "study.json"
         self._resolved = path / "resolved.yaml"
         self._inputs = path / "inputs.json"
@@ -146,7 +149,7 @@ class StudyDirectory:
         Passwords in URIs are masked in every file.
         """
         text = masked_text(spec.text) if spec.text else dump_spec(spec)
-        write_atomically(self.path / "spec.yaml", text.encode())
+        write_atomically(self._spec, text.encode())
         write_atomically(self._resolved, dump_spec(spec).encode())
         if inputs is not None:
             values = masked_values(spec.model_dump(mode="json"))
@@ -211,7 +214,13 @@ class StudyDirectory:
         return state
 
     def update(self, **facts: Any) -> None:
-        """Put facts into ``study.json``, beside those that are there."""
+        """Put facts into ``study.json``, beside those that are there.
+
+        Raises:
+            FileNotFoundError: The study's folder has vanished; it is not made again in part.
+        """
+        if not self._spec.exists():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
         known = self.state() if self._state.exists() else {"created": time.time()}
         content = known | facts | {"updated": time.time()}
         write_atomically(self._state, json.dumps(content, indent=1).encode())
