@@ -92,6 +92,7 @@ ACTIONS = {
     "exit": lambda: os._exit(3),
     "mistake": lambda: _raise(AwkwardError(1, 2)),
     "memory": lambda: _raise(MemoryError()),
+    "interrupt": lambda: _raise(KeyboardInterrupt()),
     "diverge": lambda: _raise(DivergedError("the loss became nan in epoch 1; lower it")),
     "disk": lambda: _raise(OSError(28, "No space left on device")),
     "hang": lambda: time.sleep(600),

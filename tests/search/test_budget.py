@@ -7,6 +7,7 @@ import random
 import pytest
 
 from kdsearch.errors import SpecError
+from kdsearch.execution.jobs import NoMoreJobs
 from kdsearch.results.cost import trial_lengths
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.budget import Budget
@@ -94,6 +95,20 @@ def test_a_search_whose_time_is_over_proposes_nothing(spec_text: str) -> None:
     records = drive(make_jobs(spec)[0], 2, first)
     # 36 epochs of a second are spent when the last trial is begun, and another may be running
     assert 36 <= epochs_of(records) <= 36 + 2 * EPOCHS
+
+
+def test_a_training_that_hangs_does_not_hold_up_the_end_of_the_time(spec_text: str) -> None:
+    """Its outcome is due, and never there."""
+    spec = parse_spec(spec_text, ["search.max_device_hours=0.01", "resources.concurrent=2"])
+    jobs, _ = make_jobs(spec)
+    begun = list(iter(jobs.next, None))
+    epochs = ({"epoch": 1.0, "seconds": 40.0, "accuracy": 0.5},)
+    for other in begun[1:]:
+        assert isinstance(other, TrialRecord)
+        jobs.ended(other.model_copy(update={"status": "complete", "epochs": epochs}))
+    with pytest.raises(NoMoreJobs):
+        jobs.next()
+    assert jobs.spent == "search.max_device_hours (0.01) are spent"
 
 
 def test_a_trial_may_have_forebears(spec_text: str) -> None:
