@@ -25,7 +25,7 @@ def margin_of(workers: int) -> float:
     ``tests/benchmarks/utilisation.py`` and ``search_replay.py``), 2 cost 32 workers the least time,
     and with 0.5 four workers found the best front.
     """
-    return min(max(workers / 16, 0.5), 2.0)
+    return min(max(workers / 8, 0.5), 2.0)
 
 
 def is_deterministic(spec: StudySpec) -> bool:

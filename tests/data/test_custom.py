@@ -84,7 +84,7 @@ def test_half_a_name_is_refused(source: str) -> None:
         load_dataset(DataSection(source=source))
 
 
-@pytest.mark.parametrize("name", ["no_such_module", "no_such_package.part", "json.no_such_part"])
+@pytest.mark.parametrize("name", ["no_such_module", "no_such_package.part", "yaml.no_such_part"])
 def test_an_absent_module_is_told_with_the_place(name: str) -> None:
     with pytest.raises(DataError, match=f"names the module '{name}', which is neither in"):
         load_dataset(DataSection(source=f"{name}:load"))
