@@ -34,13 +34,18 @@ def taking_name_last(path: Path) -> Iterator[Path]:
 
 def partial_file(path: Path) -> Path:
     """Where this process writes what becomes ``path``."""
-    return path.with_name(f".{path.name}.{_NODE}-{os.getpid()}.partial")
+    return path.with_name(f".{path.name}{_mine()}")
 
 
 def remove_partial(folder: Path, start: str = ".") -> None:
     """Remove what writers have left that were killed on the way, of files whose names start so."""
     for left in folder.glob(f"{glob.escape(start)}*.partial"):
-        left.unlink(missing_ok=True)
+        if not left.name.endswith(_mine()):
+            left.unlink(missing_ok=True)
+
+
+def _mine() -> str:
+    return f".{_NODE}-{os.getpid()}.partial"
 
 
 def write_atomically(path: Path, content: bytes) -> None:

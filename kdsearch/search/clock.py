@@ -36,7 +36,7 @@ def is_deterministic(spec: StudySpec) -> bool:
     one trial in 30 trained twice, the waiting of 32 workers costs 4 % of the time that they use
     otherwise, with halving, and 3 % without a scheduler (``tests/benchmarks/utilisation.py``).
     Costs were not measured on a GPU: where they are off by half (log-normal, σ = 0.5), it costs 8
-    workers 7 % and 32 workers 18 %.
+    workers 9 % and 32 workers 18 %.
     """
     if spec.search.deterministic is not None:
         return spec.search.deterministic
