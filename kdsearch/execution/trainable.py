@@ -77,7 +77,8 @@ class StudentTrial(tune.Trainable):
         self._resources = ResourcesSection.model_validate(shared["resources"])
         torch.set_num_threads(self._resources.cpus_per_trial)
         self._hardware = Hardware.of(self._resources)
-        self._data = on_device(unpack(ray.get(shared["data"])), self._hardware.device)
+        data, hardware = unpack(ray.get(shared["data"])), self._hardware
+        self._data = on_device(data, hardware.device, hardware.loaders)
         self._signals = TeacherSignals(shared, self._data, self._hardware.device)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
