@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 import traceback
 from functools import partial
@@ -93,6 +94,7 @@ class StudentTrial(tune.Trainable):
         self._saved_at = time.monotonic()
         torch.compiler.reset()  # what was compiled for the last student would count against this
         if self._hardware.device.type == "cuda":
+            gc.collect()  # the compiler's traces hold the last student until cycles are looked for
             torch.cuda.empty_cache()
 
     def step(self) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def in_use() -> tuple[int, int]:
 def test_a_trial_gives_its_memory_back(
     make_trainer: MakeTrainer, device: torch.device, compiled: bool
 ) -> None:
-    """By the next one's begin, without waiting for Python to look for cycles."""
+    """By the next one's begin."""
     hardware = Hardware(device, compiled=compiled)
     trial, left = idle_actor(hardware), []
     for seed in range(4):
