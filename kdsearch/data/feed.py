@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
 from kdsearch.data.dataset import Dataset, Split
+from kdsearch.data.spilled import spilled
 from kdsearch.data.views import Views
 from kdsearch.data.worker_feed import WorkerFeed, concatenated
 from kdsearch.spec.sections import Augmentation
@@ -81,7 +82,7 @@ def make_feed(
         workers: Processes that read, where they are needed; 0 reads in this process.
 
     Raises:
-        DataError: A crop or a cutout too large for the images.
+        DataError: A crop or a cutout too large for the images, or no room for the workers' file.
     """
     device = torch.device(device)
     if is_resident(split, device):
@@ -89,16 +90,22 @@ def make_feed(
     return WorkerFeed(Views(split, mean, std, augment, seed), device, workers)
 
 
-def on_device(dataset: Dataset, device: torch.device) -> Dataset:
-    """The data set with every split on the device that :func:`make_feed` would put there.
+def on_device(dataset: Dataset, device: torch.device, loaders: int) -> Dataset:
+    """The data set with every split where :func:`make_feed` would put it: on the device or, for the
+    processes that read, in a file.
 
     A process that trains many networks moves its images once.
+
+    Raises:
+        DataError: There is no room for the file.
     """
-    moved = {
-        name: split.to(device)
-        for name in ("train", "validation", "test")
-        if is_resident(split := getattr(dataset, name), device)
-    }
+    moved: dict[str, Any] = {}
+    for name in ("train", "validation", "test"):
+        split: Split = getattr(dataset, name)
+        if is_resident(split, device):
+            moved[name] = split.to(device)
+        elif loaders:
+            moved[name] = spilled(split)
     return replace(dataset, **moved)
 
 

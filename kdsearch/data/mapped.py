@@ -43,8 +43,14 @@ class MappedImages:
         rows = self.rows[index if isinstance(index, slice) else index.to(self.rows.device)]
         return self._pool.index_select(0, rows).to(self.device)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"file": self.file, "rows": self.rows, "device": self.device}
+    def __reduce__(self) -> tuple[Any, ...]:
+        # rows as an array: a tensor travels to a process that reads through shared memory
+        return MappedImages.of_rows, (self.file, self.rows.numpy(), self.device)
+
+    @staticmethod
+    def of_rows(file: Path, rows: np.ndarray, device: torch.device) -> MappedImages:
+        """The images of a file at ``rows`` [N]."""
+        return MappedImages(file, torch.from_numpy(rows), device)
 
     @property
     def shape(self) -> torch.Size:

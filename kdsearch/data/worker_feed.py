@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import wait
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from kdsearch.data.processes import reader_context, start_reader, without_main
+from kdsearch.data.spilled import spilled
 from kdsearch.data.views import TargetViews, Views
 from kdsearch.errors import DataError, KdsearchError, RunError
 
@@ -28,14 +30,17 @@ class WorkerFeed:
     """Batches of a split that worker processes read and change, some batches ahead.
 
     The workers compute the very views of a resident split, on one thread each, and hand them over
-    in shared memory. They start with the first batch, live on from epoch to epoch, and end with
-    :meth:`close`, or when this process ends in any way.
+    in shared memory; the split's images they map from a file. They start with the first batch, live
+    on from epoch to epoch, and end with :meth:`close`, or when this process ends in any way.
 
     Args:
         views: The views, on the CPU.
         device: Where the batches are wanted.
         workers: Number of processes; 0 reads in this one.
         prefetch: Batches that each worker reads ahead.
+
+    Raises:
+        DataError: The images are in memory, and there is no room for the workers' file of them.
     """
 
     def __init__(
@@ -43,12 +48,13 @@ class WorkerFeed:
     ) -> None:
         self._device = torch.device(device)
         self._shape = views.split.images.shape[1:]
+        self._labels_bytes = views.split.labels.nbytes
         self._ahead = workers * (prefetch + 1)
         labels = views.split.labels.to(self._device)
         self._targets = TargetViews(labels, views.augment.mixup, views.seed)
         self._plan = _Plan()
         self._loader: DataLoader[Tensor] | None = DataLoader(
-            _Reader(views),
+            _Reader(_in_a_file(views) if workers else views),
             batch_size=None,
             sampler=self._plan,
             num_workers=workers,
@@ -120,10 +126,8 @@ class WorkerFeed:
         if not self._ahead or self._processes() or not _SHARED_MEMORY.is_dir():
             return
         facts = os.statvfs(_SHARED_MEMORY)
-        needed, free = (
-            self._ahead * batch * self._shape.numel() * 4,
-            facts.f_bavail * facts.f_frsize,
-        )
+        ahead = self._ahead * batch * self._shape.numel() * 4
+        needed, free = ahead + self._labels_bytes, facts.f_bavail * facts.f_frsize
         if needed > free:
             raise DataError(
                 f"batches that are read ahead take {needed / 1e9:.1f} GB of {_SHARED_MEMORY}, "
@@ -137,6 +141,13 @@ def concatenated(indices: Sequence[Tensor], device: torch.device) -> tuple[Tenso
     if not len(indices):
         return ()
     return torch.cat(list(indices)).to(device).split([len(index) for index in indices])
+
+
+def _in_a_file(views: Views) -> Views:
+    """The same views of images in a file."""
+    changed = copy.copy(views)
+    changed.split = spilled(views.split)
+    return changed
 
 
 class _Plan(Sampler[_Place]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 import traceback
 from functools import partial
@@ -77,7 +78,8 @@ class StudentTrial(tune.Trainable):
         self._resources = ResourcesSection.model_validate(shared["resources"])
         torch.set_num_threads(self._resources.cpus_per_trial)
         self._hardware = Hardware.of(self._resources)
-        self._data = on_device(unpack(ray.get(shared["data"])), self._hardware.device)
+        data, hardware = unpack(ray.get(shared["data"])), self._hardware
+        self._data = on_device(data, hardware.device, hardware.loaders)
         self._signals = TeacherSignals(shared, self._data, self._hardware.device)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -92,6 +94,7 @@ class StudentTrial(tune.Trainable):
         self._saved_at = time.monotonic()
         torch.compiler.reset()  # what was compiled for the last student would count against this
         if self._hardware.device.type == "cuda":
+            gc.collect()  # the compiler's traces hold the last student until cycles are looked for
             torch.cuda.empty_cache()
 
     def step(self) -> dict[str, Any]:

@@ -76,7 +76,10 @@ class TrainingConfig(Section):
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the student's forward pass (autocast); auto: bfloat16 on a GPU that has it, else float32.
-    Losses and weights are float32 in any case."""
+    Losses and weights are float32 in any case. On NVIDIA GPUs from Ampere on, cuDNN computes the
+    convolutions of float32 in TF32 (10 bits of mantissa), PyTorch's default; matrix products are
+    whole float32. ``NVIDIA_TF32_OVERRIDE=0`` in the environment of the study, and of a cluster's
+    nodes, makes convolutions so too."""
 
     @model_validator(mode="after")
     def _possible(self) -> TrainingConfig:

@@ -191,7 +191,7 @@ def test_the_largest_possible_changes_are_accepted() -> None:
     assert (crop_and_flip(ones, 7, False, bits(index)).sum(dim=(1, 2, 3)) > 0).all()
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.gpu
 def test_a_cuda_device_gives_the_same_bits() -> None:
     images = random_images()
     on_device = images.cuda()

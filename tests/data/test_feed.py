@@ -73,7 +73,7 @@ def test_a_gpu_holds_a_split_of_two_fifths_of_what_a_process_may_still_have(
             assert not is_resident(mapped(split), gpu)
 
 
-def test_what_fits_is_moved_once_and_what_does_not_stays(
+def test_what_fits_is_moved_once_and_what_does_not_is_put_into_a_file(
     make_split: MakeSplit, mapped: Mapped, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The meta device stands for a GPU that holds the smaller splits."""
@@ -81,11 +81,15 @@ def test_what_fits_is_moved_once_and_what_does_not_stays(
     monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda _: 1.0)
     train, validation, test = make_split(3000), make_split(40), mapped(make_split(8))
     data = Dataset("made", train, validation, test, ("a", "b"), MEAN, STD)
-    moved = on_device(data, torch.device("meta"))
+    moved = on_device(data, torch.device("meta"), loaders=0)
     assert (moved.train, moved.test) == (train, test)
+    moved = on_device(data, torch.device("meta"), loaders=1)
+    assert moved.test == test
+    assert moved.train.mapped
+    assert torch.equal(moved.train.images[:], train.images)
     assert moved.validation.images.device.type == "meta"
     assert is_resident(moved.validation, torch.device("meta"))
-    assert on_device(data, torch.device("cpu")).train.images is train.images
+    assert on_device(data, torch.device("cpu"), loaders=1).train.images is train.images
 
 
 def test_a_change_too_large_for_the_images_is_refused(
@@ -96,7 +100,7 @@ def test_a_change_too_large_for_the_images_is_refused(
             make_feed(split, MEAN, STD, Augmentation(crop=9), 0, "cpu", 0)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.gpu
 @pytest.mark.parametrize("workers", [0, 1])
 def test_batches_reach_a_cuda_device_with_the_same_bits(
     make_split: MakeSplit, mapped: Mapped, workers: int

@@ -198,7 +198,7 @@ def test_a_change_too_large_for_the_images_is_refused(make_split: MakeSplit) -> 
         Views(make_split(), MEAN, STD, Augmentation(cutout=10), 0)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.gpu
 def test_a_cuda_device_gives_the_same_bits(make_split: MakeSplit) -> None:
     split, index = make_split(), torch.arange(37)
     images, _ = Views(split, MEAN, STD, EVERYTHING, 2).batch(index, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,6 +17,7 @@ import torch
 from kdsearch.data import MappedImages, Split, Views, WorkerFeed, epoch_order
 from kdsearch.errors import DataError, RunError
 from kdsearch.spec.sections import Augmentation
+from tests.conftest import SmallDisk
 from tests.data.processes import is_running, wait_until_gone, worker_pids
 
 MakeSplit = Callable[..., Split]
@@ -132,11 +134,61 @@ def test_a_file_that_is_gone_is_one_clear_error(
     assert worker_pids() == before
 
 
+def shared_bytes() -> int:
+    """What lies in shared memory, of whatever process."""
+    facts = os.statvfs("/dev/shm")
+    return (facts.f_blocks - facts.f_bfree) * facts.f_frsize
+
+
+def open_files() -> set[str]:
+    """The files without a name that this process has open."""
+    links = Path("/proc/self/fd").iterdir()
+    return {name for link in links if (name := named(link)).endswith(" (deleted)")}
+
+
+def named(link: Path) -> str:
+    try:
+        return os.readlink(link)
+    except FileNotFoundError:  # the folder's own, which is listed too
+        return ""
+
+
+def test_images_in_memory_reach_the_workers_past_shared_memory_and_leave_nothing(
+    make_split: MakeSplit, make_feed: MakeFeed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    split = make_split(20_000, side=30)
+    before, views = shared_bytes(), Views(split, MEAN, STD, EVERYTHING, 4)
+    feed, parts = make_feed(split), PARTS[:3]
+    for index, (images, _) in zip(parts, feed.batches(parts, 0), strict=True):
+        assert torch.equal(images, views.batch(index, 0)[0])
+    assert split.nbytes > 50e6
+    assert shared_bytes() - before < 5e6
+    assert not split.images.is_shared()
+    assert any(name.startswith(str(tmp_path)) for name in open_files())
+    assert list(tmp_path.iterdir()) == []
+    feed.close()
+    assert not any(name.startswith(str(tmp_path)) for name in open_files())
+
+
+def test_a_folder_for_temporary_files_without_room_is_told(
+    make_split: MakeSplit,
+    make_feed: MakeFeed,
+    small_disk: SmallDisk,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk.folder))
+    with pytest.raises(DataError, match=r"^0\.0 GB of images .*No space left.* let TMPDIR name"):
+        make_feed(make_split(500))
+    assert not any(name.startswith(str(small_disk.folder)) for name in open_files())
+
+
 def test_too_little_shared_memory_is_told_before_a_worker_dies_of_it(
     make_split: MakeSplit, mapped: Mapped, make_feed: MakeFeed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     feed, before = make_feed(mapped(make_split())), worker_pids()
     needed = 2 * 3 * 4 * (3 * 9 * 11) * 4  # workers, batches of each, samples, floats, bytes
+    needed += 37 * 8  # labels
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=needed - 1, f_frsize=1))
     with pytest.raises(DataError, match=r"0\.0 GB of /dev/shm.*--shm-size"):
         next(iter(feed.batches(PARTS, 0)))

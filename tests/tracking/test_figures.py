@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from PIL import Image
 
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
 from kdsearch.tracking.figures import interactive_front, static_front, write_figures
+from tests.full_disk import no_room_for
 
 
 def test_the_interactive_figure_holds_trials_front_and_finalists(study: Study) -> None:
@@ -74,21 +74,15 @@ def test_the_static_figure_is_an_image_with_something_on_it(study: Study, tmp_pa
     assert len(np.unique(pixels, axis=0)) > 50
 
 
-def test_a_figure_that_is_cut_off_leaves_the_earlier_one(
-    study: Study, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("figure", ["front.html", "front.png"])
+def test_a_figure_that_is_cut_off_leaves_the_earlier_one(study: Study, figure: str) -> None:
     folder = study.directory.path
     write_figures(study)
     before = {path.name: path.read_bytes() for path in folder.glob("front.*")}
     assert set(before) == {"front.html", "front.png"}
-
-    def cut_off(figure: Figure, path: Path, **_: object) -> None:
-        path.write_bytes(b"half")
-        raise OSError("no space left")
-
-    monkeypatch.setattr(Figure, "savefig", cut_off)
-    with pytest.raises(OSError, match="no space left"):
+    no_room_for(folder / figure)
+    with pytest.raises(OSError, match="No space left"):
         write_figures(study)
     after = {path.name: path.read_bytes() for path in folder.glob("*front.*")}
-    assert after["front.png"] == before["front.png"]
+    assert after[figure] == before[figure]
     assert set(after) == set(before)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -93,3 +95,17 @@ def test_the_trained_network_is_left_alone() -> None:
     average.update()
     average.update()
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_an_average_goes_with_its_last_reference() -> None:
+    """Without waiting for Python to look for cycles, which may be a whole training later."""
+    network = small()
+    average = WeightAverage(network)
+    average.update()
+    held = [weakref.ref(average), weakref.ref(average.network), weakref.ref(network)]
+    gc.disable()
+    try:
+        del average, network
+        assert [each() for each in held] == [None, None, None]
+    finally:
+        gc.enable()

@@ -284,10 +284,12 @@ def test_what_a_trial_has_follows_the_resources() -> None:
     assert Hardware.of(ResourcesSection()) == Hardware(CPU, 1, None)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 @pytest.mark.parametrize("share", [0.5, 1.0])
-def test_what_is_to_run_on_a_gpu_is_refused_without_one(share: float) -> None:
+def test_what_is_to_run_on_a_gpu_is_refused_without_one(
+    monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
     """An estimate is made on what is there."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     resources = ResourcesSection(gpus_per_trial=share)
     with pytest.raises(RunError, match=rf"gpus_per_trial is {share:g}, but PyTorch finds no GPU"):
         Hardware.of(resources)

@@ -1,0 +1,113 @@
+"""Images, cached signals and latencies on a CUDA device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from kdsearch.data import Dataset, ResidentFeed, WorkerFeed, epoch_order, feed, make_feed
+from kdsearch.data import on_device as moved
+from kdsearch.models import LatencyReference, Signal, measure_latency
+from kdsearch.models.network import Network
+from kdsearch.models.signals import Trace
+from kdsearch.spec.sections import Augmentation
+from kdsearch.teacher_cache.building import CacheBuilder
+from kdsearch.teacher_cache.cached import CachedTeacher
+from kdsearch.teacher_cache.encoding import TOLERANCE
+from kdsearch.training.teacher import Batch, Teacher
+from tests.teacher_cache.helpers import CHANGING, batch_of, plan_of, tensors_of, views_of
+
+pytestmark = pytest.mark.gpu
+
+EVERYTHING = Augmentation(crop=1, flip=True, cutout=2, mixup=0.4)
+
+
+@pytest.mark.parametrize("moved_before", [False, True])
+@pytest.mark.parametrize("loaders", [0, 2])
+def test_a_split_that_does_not_fit_is_read_by_processes_into_the_same_batches(
+    digits: Dataset,
+    device: torch.device,
+    monkeypatch: pytest.MonkeyPatch,
+    loaders: int,
+    moved_before: bool,
+) -> None:
+    def made(data: Dataset) -> feed.Feed:
+        return make_feed(data.train, data.mean, data.std, EVERYTHING, 3, device, loaders)
+
+    parts = epoch_order(1, 0, len(digits.train)).split(50)
+    resident = made(digits)
+    assert isinstance(resident, ResidentFeed)
+    monkeypatch.setattr(feed, "RESIDENT_SHARE", 1e-9)
+    read = made(moved(digits, device, loaders) if moved_before else digits)
+    assert isinstance(read, WorkerFeed)
+    with closing(read):
+        for epoch in (0, 1):
+            pairs = zip(read.batches(parts, epoch), resident.batches(parts, epoch), strict=True)
+            for (images, targets), (others, answers) in pairs:
+                assert images.device.type == targets.labels.device.type == device.type
+                assert torch.equal(images, others)
+                assert torch.equal(targets.labels, answers.labels)
+                assert torch.equal(targets.share, answers.share)  # type: ignore[arg-type]
+
+
+def test_signals_that_are_cached_on_the_device_are_the_teachers_on_the_cpu(
+    digits: Dataset, device: torch.device, make_teacher: Callable[[], Teacher], tmp_path: Path
+) -> None:
+    """Within the tolerance beyond which a cache is refused; both ways, from device and CPU."""
+    there, here = Teacher(make_teacher().network, device), make_teacher()
+    plan = plan_of(here, digits, tmp_path, augment=CHANGING, epochs=1)
+    reader = CachedTeacher(CacheBuilder(plan, there, digits, device))
+    on_cpu = CachedTeacher(CacheBuilder(plan, here, digits, torch.device("cpu")))
+    index = torch.arange(100)
+    batch = batch_of(plan, digits, index, 0)
+    images, targets = views_of(plan, digits, device).batch(index, 0)
+    cached = tensors_of(reader.observe(Batch(images, targets, 0, index), set(Signal)))
+    again = tensors_of(on_cpu.observe(batch, set(Signal)))
+    live = tensors_of(here.observe(batch, set(Signal)))
+    for one, other, expected in zip(cached, again, live, strict=True):
+        assert one.device.type == device.type
+        assert torch.equal(one.cpu(), other)
+        assert (other - expected).norm() <= TOLERANCE * expected.norm()
+
+
+class Heavy(Network):
+    """Takes a device longer than the host needs to start its kernels."""
+
+    def __init__(self) -> None:
+        super().__init__((64, 512, 512), 10)
+        layers = [nn.Conv2d(64, 64, 3, padding=1) for _ in range(8)]
+        self.layers = nn.Sequential(*layers)
+        self.devices: set[str] = set()
+
+    def trace(self, images: Tensor) -> Trace:
+        self.devices.add(images.device.type)
+        return Trace(self.layers(images), images, ())
+
+
+def device_microseconds(network: Network, device: torch.device, passes: int = 20) -> float:
+    """The device's own time for one image."""
+    image = torch.zeros(1, *network.image_shape, device=device)
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    with torch.inference_mode():
+        network(image)
+        start.record()
+        for _ in range(passes):
+            network(image)
+        end.record()
+    end.synchronize()
+    return 1e3 * start.elapsed_time(end) / passes
+
+
+def test_a_latency_is_the_devices_time_not_that_of_starting_its_work(device: torch.device) -> None:
+    network = Heavy().to(device)
+    found = measure_latency(network)
+    assert network.devices == {device.type}
+    assert found > 0.7 * device_microseconds(network, device)
+    reference = LatencyReference.of((64, 64, 64), None, microseconds=100.0)
+    assert measure_latency(network, beside=reference) > 0
+    assert {value.device.type for value in reference.network.parameters()} == {device.type}
