@@ -7,11 +7,9 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import ray
@@ -23,12 +21,12 @@ from ray.train.torch import TorchTrainer, get_device
 from ray.util.queue import Queue
 
 from kdsearch.data import Dataset, pack, unpack
-from kdsearch.errors import CheckpointError, KdsearchError, RunError, described, one_line
+from kdsearch.errors import CheckpointError, KdsearchError, RunError, described
 from kdsearch.spec.sections import ResourcesSection
 from kdsearch.training.checkpoints import load_state, save_state
 from kdsearch.training.hardware import Hardware
 from kdsearch.training.ranks import Ranks
-from kdsearch.training.worker_reports import WorkerReports, tell, worker_queue
+from kdsearch.training.worker_reports import WorkerReports, fit, tell, worker_queue
 
 REPORT_SECONDS = 10.0
 """Least time between two checkpoints: Ray Train handles about one report a second."""
@@ -180,7 +178,9 @@ def _run(
             checkpoint_config=CheckpointConfig(num_to_keep=1),
         ),
     )
-    result = _fit(trainer, WorkerReports(reports, on_report))
+    each = {"CPU": group.resources.cpus_per_trial, "GPU": gpus}
+    needs = {kind: group.count * need for kind, need in each.items()}
+    result = fit(trainer, WorkerReports(reports, on_report), needs)
     if result.checkpoint is None:
         return None
     with result.checkpoint.as_directory() as folder:
@@ -190,40 +190,6 @@ def _run(
 def _scaling(workers: int, cpus: int, gpus: int) -> ScalingConfig:
     each = {"CPU": cpus} | ({"GPU": gpus} if gpus else {})
     return ScalingConfig(num_workers=workers, use_gpu=gpus > 0, resources_per_worker=each)
-
-
-def _fit(trainer: TorchTrainer, reports: WorkerReports) -> Any:
-    """Run the trainer beside this thread.
-
-    In the main thread Ray would take the interrupt for itself, never give it back, and leave as if
-    all had gone well.
-    """
-    outcome: Future[Any] = Future()
-
-    def fit() -> None:
-        try:
-            outcome.set_result(trainer.fit())
-        except BaseException as error:  # handed to the thread that waits
-            outcome.set_exception(error)
-
-    with reports:
-        Thread(target=fit, name="workers", daemon=True).start()
-        try:
-            result = outcome.result()
-        except ray.train.TrainingFailedError as error:
-            raise RunError(_reason(error)) from error
-    if reports.failure is not None:
-        raise RunError(reports.failure)
-    return result
-
-
-def _reason(error: Exception) -> str:
-    """What a worker has raised: the last line of its traceback."""
-    failures = getattr(error, "worker_failures", {}) or {}
-    for failure in failures.values():
-        lines = str(failure).strip().splitlines()
-        return one_line(lines[-1] if lines else failure)
-    return one_line(error)
 
 
 def _work(config: dict[str, Any]) -> None:

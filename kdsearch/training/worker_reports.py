@@ -1,16 +1,25 @@
-"""What the workers of a group tell the process that waits for them, while they work."""
+"""How a process waits for a group of workers, and what they tell it while they work."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from threading import Event, Thread
 from typing import Any
 
 import ray
+import ray.train
 from ray.exceptions import RayError
+from ray.train.torch import TorchTrainer
 from ray.util.queue import Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from kdsearch.errors import RunError, one_line
+
+WAITING_SECONDS = 30.0
+"""How often it is looked whether the cluster still has what a group needs."""
 
 
 def worker_queue() -> Queue:
@@ -72,3 +81,54 @@ class WorkerReports:
             self.failure = report["failed"]
         else:
             self._on_report(report)
+
+
+def lacking(needs: Mapping[str, float]) -> str | None:
+    """What the cluster has too little of, in a sentence; ``None`` if it has enough in all."""
+    have = ray.cluster_resources()
+    for kind, need in needs.items():
+        if need > (there := have.get(kind, 0)):
+            return (
+                f"a training on workers needs {need:g} {kind} and the cluster has {there:g} left; "
+                "waiting until nodes with more join"
+            )
+    return None
+
+
+def fit(trainer: TorchTrainer, reports: WorkerReports, needs: Mapping[str, float]) -> Any:
+    """Run the trainer beside this thread, and say so if it waits for nodes that were lost.
+
+    In the main thread Ray would take the interrupt for itself, never give it back, and leave as if
+    all had gone well.
+    """
+    outcome: Future[Any] = Future()
+
+    def work() -> None:
+        try:
+            outcome.set_result(trainer.fit())
+        except BaseException as error:  # handed to the thread that waits
+            outcome.set_exception(error)
+
+    with reports:
+        Thread(target=work, name="workers", daemon=True).start()
+        try:
+            told = False
+            while not wait([outcome], timeout=WAITING_SECONDS).done:
+                if not told and (why := lacking(needs)):
+                    told = True
+                    print(f"kdsearch: {why}", file=sys.stderr, flush=True)
+            result = outcome.result()
+        except ray.train.TrainingFailedError as error:
+            raise RunError(_reason(error)) from error
+    if reports.failure is not None:
+        raise RunError(reports.failure)
+    return result
+
+
+def _reason(error: Exception) -> str:
+    """What a worker has raised: the last line of its traceback."""
+    failures = getattr(error, "worker_failures", {}) or {}
+    for failure in failures.values():
+        lines = str(failure).strip().splitlines()
+        return one_line(lines[-1] if lines else failure)
+    return one_line(error)

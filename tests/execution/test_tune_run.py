@@ -115,12 +115,13 @@ def test_what_fails_for_good_has_its_own_reason(phase: Phase) -> None:
         "6/1": "diverge",
         "7/1": "disk",
         "8/1": "interrupt",
+        "9/1": "exit",
     }
-    records = phase.run(Trainings(10), script, max_restarts=1, trial_timeout=4.0)
+    records = phase.run(Trainings(11), script, max_restarts=1, trial_timeout=4.0)
     assert statuses(records) == {
-        **dict.fromkeys(range(9), "failed"),
+        **dict.fromkeys(range(10), "failed"),
         4: "complete",
-        9: "complete",
+        10: "complete",
     }
     reasons = {number: record.reason or "" for number, record in records.items()}
     assert reasons[0].startswith("its process ended without a word")
@@ -132,13 +133,14 @@ def test_what_fails_for_good_has_its_own_reason(phase: Phase) -> None:
     assert reasons[6] == "the loss became nan in epoch 1; lower it"
     assert "No space left on device" in reasons[7]
     assert reasons[8] == "KeyboardInterrupt"
+    assert reasons[9].startswith("its process ended without a word")
     begun = phase.begun()
-    assert [begun[f"{number}/1"] for number in range(10)] == [2, 2, 1, 1, 2, 1, 1, 2, 1, 1]
+    assert [begun[f"{number}/1"] for number in range(11)] == [2, 2, 1, 1, 2, 1, 1, 2, 1, 2, 1]
     failures = phase.folder / "failures"
     assert "the user's own mistake" in (failures / "search-0002.log").read_text()
     assert "train_epoch" in (failures / "search-0002.log").read_text()
     assert "train_epoch" in (failures / "search-0005.log").read_text()
-    assert not (failures / "search-0009.log").exists()
+    assert not (failures / "search-0010.log").exists()
 
 
 class KillsIdle(Observer):

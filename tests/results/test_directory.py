@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 from pathlib import Path
 
 import pytest
 
 from kdsearch.errors import StudyError
+from kdsearch.files import partial_file
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.resume import DataFacts, Inputs
 from kdsearch.results.study import Study
@@ -128,6 +130,29 @@ def test_unfinished_files_of_a_killed_start_are_in_nobodys_way(
     with directory.locked():
         (directory.path / ".spec.yaml.4711.partial").write_text("half")
     directory.check(spec, resume=False)
+
+
+def test_unfinished_files_of_killed_processes_go_when_the_study_goes_on(
+    directory: StudyDirectory,
+) -> None:
+    left = [
+        folder / ".some.file.another-node-4711.partial"
+        for folder in (directory.path, directory.weights, directory.student(3))
+    ]
+    for file in left:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("half")
+    own = partial_file(directory.path / "front.csv")
+    own.write_text("half")
+    with directory.locked():
+        assert [file.exists() for file in (*left, own)] == [False, False, False, True]
+
+
+def test_a_folder_that_has_vanished_is_not_made_again_in_part(directory: StudyDirectory) -> None:
+    shutil.rmtree(directory.path)
+    with pytest.raises(FileNotFoundError, match=str(directory.path)):
+        directory.update(state="failed")
+    assert not directory.path.exists()
 
 
 def _hold(path: Path, ready: object, end: object) -> None:

@@ -19,6 +19,7 @@ from kdsearch.training.ray_train import Group, SharedData
 from kdsearch.training.task import Task
 from kdsearch.training.teacher_training import train_on_workers
 from kdsearch.training.trainer import Trainer
+from kdsearch.training.worker_reports import lacking
 from tests.training.own_networks import MARKER
 from tests.training.trainings import assert_same_weights, finish
 
@@ -145,3 +146,12 @@ def test_a_lost_process_of_ray_train_costs_no_training(
     trainer, history = in_process(task, digits)
     assert_same_weights(run.network, trainer.student, 0)
     assert without_times(run.history) == without_times(history)
+
+
+def test_what_a_cluster_lacks_is_told() -> None:
+    """As after the loss of a node, when Ray Train waits for another without a word."""
+    assert lacking({"CPU": 2, "GPU": 0}) is None
+    told = lacking({"CPU": 3, "GPU": 0})
+    assert told is not None
+    assert "needs 3 CPU and the cluster has 2 left; waiting until nodes" in told
+    assert "needs 1 GPU" in (lacking({"CPU": 2, "GPU": 1}) or "")
