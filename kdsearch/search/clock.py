@@ -17,15 +17,15 @@ MOST_WORKERS, MOST_ON_GPUS = 32, 8
 
 
 def margin_of(workers: int) -> float:
-    """What is added until a training is due, in mean costs of all: half of one to two.
+    """What is added until a training is due, in mean costs of all: a quarter of one to two.
 
     A short training must not be due before those that began beside it are far, and the more there
     are, the likelier one of them is late; but what a rung teaches comes later by it. Of what was
     tried (1.25 to 2 times the own cost, and 0.25 to 2 of the mean, by
     ``tests/benchmarks/utilisation.py`` and ``search_replay.py``), 2 cost 32 workers the least time,
-    and with 0.5 four workers found the best front.
+    and with 0.25 four workers found the best front.
     """
-    return min(max(workers / 8, 0.5), 2.0)
+    return min(max((workers / 8) ** 2, 0.25), 2.0)
 
 
 def is_deterministic(spec: StudySpec) -> bool:

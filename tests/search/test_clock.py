@@ -40,7 +40,7 @@ def test_equal_trainings_of_one_worker_count_in_their_order_some_rounds_later() 
 
 
 def test_the_margin_grows_with_the_workers_within_bounds() -> None:
-    assert [margin_of(workers) for workers in (1, 4, 8, 16, 1_000)] == [0.5, 0.5, 1, 2, 2]
+    assert [margin_of(workers) for workers in (1, 4, 8, 16, 1_000)] == [0.25, 0.25, 1, 2, 2]
 
 
 def test_nothing_is_due_while_imagined_workers_are_free() -> None:
