@@ -148,7 +148,8 @@ def test_a_copy_made_from_the_study_s_files_is_what_the_study_had_written(
     own = study.state["mlflow"]["uri"]
     before = copy_of(study, own)
     code, out, err = call_command("sync", "studies/tiny", "--uri", "sqlite:///copy.db")
-    assert (code, out, err) == (0, "studies/tiny is complete in sqlite:///copy.db\n", "")
+    told = f"studies/tiny is complete in sqlite:///{Path('copy.db').absolute()}\n"
+    assert (code, out, err) == (0, told, "")
     assert copy_of(study, "sqlite:///copy.db") == before
     assert call_command("sync", "studies/tiny", "--uri", own).code == 0
     assert copy_of(study, own) == before

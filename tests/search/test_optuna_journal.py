@@ -128,6 +128,7 @@ def test_a_copy_that_cannot_be_written_is_told_and_hides_no_error(
     """A folder lies where the copy is to be."""
     observer = Warned()
     run = StudyRun(make_plan(parse_spec(spec_text)), observer)
+    run.directory.create(run.plan.spec)
     run.directory.update(state="running")
     run.directory.optuna.mkdir()
     runner: Any = None
