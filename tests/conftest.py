@@ -136,6 +136,7 @@ def private_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Two workers that know the networks of the tests, and a file where one that dies says so."""
     import ray
 
+    ray.shutdown()  # what another file's tests may have left connected
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(MARKER, str(tmp_path_factory.mktemp("marker") / "killed"))
         patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
