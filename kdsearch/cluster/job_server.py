@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from kdsearch.environment import environment
 from kdsearch.errors import ClusterError, MissingExtraError, UserError, one_line
 from kdsearch.proxies import reach_this_machine_directly
 from kdsearch.redaction import redacted_uri
@@ -38,7 +38,8 @@ class JobServer:
     """
 
     def __init__(self, address: str) -> None:
-        self.address = redacted_uri(address.rstrip("/"))
+        place = address.rstrip("/")
+        self.address = redacted_uri(place)
         if urlsplit(address).scheme not in ("http", "https"):
             raise UserError(
                 f"'{address}' is not the address of a job server; write it as http://HOST:PORT, "
@@ -46,9 +47,9 @@ class JobServer:
             )
         client = _client_class()
         reach_this_machine_directly()
-        self._knock(address.rstrip("/"))
-        with self._explained(), _without(OVERRIDING):
-            self._client = client(address.rstrip("/"))
+        self._knock(place)
+        with self._explained(), environment(dict.fromkeys(OVERRIDING)):
+            self._client = client(place)
 
     def submit(
         self, job: str, entrypoint: str, working_dir: Path, environment: Mapping[str, str]
@@ -145,12 +146,3 @@ def _client_class() -> Any:
     for name in ("", ".dashboard.modules.dashboard_sdk", ".dashboard.modules.job.sdk"):
         logging.getLogger(f"ray{name}").setLevel(logging.ERROR)
     return JobSubmissionClient
-
-
-@contextmanager
-def _without(names: tuple[str, ...]) -> Iterator[None]:
-    kept = {name: os.environ.pop(name) for name in names if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(kept)

@@ -44,12 +44,15 @@ def check_address(address: str | None) -> None:
             "10.0.0.1:6379"
         )
     if reason := _refusal(host.strip("[]"), int(port)):
-        raise unreachable(f"the Ray cluster at {address}", reason)
+        raise unreachable(address, reason)
 
 
-def unreachable(where: str, reason: str) -> ClusterError:
-    """The error that tells why a cluster, or a Ray of this machine, cannot be reached."""
-    return ClusterError(f"{where} cannot be reached ({reason}); check that it runs and its address")
+def unreachable(address: str, reason: str) -> ClusterError:
+    """The error that tells why a cluster cannot be reached."""
+    return ClusterError(
+        f"the Ray cluster at {address} cannot be reached ({reason}); check that it runs and its "
+        "address"
+    )
 
 
 def _refusal(host: str, port: int) -> str | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from kdsearch.environment import environment
 from kdsearch.errors import ClusterError, StudyError, one_line
 from kdsearch.files import unwritable
 
@@ -57,7 +58,7 @@ def private_files() -> Iterator[None]:
         short = _short(folder)
     left = False
     try:
-        with _environment(RAY_TMPDIR=str(short), **_token()):
+        with environment({"RAY_TMPDIR": str(short), **_token()}):
             yield
     except ClusterError:
         left = True
@@ -128,17 +129,3 @@ def _token() -> dict[str, str]:
         if file.exists() or unwritable(file.parent) is None:
             return {}
     return {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
-
-
-@contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -82,7 +82,7 @@ def _connect(address: str | None, spare: int) -> None:
     except Exception as error:  # of many kinds, also plain ones
         if address is None:
             raise not_started(error) from error
-        raise unreachable(f"the Ray cluster at {address}", one_line(error)) from error
+        raise unreachable(address, one_line(error)) from error
     if threading.current_thread() is threading.main_thread():
         # Ray's own handler leaves as if the study had failed, not as interrupted
         signal.signal(signal.SIGTERM, on_sigterm)

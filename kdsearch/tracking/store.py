@@ -18,6 +18,7 @@ from mlflow.store.db.db_types import DATABASE_ENGINES
 from sqlalchemy import URL, create_engine, inspect, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from kdsearch.environment import environment
 from kdsearch.errors import MissingExtraError, StoreError, one_line
 from kdsearch.proxies import reach_this_machine_directly
 from kdsearch.redaction import redacted_uri
@@ -26,6 +27,10 @@ from kdsearch.tracking.uri import sqlite_file, tracking_uri
 
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """Makes MLflow's UI open on the runs, not on its pages for language models."""
+
+
+_SHORT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "8"}
+"""MLflow's patience while it is found out whether a server answers."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,8 @@ def open_store(tracking: TrackingSection) -> Store:
     _check_kind(uri)
     reach_this_machine_directly()
     try:
-        with _environment(MLFLOW_HTTP_REQUEST_MAX_RETRIES="1", MLFLOW_HTTP_REQUEST_TIMEOUT="8"):
+        # those that the user has set stay as they are
+        with environment({name: _SHORT[name] for name in _SHORT.keys() - os.environ.keys()}):
             _check_database(uri)
             with _alone(uri):
                 store = _find_experiment(uri, tracking.experiment)
@@ -160,18 +166,6 @@ def _connect(url: URL) -> None:
             inspect(connection).get_table_names()
     finally:
         engine.dispose()
-
-
-@contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    """Environment variables for a while; those that the user has set stay as they are."""
-    ours = {name: value for name, value in variables.items() if name not in os.environ}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for name in ours:
-            os.environ.pop(name, None)
 
 
 def _reason(error: BaseException, uri: str) -> str:

@@ -107,6 +107,14 @@ def test_a_store_that_fails_for_a_while_loses_nothing(
     }
 
 
+def told_at_the_end(recorder: Recorder, study: Study, capsys: pytest.CaptureFixture[str]) -> str:
+    """What is told of a study that ends well, of which the store has not taken all."""
+    recorder.study_finished(study)
+    told = capsys.readouterr().err
+    assert f"kdsearch sync {study.directory.path} writes the rest" in told
+    return told
+
+
 @pytest.mark.parametrize("end", ["finished", "stopped"])
 def test_a_store_that_stays_away_is_asked_once_at_the_end(
     study: Study,
@@ -124,10 +132,7 @@ def test_a_store_that_stays_away_is_asked_once_at_the_end(
     client.calls.clear()
     play(recorder, records)
     if end == "finished":
-        recorder.study_finished(study)
-        told = capsys.readouterr().err
-        assert "the store is away" in told
-        assert f"kdsearch sync {study.directory.path} writes the rest" in told
+        assert "the store is away" in told_at_the_end(recorder, study, capsys)
     else:
         recorder.study_stopped(study, "failed", "made up")
     assert recorder.failure == "the store is away"
@@ -182,10 +187,7 @@ def test_a_store_that_is_slow_does_not_hold_up_the_end(
     play(recorder, records)
     begun = time.monotonic()
     if end == "finished":
-        recorder.study_finished(study)
-        told = capsys.readouterr().err
-        assert "(it took longer than 0.3 s)" in told
-        assert f"kdsearch sync {study.directory.path} writes the rest" in told
+        assert "(it took longer than 0.3 s)" in told_at_the_end(recorder, study, capsys)
     else:
         recorder.study_stopped(study, "interrupted", "made up")
     assert time.monotonic() - begun < 4
