@@ -173,14 +173,15 @@ def test_the_same_spec_and_seed_give_the_same_trials_and_metrics(study: kdsearch
     assert watch.trained is False
     columns = [
         "trial",
+        "status",  # what came out first: on it hangs what was proposed later
+        "reason",
+        "validation_accuracy",
         "method",
         "hyperparameters",
         "width",
         "depth",
         "lr",
         "parameters",
-        "validation_accuracy",
-        "status",
     ]
     pd.testing.assert_frame_equal(again.trials[columns], study.trials[columns])
     pd.testing.assert_frame_equal(again.front, study.front)

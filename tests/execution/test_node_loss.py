@@ -37,18 +37,20 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
 
 
 class RemovesNode(Observer):
-    """Kills the raylet of a node while it holds trainings."""
+    """Kills the raylet of the node that holds a training, whichever of the nodes that is."""
 
-    def __init__(self, cluster: Cluster, node: Any) -> None:
-        self._cluster, self._node = cluster, node
+    def __init__(self, cluster: Cluster, nodes: list[Any]) -> None:
+        self._cluster, self._nodes = cluster, nodes
         self._thread: threading.Thread | None = None
         self.lost: list[int] = []
 
     def trial_epoch(self, record: TrialRecord) -> None:
         if self._thread is None and record.number >= 1:
+            raylet = _parent(int(record.epochs[-1]["process"]))
+            (node,) = (each for each in self._nodes if _raylet(each) == raylet)
             remove = {"allow_graceful": False}
             self._thread = threading.Thread(
-                target=self._cluster.remove_node, args=(self._node,), kwargs=remove
+                target=self._cluster.remove_node, args=(node,), kwargs=remove
             )
             self._thread.start()
             self._thread.join()
@@ -57,12 +59,22 @@ class RemovesNode(Observer):
         self.lost.append(record.number)
 
 
+def _raylet(node: Any) -> int:
+    """The process of a node's raylet, of which its workers are children."""
+    return int(node.all_processes["raylet"][0].process.pid)
+
+
+def _parent(process: int) -> int:
+    """The process that started one: field 4 of stat (proc(5))."""
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def test_a_node_that_is_lost_costs_no_trial(
     cluster: Cluster, spec: StudySpec, tmp_path: Path
 ) -> None:
     nodes = [cluster.add_node(num_cpus=2) for _ in range(2)]
     cluster.wait_for_nodes()
-    observer = RemovesNode(cluster, nodes[0])
+    observer = RemovesNode(cluster, nodes)
     script = {f"{number}/{epoch}": "slow" for number in range(4) for epoch in (2, 3)}
     records = Phase(spec, tmp_path).run(
         Trainings(6, rungs=(1,)), script, observer, concurrent=4, checkpoint_minutes=AT_ONCE

@@ -75,7 +75,8 @@ def cores_in_use(process: int) -> set[int]:
     found = set()
     for thread in os.listdir(f"/proc/{process}/task"):
         stat = Path(f"/proc/{process}/task/{thread}/stat")
-        with suppress(FileNotFoundError), stat.open() as file:  # a thread may have ended
+        # a thread may have ended, before the file is opened or before it is read
+        with suppress(FileNotFoundError, ProcessLookupError), stat.open() as file:
             fields = file.read().rpartition(")")[2].split()
             if fields[0] == "R":  # one that sleeps has the core on which it fell asleep
                 found.add(int(fields[36]))

@@ -31,7 +31,7 @@ def test_its_checkpoint_is_kept_until_they_are(spec: StudySpec) -> None:
     """A file lies where their folder is to be; without it, they come without any training."""
     epochs = Epochs()
     run = StudyRun(make_plan(spec), epochs)
-    run.directory.update(state="running")
+    run.directory.create(spec)
     data = SharedData.put(run.plan.data)
     teachers = StudyDirectory.teachers(spec)
 
