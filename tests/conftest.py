@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,6 +51,16 @@ def _ray_is_quick() -> Iterator[None]:
         patch.setenv("RAY_worker_niceness", "0")
         patch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_ray_is_left() -> Iterator[None]:
+    """A file's tests end every Ray that they connect to: the next one's would share it unasked."""
+    yield
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        ray.shutdown()
+        pytest.fail("the tests of this file leave a Ray connected")
 
 
 @pytest.fixture(scope="session")
@@ -136,7 +147,6 @@ def private_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Two workers that know the networks of the tests, and a file where one that dies says so."""
     import ray
 
-    ray.shutdown()  # what another file's tests may have left connected
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(MARKER, str(tmp_path_factory.mktemp("marker") / "killed"))
         patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)

@@ -9,13 +9,15 @@ from contextlib import contextmanager
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Start a process in here, and ``SIGINT`` reaches it.
+    """Start a process in here, and ``SIGINT`` and ``SIGHUP`` reach it.
 
-    A shell tells what it starts in the background to ignore ``SIGINT``, and who ignores a signal
-    hands that on to its children; who handles it hands on the default, which is to end.
+    A shell tells what it starts in the background to ignore ``SIGINT``, and ``nohup`` tells its
+    command to ignore ``SIGHUP``; who ignores a signal hands that on to its children.
     """
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    normal = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in normal.items()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

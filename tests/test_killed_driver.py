@@ -64,8 +64,6 @@ def store() -> Iterator[ObjectStore]:
 @pytest.fixture(scope="module")
 def address(folder: Path, store: ObjectStore) -> Iterator[str]:
     """A Ray that outlives the drivers, and whose workers may use the object store."""
-    if ray.is_initialized():
-        pytest.skip("another test's Ray is there")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
         quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}

@@ -25,8 +25,6 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     """A head without cores for trials, and two nodes with one each."""
-    if ray.is_initialized():
-        pytest.skip("another test's Ray is there")
     monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
     monkeypatch.setenv("RAY_AIR_NEW_OUTPUT", "0")
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
