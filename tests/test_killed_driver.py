@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import ray
 
 import kdsearch
 from kdsearch.results.directory import StudyDirectory
+from tests.driving import drive
 from tests.object_store import ObjectStore, object_store
 from tests.user_study import lines, make_folder
 
@@ -36,18 +35,6 @@ CHANGES = [
 ]
 MOMENTS = 20
 Start = Callable[..., BaseProcess]
-
-
-def drive(
-    folder: Path, name: str, address: str, keys: dict[str, str], resume: bool, *changes: str
-) -> None:
-    """The driver: one process that runs the study as far as it gets."""
-    os.environ.update(keys)
-    os.chdir(folder)
-    sys.path.insert(0, str(folder))
-    spec = kdsearch.load_spec("space.yaml", [f"study.name={name}", *CHANGES, *changes])
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
-        kdsearch.run_study(spec, resume=resume, address=address)
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +62,12 @@ def address(folder: Path, store: ObjectStore) -> Iterator[str]:
 def start(folder: Path, address: str) -> Start:
     """Start a driver in a process of its own, which has the imports already."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["kdsearch.api"])
+    context.set_forkserver_preload(["mlflow", "optuna", "torch"])
 
     def started(name: str, resume: bool, *changes: str) -> BaseProcess:
-        keys = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-        given = (folder, name, address, keys, resume, *changes)
+        # the server of the forks may be older than this Ray's token and the store's keys
+        needed = {key: v for key, v in os.environ.items() if key.startswith(("AWS_", "RAY_"))}
+        given = (needed, folder, name, address, resume, *CHANGES, *changes)
         process = context.Process(target=drive, args=given)
         process.start()
         return process
