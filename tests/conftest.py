@@ -120,9 +120,15 @@ def user_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def finished(user_folder: Path) -> subprocess.CompletedProcess[str]:
-    """That study, ``tiny``, run from the command line with its output piped."""
+    """That study, ``tiny``, from the command line with its output piped, and without a home."""
+    environment = {name: value for name, value in os.environ.items() if name != "MPLCONFIGDIR"}
     return subprocess.run(
-        command("run", "space.yaml"), cwd=user_folder, capture_output=True, text=True, timeout=300
+        command("run", "space.yaml"),
+        cwd=user_folder,
+        env=environment | {"HOME": "/dev/null"},
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
 
 

@@ -216,10 +216,12 @@ def test_set_ups_that_always_fail_end_the_study_with_their_reason(
 def test_what_has_failed_is_tried_again_on_request_alone(
     folder: Path, call_in_folder: CallCommand
 ) -> None:
+    """The teacher's function reads a file by a relative path, in Ray Train's workers too."""
     changes = [
         "study.name=retried",
+        "teacher.model={family: 'own_students:bottleneck', width: 0.5}",
         "students=[{family: 'own_students:broken_before', width: {low: 0.1, high: 0.5}}]",
-        "methods=[none]",
+        "methods=[kd]",
         "search.trials=3",
         "finalists.max=1",
     ]
@@ -239,3 +241,31 @@ def test_what_has_failed_is_tried_again_on_request_alone(
     )
     assert {number: record.parameters for number, record in records.items()} == proposed
     check_records(study)
+
+
+def test_a_finalist_that_has_failed_is_tried_again_on_request(
+    folder: Path, call_in_folder: CallCommand
+) -> None:
+    changes = [
+        "study.name=later",
+        "students=[{family: 'own_students:broken_later', width: {low: 0.1, high: 0.5}}]",
+        "methods=[none]",
+        "search.trials=3",
+        "finalists.max=1",
+    ]
+    words = ["run", "space.yaml", *(word for change in changes for word in ("--set", change))]
+    code, _, _ = call_in_folder(*words)
+    study = kdsearch.Study.open(folder / "studies" / "later")
+    before = study.directory.finalists.read()
+    assert {record.status for record in before.values()} == {"failed"}
+    assert all("broken among" in (record.reason or "") for record in before.values())
+    print(code)
+    (folder / "mended").touch()
+    code, _, err = call_in_folder(*words, "--resume", "--retry-failed")
+    assert (code, err) == (0, "")
+    after = study.directory.finalists.read()
+    assert {record.status for record in after.values()} <= {"complete", "stopped"}
+    tasks = [record.task.key for record in after.values()]
+    assert len(set(tasks)) == len(tasks)
+    assert len(study.front) == 1
+    assert study.front["seeds"].tolist() == [2]

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
+import torch
 from mlflow import MlflowClient
 
 from kdsearch import api
@@ -19,6 +20,7 @@ from kdsearch.spec import StudySpec, parse_spec
 from tests.command_line import CallCommand
 from tests.full_disk import no_room_for
 from tests.records import trial
+from tests.space.own_networks import linear_softmax
 
 
 class Breaks(Observer):
@@ -162,6 +164,65 @@ def test_a_lost_state_is_made_again_by_a_resume_with_a_word(
     }
     assert len(directory.trials.read()) == 1
     assert runs(spec) == ["FAILED"]
+
+
+def test_a_resume_from_another_directory_goes_on_in_the_store_of_before(
+    spec_text: str, empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither start names a store: the first finds MLflow's own in its directory."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    spec = parse_spec(spec_text, ["tracking={}"])
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder in (one, other):
+        folder.mkdir()
+    shutil.copy(empty_database, one / "mlflow.db")
+    found = []
+    for folder, resume in ((one, False), (other, True)):
+        monkeypatch.chdir(folder)
+        with pytest.raises(RunError, match="No space left"):
+            api.run_study(spec, resume=resume, observers=[Breaks(fill_disk)])
+        found.append(StudyDirectory.of(spec).state()["mlflow"])
+    assert found[0] == found[1]
+    assert found[0]["uri"] == f"sqlite:///{one}/mlflow.db"
+    assert not list(other.iterdir())
+
+
+class Hears(Breaks):
+    """Notes what it is warned of, up to the search."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: None)
+        self.told: list[str] = []
+
+    def warned(self, message: str) -> None:
+        self.told.append(message)
+
+
+def test_what_is_odd_about_data_and_teacher_is_told_before_anything_is_trained(
+    spec_text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call_command: CallCommand
+) -> None:
+    """To who runs the study, and by ``validate`` and ``run --dry-run``."""
+    network = torch.nn.Linear(64, 10)
+    torch.save({f"1.{k}": v for k, v in network.state_dict().items()}, tmp_path / "teacher.pt")
+    family = f"tests.space.own_networks:{linear_softmax.__name__}"
+    teacher = f"{{model: {{family: '{family}'}}, checkpoint: '{tmp_path}/teacher.pt'}}"
+    changes = [f"teacher={teacher}", "methods=[kd]", "students=[{family: mlp, width: 0.1}]"]
+
+    def train(self: api.StudyRun) -> None:
+        raise RunError("noted")
+
+    monkeypatch.setattr(api.StudyRun, "run", train)
+    hears = Hears()
+    with pytest.raises(RunError, match="noted"):
+        api.run_study(parse_spec(spec_text, changes), observers=[hears])
+    said = "the teacher returns probabilities (a softmax)"
+    assert any(told.startswith(said) for told in hears.told)
+    (tmp_path / "space.yaml").write_text(spec_text)
+    words = [word for change in (*changes, "study.name=b") for word in ("--set", change)]
+    for command in (["validate"], ["run", "--dry-run"]):
+        told = call_command(*command, str(tmp_path / "space.yaml"), *words)
+        assert told.code == 0, told.err
+        assert f"warning: {said}" in " ".join(told.out.split())
 
 
 def test_other_data_is_refused_by_a_resume_and_a_dry_run_of_it(

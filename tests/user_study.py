@@ -30,7 +30,7 @@ import os, pathlib, signal, sys
 from torch import nn
 
 def bottleneck(image_shape, classes, width):
-    hidden = max(1, round(64 * width))
+    hidden = max(1, round(int(pathlib.Path("own_base.txt").read_text()) * width))
     return nn.Sequential(
         nn.Conv2d(image_shape[0], hidden, 3, padding=1), nn.ReLU(),
         nn.MaxPool2d(2), nn.Conv2d(hidden, hidden, 3, padding=1), nn.ReLU(),
@@ -57,6 +57,12 @@ def broken_before(image_shape, classes, width):
         raise RuntimeError("not fixed yet")
     return bottleneck(image_shape, classes, width)
 
+def broken_later(image_shape, classes, width):
+    here = pathlib.Path(__file__).parent
+    if in_a_trial() and not (here / "mended").exists() and list(here.glob("studies/later/final*")):
+        raise RuntimeError("broken among the finalists")
+    return bottleneck(image_shape, classes, width)
+
 def broken(image_shape, classes, width):
     if in_a_trial():
         raise RuntimeError("the user's own mistake")
@@ -72,6 +78,7 @@ def make_folder(path: Path) -> Path:
     """Put the spec, and a module with student families of the user's own, into a folder."""
     (path / "space.yaml").write_text(SPEC)
     (path / "own_students.py").write_text(OWN)
+    (path / "own_base.txt").write_text("64")  # which is read by its relative path
     return path
 
 

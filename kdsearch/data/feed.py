@@ -115,4 +115,5 @@ def is_resident(split: Split, device: torch.device) -> bool:
         return not split.mapped
     free, total = torch.cuda.mem_get_info(device)
     may = torch.cuda.get_per_process_memory_fraction(device) * total
+    may -= torch.cuda.memory_reserved(device)  # such as by another split
     return split.nbytes <= RESIDENT_SHARE * min(free, may)

@@ -15,6 +15,8 @@ from kdsearch.execution.failures import (
     FailureCounts,
     SetupError,
     crash_told,
+    disk_is_full,
+    hang_told,
     loss_reason,
     tidy,
 )
@@ -166,6 +168,8 @@ class Dispatcher:
     def saved(self, number: int, checkpoint: str) -> None:
         """A training's state is in a checkpoint, at a rung or on its way."""
         running = self._running[number]
+        if running.pausing:  # at its rung, or since the phase stops
+            del self._running[number]  # whatever fails below, Tune has paused it
         at_rung = len(running.record.epochs) == running.stage.until
         update = {"checkpoint": checkpoint, "status": "paused" if at_rung else "running"}
         record = running.record.model_copy(update=update)
@@ -174,8 +178,7 @@ class Dispatcher:
         self._files.remove_others(running.held, checkpoint)
         running.held = {checkpoint}
         self.saves.end(number)
-        if running.pausing:  # at its rung, or since the phase stops
-            del self._running[number]
+        if running.pausing:
             tidy(self._files.crash_log(record))
             if at_rung:
                 self._jobs.ended(record)
@@ -184,11 +187,11 @@ class Dispatcher:
     def ended(self, number: int) -> None:
         """A training has ended; what is still paused when all is over was told before."""
         if number in self._running:
-            record = self._running[number].record
-            self._end(number, record.reason or self._files.missing_weights(record))
+            running = self._running.pop(number)
+            record = running.record
+            self._end(running, record.reason or self._files.missing_weights(record))
 
-    def _end(self, number: int, reason: str | None) -> None:
-        running = self._running.pop(number)
+    def _end(self, running: _Running, reason: str | None) -> None:
         update: dict[str, Any] = {"status": "complete", "checkpoint": None}
         if reason is not None:
             update = {"status": "failed", "reason": reason, "test": None, "checkpoint": None}
@@ -209,7 +212,7 @@ class Dispatcher:
 
         Its training goes on, within bounds.
         """
-        running = self._running[number]
+        running = self._running.pop(number)
         self.saves.end(number)
         if why := self._files.failing(cause):
             self.fault = self.fault or RunError(why)
@@ -228,16 +231,17 @@ class Dispatcher:
         reason = loss_reason(cause, told)
         running.losses += 1
         if told.startswith("Timeout"):  # as Python begins the stack of a process that hung
-            limit = f"resources.trial_timeout ({self._resources.trial_timeout:g} s)"
-            self._end(number, f"an epoch took longer than {limit}; its crash log says where")
+            self._end(running, hang_told(self._resources.trial_timeout))
+        elif disk_is_full(cause) and running.losses > self._resources.max_restarts:
+            self.fault = self.fault or RunError(f"{reason}; free space there, then --resume")
+            self._again(running, reason)
         elif running.losses > self._resources.max_restarts:
-            self._end(number, f"{reason}; {running.losses} times without coming further")
+            self._end(running, f"{reason}; {running.losses} times without coming further")
         else:
             self._again(running, reason)
 
     def _again(self, running: _Running, reason: str) -> None:
         """It goes on from its last checkpoint; from its start if that may be the cause."""
-        del self._running[running.record.number]
         if running.losses > 1 and running.saved.checkpoint is not None:
             update = {"epochs": (), "checkpoint": None}
             running.saved = running.saved.model_copy(update=update)

@@ -8,6 +8,7 @@ goes on from the last checkpoint, as far as the rules of this file allow.
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import os
 import re
@@ -27,8 +28,28 @@ SETUPS = 3
 """Set-ups in a row that fail on a node before it gets no more work."""
 
 
+HANG_SECONDS = 6 * 3600.0
+"""After so long an epoch is taken for hung, unless the spec says otherwise or it takes less than
+ten times as long as one before it in its process."""
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Errors of a disk that takes nothing more, whatever is written to it."""
+
+
 class LostError(Exception):
-    """An actor cannot go on, through no fault of its training: a disk or the network failed."""
+    """An actor cannot go on, through no fault of its training: a disk or the network failed.
+
+    Args:
+        reason: Why, in a sentence.
+        errno: The system's number of the error, if it has one.
+    """
+
+    def __init__(self, reason: str, errno: int | None = None) -> None:
+        super().__init__(reason, errno)
+        self.reason, self.errno = reason, errno
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class SetupError(Exception):
@@ -75,10 +96,12 @@ class CrashLog:
 
     @contextmanager
     def watching(self, path: Path, seconds: float | None) -> Iterator[None]:
-        """Let a crash be told in this file; after so many seconds, end with the stack in it."""
+        """Let a crash be told in this file; after so many seconds, end with the stack in it.
+
+        Its folder is there, or the study's is gone.
+        """
         if self._file is None or self._file.name != str(path):
             self.close()
-            path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("w")
             faulthandler.enable(self._file)
         self._watch(seconds)
@@ -139,6 +162,19 @@ def loss_reason(cause: BaseException | None, told: str) -> str:
     if cause is None or type(cause).__module__.startswith("ray."):
         return "its process ended without a word: killed, out of memory, or its node was lost"
     return described(cause)
+
+
+def hang_told(seconds: float | None) -> str:
+    """That an epoch was taken for hung, with what the spec says of its time."""
+    limit = f"{HANG_SECONDS / 3600:g} hours (set resources.trial_timeout if one must)"
+    if seconds is not None:
+        limit = f"resources.trial_timeout ({seconds:g} s)"
+    return f"an epoch took longer than {limit}; its crash log says where"
+
+
+def disk_is_full(cause: BaseException | None) -> bool:
+    """Whether what an actor raised came of a disk that takes nothing more."""
+    return getattr(cause, "errno", None) in FULL_DISK
 
 
 def shared_token(folder: Path) -> str:

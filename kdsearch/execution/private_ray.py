@@ -6,9 +6,12 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from kdsearch.environment import environment
 from kdsearch.errors import ClusterError, StudyError, one_line
@@ -20,6 +23,10 @@ bytes, of which Ray takes up to 71."""
 _LEAST = 50_000_000
 """Bytes that Ray's logs and sockets must find free; on a full disk it starts for half a minute and
 then says that it timed out."""
+_LOCK = ".in-use"
+"""A file that is locked while the process lives whose folder it is."""
+_MADE_SECONDS = 60.0
+"""Within so long of its making, a folder's file may not be locked yet."""
 _SHORT = ("/tmp", "/var/tmp", "/dev/shm")
 """Folders with short paths that most machines have."""
 
@@ -44,8 +51,9 @@ def private_files() -> Iterator[None]:
     """A folder of its own for a private Ray, within ``RAY_TMPDIR`` or the temporary folder.
 
     So neither another user's files nor a long path stand in its way: a folder with a long path is
-    reached by a link. It is removed at the end, but left with Ray's logs where Ray fails. Ray's
-    token is kept in memory where the home folder cannot keep it.
+    reached by a link. It is removed at the end, and by a later start where its process was killed,
+    but left with Ray's logs where Ray fails. Ray's token is kept in memory where the home folder
+    cannot keep it.
 
     Raises:
         StudyError: The folder cannot be made.
@@ -53,19 +61,34 @@ def private_files() -> Iterator[None]:
     with _told():
         inside = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()).absolute()
         inside.mkdir(parents=True, exist_ok=True)
+        _remove_left(inside)
         _check_space(inside)
         folder = Path(tempfile.mkdtemp(prefix="kdsearch-", dir=inside))
         short = _short(folder)
     left = False
     try:
-        with environment({"RAY_TMPDIR": str(short), **_token()}):
+        with FileLock(folder / _LOCK), environment({"RAY_TMPDIR": str(short), **_token()}):
             yield
     except ClusterError:
         left = True
         raise
     finally:
-        if not left:
+        if left:
+            (folder / _LOCK).unlink(missing_ok=True)  # or a later start would remove Ray's logs
+        else:
             _remove(folder, short)
+
+
+def _remove_left(inside: Path) -> None:
+    """Remove the folders of processes that were killed, which hold their locks no more."""
+    for file in inside.glob(f"kdsearch-*/{_LOCK}"):
+        with suppress(OSError, Timeout):  # another user's, or in use
+            if time.time() - file.stat().st_mtime > _MADE_SECONDS:
+                with FileLock(file, timeout=0):
+                    shutil.rmtree(file.parent, ignore_errors=True)
+    for link in (each for place in _SHORT for each in Path(place).glob("kdsearch-*/*")):
+        if link.is_symlink() and not link.exists():  # what it led to is gone
+            shutil.rmtree(link.parent, ignore_errors=True)
 
 
 def _remove(folder: Path, short: Path) -> None:

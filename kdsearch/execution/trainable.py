@@ -17,7 +17,13 @@ from ray.tune.result import SHOULD_CHECKPOINT
 
 from kdsearch.data import on_device, unpack
 from kdsearch.errors import KdsearchError, described
-from kdsearch.execution.failures import CrashLog, LostError, SetupError, check_shared
+from kdsearch.execution.failures import (
+    HANG_SECONDS,
+    CrashLog,
+    LostError,
+    SetupError,
+    check_shared,
+)
 from kdsearch.execution.storage import PATIENCE, awaited, patiently
 from kdsearch.models import leave_core
 from kdsearch.spec.sections import ResourcesSection
@@ -37,9 +43,11 @@ class StudentTrial(tune.Trainable):
 
     Attributes:
         patience: Seconds for which it waits for a storage that does not answer.
+        hang_seconds: After so long an epoch is taken for hung, where the spec does not say.
     """
 
     patience: ClassVar[float] = PATIENCE
+    hang_seconds: ClassVar[float] = HANG_SECONDS
 
     def setup(self, config: dict[str, Any], shared: dict[str, Any] | None = None) -> None:
         """Take up data and teacher; what goes wrong is told by the first step.
@@ -61,6 +69,7 @@ class StudentTrial(tune.Trainable):
         assert shared is not None
         self._node = ray.get_runtime_context().get_node_id()
         self._crash_log = CrashLog()
+        self._longest_epoch = 0.0
         self._fault: SetupError | None = None
         try:
             if why := awaited(shared["storage"], self.patience):
@@ -110,18 +119,25 @@ class StudentTrial(tune.Trainable):
         if self._fault is not None:
             raise self._fault
         # not before: an actor that is made ready may never get this training
-        crash_log, seconds = Path(self._config["crash_log"]), self._resources.trial_timeout
+        crash_log, begun = Path(self._config["crash_log"]), time.monotonic()
         try:
-            with self._crash_log.watching(crash_log, seconds):
-                return {"node": self._node} | self._train_epoch()
+            with self._crash_log.watching(crash_log, self._time_limit()):
+                result = self._train_epoch()
+            self._longest_epoch = max(self._longest_epoch, time.monotonic() - begun)
+            return {"node": self._node} | result
         except LostError:
             raise
         except OSError as error:
-            raise LostError(described(error)) from None  # users' errors may not survive pickling
+            # not the error itself: users' own may not survive pickling
+            raise LostError(described(error), error.errno) from None
         except (Exception, KeyboardInterrupt) as error:  # Ctrl-C does not come here: a user's own
             reason = str(error) if isinstance(error, KdsearchError) else described(error)
             trace = traceback.format_exc()
             return {"node": self._node, "failed": reason, "traceback": trace, "done": True}
+
+    def _time_limit(self) -> float:
+        """Seconds after which the next epoch is taken for hung."""
+        return self._resources.trial_timeout or max(self.hang_seconds, 10 * self._longest_epoch)
 
     def _train_epoch(self) -> dict[str, Any]:
         program = self._program = self._program or self._begin_program()

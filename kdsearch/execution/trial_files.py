@@ -54,7 +54,9 @@ class TrialFiles:
             raise RunError(why) from error
 
     def failing(self, error: BaseException | None) -> str | None:
-        """Why nothing can go on, if the storage is out of reach after an error."""
+        """Why nothing can go on, if folder or storage are out of reach after an error."""
+        if not self.failures.is_dir():
+            return f"{self.failures.parent} has vanished; bring it back, then go on with --resume"
         lost = error is None or type(error).__module__.startswith("ray.")
         if lost or not is_remote(self.storage):
             return None

@@ -49,6 +49,7 @@ class Runner:
         Raises:
             RunError: Too many trainings failed for one reason, or no node can run any.
         """
+        files.failures.mkdir(exist_ok=True)
         # so many actors may start at once; Tune starts one after another by itself
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(self.resources.concurrent)
         gpus = self.resources.gpus_per_trial

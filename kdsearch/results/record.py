@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any, Literal
@@ -89,9 +90,17 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._was_there = False
 
     def append(self, record: TrialRecord) -> None:
-        """Write a record so that it survives a crash of the process or the machine."""
+        """Write a record so that it survives a crash of the process or the machine.
+
+        Raises:
+            FileNotFoundError: The file was there and is gone; its history is not begun anew.
+        """
+        if self._was_there and not self.path.exists():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
+        self._was_there = True
         line = record.model_dump_json() + "\n"
         with self.path.open("a+b") as file:
             file.truncate(whole_lines(file))
@@ -116,6 +125,7 @@ class Journal:
         Raises:
             StudyError: A whole line holds no record.
         """
+        self._was_there = self._was_there or self.path.exists()
         content = self.path.read_bytes() if self.path.exists() else b""
         records = []
         for place, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):

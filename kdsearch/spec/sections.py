@@ -194,7 +194,8 @@ class ResourcesSection(Section):
     """How often a trial whose process, node or disk fails goes on from its last checkpoint without
     having come further; then it counts as failed."""
     trial_timeout: Number | None = Field(default=None, gt=0)
-    """Seconds after which an epoch of a trial is taken for hung, and the trial fails."""
+    """Seconds after which an epoch of a trial is taken for hung, and the trial fails; absent: six
+    hours, or ten times the longest epoch before it in its process where that is more."""
     compile: Flag | None = None
     """Compile students of kdsearch's own families (``torch.compile``); absent: on a GPU, in
     trainings of 10,000 steps."""

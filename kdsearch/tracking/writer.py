@@ -149,7 +149,8 @@ class Writer:
         self._store.client.set_terminated(self.parent, status)
 
     def _kill_open(self) -> None:
-        """Close the runs of trainings that nobody goes on with."""
+        """Close the runs of trainings that nobody goes on with, and remove what is there twice."""
+        self._nested = find_nested(self._store, self.parent)
         for nested in self._nested.values():
             if nested.status == "RUNNING":
                 self._store.client.set_terminated(nested.run, "KILLED")

@@ -73,6 +73,21 @@ def test_a_gpu_holds_a_split_of_two_fifths_of_what_a_process_may_still_have(
             assert not is_resident(mapped(split), gpu)
 
 
+def test_what_a_process_holds_on_a_gpu_counts_against_its_share(
+    make_split: MakeSplit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three splits of 0.39 of its share, the third finds too little left."""
+    split, total = make_split(40), 2**40
+    share = split.images.numpy().nbytes / 0.39
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (total, total))
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda _: share / total)
+    found = []
+    for held in (0.0, 0.39 * share, 0.78 * share):
+        monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _, held=held: int(held))
+        found.append(is_resident(split, torch.device("cuda")))
+    assert found == [True, False, False]
+
+
 def test_what_fits_is_moved_once_and_what_does_not_is_put_into_a_file(
     make_split: MakeSplit, mapped: Mapped, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from kdsearch.errors import DivergedError
 from kdsearch.execution.failures import check_shared
 from kdsearch.execution.jobs import Jobs, NoMoreJobs, RungStage
 from kdsearch.execution.trainable import StudentTrial
-from kdsearch.results.record import TrialRecord
+from kdsearch.results.record import Phase, TrialRecord
 from kdsearch.spec.sections import ResourcesSection
 from kdsearch.training.hardware import Hardware
 from tests.records import TASK, trial
@@ -51,6 +51,7 @@ class ScriptedProgram:
     def __init__(self, number: int, script: dict[str, str], folder: Path) -> None:
         self._number, self._script, self._folder = number, script, folder
         self.epoch = 0
+        self.student = torch.nn.Linear(2, 2)
 
     @property
     def finished(self) -> bool:
@@ -67,6 +68,9 @@ class ScriptedProgram:
             ACTIONS[action]()
         self.epoch = epoch
         return Report(epoch)
+
+    def score_test(self) -> Any:
+        return SimpleNamespace(as_dict=lambda: {"accuracy": 0.25})
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self.epoch, "weights": torch.arange(4.0)}
@@ -97,6 +101,7 @@ ACTIONS = {
     "disk": lambda: _raise(OSError(28, "No space left on device")),
     "hang": lambda: time.sleep(600),
     "slow": lambda: time.sleep(3),
+    "slower": lambda: time.sleep(6),
 }
 
 
@@ -124,6 +129,7 @@ class Trainings(Jobs):
         count: How many.
         rungs: Epochs after which each is paused.
         finished: Records of before.
+        phase: Of the trainings.
     """
 
     def __init__(
@@ -131,11 +137,12 @@ class Trainings(Jobs):
         count: int,
         rungs: tuple[int, ...] = (),
         finished: dict[int, TrialRecord] | None = None,
+        phase: Phase = "search",
     ) -> None:
         finished = finished or {}
         self._rungs = rungs
         self._waiting = [
-            finished.get(number, new(number))
+            finished.get(number, new(number).model_copy(update={"phase": phase}))
             for number in range(count)
             if number not in finished or not finished[number].ended
         ]

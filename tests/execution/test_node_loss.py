@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,19 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
+from kdsearch.data import Dataset
 from kdsearch.execution.observers import Observer
 from kdsearch.results.record import TrialRecord
 from kdsearch.spec import StudySpec
+from kdsearch.spec.sections import ResourcesSection
+from kdsearch.training import worker_reports
+from kdsearch.training.ray_train import Group, SharedData
+from kdsearch.training.task import Task
+from kdsearch.training.teacher_training import train_on_workers
+from kdsearch.training.trainer import Trainer
 from tests.execution.scripted import EPOCHS, Trainings
 from tests.execution.test_tune_run import AT_ONCE, ROOT, Phase, statuses
+from tests.training.trainings import assert_same_weights, finish
 
 pytestmark = pytest.mark.slow
 
@@ -83,6 +93,54 @@ def test_a_node_that_is_lost_costs_no_trial(
         [epoch["epoch"] for epoch in record.epochs] == list(range(1, EPOCHS + 1))
         for record in records.values()
     )
+
+
+class Told(io.StringIO):
+    """What is written to stderr; what is to be done once some words are among it."""
+
+    def __init__(self, words: str, action: Callable[[], object]) -> None:
+        super().__init__()
+        self._words, self._action = words, action
+        self.done = False
+
+    def write(self, text: str) -> int:
+        written = super().write(text)
+        if not self.done and self._words in self.getvalue():
+            self.done = True
+            self._action()
+        return written
+
+
+def test_a_node_that_is_lost_from_a_teachers_training_is_told_and_waited_for(
+    cluster: Cluster,
+    digits: Dataset,
+    make_task: Callable[..., Task],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One of two nodes with a worker each; another joins once it is missed."""
+    monkeypatch.setattr(worker_reports, "WAITING_SECONDS", 1.0)
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    cluster.wait_for_nodes()
+    waiting = "a training on workers needs 2 CPU and the cluster has 1 left; waiting until nodes"
+    told = Told(waiting, lambda: cluster.add_node(num_cpus=1))
+    monkeypatch.setattr(sys, "stderr", told)
+    reports: list[dict[str, float]] = []
+
+    def lose(report: dict[str, float]) -> None:
+        reports.append(report)
+        if len(reports) == 1:
+            cluster.remove_node(nodes[0], allow_graceful=False)
+
+    task = make_task(model={"family": "mlp", "width": 0.5}, epochs=6, lr=0.1)
+    group = Group(2, ResourcesSection(), tmp_path, "teacher")
+    network, history = train_on_workers(task, SharedData.put(digits), group, lose)
+    assert told.done
+    assert [report["epoch"] for report in reports] == [1, 2, 3, 4, 5, 6]
+    trainer = Trainer(task, digits)
+    expected = [report.as_dict()["accuracy"] for report in finish(trainer)]
+    assert_same_weights(network, trainer.student, 1e-5)
+    assert [report["accuracy"] for report in history] == pytest.approx(expected)
 
 
 def test_a_node_on_which_every_set_up_fails_gets_no_more_work(

@@ -48,8 +48,39 @@ def test_the_folder_of_a_ray_is_private_short_and_removed(
         assert len(os.fsencode(folder / SOCKET)) <= 107
         (folder / "ray").mkdir()
         assert folder.stat().st_mode & 0o077 == 0
-        assert [path.name for path in place.glob("*/*")] == ["ray"]
+        assert {path.name for path in place.glob("*/*")} == {"ray", ".in-use"}
     assert os.environ["RAY_TMPDIR"] == str(place)
+    assert in_tmp() == before
+    place.rmdir()
+
+
+KILLED = """
+import os
+from kdsearch.execution.private_ray import private_files
+with private_files():
+    print(os.environ["RAY_TMPDIR"], flush=True)
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize("length", [1, 200])
+def test_the_folder_of_a_process_that_was_killed_is_removed_by_the_next(
+    length: int, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, place = in_tmp(), temporary / ("x" * length)
+    monkeypatch.setenv("RAY_TMPDIR", str(place))
+    command = [sys.executable, "-c", KILLED]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    left = Path(done.stdout.strip())
+    with private_files():
+        own = Path(os.environ["RAY_TMPDIR"])
+        monkeypatch.setenv("RAY_TMPDIR", str(place))
+        for folder in (left, own):
+            assert folder.is_dir()
+            os.utime(folder / ".in-use", (0, 0))
+        with private_files():
+            assert own.is_dir()  # it is in use
+            assert not left.exists()
     assert in_tmp() == before
     place.rmdir()
 

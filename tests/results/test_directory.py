@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kdsearch import files
 from kdsearch.errors import StudyError
 from kdsearch.files import partial_file
 from kdsearch.results.directory import StudyDirectory
@@ -143,6 +144,9 @@ def test_unfinished_files_of_killed_processes_go_when_the_study_goes_on(
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("half")
     own = partial_file(directory.path / "front.csv")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "_NODE", "another")
+        assert partial_file(directory.path / "front.csv") != own
     own.write_text("half")
     with directory.locked():
         assert [file.exists() for file in (*left, own)] == [False, False, False, True]

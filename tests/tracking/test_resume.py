@@ -19,7 +19,7 @@ from kdsearch.tracking.runs import create_nested
 from kdsearch.tracking.store import Store, open_store
 from kdsearch.training.teacher_store import StoredTeacher
 from tests.tracking.conftest import history
-from tests.tracking.playing import begin, finish, flaky, nested, play, steps
+from tests.tracking.playing import begin, finish, flaky, nested, play, steps, wait_until
 
 
 def a_teacher(record: TrialRecord) -> StoredTeacher:
@@ -141,6 +141,23 @@ def test_a_run_that_a_lost_answer_made_twice_is_there_once_after_a_resume(
     second.study_stopped(study, "failed", "made up")
     assert {number: run.info.status for number, run in nested(store.client, study).items()} == {
         0: "FINISHED"
+    }
+
+
+def test_a_run_that_a_lost_answer_made_twice_is_there_once_at_the_end(
+    study: Study, store: Store, records: list[TrialRecord]
+) -> None:
+    recorder = Recorder(store)
+    recorder.study_started(study)
+    play(recorder, records[:1])
+    wait_until(lambda: not recorder._pending)
+    create_nested(store, study.state["mlflow"]["run_id"], records[0])
+    play(recorder, records[1:])
+    finish(recorder, study)
+    assert recorder.failure is None
+    assert {run.info.status for run in nested(store.client, study).values()} == {
+        "FINISHED",
+        "FAILED",
     }
 
 

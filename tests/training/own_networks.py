@@ -54,6 +54,22 @@ def killed_once(image_shape: tuple[int, int, int], classes: int, width: float) -
     return KilledOnce(int(width), *with_dropout(image_shape, classes, 1.0))
 
 
+class AlwaysKilled(KilledOnce):
+    """Ends its process at a given step of every training, and notes each time in a letter."""
+
+    def _count(self) -> None:
+        self.steps += 1
+        if self.steps == self.step:
+            with Path(f"{os.environ[MARKER]}-always").open("a") as file:
+                file.write("x")
+            os._exit(1)
+
+
+def always_killed(image_shape: tuple[int, int, int], classes: int, width: float) -> nn.Module:
+    """A network that dies at step ``width``."""
+    return AlwaysKilled(int(width), *with_dropout(image_shape, classes, 1.0))
+
+
 class Flattening(nn.Module):
     """Counts on the order of values in memory, as many a network does."""
 

@@ -20,6 +20,7 @@ from kdsearch.training.task import Task
 from kdsearch.training.teacher_training import train_on_workers
 from kdsearch.training.trainer import Trainer
 from kdsearch.training.worker_reports import lacking
+from tests.conftest import SmallDisk
 from tests.training.own_networks import MARKER
 from tests.training.trainings import assert_same_weights, finish
 
@@ -36,10 +37,11 @@ class Run:
         workers: int,
         storage: Path,
         on_report: Callable[[dict[str, float]], None] | None = None,
+        resources: ResourcesSection | None = None,
     ) -> None:
         self.told: list[dict[str, float]] = []
         self.network: Network
-        group = Group(workers, ResourcesSection(), storage, "teacher")
+        group = Group(workers, resources or ResourcesSection(), storage, "teacher")
         self.network, self.history = train_on_workers(
             task, SharedData.put(data), group, on_report or self.told.append
         )
@@ -74,6 +76,12 @@ def command_of(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:  # it has just ended
         return ""
+
+
+def deaths() -> int:
+    """How often a worker of ``always_killed`` has died."""
+    file = Path(f"{os.environ[MARKER]}-always")
+    return len(file.read_text()) if file.exists() else 0
 
 
 def test_two_workers_share_each_batch(
@@ -127,6 +135,27 @@ def test_a_killed_worker_goes_on_as_if_never_killed_and_a_finished_run_is_not_re
     assert_same_weights(again.network, trainer.student, 0)
     assert again.history == run.history
     assert again.told == []
+
+
+def test_a_worker_that_is_killed_too_often_is_a_teacher_error(
+    digits: Dataset, make_task: Callable[..., Task], tmp_path: Path
+) -> None:
+    task = make_task(model={"family": "tests.training.own_networks:always_killed", "width": 3})
+    before = deaths()
+    with pytest.raises(TeacherError) as caught:
+        Run(task, digits, 1, tmp_path, resources=ResourcesSection(max_restarts=1))
+    assert str(caught.value).startswith("the teacher's training failed: ")
+    assert "\n" not in str(caught.value)
+    assert deaths() - before == 2
+
+
+def test_a_full_disk_is_a_teacher_error_in_one_line(
+    digits: Dataset, make_task: Callable[..., Task], small_disk: SmallDisk
+) -> None:
+    task = make_task(model={"family": "mlp", "width": 2}, epochs=3)
+    with pytest.raises(TeacherError, match="No space left on device") as caught:
+        Run(task, digits, 1, small_disk.folder, resources=ResourcesSection(max_restarts=0))
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["TrainController", "_QueueActor"])
