@@ -16,11 +16,11 @@ from pathlib import Path
 from kdsearch.data import Dataset
 from kdsearch.data.balance import data_warnings
 from kdsearch.errors import ClusterError, KdsearchError, RunError
-from kdsearch.execution.address import check_address
+from kdsearch.execution.connection.address import check_address
+from kdsearch.execution.connection.ray_watch import ray_watched
+from kdsearch.execution.connection.session import ray_session
 from kdsearch.execution.observers import Observer, Observers
-from kdsearch.execution.ray_watch import ray_watched
-from kdsearch.execution.session import ray_session
-from kdsearch.execution.storage import check_storage
+from kdsearch.execution.storage.access import check_storage
 from kdsearch.export.report import write_students, write_tables
 from kdsearch.redaction import redacted
 from kdsearch.results.directory import StudyDirectory

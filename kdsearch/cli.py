@@ -87,7 +87,7 @@ def run(
     ] = None,
 ) -> None:
     """Run a study: teacher, search, finalists, report."""
-    from kdsearch.execution.private_ray import check_home
+    from kdsearch.execution.connection.private_ray import check_home
     from kdsearch.results.resume import check_retry
     from kdsearch.spec.load import load_spec
 
@@ -120,7 +120,7 @@ def run(
 
 def _dry_run(spec: Any, resume: bool, retry_failed: bool) -> None:
     from kdsearch.api import plan_study, quieten
-    from kdsearch.execution.storage import check_storage
+    from kdsearch.execution.storage.access import check_storage
     from kdsearch.render.caches import cache_lines
     from kdsearch.render.study import samples_view, unfit_view
     from kdsearch.render.units import duration
@@ -329,7 +329,7 @@ def sync(
     ] = None,
 ) -> None:
     """Make MLflow's copy of a study again from the study's own files."""
-    from kdsearch.execution.private_ray import check_home
+    from kdsearch.execution.connection.private_ray import check_home
 
     check_home()
     from kdsearch.api import sync_study
@@ -361,7 +361,7 @@ def submit(
     them, for MLflow as MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, for S3 as
     AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
     """
-    from kdsearch.execution.private_ray import check_home
+    from kdsearch.execution.connection.private_ray import check_home
 
     check_home()
     from kdsearch.cluster.submit import submit_study

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kdsearch.execution.session import ray_session
+from kdsearch.execution.connection.session import ray_session
 from kdsearch.spec import load_spec
 
 

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 import kdsearch
 from kdsearch.data import load_dataset
-from kdsearch.execution.session import ray_session
+from kdsearch.execution.connection.session import ray_session
 from kdsearch.models import build_network
 from kdsearch.spec import ModelConfig, parse_spec
 from kdsearch.training.teacher import Reference, Teacher

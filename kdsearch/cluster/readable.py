@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import Any
 
 from kdsearch.errors import SpecError
-from kdsearch.execution.storage import ENVIRONMENT
+from kdsearch.execution.storage.access import ENVIRONMENT
 from kdsearch.redaction import holds_secret, redacted_uri
 from kdsearch.spec.masking import masked_setting, masked_text
 from kdsearch.spec.origin import KeyPath, dotted

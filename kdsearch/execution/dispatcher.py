@@ -22,9 +22,9 @@ from kdsearch.execution.failures import (
 )
 from kdsearch.execution.jobs import Jobs, NoMoreJobs, RungStage
 from kdsearch.execution.observers import Observer
-from kdsearch.execution.slow_saves import SlowSaves
-from kdsearch.execution.storage import PATIENCE
-from kdsearch.execution.trial_files import TrialFiles
+from kdsearch.execution.storage.access import PATIENCE
+from kdsearch.execution.storage.slow_saves import SlowSaves
+from kdsearch.execution.storage.trial_files import TrialFiles
 from kdsearch.files import write_atomically
 from kdsearch.redaction import redacted
 from kdsearch.results.record import Journal, TrialRecord

@@ -24,7 +24,7 @@ from kdsearch.execution.failures import (
     SetupError,
     check_shared,
 )
-from kdsearch.execution.storage import PATIENCE, awaited, patiently
+from kdsearch.execution.storage.access import PATIENCE, awaited, patiently
 from kdsearch.models import leave_core
 from kdsearch.spec.sections import ResourcesSection
 from kdsearch.teacher_cache.reading import TeacherSignals

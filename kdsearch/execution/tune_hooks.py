@@ -13,7 +13,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from kdsearch.execution.dispatcher import Dispatcher
-from kdsearch.execution.trial_files import TrialFiles
+from kdsearch.execution.storage.trial_files import TrialFiles
 
 Placement = Callable[[dict[str, Any]], tune.PlacementGroupFactory]
 """Where the actor of a configuration may run."""

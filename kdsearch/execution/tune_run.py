@@ -13,13 +13,13 @@ import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
+from kdsearch.execution.connection.session import holds
 from kdsearch.execution.dispatcher import Dispatcher
 from kdsearch.execution.failures import shared_token
 from kdsearch.execution.jobs import Jobs
 from kdsearch.execution.observers import Observer
-from kdsearch.execution.session import holds
+from kdsearch.execution.storage.trial_files import TrialFiles
 from kdsearch.execution.trainable import StudentTrial
-from kdsearch.execution.trial_files import TrialFiles
 from kdsearch.execution.tune_hooks import NextTraining, Pausing, PhaseEnd, Telling
 from kdsearch.results.record import Journal
 from kdsearch.spec.sections import ResourcesSection

@@ -14,7 +14,7 @@ from filelock import FileLock
 from kdsearch.errors import RunError, described
 from kdsearch.execution.jobs import Jobs
 from kdsearch.execution.observers import Observer
-from kdsearch.execution.trial_files import TrialFiles
+from kdsearch.execution.storage.trial_files import TrialFiles
 from kdsearch.execution.tune_run import Runner
 from kdsearch.results.cost import TrialCost
 from kdsearch.results.directory import StudyDirectory

@@ -13,8 +13,8 @@ import optuna
 import torch
 
 from kdsearch.data import Views, load_dataset
+from kdsearch.execution.connection.session import ray_session
 from kdsearch.execution.observers import Observer
-from kdsearch.execution.session import ray_session
 from kdsearch.execution.tune_run import Runner
 from kdsearch.models import Signal, build_network
 from kdsearch.results.directory import StudyDirectory

@@ -14,9 +14,9 @@ from trial_overhead_idle import IdleTrial
 
 from kdsearch.api import plan_study
 from kdsearch.display import Display
+from kdsearch.execution.connection.session import ray_session
 from kdsearch.execution.dispatcher import TrialFiles
 from kdsearch.execution.observers import Observers
-from kdsearch.execution.session import ray_session
 from kdsearch.execution.tune_run import Runner
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.study import Study

@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from kdsearch.errors import ClusterError, KdsearchError, StudyError
-from kdsearch.execution import address as checked
-from kdsearch.execution.address import check_address
+from kdsearch.execution.connection import address as checked
+from kdsearch.execution.connection.address import check_address
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from typing import ClassVar
 import pytest
 
 from kdsearch.errors import RunError
+from kdsearch.execution.connection.session import ray_session
 from kdsearch.execution.observers import Observer
-from kdsearch.execution.session import ray_session
 from kdsearch.results.record import TrialRecord
 from kdsearch.spec import StudySpec
 from tests.execution.scripted import EPOCHS, ScriptedTrial, Trainings

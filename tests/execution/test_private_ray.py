@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from kdsearch.errors import ClusterError, StudyError
-from kdsearch.execution.private_ray import check_home, not_started, private_files
+from kdsearch.execution.connection.private_ray import check_home, not_started, private_files
 from tests.conftest import SmallDisk
 
 SOCKET = "ray/session_2026-12-31_23-59-59_999999_4194304/sockets/plasma_store.1"
@@ -56,7 +56,7 @@ def test_the_folder_of_a_ray_is_private_short_and_removed(
 
 KILLED = """
 import os
-from kdsearch.execution.private_ray import private_files
+from kdsearch.execution.connection.private_ray import private_files
 with private_files():
     print(os.environ["RAY_TMPDIR"], flush=True)
     os.kill(os.getpid(), 9)
@@ -140,7 +140,7 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPat
 
 SESSION = """
 import os, sys
-from kdsearch.execution.session import ray_session
+from kdsearch.execution.connection.session import ray_session
 from kdsearch.spec import parse_spec
 import ray
 

@@ -14,8 +14,8 @@ from ray import tune
 from ray.cluster_utils import Cluster
 
 from kdsearch.errors import StudyError
-from kdsearch.execution.address import check_address
-from kdsearch.execution.session import ray_session
+from kdsearch.execution.connection.address import check_address
+from kdsearch.execution.connection.session import ray_session
 from kdsearch.spec import StudySpec, parse_spec
 
 pytestmark = pytest.mark.slow

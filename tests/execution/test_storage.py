@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kdsearch.execution import slow_saves
-from kdsearch.execution.slow_saves import SlowSaves
-from kdsearch.execution.storage import patiently
+from kdsearch.execution.storage import slow_saves
+from kdsearch.execution.storage.access import patiently
+from kdsearch.execution.storage.slow_saves import SlowSaves
 
 
 @pytest.mark.parametrize(

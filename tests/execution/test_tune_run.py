@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from kdsearch.errors import RunError
+from kdsearch.execution.connection.session import ray_session
 from kdsearch.execution.observers import Observer
-from kdsearch.execution.session import ray_session
-from kdsearch.execution.trial_files import TrialFiles
+from kdsearch.execution.storage.trial_files import TrialFiles
 from kdsearch.execution.tune_run import Runner
 from kdsearch.results.record import Journal, TrialRecord
 from kdsearch.spec import StudySpec

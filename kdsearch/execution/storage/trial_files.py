@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from pyarrow import fs
 
 from kdsearch.errors import RunError
-from kdsearch.execution.storage import is_remote, patiently, unusable
+from kdsearch.execution.storage.access import is_remote, patiently, unusable
 from kdsearch.results.finalists import weights_file
 from kdsearch.results.record import TrialRecord
 

@@ -114,7 +114,7 @@ def _refused(storage: str) -> str | None:
 
 
 def _probed(storage: str) -> str | None:
-    command = [sys.executable, "-m", "kdsearch.execution.storage_probe"]
+    command = [sys.executable, "-m", "kdsearch.execution.storage.probe"]
     try:
         ended = subprocess.run(
             command, input=storage, capture_output=True, text=True, timeout=ANSWER

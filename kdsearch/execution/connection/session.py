@@ -14,8 +14,8 @@ from typing import Any
 import ray
 
 from kdsearch.errors import StudyError, one_line
-from kdsearch.execution.address import check_address, unreachable
-from kdsearch.execution.private_ray import not_started, private_files
+from kdsearch.execution.connection.address import check_address, unreachable
+from kdsearch.execution.connection.private_ray import not_started, private_files
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER, teacher_path
 

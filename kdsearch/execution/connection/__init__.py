@@ -1,0 +1,1 @@
+"""How a study reaches Ray: an address, or a private Ray; and how it notices that Ray has ended."""

@@ -1,0 +1,1 @@
+"""Where trainings leave files: Ray Tune's storage, weights, crash logs."""
