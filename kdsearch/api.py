@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import secrets
@@ -22,6 +21,7 @@ from kdsearch.execution.connection.session import ray_session
 from kdsearch.execution.observers import Observer, Observers
 from kdsearch.execution.storage.access import check_storage
 from kdsearch.export.report import write_students, write_tables
+from kdsearch.files import NO_SPACE
 from kdsearch.redaction import redacted
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.resume import DataFacts, Inputs, check_retry
@@ -210,7 +210,7 @@ def _files_told(directory: StudyDirectory) -> Iterator[None]:
             raise
         place, reason = error.filename or directory.path, os.strerror(error.errno)
         remedy = "fix that"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in NO_SPACE:
             remedy = "free space there"
         again = "go on with --resume" if directory.exists() else "run it again"
         raise RunError(f"{place}: {reason}; {remedy}, then {again}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import hashlib
 import os
@@ -13,6 +14,9 @@ from typing import BinaryIO
 
 _NODE = platform.node()[:64]
 """Processes of two nodes that share a folder may have one id."""
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a disk on which there is no room, or none for this user."""
 
 _BLOCK = 4096
 """Bytes that are looked through at once for the end of a line."""
@@ -62,6 +66,11 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
     except OSError as error:  # a full disk does not say of which file
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def vanished(path: Path) -> FileNotFoundError:
+    """That something which was there is gone."""
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
 
 
 def unwritable(folder: Path) -> str | None:

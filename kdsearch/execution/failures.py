@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TextIO
 
 from kdsearch.errors import described, one_line
-from kdsearch.files import write_atomically
+from kdsearch.files import NO_SPACE, write_atomically
 
 SAME_FAILURES = 10
 """Trainings in a row that fail for one reason before the study stops."""
@@ -32,7 +32,7 @@ HANG_SECONDS = 6 * 3600.0
 """After so long an epoch is taken for hung, unless the spec says otherwise or it takes less than
 ten times as long as one before it in its process."""
 
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+FULL_DISK = (*NO_SPACE, errno.EROFS)
 """Errors of a disk that takes nothing more, whatever is written to it."""
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +13,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from kdsearch.errors import SpecError, StudyError
-from kdsearch.files import remove_partial, unwritable, write_atomically
+from kdsearch.files import remove_partial, unwritable, vanished, write_atomically
 from kdsearch.results.record import Journal
 from kdsearch.results.resume import Inputs, changed
 from kdsearch.spec.load import dump_spec, load_spec
@@ -220,7 +218,7 @@ class StudyDirectory:
             FileNotFoundError: The study's folder has vanished; it is not made again in part.
         """
         if not self._spec.exists():
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
+            raise vanished(self.path)
         known = self.state() if self._state.exists() else {"created": time.time()}
         content = known | facts | {"updated": time.time()}
         write_atomically(self._state, json.dumps(content, indent=1).encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +9,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from kdsearch.errors import StudyError
-from kdsearch.files import whole_lines
+from kdsearch.files import vanished, whole_lines
 from kdsearch.spec.base import Section
 from kdsearch.training.task import Task
 
@@ -99,7 +98,7 @@ class Journal:
             FileNotFoundError: The file was there and is gone; its history is not begun anew.
         """
         if self._was_there and not self.path.exists():
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
+            raise vanished(self.path)
         self._was_there = True
         line = record.model_dump_json() + "\n"
         with self.path.open("a+b") as file:

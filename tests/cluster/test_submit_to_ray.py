@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +15,8 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+
+from tests.servers import first_answer, free_ports
 
 pytestmark = pytest.mark.slow
 
@@ -66,29 +66,6 @@ def submit(address: str, *words: str, **environment: str) -> subprocess.Complete
     return subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=240, check=False
     )
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
-def first_answer(url: str, process: subprocess.Popen[str]) -> int:
-    """The HTTP code of a server's first answer; fails with the process's output if none comes."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=2) as answer:
-                return answer.status
-        except urllib.error.HTTPError as error:
-            return error.code
-        except OSError:
-            time.sleep(0.2)
-    process.kill()
-    pytest.fail(f"Ray did not start: {process.communicate()[0]}")
 
 
 @pytest.fixture(scope="module")

@@ -95,6 +95,15 @@ def nested(client: MlflowClient, study: Study) -> dict[int, Run]:
     return found
 
 
+ENDED = {number: "FAILED" if number == 4 else "FINISHED" for number in range(6)}
+"""MLflow's words for the six trials of the study, once all have ended."""
+
+
+def statuses(client: MlflowClient, study: Study) -> dict[int, str]:
+    """MLflow's words for the states of the search's trials, by number."""
+    return {number: run.info.status for number, run in nested(client, study).items()}
+
+
 def steps(client: MlflowClient, run: str, metric: str) -> list[int]:
     """The steps of a metric's history, in order, with those written twice there twice."""
     return sorted(point.step for point in client.get_metric_history(run, metric))

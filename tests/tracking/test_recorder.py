@@ -18,7 +18,7 @@ from kdsearch.tracking import recorder as module
 from kdsearch.tracking.recorder import Recorder
 from kdsearch.tracking.store import Store
 from kdsearch.training.teacher_store import StoredTeacher
-from tests.tracking.playing import begin, finish, flaky, nested, play, wait_until
+from tests.tracking.playing import ENDED, begin, finish, flaky, nested, play, statuses, wait_until
 
 SCORELESS = ("epoch", "loss", "accuracy", "nll", "lr", "seconds")
 """What an epoch's report has at least."""
@@ -101,10 +101,7 @@ def test_a_store_that_fails_for_a_while_loses_nothing(
     client.come_back()
     finish(recorder, study)
     assert recorder.failure is None
-    runs = nested(client, study)
-    assert {number: run.info.status for number, run in runs.items()} == {
-        number: "FAILED" if number == 4 else "FINISHED" for number in range(6)
-    }
+    assert statuses(client, study) == ENDED
 
 
 def told_at_the_end(recorder: Recorder, study: Study, capsys: pytest.CaptureFixture[str]) -> str:
@@ -263,7 +260,7 @@ def test_a_study_that_stops_closes_the_runs_of_its_open_trainings(
     play(recorder, records[:1])
     begin(recorder, records[3], 2)
     recorder.study_stopped(study, "interrupted", "KeyboardInterrupt()")
-    status = {number: run.info.status for number, run in nested(store.client, study).items()}
+    status = statuses(store.client, study)
     assert status == {0: "FINISHED", 3: "KILLED"}
     parent = store.client.get_run(study.state["mlflow"]["run_id"])
     assert parent.info.status == "KILLED"

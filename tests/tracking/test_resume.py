@@ -19,7 +19,7 @@ from kdsearch.tracking.runs import create_nested
 from kdsearch.tracking.store import Store, open_store
 from kdsearch.training.teacher_store import StoredTeacher
 from tests.tracking.conftest import history
-from tests.tracking.playing import begin, finish, flaky, nested, play, steps, wait_until
+from tests.tracking.playing import begin, finish, flaky, nested, play, statuses, steps, wait_until
 
 
 def a_teacher(record: TrialRecord) -> StoredTeacher:
@@ -74,8 +74,7 @@ def test_a_training_that_was_cut_off_runs_again_and_ends(
     begin(second, records[3], 2)
     second.trial_ended(records[4])
     second._end(second._thread, lambda: None)
-    status = {number: run.info.status for number, run in nested(store.client, study).items()}
-    assert status == {3: "RUNNING", 4: "FAILED"}
+    assert statuses(store.client, study) == {3: "RUNNING", 4: "FAILED"}
 
     third = Recorder(store)
     third.study_started(study)
@@ -139,9 +138,7 @@ def test_a_run_that_a_lost_answer_made_twice_is_there_once_after_a_resume(
     second = Recorder(store)
     second.study_started(study)
     second.study_stopped(study, "failed", "made up")
-    assert {number: run.info.status for number, run in nested(store.client, study).items()} == {
-        0: "FINISHED"
-    }
+    assert statuses(store.client, study) == {0: "FINISHED"}
 
 
 def test_a_run_that_a_lost_answer_made_twice_is_there_once_at_the_end(

@@ -6,7 +6,6 @@ import http.client
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,7 +22,8 @@ from kdsearch.tracking import recorder as module
 from kdsearch.tracking.recorder import Recorder
 from kdsearch.tracking.store import Store, open_store
 from kdsearch.tracking.sync import sync
-from tests.tracking.playing import finish, nested, play, steps, wait_until
+from tests.servers import first_answer, free_ports
+from tests.tracking.playing import ENDED, finish, nested, play, statuses, steps, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -88,9 +88,7 @@ class Passing(BaseHTTPRequestHandler):
 def gate(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
     folder = tmp_path_factory.mktemp("server")
     made = Gate()
-    with Gate() as free:  # a port that nobody else has
-        made.behind = free.server_address[1]
-        free.shutdown()
+    (made.behind,) = free_ports(1)
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
     places = [f"--backend-store-uri=sqlite:///{folder}/m.db", f"--artifacts-destination={folder}/a"]
     with subprocess.Popen(
@@ -98,28 +96,14 @@ def gate(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        text=True,
     ) as process:
         try:
-            _wait_for(made.behind, process)
+            assert first_answer(f"http://127.0.0.1:{made.behind}/health", process, 120) == 200
             yield made
         finally:
             process.terminate()
             made.shutdown()
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/health")
-            if connection.getresponse().status == 200:
-                return
-        except OSError:
-            pass
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 @pytest.fixture
@@ -155,11 +139,8 @@ def test_a_server_that_asks_to_sign_in_for_a_while_loses_nothing(
     assert capfd.readouterr() == ("", "")  # no "View run" either
     parent = server.client.get_run(study.state["mlflow"]["run_id"])
     assert parent.info.status == "FINISHED"
-    runs = nested(server.client, study)
-    assert {number: run.info.status for number, run in runs.items()} == {
-        number: "FAILED" if number == 4 else "FINISHED" for number in range(6)
-    }
-    for run in runs.values():
+    assert statuses(server.client, study) == ENDED
+    for run in nested(server.client, study).values():
         assert steps(server.client, run.info.run_id, "train_loss") == [1, 2, 3]
 
 
@@ -198,6 +179,4 @@ def test_an_answer_that_is_broken_off_leaves_no_run_twice(
     finish(recorder, study)
     assert gate.breaks_off == 0
     assert recorder.failure is None
-    assert {number: run.info.status for number, run in nested(server.client, study).items()} == {
-        number: "FAILED" if number == 4 else "FINISHED" for number in range(6)
-    }
+    assert statuses(server.client, study) == ENDED
