@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
 from ray.cluster_utils import Cluster
+from ray.util.queue import Queue
 
 from kdsearch.data import Dataset
 from kdsearch.execution.observers import Observer
@@ -77,6 +81,21 @@ def _parent(process: int) -> int:
     return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
 
 
+def _lose_power(cluster: Cluster, node: Any) -> None:
+    """End a node and, at once, its workers, which outlive their raylet by a while."""
+    raylet = _raylet(node)
+    processes = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
+    workers = []
+    for process in processes:
+        with suppress(OSError):  # one that has ended since
+            if _parent(process) == raylet:
+                workers.append(process)
+    cluster.remove_node(node, allow_graceful=False)
+    for worker in workers:
+        with suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+
+
 def test_a_node_that_is_lost_costs_no_trial(
     cluster: Cluster, spec: StudySpec, tmp_path: Path
 ) -> None:
@@ -118,8 +137,12 @@ def test_a_node_that_is_lost_from_a_teachers_training_is_told_and_waited_for(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One of two nodes with a worker each; another joins once it is missed."""
+    """One of two nodes with a worker each; another joins once it is missed.
+
+    The queue has room for one report, so the workers cannot end before the node is lost.
+    """
     monkeypatch.setattr(worker_reports, "WAITING_SECONDS", 1.0)
+    monkeypatch.setattr(worker_reports, "Queue", functools.partial(Queue, maxsize=1))
     nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
     cluster.wait_for_nodes()
     waiting = "a training on workers needs 2 CPU and the cluster has 1 left; waiting until nodes"
@@ -130,7 +153,7 @@ def test_a_node_that_is_lost_from_a_teachers_training_is_told_and_waited_for(
     def lose(report: dict[str, float]) -> None:
         reports.append(report)
         if len(reports) == 1:
-            cluster.remove_node(nodes[0], allow_graceful=False)
+            _lose_power(cluster, nodes[0])
 
     task = make_task(model={"family": "mlp", "width": 0.5}, epochs=6, lr=0.1)
     group = Group(2, ResourcesSection(), tmp_path, "teacher")
