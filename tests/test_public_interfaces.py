@@ -14,8 +14,8 @@ OWN = {"self", "cls", "os"}  # os._exit is documented
 FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
 
 ALLOWED = {
-    "data/worker_feed.py",  # the worker processes of a DataLoader's iterator
-    "models/calls.py",  # the count of changes in place of a tensor
+    "data/feeds/worker_feed.py",  # the worker processes of a DataLoader's iterator
+    "models/taps/calls.py",  # the count of changes in place of a tensor
     "models/rescale.py",  # a base class of PyTorch's layers
     "spec/load.py",  # a private attribute of our own specification
     "training/averaging.py",  # PyTorch's multi-tensor functions

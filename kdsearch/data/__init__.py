@@ -20,32 +20,33 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kdsearch.data.dataset import Dataset, Split
-    from kdsearch.data.feed import Feed, ResidentFeed, make_feed, on_device
-    from kdsearch.data.mapped import MappedImages
-    from kdsearch.data.random_streams import derive, epoch_order
-    from kdsearch.data.raw import RawData
-    from kdsearch.data.sources import SOURCES, load_dataset
-    from kdsearch.data.transport import pack, unpack
-    from kdsearch.data.views import Views
-    from kdsearch.data.worker_feed import WorkerFeed
+    from kdsearch.data.feeds.feed import Feed, ResidentFeed, make_feed, on_device
+    from kdsearch.data.feeds.transport import pack, unpack
+    from kdsearch.data.feeds.worker_feed import WorkerFeed
+    from kdsearch.data.images.mapped import MappedImages
+    from kdsearch.data.load import load_dataset
+    from kdsearch.data.sources.catalogue import SOURCES
+    from kdsearch.data.sources.raw import RawData
+    from kdsearch.data.views.random_streams import derive, epoch_order
+    from kdsearch.data.views.views import Views
 
 _HOMES = {
-    "SOURCES": "sources",
+    "SOURCES": "sources.catalogue",
     "Dataset": "dataset",
-    "Feed": "feed",
-    "MappedImages": "mapped",
-    "RawData": "raw",
-    "ResidentFeed": "feed",
+    "Feed": "feeds.feed",
+    "MappedImages": "images.mapped",
+    "RawData": "sources.raw",
+    "ResidentFeed": "feeds.feed",
     "Split": "dataset",
-    "Views": "views",
-    "WorkerFeed": "worker_feed",
-    "derive": "random_streams",
-    "epoch_order": "random_streams",
-    "load_dataset": "sources",
-    "make_feed": "feed",
-    "on_device": "feed",
-    "pack": "transport",
-    "unpack": "transport",
+    "Views": "views.views",
+    "WorkerFeed": "feeds.worker_feed",
+    "derive": "views.random_streams",
+    "epoch_order": "views.random_streams",
+    "load_dataset": "load",
+    "make_feed": "feeds.feed",
+    "on_device": "feeds.feed",
+    "pack": "feeds.transport",
+    "unpack": "feeds.transport",
 }
 
 __all__ = [

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kdsearch.data.inventory import Inventory
-from kdsearch.data.mapped import MappedImages
+from kdsearch.data.images.mapped import MappedImages
+from kdsearch.data.sources.inventory import Inventory
 from kdsearch.errors import DataError
 
 _PART_BYTES = 1 << 26

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kdsearch.data.random_streams import random_bits
+from kdsearch.data.views.random_streams import random_bits
 from kdsearch.errors import DataError
 
 

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from kdsearch.errors import ModelError, described
 from kdsearch.models.dry_run import blank_images, evaluating
+from kdsearch.models.families.staged import Stage, StagedNetwork, conv_bn_relu
 from kdsearch.models.network import Network, Trace
 from kdsearch.models.pooling import average_pool
 from kdsearch.models.signals import Signal
-from kdsearch.models.staged import Stage, StagedNetwork, conv_bn_relu
-from kdsearch.models.tapped import TappedNetwork
+from kdsearch.models.taps.tapped import TappedNetwork
 
 _REDUCTION = 2
 

@@ -9,7 +9,8 @@ from typing import TypeAlias
 import torch
 
 from kdsearch.errors import ModelError
-from kdsearch.models import (
+from kdsearch.models.adopted import AdoptedClassifier
+from kdsearch.models.families import (
     bottleneck_resnet,
     convnet,
     mlp,
@@ -20,11 +21,10 @@ from kdsearch.models import (
     vgg,
     wide_resnet,
 )
-from kdsearch.models.adopted import AdoptedClassifier
+from kdsearch.models.families.torchvision_models import PREFIX, build_torchvision
+from kdsearch.models.families.torchvision_models import names as torchvision_names
 from kdsearch.models.family import Family
 from kdsearch.models.network import ImageShape, Network
-from kdsearch.models.torchvision_models import PREFIX, build_torchvision
-from kdsearch.models.torchvision_models import names as torchvision_names
 from kdsearch.models.user_models import GROUP, build_own, is_own
 from kdsearch.plugins import installed
 from kdsearch.spec.concrete import ModelConfig

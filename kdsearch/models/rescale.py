@@ -17,9 +17,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from kdsearch.errors import ModelError, described
 from kdsearch.models.dry_run import blank_images, evaluating
-from kdsearch.models.find_taps import find_taps
+from kdsearch.models.families.staged import initialise_convolutions
 from kdsearch.models.network import ImageShape
-from kdsearch.models.staged import initialise_convolutions
+from kdsearch.models.taps.find_taps import find_taps
 
 _RESIZABLE = (nn.Conv2d, nn.Linear, _BatchNorm, nn.LayerNorm, nn.GroupNorm)
 _DIVISOR = 8

@@ -10,7 +10,7 @@ from torch import nn
 from kdsearch.errors import ModelError, described
 from kdsearch.import_path import current_directory_searched
 from kdsearch.models.network import ImageShape, Network
-from kdsearch.models.tapped import TappedNetwork
+from kdsearch.models.taps.tapped import TappedNetwork
 from kdsearch.plugins import installed, is_reference, load, resolve
 from kdsearch.spec.concrete import ModelConfig
 

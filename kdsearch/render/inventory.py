@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from kdsearch.data.inventory import ClassFiles, Inventory, Skipped
+from kdsearch.data.sources.inventory import ClassFiles, Inventory, Skipped
 from kdsearch.render.tables import plain_table
 
 WIDTH = 80

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from kdsearch.errors import RunError
 from kdsearch.models import Network, Trace
-from kdsearch.models.tapped import TappedNetwork
+from kdsearch.models.taps.tapped import TappedNetwork
 from kdsearch.spec.concrete import TrainingConfig
 from kdsearch.spec.sections import ResourcesSection
 
@@ -80,8 +80,8 @@ class Hardware:
         On a GPU it is compiled to CUDA graphs, since all batches have one shape. Compiling happens
         at the first call; in evaluations the student runs as it is.
 
-        A :class:`~kdsearch.models.tapped.TappedNetwork` is never compiled: its signals are read by
-        hooks that live for one forward pass, which the compiler does not see.
+        A :class:`~kdsearch.models.taps.tapped.TappedNetwork` is never compiled: its signals are
+        read by hooks that live for one forward pass, which the compiler does not see.
 
         Args:
             student: The network.

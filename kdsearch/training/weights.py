@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from kdsearch.errors import CheckpointError
 from kdsearch.files import checksum, write_atomically
 from kdsearch.models import Network
-from kdsearch.models.tapped import TappedNetwork
+from kdsearch.models.taps.tapped import TappedNetwork
 from kdsearch.training.checkpoint_forms import read_state, renamed
 
 WRAPPER = "model."

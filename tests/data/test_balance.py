@@ -10,7 +10,7 @@ import torch
 
 from kdsearch.data import Dataset, Split
 from kdsearch.data.balance import balance_warnings, class_balance, data_warnings, is_uneven
-from kdsearch.data.inventory import NO_IMAGE, ClassFiles, Inventory, Skipped
+from kdsearch.data.sources.inventory import NO_IMAGE, ClassFiles, Inventory, Skipped
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kdsearch.data import Dataset, ResidentFeed, WorkerFeed, epoch_order, feed, make_feed
+from kdsearch.data import Dataset, ResidentFeed, WorkerFeed, epoch_order, make_feed
 from kdsearch.data import on_device as moved
+from kdsearch.data.feeds import feed
 from kdsearch.models import LatencyReference, Signal, measure_latency
 from kdsearch.models.network import Network
 from kdsearch.models.signals import Trace

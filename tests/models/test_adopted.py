@@ -22,7 +22,7 @@ from kdsearch.models import (
     measure_config,
 )
 from kdsearch.models.adopted import AdoptedClassifier
-from kdsearch.models.tapped import TappedNetwork
+from kdsearch.models.taps.tapped import TappedNetwork
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.weights import load_weights, save_weights
 

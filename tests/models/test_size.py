@@ -11,7 +11,7 @@ from safetensors.torch import save
 from torch import nn
 
 from kdsearch.models import build_network, measure, measure_config
-from kdsearch.models.tapped import TappedNetwork
+from kdsearch.models.taps.tapped import TappedNetwork
 from kdsearch.spec.concrete import ModelConfig
 
 

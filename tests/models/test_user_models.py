@@ -9,7 +9,7 @@ import torch
 
 from kdsearch.errors import ModelError
 from kdsearch.models import FAMILIES, build_network, measure_config
-from kdsearch.models.tapped import TappedNetwork
+from kdsearch.models.taps.tapped import TappedNetwork
 from kdsearch.spec.concrete import ModelConfig
 
 SOURCE = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from kdsearch.data.inventory import CONVERT, NO_IMAGE, ClassFiles, Inventory, Skipped
+from kdsearch.data.sources.inventory import CONVERT, NO_IMAGE, ClassFiles, Inventory, Skipped
 from kdsearch.render.inventory import inventory_view
 
 

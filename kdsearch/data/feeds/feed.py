@@ -1,0 +1,119 @@
+"""Where the batches of an epoch come from: the device itself, or processes that read ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor
+
+from kdsearch.data.dataset import Dataset, Split
+from kdsearch.data.feeds.worker_feed import WorkerFeed, concatenated
+from kdsearch.data.images.spilled import spilled
+from kdsearch.data.views.views import Views
+from kdsearch.spec.sections import Augmentation
+
+if TYPE_CHECKING:
+    from kdsearch.methods.targets import Targets
+
+RESIDENT_SHARE = 0.4
+"""Share of a GPU's free memory that a split may take; the rest is for training."""
+
+
+class Feed(Protocol):
+    """The batches of one split, on the device that trains. Every feed gives the same bits."""
+
+    def batches(self, indices: Sequence[Tensor], epoch: int) -> Iterator[tuple[Tensor, Targets]]:
+        """The views of :meth:`kdsearch.data.views.views.Views.batch` for one batch after another.
+
+        Args:
+            indices: [B] int64 sample indices of each batch, all on one device, best the CPU.
+            epoch: Epoch the views belong to.
+        """
+        ...
+
+    def close(self) -> None:
+        """End what the feed has started; it may be called again, and batches may not."""
+        ...
+
+
+class ResidentFeed:
+    """Batches of a split that lives on the device, where its views are computed.
+
+    Args:
+        views: The views, on the device.
+    """
+
+    def __init__(self, views: Views) -> None:
+        self._views = views
+
+    def batches(self, indices: Sequence[Tensor], epoch: int) -> Iterator[tuple[Tensor, Targets]]:
+        """As :meth:`Feed.batches` says."""
+        for index in concatenated(indices, self._views.split.labels.device):
+            yield self._views.batch(index, epoch)
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+def make_feed(
+    split: Split,
+    mean: Sequence[float],
+    std: Sequence[float],
+    augment: Augmentation | None,
+    seed: int,
+    device: torch.device | str,
+    workers: int,
+) -> Feed:
+    """The feed that suits a split and a device.
+
+    A split that is mapped from a file, or that takes more than 40 % of a GPU's free memory, is read
+    by worker processes; any other lives on the device.
+
+    Args:
+        split: The images and labels.
+        mean: [C] means of the training images, scaled to [0, 1].
+        std: [C] standard deviations, likewise.
+        augment: Random changes, or ``None`` for the plain images.
+        seed: Seed of the views.
+        device: Where the batches are wanted.
+        workers: Processes that read, where they are needed; 0 reads in this process.
+
+    Raises:
+        DataError: A crop or a cutout too large for the images, or no room for the workers' file.
+    """
+    device = torch.device(device)
+    if is_resident(split, device):
+        return ResidentFeed(Views(split.to(device), mean, std, augment, seed))
+    return WorkerFeed(Views(split, mean, std, augment, seed), device, workers)
+
+
+def on_device(dataset: Dataset, device: torch.device, loaders: int) -> Dataset:
+    """The data set with every split where :func:`make_feed` would put it: on the device or, for the
+    processes that read, in a file.
+
+    A process that trains many networks moves its images once.
+
+    Raises:
+        DataError: There is no room for the file.
+    """
+    moved: dict[str, Any] = {}
+    for name in ("train", "validation", "test"):
+        split: Split = getattr(dataset, name)
+        if is_resident(split, device):
+            moved[name] = split.to(device)
+        elif loaders:
+            moved[name] = spilled(split)
+    return replace(dataset, **moved)
+
+
+def is_resident(split: Split, device: torch.device) -> bool:
+    """Whether :func:`make_feed` puts the split on the device, or it is there."""
+    if split.mapped or split.labels.device.type == device.type:
+        return not split.mapped
+    free, total = torch.cuda.mem_get_info(device)
+    may = torch.cuda.get_per_process_memory_fraction(device) * total
+    may -= torch.cuda.memory_reserved(device)  # such as by another split
+    return split.nbytes <= RESIDENT_SHARE * min(free, may)

@@ -1,0 +1,77 @@
+"""A data set as plain values and NumPy arrays, to be shared between processes.
+
+An object store hands arrays out without copying them, and read-only: the images are held once
+for all the workers of a machine, and no worker may write to them. Images that are mapped from a
+file travel as its name and their rows, and are mapped again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from kdsearch.data.arrays import as_tensor
+from kdsearch.data.dataset import Dataset, Split
+from kdsearch.data.images.mapped import MappedImages
+
+_SPLITS = ("train", "validation", "test")
+
+
+def pack(dataset: Dataset) -> dict[str, Any]:
+    """The data set as NumPy arrays and plain values, its fingerprint among them."""
+    packed: dict[str, Any] = {
+        "name": dataset.name,
+        "classes": dataset.classes,
+        "mean": dataset.mean,
+        "std": dataset.std,
+        "fingerprint": dataset.fingerprint,
+    }
+    for name in _SPLITS:
+        split: Split = getattr(dataset, name)
+        packed[f"{name}_images"] = _packed_images(split.images)
+        packed[f"{name}_labels"] = np.ascontiguousarray(split.labels.numpy())
+    return packed
+
+
+def unpack(packed: dict[str, Any]) -> Dataset:
+    """The data set over the packed arrays' own memory: nothing is copied or hashed again.
+
+    Its tensors may be over read-only memory; writing to them would end the process.
+
+    Raises:
+        DataError: Mapped images whose file is not on this machine.
+    """
+    splits = {
+        name: Split(_images(packed[f"{name}_images"]), as_tensor(packed[f"{name}_labels"]))
+        for name in _SPLITS
+    }
+    dataset = Dataset(
+        name=packed["name"],
+        classes=packed["classes"],
+        mean=packed["mean"],
+        std=packed["std"],
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
+    )
+    # Fills the cached property, which would otherwise hash every image in every worker.
+    dataset.__dict__["fingerprint"] = packed["fingerprint"]
+    return dataset
+
+
+def _packed_images(images: Tensor | MappedImages) -> np.ndarray | dict[str, Any]:
+    if isinstance(images, MappedImages):
+        # The name is made absolute because the other process may run in another directory.
+        return {"file": str(images.file.resolve()), "rows": images.rows.numpy()}
+    return np.ascontiguousarray(images.numpy())
+
+
+def _images(packed: np.ndarray | dict[str, Any]) -> Tensor | MappedImages:
+    if isinstance(packed, np.ndarray):
+        return as_tensor(packed)
+    mapped = MappedImages(Path(packed["file"]), as_tensor(packed["rows"]))
+    _ = mapped.shape  # maps the file, so that one that is not here is found out now
+    return mapped

@@ -1,0 +1,175 @@
+"""Batches that worker processes read ahead."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from kdsearch.data.feeds.processes import reader_context, start_reader, without_main
+from kdsearch.data.images.spilled import spilled
+from kdsearch.data.views.views import TargetViews, Views
+from kdsearch.errors import DataError, KdsearchError, RunError
+
+if TYPE_CHECKING:
+    from kdsearch.methods.targets import Targets
+
+_SHARED_MEMORY = Path("/dev/shm")
+_Place = tuple[int, Any]
+"""Epoch and sample indices [B] of a batch, as a NumPy array: a tensor would travel as a file."""
+
+
+class WorkerFeed:
+    """Batches of a split that worker processes read and change, some batches ahead.
+
+    The workers compute the very views of a resident split, on one thread each, and hand them over
+    in shared memory; the split's images they map from a file. They start with the first batch, live
+    on from epoch to epoch, and end with :meth:`close`, or when this process ends in any way.
+
+    Args:
+        views: The views, on the CPU.
+        device: Where the batches are wanted.
+        workers: Number of processes; 0 reads in this one.
+        prefetch: Batches that each worker reads ahead.
+
+    Raises:
+        DataError: The images are in memory, and there is no room for the workers' file of them.
+    """
+
+    def __init__(
+        self, views: Views, device: torch.device | str, workers: int, prefetch: int = 2
+    ) -> None:
+        self._device = torch.device(device)
+        self._shape = views.split.images.shape[1:]
+        self._labels_bytes = views.split.labels.nbytes
+        self._ahead = workers * (prefetch + 1)
+        labels = views.split.labels.to(self._device)
+        self._targets = TargetViews(labels, views.augment.mixup, views.seed)
+        self._plan = _Plan()
+        self._loader: DataLoader[Tensor] | None = DataLoader(
+            _Reader(_in_a_file(views) if workers else views),
+            batch_size=None,
+            sampler=self._plan,
+            num_workers=workers,
+            multiprocessing_context=reader_context() if workers else None,
+            persistent_workers=workers > 0,
+            prefetch_factor=prefetch if workers else None,
+            pin_memory=self._device.type == "cuda",
+            worker_init_fn=start_reader,
+            # One of its own: the loader would draw from torch's, and change the training.
+            generator=torch.Generator(),
+        )
+
+    def batches(self, indices: Sequence[Tensor], epoch: int) -> Iterator[tuple[Tensor, Targets]]:
+        """As :meth:`kdsearch.data.feeds.feed.Feed.batches` says.
+
+        Raises:
+            DataError: The file of the images is gone, or shared memory is too small.
+            RunError: A worker ended.
+        """
+        assert self._loader is not None, "the feed is closed"
+        if not len(indices):
+            return
+        self._check_shared_memory(max(len(index) for index in indices))
+        places = concatenated(indices, torch.device("cpu"))
+        self._plan.places = [(epoch, index.numpy()) for index in places]
+        with without_main():
+            images = iter(self._loader)
+        for index in concatenated(indices, self._device):
+            read = self._next(images).to(self._device, non_blocking=True)
+            yield read, self._targets.batch(index, epoch)
+
+    def close(self) -> None:
+        """End the workers and wait for them; it may be called again."""
+        loader, self._loader = self._loader, None
+        iterator: Any = None if loader is None else loader._iterator
+        if iterator is not None:
+            # What the loader's destructor calls, which would wait for the last reference to go.
+            iterator._shutdown_workers()
+
+    def _next(self, images: Iterator[Tensor]) -> Tensor:
+        try:
+            read: Any = next(images)
+        except (RuntimeError, OSError, EOFError) as error:
+            dead = self._dead()
+            self.close()
+            if not dead:
+                raise
+            raise RunError(
+                f"a process that reads images was ended from outside (process {', '.join(dead)});"
+                " most often memory ran out: lower resources.loaders or training.batch_size"
+            ) from error
+        if isinstance(read, KdsearchError):
+            self.close()
+            raise read
+        return read
+
+    def _dead(self) -> list[str]:
+        """Process ids of workers that have ended; a connection may tell a moment before that."""
+        workers = self._processes()
+        wait([worker.sentinel for worker in workers], timeout=1)
+        return [str(worker.pid) for worker in workers if not worker.is_alive()]
+
+    def _processes(self) -> Sequence[Any]:
+        iterator: Any = None if self._loader is None else self._loader._iterator
+        return getattr(iterator, "_workers", ())
+
+    def _check_shared_memory(self, batch: int) -> None:
+        """Refuse batches that would not fit: writing beyond shared memory kills the worker."""
+        if not self._ahead or self._processes() or not _SHARED_MEMORY.is_dir():
+            return
+        facts = os.statvfs(_SHARED_MEMORY)
+        ahead = self._ahead * batch * self._shape.numel() * 4
+        needed, free = ahead + self._labels_bytes, facts.f_bavail * facts.f_frsize
+        if needed > free:
+            raise DataError(
+                f"batches that are read ahead take {needed / 1e9:.1f} GB of {_SHARED_MEMORY}, "
+                f"which has {free / 1e9:.1f} GB free; give the container more (docker run "
+                "--shm-size), or lower resources.loaders"
+            )
+
+
+def concatenated(indices: Sequence[Tensor], device: torch.device) -> tuple[Tensor, ...]:
+    """The indices of each batch on ``device``, which they reach in one transfer."""
+    if not len(indices):
+        return ()
+    return torch.cat(list(indices)).to(device).split([len(index) for index in indices])
+
+
+def _in_a_file(views: Views) -> Views:
+    """The same views of images in a file."""
+    changed = copy.copy(views)
+    changed.split = spilled(views.split)
+    return changed
+
+
+class _Plan(Sampler[_Place]):
+    """What is to be read in the epoch to come."""
+
+    def __init__(self) -> None:
+        self.places: Sequence[_Place] = ()
+
+    def __iter__(self) -> Iterator[_Place]:
+        return iter(self.places)
+
+
+class _Reader(Dataset[Any]):
+    """The images of a batch, as a worker computes them."""
+
+    def __init__(self, views: Views) -> None:
+        self._views = views
+
+    def __getitem__(self, place: _Place) -> Tensor | KdsearchError:
+        epoch, index = place
+        try:
+            return self._views.images(torch.from_numpy(index), epoch)
+        except KdsearchError as error:
+            # As a value: raised, it would reach the other process with a traceback for a message.
+            return error

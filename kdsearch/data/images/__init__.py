@@ -1,0 +1,1 @@
+"""Image files decoded, and kept in memory or in a file."""

@@ -1,0 +1,89 @@
+"""Every source of data by its name in the spec."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+
+import numpy as np
+
+from kdsearch.data.sources.custom import GROUP, is_custom, load_custom
+from kdsearch.data.sources.image_folder import load_image_folder
+from kdsearch.data.sources.raw import RawData
+from kdsearch.data.sources.torchvision_files import load_torchvision
+from kdsearch.errors import DataError
+from kdsearch.plugins import installed
+from kdsearch.spec.names import suggest
+from kdsearch.spec.sections import DataSection
+
+
+@dataclass(frozen=True)
+class Source:
+    """A place that images come from.
+
+    Attributes:
+        about: What it holds, in a few words.
+        load: Reads it; raises :class:`~kdsearch.errors.DataError` if it cannot.
+        settings: Those of ``root``, ``download``, ``image_size``, ``background`` and ``options``
+            that it reads.
+    """
+
+    about: str
+    load: Callable[[DataSection], RawData]
+    settings: frozenset[str] = frozenset()
+
+
+def _load_digits(_: DataSection) -> RawData:
+    # Imported late: a worker that is handed its data set never pays for the import.
+    from sklearn.datasets import load_digits
+
+    scans = load_digits()
+    images = np.rint(scans.images * (255 / 16)).astype(np.uint8)
+    return RawData(images, scans.target, classes=tuple(str(name) for name in scans.target_names))
+
+
+def _torchvision(about: str, name: str, folder: str) -> Source:
+    return Source(about, partial(load_torchvision, name, folder), frozenset({"root", "download"}))
+
+
+SOURCES: Mapping[str, Source] = MappingProxyType(
+    {
+        "digits": Source("1,797 scans of digits, 8×8 grey, part of scikit-learn", _load_digits),
+        "mnist": _torchvision("70,000 digits, 28×28 grey", "MNIST", "MNIST/raw"),
+        "fashion_mnist": _torchvision(
+            "70,000 images of clothes, 28×28 grey", "FashionMNIST", "FashionMNIST/raw"
+        ),
+        "cifar10": _torchvision(
+            "60,000 images in 10 classes, 32×32 RGB", "CIFAR10", "cifar-10-batches-py"
+        ),
+        "cifar100": _torchvision(
+            "60,000 images in 100 classes, 32×32 RGB", "CIFAR100", "cifar-100-python"
+        ),
+        "image_folder": Source(
+            "a folder of images for each class, with or without train/, val/ and test/ above them",
+            load_image_folder,
+            frozenset({"root", "image_size", "background"}),
+        ),
+    }
+)
+"""Every built-in source by its name in the spec."""
+
+_CUSTOM = Source("a function of the user's own", load_custom, frozenset({"options"}))
+
+
+def find_source(name: str) -> Source:
+    """The source that the spec calls ``name``.
+
+    Raises:
+        DataError: No source has the name and it is not ``module:function`` either.
+    """
+    if name in SOURCES:
+        return SOURCES[name]
+    if is_custom(name):
+        return _CUSTOM
+    raise DataError(
+        f"unknown source '{name}'; {suggest(name, [*SOURCES, *installed(GROUP)])} "
+        "(a source of your own is written module:function)"
+    )

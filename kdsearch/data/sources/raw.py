@@ -1,0 +1,247 @@
+"""What a source returns, and how it becomes splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kdsearch.data.arrays import as_tensor
+from kdsearch.data.dataset import Split
+from kdsearch.data.images.mapped import MappedImages
+from kdsearch.data.sources.inventory import Inventory
+from kdsearch.errors import DataError, described
+from kdsearch.spec.names import suggest
+
+Images = Tensor | np.ndarray | MappedImages
+"""uint8 [N, H, W], [N, H, W, C] or [N, C, H, W]; mapped ones are [N, C, H, W]."""
+
+Labels = Tensor | np.ndarray | Sequence[int]
+"""[N] whole numbers from 0."""
+
+
+@dataclass(frozen=True)
+class RawData:
+    """Images and labels as a source has them.
+
+    Attributes:
+        train_images: uint8 [N, H, W], [N, H, W, C] or [N, C, H, W]; the channel axis is the one
+            that is shorter than both sides of the image.
+        train_labels: [N] class indices from 0.
+        test_images: Likewise, or ``None`` to have the test drawn from the training data.
+        test_labels: Their labels, or ``None``.
+        classes: Name of each class; ``None`` takes the class indices as names.
+        validation_images: Likewise, or ``None`` to have the validation drawn from the training
+            data.
+        validation_labels: Their labels, or ``None``.
+        inventory: The files that they were read from, if they are a folder's.
+    """
+
+    train_images: Images
+    train_labels: Labels
+    test_images: Images | None = None
+    test_labels: Labels | None = None
+    classes: Sequence[str] | None = None
+    validation_images: Images | None = None
+    validation_labels: Labels | None = None
+    inventory: Inventory | None = None
+
+
+def as_raw(value: Any, where: str) -> RawData:
+    """What a user's own source returned, as :class:`RawData`.
+
+    Args:
+        value: A RawData, a mapping with its field names, or a tuple: (images, labels),
+            (train_images, train_labels, test_images, test_labels), or pairs of images and labels,
+            (train, test) or (train, validation, test).
+        where: What messages call the source.
+
+    Raises:
+        DataError: It is nothing of these.
+    """
+    if isinstance(value, RawData):
+        return value
+    if isinstance(value, Mapping):
+        return _from_mapping(value, where)
+    if isinstance(value, tuple | list):
+        if len(value) in (2, 3) and all(_is_pair(each) for each in value):
+            return _from_pairs(value)
+        if len(value) in (2, 4):
+            return RawData(*value)
+    shown = type(value).__name__
+    if isinstance(value, tuple | list):
+        shown += f" of {len(value)}"
+    raise DataError(
+        f"{where} returned a {shown}; return (images, labels), ((images, labels) of the training, "
+        "(images, labels) of the test) or a kdsearch.data.RawData"
+    )
+
+
+def _is_pair(value: Any) -> bool:
+    """Whether it is (images, labels), of which either is an array of some kind."""
+    return (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and not any(isinstance(each, int | float) for each in value)
+    )
+
+
+def _from_pairs(pairs: Sequence[tuple[Any, Any]]) -> RawData:
+    (train_images, train_labels), *middle, (test_images, test_labels) = pairs
+    validation_images, validation_labels = middle[0] if middle else (None, None)
+    return RawData(
+        train_images,
+        train_labels,
+        test_images,
+        test_labels,
+        validation_images=validation_images,
+        validation_labels=validation_labels,
+    )
+
+
+def _from_mapping(value: Mapping[str, Any], where: str) -> RawData:
+    valid = [field.name for field in fields(RawData)]
+    for name in value:
+        if name not in valid:
+            raise DataError(f"{where} returned the unknown key '{name}'; {suggest(name, valid)}")
+    for name in ("train_images", "train_labels"):
+        if name not in value:
+            raise DataError(f"{where} returned no '{name}'; add it")
+    return RawData(**value)
+
+
+def as_splits(raw: RawData, where: str) -> tuple[Split, Split | None, tuple[str, ...]]:
+    """The training data, the test data if there are any, and the class names.
+
+    Raises:
+        DataError: Images that are not uint8, a layout that cannot be told, labels that are not
+            whole numbers, half a test split, or class names that are too few or not distinct.
+    """
+    train = _split(raw.train_images, raw.train_labels, f"{where}'s training data")
+    test = _own(raw.test_images, raw.test_labels, "test", train, where)
+    return train, test, _class_names(raw.classes, train, where)
+
+
+def own_validation(raw: RawData, train: Split, where: str) -> Split | None:
+    """The validation data if there are any; ``train`` are the training data of the same source.
+
+    Raises:
+        DataError: As :func:`as_splits`.
+    """
+    return _own(raw.validation_images, raw.validation_labels, "validation", train, where)
+
+
+def _own(
+    images: Images | None, labels: Labels | None, name: str, train: Split, where: str
+) -> Split | None:
+    if (images is None) != (labels is None):
+        raise DataError(
+            f"{where} has only one of {name}_images and {name}_labels; give both or none"
+        )
+    if images is None or labels is None:
+        return None
+    split = _split(images, labels, f"{where}'s {name} data")
+    if split.images.shape[1:] != train.images.shape[1:]:
+        raise DataError(
+            f"{where} has training images of {list(train.images.shape[1:])} and {name} "
+            f"images of {list(split.images.shape[1:])} (C, H, W); make them alike"
+        )
+    return split
+
+
+def _split(images: Images, labels: Labels, where: str) -> Split:
+    split = Split(_images(images, where), _labels(labels, where))
+    if len(split.images) == 0:
+        raise DataError(f"{where} holds no images; give at least one")
+    return split
+
+
+def _images(images: Images, where: str) -> Tensor | MappedImages:
+    if isinstance(images, MappedImages):
+        return images
+    if not isinstance(images, Tensor):
+        array = _as_array(images, f"{where}: images", "image")
+        if array.dtype != np.uint8:
+            raise _not_uint8(where, str(array.dtype))
+        images = as_tensor(array)
+    if images.dtype != torch.uint8:
+        raise _not_uint8(where, str(images.dtype).removeprefix("torch."))
+    return _channels_first(images.cpu(), where).contiguous()
+
+
+def _as_array(values: Any, what: str, one: str) -> np.ndarray:
+    """An array of what may be a list of anything."""
+    try:
+        array = np.ascontiguousarray(values)
+    except Exception as error:  # NumPy's own, and that of whatever is in the list
+        shapes = _shapes(values)
+        if len(shapes) > 1:
+            told = " and ".join("×".join(map(str, shape)) or "a number" for shape in shapes[:2])
+            raise DataError(
+                f"{what} have several sizes ({told}); bring each {one} to one size"
+            ) from error
+        raise DataError(f"{what} are no array ({described(error)}); give a NumPy array") from error
+    if array.dtype == object:
+        raise DataError(f"{what} have several sizes or no numbers; bring each {one} to one size")
+    return array
+
+
+def _shapes(values: Any) -> list[tuple[int, ...]]:
+    """The different shapes of the items of a list."""
+    shapes: list[tuple[int, ...]] = []
+    try:
+        for value in values:
+            shape = np.shape(value)
+            if shape not in shapes:
+                shapes.append(shape)
+    except Exception:  # an item is ragged itself
+        return []
+    return shapes
+
+
+def _not_uint8(where: str, kind: str) -> DataError:
+    return DataError(f"{where}: images must be uint8 from 0 to 255, not {kind}; convert them")
+
+
+def _channels_first(images: Tensor, where: str) -> Tensor:
+    if images.ndim == 3:
+        return images[:, None]
+    if images.ndim == 4:
+        _, first, middle, last = images.shape
+        if first < min(middle, last):
+            return images
+        if last < min(first, middle):
+            return images.permute(0, 3, 1, 2)
+    raise DataError(
+        f"{where}: images of shape {list(images.shape)} are none of [N, H, W], [N, H, W, C] and "
+        "[N, C, H, W] with fewer channels than pixels a side; reshape them"
+    )
+
+
+def _labels(labels: Labels, where: str) -> Tensor:
+    given = labels.cpu().numpy() if isinstance(labels, Tensor) else labels
+    array = _as_array(given, f"{where}: labels", "label")
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise DataError(
+            f"{where}: labels must be whole numbers [N], not {array.dtype} {list(array.shape)}; "
+            "give the class index of each image"
+        )
+    return torch.from_numpy(array.astype(np.int64))
+
+
+def _class_names(given: Sequence[str] | None, train: Split, where: str) -> tuple[str, ...]:
+    if given is None:
+        highest = int(train.labels.max()) if len(train.labels) else -1
+        names = tuple(str(label) for label in range(highest + 1))
+    else:
+        names = tuple(str(name) for name in given)
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise DataError(
+            f"{where} has the classes {', '.join(names) or 'of no sample'}; give at least two, "
+            "each with a name of its own"
+        )
+    return names

@@ -1,0 +1,1 @@
+"""Samples as a network sees them: normalised and augmented."""

@@ -1,0 +1,150 @@
+"""The images of a split as a network sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from kdsearch.data.dataset import Split
+from kdsearch.data.views.augment import (
+    Bits,
+    Draw,
+    beta_quantiles,
+    blend_,
+    check_augmentation,
+    crop_and_flip,
+    cutout_,
+    mixup_partner,
+    mixup_share,
+)
+from kdsearch.data.views.random_streams import EpochBits
+from kdsearch.spec.sections import Augmentation
+
+if TYPE_CHECKING:
+    from kdsearch.methods.targets import Targets
+
+
+class TargetViews:
+    """The targets of a split's views.
+
+    Args:
+        labels: [N] int64 class indices.
+        mixup: Parameter α of Beta(α, α); 0 blends nothing.
+        seed: Seed of the views.
+    """
+
+    def __init__(self, labels: Tensor, mixup: float, seed: int) -> None:
+        self._labels = labels
+        self._quantiles = beta_quantiles(mixup, labels.device) if mixup else None
+        self._bits = EpochBits(seed, len(labels), labels.device)
+
+    def batch(self, index: Tensor, epoch: int) -> Targets:
+        """The targets of the samples at ``index`` [B], on the labels' device."""
+        return self.of(index, self.mixture(index, epoch))
+
+    def of(self, index: Tensor, mixture: tuple[Tensor, Tensor] | None) -> Targets:
+        """The targets of the samples at ``index`` [B], blended by a :meth:`mixture`."""
+        # Imported late: a process that only reads images never pays for methods and models.
+        from kdsearch.methods.targets import Targets
+
+        labels = self._labels.index_select(0, index)
+        if mixture is None:
+            return Targets(labels, index=index)
+        partner, share = mixture
+        return Targets(labels, self._labels.index_select(0, partner), share, index)
+
+    def mixture(self, index: Tensor, epoch: int) -> tuple[Tensor, Tensor] | None:
+        """Under mixup, the partner [B] of each sample and the share [B] of its own image."""
+        if self._quantiles is None:
+            return None
+
+        def bits(draw: Draw) -> Tensor:
+            return self._bits(epoch, index, draw)
+
+        return mixup_partner(len(self._labels), bits), mixup_share(self._quantiles, bits)
+
+
+class Views:
+    """Normalised, augmented batches of one split, on the split's device.
+
+    A sample's view is a pure function of (seed, epoch, sample index): bit for bit the same whatever
+    batch the sample is in and in whatever order the epoch is visited.
+
+    Args:
+        split: The images and labels.
+        mean: [C] means of the training images, scaled to [0, 1].
+        std: [C] standard deviations, likewise.
+        augment: Random changes, or ``None`` for the plain images.
+        seed: Seed of the views.
+
+    Raises:
+        DataError: A crop or a cutout too large for the images.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        mean: Sequence[float],
+        std: Sequence[float],
+        augment: Augmentation | None,
+        seed: int,
+    ) -> None:
+        self.split = split
+        self.augment = augment or Augmentation()
+        self.seed = seed
+        check_augmentation(self.augment, split.images.shape[2:])
+        device = split.images.device
+        # Divisors are tensors because CUDA turns division by a number into multiplication by its
+        # inverse, which rounds differently from the CPU's division.
+        self._scale = torch.tensor(255.0, device=device)
+        self._mean = torch.tensor(mean, dtype=torch.float32, device=device).view(1, -1, 1, 1)
+        self._std = torch.tensor(std, dtype=torch.float32, device=device).view(1, -1, 1, 1)
+        self._bits = EpochBits(seed, len(split), device)
+        self._targets = TargetViews(split.labels, self.augment.mixup, seed)
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def batch(self, index: Tensor, epoch: int) -> tuple[Tensor, Targets]:
+        """The views of some samples in one epoch.
+
+        Args:
+            index: [B] int64 sample indices of the split, on any device.
+            epoch: Epoch the views belong to.
+
+        Returns:
+            Normalised float32 images [B, C, H, W] and their targets, blended under mixup.
+        """
+        index = index.to(self.split.labels.device)
+        mixture = self._targets.mixture(index, epoch)
+        return self._blended(index, epoch, mixture), self._targets.of(index, mixture)
+
+    def images(self, index: Tensor, epoch: int) -> Tensor:
+        """The images of :meth:`batch` alone."""
+        index = index.to(self.split.labels.device)
+        return self._blended(index, epoch, self._targets.mixture(index, epoch))
+
+    def _blended(self, index: Tensor, epoch: int, mixture: tuple[Tensor, Tensor] | None) -> Tensor:
+        images = self._view(index, epoch)
+        if mixture is None:
+            return images
+        partner, share = mixture
+        return blend_(images, self._view(partner, epoch), share)
+
+    def _view(self, index: Tensor, epoch: int) -> Tensor:
+        """The samples' own views, without any partner."""
+
+        def bits(draw: Draw) -> Tensor:
+            return self._bits(epoch, index, draw)
+
+        return self._changed(self.split.images_at(index), bits)
+
+    def _changed(self, images: Tensor, bits: Bits) -> Tensor:
+        """Normalised float32 views of uint8 images [B, C, H, W]."""
+        change = self.augment
+        images = crop_and_flip(images, change.crop, change.flip, bits).to(torch.float32)
+        images = images.div_(self._scale).sub_(self._mean).div_(self._std)
+        return cutout_(images, change.cutout, bits)

@@ -1,0 +1,1 @@
+"""Model families with knobs for width and depth."""

@@ -1,0 +1,1 @@
+"""Where the signals of a network that is not ours are read."""

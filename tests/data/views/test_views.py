@@ -1,0 +1,207 @@
+"""Batches: normalisation and mixup against NumPy, purity bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kdsearch.data import Split, Views, epoch_order
+from kdsearch.data.views.augment import (
+    Bits,
+    beta_quantiles,
+    crop_and_flip,
+    cutout_,
+    mixup_partner,
+    mixup_share,
+)
+from kdsearch.data.views.random_streams import random_bits
+from kdsearch.errors import DataError
+from kdsearch.spec.sections import Augmentation
+
+MakeSplit = Callable[..., Split]
+
+MEAN, STD = (0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261)
+EVERYTHING = Augmentation(crop=2, flip=True, cutout=3, mixup=0.4)
+
+
+def bits(seed: int, epoch: int, index: torch.Tensor) -> Bits:
+    return lambda draw: random_bits(seed, epoch, index, draw)
+
+
+def normalised(images: torch.Tensor) -> np.ndarray:
+    """(x / 255 − mean) / std, each step rounded to float32."""
+    mean, std = (np.array(values, np.float32)[:, None, None] for values in (MEAN, STD))
+    return (images.numpy().astype(np.float32) / np.float32(255) - mean) / std
+
+
+@pytest.mark.parametrize("augment", [None, Augmentation()])
+def test_plain_views_are_the_normalised_images(
+    make_split: MakeSplit, augment: Augmentation | None
+) -> None:
+    split = make_split()
+    index = torch.tensor([3, 36, 0, 3])
+    images, targets = Views(split, MEAN, STD, augment, 5).batch(index, 9)
+    assert images.dtype == torch.float32
+    np.testing.assert_array_equal(images.numpy(), normalised(split.images[index]))
+    assert targets.labels.tolist() == [3, 0, 0, 3]
+    assert targets.partner is None
+    assert targets.share is None
+
+
+def test_training_images_come_out_with_mean_zero_and_deviation_one() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 3, 8, 8), dtype=np.uint8)
+    scaled = pixels / 255
+    views = Views(
+        Split(torch.from_numpy(pixels), torch.zeros(200, dtype=torch.int64)),
+        scaled.mean(axis=(0, 2, 3)).tolist(),
+        scaled.std(axis=(0, 2, 3)).tolist(),
+        None,
+        0,
+    )
+    images, _ = views.batch(torch.arange(200), 0)
+    torch.testing.assert_close(images.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        images.std(dim=(0, 2, 3), correction=0), torch.ones(3), atol=1e-5, rtol=0
+    )
+
+
+def test_cutout_fills_with_the_mean_and_crop_with_black(make_split: MakeSplit) -> None:
+    split = make_split()
+    index = torch.arange(len(split))
+    change = Augmentation(crop=2, cutout=4)
+    images, _ = Views(split, MEAN, STD, change, 1).batch(index, 2)
+    cropped = crop_and_flip(split.images, 2, False, bits(1, 2, index))
+    expected = cutout_(torch.from_numpy(normalised(cropped)), 4, bits(1, 2, index))
+    assert torch.equal(images, expected)
+    assert (images == 0).any()
+    assert torch.isclose(images[:, 0], torch.tensor(-MEAN[0] / STD[0])).any()
+
+
+def test_mixup_blends_two_samples_own_views(make_split: MakeSplit) -> None:
+    split = make_split()
+    index = torch.tensor([8, 1, 30, 8])
+    images, targets = Views(split, MEAN, STD, EVERYTHING, 4).batch(index, 6)
+    alone = Views(split, MEAN, STD, EVERYTHING.model_copy(update={"mixup": 0.0}), 4)
+    partner = mixup_partner(len(split), bits(4, 6, index))
+    share = mixup_share(beta_quantiles(0.4, torch.device("cpu")), bits(4, 6, index))
+    own, other = (alone.batch(which, 6)[0].double().numpy() for which in (index, partner))
+    weight = share.double().numpy()[:, None, None, None]
+    expected = weight * own + (1 - weight) * other
+    np.testing.assert_allclose(images.numpy(), expected, atol=1e-5)
+    assert targets.partner is not None
+    assert targets.share is not None
+    assert torch.equal(targets.labels, split.labels[index])
+    assert torch.equal(targets.partner, split.labels[partner])
+    assert torch.equal(targets.share, share)
+
+
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40
+)
+@given(order=st.permutations(range(37)), cuts=st.sets(st.integers(1, 36), max_size=8))
+def test_any_partition_of_any_order_gives_the_same_bits(
+    make_split: MakeSplit, order: list[int], cuts: set[int]
+) -> None:
+    views = Views(make_split(), MEAN, STD, EVERYTHING, 2)
+    images, targets = views.batch(torch.arange(37), 1)
+    assert targets.partner is not None
+    assert targets.share is not None
+    for index in torch.tensor(order).tensor_split(sorted(cuts)):
+        part, answer = views.batch(index, 1)
+        assert answer.partner is not None
+        assert answer.share is not None
+        assert torch.equal(part, images[index])
+        assert torch.equal(answer.labels, targets.labels[index])
+        assert torch.equal(answer.partner, targets.partner[index])
+        assert torch.equal(answer.share, targets.share[index])
+
+
+@pytest.mark.parametrize("epochs", [(0, 1, 0), (3, 3, 2)])
+def test_views_do_not_depend_on_the_epochs_seen_before(
+    make_split: MakeSplit, epochs: tuple[int, ...]
+) -> None:
+    index = torch.tensor([4, 0, 36])
+    worn = Views(make_split(), MEAN, STD, EVERYTHING, 2)
+    for epoch in epochs:
+        images, targets = worn.batch(index, epoch)
+        fresh, answers = Views(make_split(), MEAN, STD, EVERYTHING, 2).batch(index, epoch)
+        assert torch.equal(images, fresh)
+        assert torch.equal(targets.share, answers.share)  # type: ignore[arg-type]
+
+
+def test_every_part_of_a_view_equals_a_loop_over_samples(make_split: MakeSplit) -> None:
+    split = make_split()
+    change = Augmentation(crop=3, flip=True, cutout=4, mixup=0.7)
+    index = torch.tensor([9, 36, 0, 9, 17, 2])
+    images, targets = Views(split, MEAN, STD, change, 5).batch(index, 8)
+    quantiles = beta_quantiles(0.7, torch.device("cpu")).numpy()
+    for place, sample in enumerate(index.tolist()):
+        draw = [int(random_bits(5, 8, torch.tensor([sample]), which)) for which in range(7)]
+        partner, share = draw[5] % 37, quantiles[draw[6] >> 51]
+        own, other = (looped(split, which) for which in (sample, partner))
+        expected = own * share + other * (np.float32(1) - share)
+        np.testing.assert_array_equal(images[place].numpy(), expected)
+        assert targets.share is not None
+        assert targets.share[place] == share
+
+
+def looped(split: Split, sample: int) -> np.ndarray:
+    """The view of one sample under seed 5 in epoch 8: crop 3, flip, cutout 4."""
+    draw = [int(random_bits(5, 8, torch.tensor([sample]), which)) for which in range(5)]
+    padded = np.pad(split.images[sample].numpy(), ((0, 0), (3, 3), (3, 3)))
+    _, height, width = split.images[sample].shape
+    top, left = draw[0] % 7, draw[1] % 7
+    image = padded[:, top : top + height, left : left + width]
+    if draw[2] % 2:
+        image = image[:, :, ::-1]
+    view = normalised(torch.from_numpy(image.copy()))
+    row, column = draw[3] % height - 2, draw[4] % width - 2
+    view[:, max(row, 0) : max(row + 4, 0), max(column, 0) : max(column + 4, 0)] = 0
+    return view
+
+
+def test_views_repeat_whatever_the_global_generator_says(make_split: MakeSplit) -> None:
+    index = epoch_order(0, 0, 37)[:16]
+    first, _ = Views(make_split(), MEAN, STD, EVERYTHING, 2).batch(index, 3)
+    with torch.random.fork_rng():
+        torch.manual_seed(1234)
+        again, _ = Views(make_split(), MEAN, STD, EVERYTHING, 2).batch(index, 3)
+    assert torch.equal(first, again)
+
+
+def test_views_change_with_epoch_and_seed(make_split: MakeSplit) -> None:
+    index = torch.arange(37)
+    views = Views(make_split(), MEAN, STD, EVERYTHING, 2)
+    first, _ = views.batch(index, 0)
+    assert not torch.equal(first, views.batch(index, 1)[0])
+    assert not torch.equal(first, Views(make_split(), MEAN, STD, EVERYTHING, 3).batch(index, 0)[0])
+
+
+def test_the_split_is_left_as_it_was(make_split: MakeSplit) -> None:
+    split = make_split()
+    before = split.images.clone()
+    Views(split, MEAN, STD, EVERYTHING, 2).batch(torch.arange(37), 0)
+    assert torch.equal(split.images, before)
+
+
+def test_length_is_that_of_the_split(make_split: MakeSplit) -> None:
+    assert len(Views(make_split(21), MEAN, STD, None, 0)) == 21
+
+
+def test_a_change_too_large_for_the_images_is_refused(make_split: MakeSplit) -> None:
+    with pytest.raises(DataError, match=r"data\.augment\.cutout"):
+        Views(make_split(), MEAN, STD, Augmentation(cutout=10), 0)
+
+
+@pytest.mark.gpu
+def test_a_cuda_device_gives_the_same_bits(make_split: MakeSplit) -> None:
+    split, index = make_split(), torch.arange(37)
+    images, _ = Views(split, MEAN, STD, EVERYTHING, 2).batch(index, 1)
+    on_device, targets = Views(split.to("cuda"), MEAN, STD, EVERYTHING, 2).batch(index, 1)
+    assert targets.labels.is_cuda
+    assert torch.equal(on_device.cpu(), images)
