@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -12,10 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from kdsearch.execution.observers import Observer
+from kdsearch.problems import CLASSIFICATION, find_metric
 from kdsearch.render.caches import cache_lines, error_lines
 from kdsearch.render.units import duration, sized
 from kdsearch.results.front import pareto_front
-from kdsearch.results.objectives import TO_BE_SMALL, Objectives
+from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
 from kdsearch.search.halving import expected_epochs
@@ -111,6 +112,7 @@ class Display(Observer):
         self._console = console
         self._live: Live | None = None
         self._objectives = Objectives()
+        self._main = CLASSIFICATION.main
         self._most_epochs: float | None = None
         self._records: list[TrialRecord] = []
         self._progress: Progress | None = None
@@ -137,8 +139,8 @@ class Display(Observer):
         spent = time.monotonic() - start
         left = spent / self._teacher_epochs * (epochs - report["epoch"])
         line = (
-            f"{called(name)}: epoch {report['epoch']:.0f} of {epochs}, validation accuracy "
-            f"{report['accuracy']:.2%}, about {duration(left)} left"
+            f"{called(name)}: epoch {report['epoch']:.0f} of {epochs}{self._told(report)}, about "
+            f"{duration(left)} left"
         )
         if self._live:
             self._live.update(Text(line))
@@ -148,7 +150,7 @@ class Display(Observer):
     def teacher_ready(self, teacher: StoredTeacher, trained: bool) -> None:
         self._hide()
         history = teacher.facts.get("history")
-        scored = f", validation accuracy {history[-1]['accuracy']:.2%}" if history else ""
+        scored = self._told(history[-1]) if history else ""
         how = "trained" if trained else f"found at {teacher.weights}, not trained again"
         self._say(f"{called(teacher.name)}: {how}{scored}")
 
@@ -240,9 +242,16 @@ class Display(Observer):
         size = self._sized(record)
         if not record.ended:
             epochs = f"{len(record.epochs)} of {total_epochs(record.task)} epochs"
-            reached = f"validation accuracy {record.epochs[-1]['accuracy']:.2%}"
-            return f"{name}: {size}, paused after {epochs}, {reached} there"
-        return f"{name}: {size}, validation accuracy {record.accuracy:.2%}"
+            return f"{name}: {size}, paused after {epochs}{self._told(record.epochs[-1])} there"
+        return f"{name}: {size}{self._told(record.scores)}"
+
+    def _told(self, report: Mapping[str, float]) -> str:
+        """The objective's score of an epoch, or one that it has where that is none of its own."""
+        for name in (self._objectives.score, self._main.name):
+            if name in report:
+                metric = find_metric(name)
+                return f", validation {metric.title} {metric.told(report[name])}"
+        return ""
 
     def _say(self, line: str) -> None:
         self._console.print(line, highlight=False)
@@ -284,15 +293,14 @@ class Display(Observer):
 
     def _front(self) -> Table:
         table = Table(title="front so far (validation)", title_justify="left", box=None)
-        score, size = self._objectives.score, self._objectives.size
-        for name, justify in ((size, "right"), (score, "right"), ("method", "left")):
+        title, size = self._objectives.metric.title, self._objectives.size
+        for name, justify in ((size, "right"), (title, "right"), ("method", "left")):
             table.add_column(name, justify=justify)  # type: ignore[arg-type]
         members = pareto_front(self._records, self._objectives)
         hidden = len(members) - FRONT_ROWS
         if hidden > 0:
             table.title = f"front so far (validation), {hidden} smaller ones not shown"
         for record in members[-FRONT_ROWS:]:
-            value = record.epochs[-1][score]
-            shown = f"{value:.3f}" if score in TO_BE_SMALL else f"{value:.2%}"
+            shown = self._objectives.metric.told(self._objectives.value(record))
             table.add_row(f"{record.size(size):,.0f}", shown, record.task.method.label)
         return table

@@ -84,7 +84,9 @@ def test_a_shipped_student_scores_on_the_test_what_its_file_says(study: kdsearch
         student = kdsearch.load_student(path)
         predicted = student.predict(data.test.images)
         truth = [data.classes[label] for label in data.test.labels.tolist()]
-        assert student.facts["test_accuracy"] == pytest.approx(accuracy_score(truth, predicted))
+        assert student.facts["test_scores"]["accuracy"] == pytest.approx(
+            accuracy_score(truth, predicted)
+        )
         assert sum(p.numel() for p in student.parameters()) == student.facts["parameters"]
         floats = student(data.test.images[:5].float() / 255)
         assert torch.allclose(floats, student(data.test.images[:5]), atol=1e-5)

@@ -5,15 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from kdsearch.data.dataset import Dataset, Split
-
-_UNEVEN = 2.0
-"""Times its even share from which the largest class of two or more makes a data set uneven."""
-
-_MOST = 0.8
-"""Share from which it does so at any rate; of two classes none has twice its even share."""
+from kdsearch.problems.classification import misleads
 
 
 @dataclass(frozen=True)
@@ -33,17 +27,7 @@ class Balance:
     @property
     def uneven(self) -> bool:
         """Whether the accuracy alone would mislead."""
-        return _misleads(self.share, self.even)
-
-
-def is_uneven(counts: Tensor) -> bool:
-    """Whether the accuracy alone would mislead, by the number of samples of each class [K]."""
-    total = counts.sum()
-    return bool(total) and _misleads(float(counts.max() / total), 1 / len(counts))
-
-
-def _misleads(share: float, even: float) -> bool:
-    return share > _UNEVEN * even or share >= _MOST
+        return misleads(self.share, self.even)
 
 
 def class_balance(split: Split, classes: tuple[str, ...]) -> Balance:

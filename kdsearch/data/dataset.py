@@ -16,6 +16,7 @@ from torch import Tensor
 from kdsearch.data.images.mapped import MappedImages
 from kdsearch.data.sources.inventory import Inventory
 from kdsearch.errors import DataError
+from kdsearch.problems import CLASSIFICATION, Problem
 
 _PART_BYTES = 1 << 26
 """Images that are read at a time where a whole split is gone through."""
@@ -82,6 +83,7 @@ class Dataset:
         mean: Per-channel mean of the training images, scaled to [0, 1].
         std: Per-channel standard deviation, likewise.
         inventory: The files that it was read from, of sources that are folders of images.
+        problem: What is predicted, and by what it is judged.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Dataset:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     inventory: Inventory | None = None
+    problem: Problem = CLASSIFICATION
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

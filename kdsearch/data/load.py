@@ -9,10 +9,11 @@ from kdsearch.data.split import draw_limit, draw_share
 from kdsearch.data.views.augment import check_augmentation
 from kdsearch.data.views.random_streams import derive
 from kdsearch.errors import DataError
+from kdsearch.problems import Problem
 from kdsearch.spec.sections import DataSection
 
 
-def load_dataset(section: DataSection) -> Dataset:
+def load_dataset(section: DataSection, problem: Problem | None = None) -> Dataset:
     """Load a source, split it class by class, and measure it.
 
     The test is the source's own, else the share ``test``. Of what is left, ``limit`` samples are
@@ -39,7 +40,8 @@ def load_dataset(section: DataSection) -> Dataset:
         check_split(validation, len(classes), f"{section.source}'s validation data")
         train, validation = _limit_both(section, pool, validation, classes)
     mean, std = channel_statistics(train)
-    return Dataset(section.source, train, validation, test, classes, mean, std, raw.inventory)
+    inventory, problem = raw.inventory, problem or Problem()
+    return Dataset(section.source, train, validation, test, classes, mean, std, inventory, problem)
 
 
 def _refuse_unread(section: DataSection, source: Source) -> None:

@@ -149,7 +149,7 @@ class StudentTrial(tune.Trainable):
             due = time.monotonic() - self._saved_at > 60 * self._resources.checkpoint_minutes
             return result | {SHOULD_CHECKPOINT: due}
         if save_to := self._config.get("save_to"):
-            result["test"] = program.score_test().as_dict()
+            result["test"] = program.score_test()
             save_weights(program.student, Path(save_to))
         return result
 

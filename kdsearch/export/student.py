@@ -17,7 +17,7 @@ from kdsearch.errors import CheckpointError, RunError
 from kdsearch.export.images import check_range, check_shape
 from kdsearch.files import checksum, taking_name_last, write_atomically
 from kdsearch.models import Network, build_network
-from kdsearch.results.finalists import Finalist, trainings
+from kdsearch.results.finalists import Finalist, Interval, trainings
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.weights import check_weights, load_weights
 
@@ -130,7 +130,7 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
     target = folder / "student.safetensors"
     with taking_name_last(target) as partial:
         shutil.copyfile(weights, partial)
-    test, gain = finalist.test("accuracy"), finalist.gain
+    gain, names = finalist.gain, data.problem.names
     facts = {
         "format": FORMAT,
         "model": run.task.model.model_dump(mode="json"),
@@ -147,13 +147,10 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
         "parameters": run.parameter_count,
         "macs": run.macs,
         "bytes": run.bytes,
-        "validation_accuracy": run.accuracy,
-        "test_accuracy": run.test["accuracy"] if run.test else None,
+        "validation_scores": {name: run.scores[name] for name in names if name in run.scores},
         "test_scores": run.test,
-        "test_accuracy_over_seeds": {
-            "mean": test.mean,
-            "ci95": plain(test.half_width),
-            "seeds": test.count,
+        "test_scores_over_seeds": {
+            name: told for name in names if (told := _over_seeds(finalist.test(name)))
         },
         "gain_over_undistilled": {
             "objective": finalist.objectives.score,
@@ -166,6 +163,13 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
     path = folder / "student.json"
     write_atomically(path, json.dumps(facts, indent=1).encode())
     return path
+
+
+def _over_seeds(score: Interval) -> dict[str, Any]:
+    """A test score over seeds; nothing where none has it."""
+    if not score.count:
+        return {}
+    return {"mean": score.mean, "ci95": plain(score.half_width), "seeds": score.count}
 
 
 def load_student(path: str | Path) -> Student:

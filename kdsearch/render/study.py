@@ -10,53 +10,42 @@ from rich.table import Table
 from rich.text import Text
 
 from kdsearch.methods import UNDISTILLED
+from kdsearch.problems import CLASSIFICATION, Metric, find_metric
 from kdsearch.render.tables import plain_table
 from kdsearch.render.units import sized
-from kdsearch.results.objectives import TO_BE_SMALL
 from kdsearch.results.ranking import ENDS, MIN_TRIALS
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.tables import describe_trial
 from kdsearch.space.compatibility import Fitting
 from kdsearch.spec.teaching import TEACHER
 
-FRONT_SCORES = {
-    "test_ece": ("ECE", "expected calibration error (ECE)"),
-    "test_agreement": ("agreement", "agreement with the teacher's predictions"),
-}
-"""Columns of the front beside the accuracy: their heads and what they are."""
-
-BALANCED = "test_balanced_accuracy"
-"""Stands beside the accuracy in any width where one class has most samples."""
-
 NEAR = "*"
 """Stands after the number of a trial that is not on the front but within noise of it."""
 
 WIDE = 140
-"""Columns of a line from which :data:`FRONT_SCORES` find room."""
+"""Columns of a line from which the metrics find room that are shown in a wide table alone."""
 
 
 def front_view(front: pd.DataFrame, title: str, width: int = WIDE) -> Table:
-    """The front with test accuracy and gain, in percent and points.
+    """The front with test scores and gain, shares in percent and points.
 
-    Balanced accuracy, calibration error and agreement with the teacher stand where they are known,
-    and who taught where several did.
+    The objective and the metrics that are always shown stand where they are known, others where
+    there is room; and who taught where several did.
 
     Args:
         front: The table of the front.
         title: The line above.
         width: Columns of a line; a narrow one has no room for all scores.
     """
-    scores = {"test_accuracy": "test accuracy"}
-    scores |= {BALANCED: "balanced"} if _is_known(front, BALANCED) else {}
-    objective = _objective(front)
-    scores |= {} if objective == "accuracy" else {f"test_{objective}": _told(objective)}
-    scores |= {name: head for name, (head, _) in _front_scores(front, width).items()}
+    scores = _shown(front, width)
+    heads = [find_metric(name).head for name in scores]
+    heads[:1] = [f"test {head}" for head in heads[:1]]
     taught = ["taught by"] if set(front["teacher"].dropna()) - {TEACHER} else []
     right = ("trial", "T")
     table = plain_table(
         "trial", "method", *taught, "T", "weights", "student", title=title, right=right
     )
-    for head in ("parameters", "MACs", *scores.values(), "gain"):
+    for head in ("parameters", "MACs", *heads, "gain"):
         table.add_column(head, justify="right", no_wrap=True)
     beaten = bool(len(front)) and bool(front["beaten_by"].notna().any())
     if beaten:
@@ -72,7 +61,7 @@ def front_view(front: pd.DataFrame, title: str, width: int = WIDE) -> Table:
             _student(row["family"], row["width"], row["depth"]),
             f"{row['parameters']:,}",
             f"{row['macs']:,}",
-            *(_interval(row, name, "seeds", seeds) for name in scores),
+            *(_interval(row, f"test_{name}", "seeds", seeds) for name in scores),
             "baseline"
             if row["method"] == UNDISTILLED
             else _interval(row, "gain", "gain_seeds", seeds),
@@ -84,13 +73,12 @@ def front_view(front: pd.DataFrame, title: str, width: int = WIDE) -> Table:
 def front_note(front: pd.DataFrame, width: int = WIDE) -> str:
     """How the figures of :func:`front_view` came about."""
     seeds = int(front["seeds"].max()) if len(front) else 0
-    shown, known = _front_scores(front, width), _front_scores(front, WIDE)
-    more = ", balanced accuracy (the mean over classes)" if _is_known(front, BALANCED) else ""
-    more += "".join(f", {meaning}" for _, meaning in shown.values())
-    heads = ", ".join(head for head, _ in known.values())
-    hidden = "" if shown == known else f"; {heads}: in a wider terminal"
+    shown, known = _shown(front, width), _shown(front, WIDE)
+    told = _with_units([find_metric(name) for name in shown])
+    heads = ", ".join(find_metric(name).head for name in known if name not in shown)
+    hidden = f"; {heads}: in a wider terminal" if heads else ""
     return (
-        f"test accuracy{more} in %; gain in {_unit(front)} over the same student undistilled, at "
+        f"test {told}; gain in {_unit(front)} over the same student undistilled, at "
         f"its own best learning rate and weight decay; mean ± 95 % interval (Student's t) over "
         f"{seeds} seeds unless n says otherwise; front chosen on validation{_near_note(front)}"
         f"{_beaten_note(front)}{_trainings_note(front)}{hidden}"
@@ -140,23 +128,34 @@ def _trainings_note(front: pd.DataFrame) -> str:
 
 def _unit(table: pd.DataFrame) -> str:
     """The unit of a difference in the objective of a table."""
-    objective = _objective(table)
-    return f"nats of {_told(objective)}" if objective in TO_BE_SMALL else f"points of {objective}"
+    return _objective(table).gain_unit
 
 
-def _objective(table: pd.DataFrame) -> str:
-    return str(table["objective"].iloc[0]) if len(table) else "accuracy"
+def _objective(table: pd.DataFrame) -> Metric:
+    return find_metric(str(table["objective"].iloc[0])) if len(table) else CLASSIFICATION.main
 
 
-def _told(objective: str) -> str:
-    return objective.upper() if objective in TO_BE_SMALL else objective
+def _with_units(metrics: Sequence[Metric]) -> str:
+    """What metrics are, and their units; shares first."""
+    shares = ", ".join(metric.about for metric in metrics if metric.share)
+    others = [
+        f"{metric.about} in {metric.unit}" if metric.unit else metric.about
+        for metric in metrics
+        if not metric.share
+    ]
+    return ", ".join([*([f"{shares} in %"] if shares else []), *others])
 
 
-def _front_scores(front: pd.DataFrame, width: int) -> dict[str, tuple[str, str]]:
-    """Those of :data:`FRONT_SCORES` that are known and find room."""
-    if width < WIDE or not len(front):
-        return {}
-    return {name: told for name, told in FRONT_SCORES.items() if _is_known(front, name)}
+def _shown(front: pd.DataFrame, width: int) -> list[str]:
+    """Names of the metrics of the front's table, the objective among them."""
+    if not len(front):
+        return []
+    objective = str(front["objective"].iloc[0])
+    names = [str(name).removeprefix("test_") for name in front if f"{name}_ci" in front]
+    known = [name for name in names if _is_known(front, f"test_{name}")]
+    always = [name for name in known if find_metric(name).shown == "always"]
+    wide = [name for name in known if find_metric(name).shown == "wide" and width >= WIDE]
+    return list(dict.fromkeys((*always, objective, *wide)))
 
 
 def _is_known(front: pd.DataFrame, name: str) -> bool:
@@ -166,9 +165,9 @@ def _is_known(front: pd.DataFrame, name: str) -> bool:
 def ranking_view(ranking: pd.DataFrame, title: str) -> Table:
     """What n trials of each method reach, in percent and points, with 95 % intervals."""
     table = plain_table("method", "trials", title=title, right=("trials",))
-    objective = _objective(ranking)
-    form = (".3f", 1) if objective in TO_BE_SMALL else (".1f",)
-    for head in ("hypervolume", f"best {_told(objective)}", "gain"):
+    metric = _objective(ranking)
+    form = (".1f" if metric.share else ".3f", metric.scale)
+    for head in ("hypervolume", f"best {metric.head}", "gain"):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("clear")
     for row in ranking.to_dict("records"):
@@ -186,15 +185,15 @@ def ranking_view(ranking: pd.DataFrame, title: str) -> Table:
 def ranking_note(ranking: pd.DataFrame) -> str:
     """How the figures of :func:`ranking_view` came about."""
     budget = int(ranking["budget"].max()) if len(ranking) else 0
-    objective = _objective(ranking)
-    loss = {"accuracy": "error", "agreement": "disagreement"}.get(objective, _told(objective))
-    best = f"{_told(objective)} in {'nats' if objective in TO_BE_SMALL else '%'}"
+    metric = _objective(ranking)
+    best = f"{metric.title}{f' in {metric.unit}' if metric.unit else ''}"
     return (
         f"what {budget} complete trials of a method reach on validation, the same number for each "
-        f"(a method needs {MIN_TRIALS}); hypervolume: share in % of the square of {loss} × "
-        f"relative log size that their front dominates; best {best}; gain in points of hypervolume "
-        f"over {UNDISTILLED}; in brackets 95 % intervals over trials, by bootstrap, not over "
-        f"training seeds; clear: the interval leaves out 0; the sampler chose the trials"
+        f"(a method needs {MIN_TRIALS}); hypervolume: share in % of the square of "
+        f"{metric.loss_title} × relative log size that their front dominates; best {best}; gain in "
+        f"points of hypervolume over {UNDISTILLED}; in brackets 95 % intervals over trials, by "
+        f"bootstrap, not over training seeds; clear: the interval leaves out 0; the sampler chose "
+        f"the trials"
     )
 
 
@@ -244,15 +243,15 @@ def _student(family: str, width: float, depth: float | None) -> str:
 
 
 def _interval(row: Mapping[Any, Any], name: str, counted: str, usual: int) -> str:
-    """Mean ± interval in percent, points or nats; the number of seeds where it is not the usual."""
+    """Mean ± interval in percent, points or the metric's unit; how many seeds if not as usual."""
     mean, half_width, count = row[name], row[f"{name}_ci"], int(row[counted])
     if count == 0:
         return "not yet"
     if pd.isna(mean):
         return ""
     gain = name == "gain"
-    nats = (row["objective"] if gain else name.removeprefix("test_")) in TO_BE_SMALL
-    scale, form = (1, ".3f") if nats else (100, ".2f")
+    metric = find_metric(row["objective"] if gain else name.removeprefix("test_"))
+    scale, form = metric.scale, ".2f" if metric.share else ".3f"
     spread = "" if pd.isna(half_width) else f" ± {scale * half_width:{form}}"
     fewer = "" if count == usual else f" (n={count})"
     more = f" at {row['trainings']}×" if gain and row["trainings"] > 1 else ""

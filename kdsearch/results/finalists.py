@@ -57,9 +57,7 @@ class Finalist:
     objectives: Objectives = field(default_factory=Objectives)
 
     def test(self, name: str) -> Interval:
-        """A test score over the seeds that have it: ``"accuracy"``, ``"nll"``, ``"ece"``, or,
-        where there is a teacher to compare with, ``"agreement"`` and ``"kl"``; where one class has
-        most samples, ``"balanced_accuracy"``."""
+        """A test score, by its metric's name, over the seeds that have it."""
         return _scores(self.runs, name)
 
     def baseline_test(self, name: str) -> Interval:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import moocore
 import numpy as np
 
-from kdsearch.results.objectives import TO_BE_SMALL, Objectives
+from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
 
 
@@ -29,15 +28,16 @@ def near_front(
     records: Sequence[TrialRecord],
     members: Sequence[TrialRecord],
     objectives: Objectives,
-    images: int,
+    samples: int,
 ) -> list[TrialRecord]:
-    """The trials that another draw of the validation images might have put on the front.
+    """The trials that another draw of the validation samples might have put on the front.
 
     A trial is near if the best member that is no larger is ahead of it by at most one standard
-    error of a share that was counted on so many validation images. The nearest come first. A
-    likelihood has no such error, and no trial is near.
+    error of the metric over so many validation samples. The nearest come first. Of a metric whose
+    error is not known no trial is near.
     """
-    if objectives.score in TO_BE_SMALL or not members or not images:
+    metric = objectives.metric
+    if metric.standard_error(0.5, samples) is None or not members:
         return []
     front, known = objectives.costs(members), {member.number for member in members}
     gaps: list[tuple[float, int, TrialRecord]] = []
@@ -45,8 +45,8 @@ def near_front(
         cost = objectives.costs([record])[0]
         rivals = front[np.all(front[:, 1:] <= cost[1:], axis=1)]
         best = float(rivals[:, 0].min())
-        gap, error = cost[0] - best, math.sqrt(best * (1 - best) / images)
-        if record.number not in known and gap <= error:
+        gap, error = cost[0] - best, metric.standard_error(metric.from_loss(best), samples)
+        if record.number not in known and error is not None and gap <= error:
             gaps.append((gap, record.number, record))
     return [record for *_, record in sorted(gaps)]
 
@@ -56,8 +56,9 @@ def hypervolume(
 ) -> float:
     """Share of the box of loss × relative log sizes that the complete trials dominate.
 
-    The axis of the loss runs from 0 to 1: it is an error, or a negative log-likelihood in nats. The
-    others are log(size) / log(``largest``), so that halving a size counts the same at every size.
+    The axis of the loss runs from 0 to 1: it is an error, or for instance a negative log-likelihood
+    in nats. The others are log(size) / log(``largest``), so that halving a size counts the same at
+    every size.
     The reference point is a loss of 1 at ``largest``, the teacher's sizes in the objectives' order;
     trials beyond it add nothing. Higher is better, 1 is the limit.
     """

@@ -1,18 +1,16 @@
-"""What a search weighs: a score against one size or several."""
+"""What a search weighs: a metric against one size or several."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from kdsearch.problems import CLASSIFICATION, Metric, find_metric
 from kdsearch.results.record import TrialRecord
 from kdsearch.spec.searching import SearchSection
-
-TO_BE_SMALL = frozenset({"nll"})
-"""Scores that are better the smaller they are; the others are shares, better the larger."""
 
 
 @dataclass(frozen=True)
@@ -20,40 +18,55 @@ class Objectives:
     """What a search weighs.
 
     Attributes:
-        score: ``accuracy``, ``nll`` or ``agreement``, on validation.
+        score: Name of the metric, on validation.
         sizes: Names of sizes; the first is the one of tables and figures.
-        min_accuracy: Students below it count for nothing.
+        require: Bounds of metrics, by name; students that miss one count for nothing.
     """
 
-    score: str = "accuracy"
+    score: str = CLASSIFICATION.main.name
     sizes: tuple[str, ...] = ("parameters",)
-    min_accuracy: float | None = None
+    require: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, search: SearchSection) -> Objectives:
         """Those of a spec."""
-        return cls(search.objective, search.size, search.min_accuracy)
+        return cls(search.objective, search.size, search.require)
+
+    @property
+    def metric(self) -> Metric:
+        """The metric that is weighed against the sizes."""
+        return find_metric(self.score)
 
     @property
     def size(self) -> str:
         """The size of tables and figures."""
         return self.sizes[0]
 
-    def shortfall(self, record: TrialRecord) -> float:
-        """How much accuracy a complete trial lacks; at most 0 where it has enough."""
-        return (self.min_accuracy or 0.0) - (record.accuracy or 0.0)
-
-    def counted(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
-        """The complete trials with enough accuracy; of those that were stopped none has one."""
-        return [each for each in records if each.accuracy is not None and self.shortfall(each) <= 0]
-
-    def loss(self, scores: Mapping[str, float], prefix: str = "") -> float:
-        """A score, to be made small: an error in [0, 1], or a negative log-likelihood.
+    def shortfalls(self, scores: Mapping[str, float], prefix: str = "") -> dict[str, float]:
+        """How much scores lack of each bound; at most 0 where they have enough.
 
         ``prefix`` stands before the names of the scores.
         """
-        value = scores[prefix + self.score]
-        return value if self.score in TO_BE_SMALL else 1 - value
+        return {
+            name: find_metric(name).enough(scores[prefix + name], bound)
+            for name, bound in self.require.items()
+        }
+
+    def suffices(self, scores: Mapping[str, float], prefix: str = "") -> bool:
+        """Whether scores miss no bound."""
+        return all(lack <= 0 for lack in self.shortfalls(scores, prefix).values())
+
+    def counted(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """The complete trials that miss no bound; of those that were stopped none is complete."""
+        return [each for each in records if each.complete and self.suffices(each.scores)]
+
+    def value(self, record: TrialRecord) -> float:
+        """The objective's score of a complete trial, on validation."""
+        return record.scores[self.score]
+
+    def loss(self, scores: Mapping[str, float], prefix: str = "") -> float:
+        """A score, to be made small: an error in [0, 1], or what the metric says of itself."""
+        return self.metric.loss(scores[prefix + self.score])
 
     def log_sizes(self, record: TrialRecord) -> list[float]:
         """The decimal logarithm of each size of a trial, to be made small."""

@@ -16,7 +16,8 @@ import pandas as pd
 
 from kdsearch.data import derive
 from kdsearch.methods import UNDISTILLED
-from kdsearch.results.objectives import TO_BE_SMALL, Objectives
+from kdsearch.problems import Metric
+from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
 
 MIN_TRIALS = 3
@@ -65,7 +66,7 @@ def method_ranking(
     complete: dict[str, list[TrialRecord]] = {}
     for record in records:
         own = complete.setdefault(record.task.method.label, [])
-        if record.accuracy is not None:
+        if record.complete:
             own.append(record)
     enough = {label: own for label, own in complete.items() if len(own) >= MIN_TRIALS}
     budget = min((len(own) for own in enough.values()), default=0)
@@ -128,11 +129,21 @@ def _reached(
     np.put_along_axis(drawn, chosen, heights[chosen], axis=1)
     volumes = np.maximum.accumulate(drawn, axis=1) @ steps
     smallest, drawn_losses = -_expected_best(-losses, budget)[-1], losses[chosen].min(axis=1)
-    best = _Figure(1 - smallest, 1 - drawn_losses)
-    if objectives.score in TO_BE_SMALL:
-        best = _Figure(smallest, drawn_losses, math.inf)
+    best = _best(objectives.metric, smallest, drawn_losses)
     volume = _Figure(float(_expected_best(heights, budget) @ steps), volumes)
     return {"hypervolume": volume, "best_score": best}
+
+
+def _best(metric: Metric, smallest: float, drawn: np.ndarray) -> _Figure:
+    """The best score from the expected smallest loss, and that of each draw [DRAWS]."""
+    if metric.better == "lower":
+        most = math.inf if metric.highest is None else metric.highest
+        return _Figure(metric.from_loss(smallest), drawn + (metric.lowest or 0.0), most)
+    assert metric.highest is not None
+    least = -math.inf if metric.lowest is None else metric.lowest
+    return _Figure(
+        metric.from_loss(smallest), metric.highest - drawn, most=metric.highest, least=least
+    )
 
 
 def _expected_best(scores: np.ndarray, budget: int) -> np.ndarray:

@@ -31,11 +31,11 @@ class TrialRecord(Section):
     parameter_count: int
     """Parameters of the student as shipped."""
     macs: int
-    """Multiply-accumulates of one image."""
+    """Multiply-accumulates of one sample."""
     bytes: int
     """Bytes of the stored weights."""
     latency: float | None = None
-    """Microseconds of one image, where the study measures them."""
+    """Microseconds of one sample, where the study measures them."""
     status: Status = "running"
     """Whether it ran to its end; ``paused`` is one that waits at a rung and may go on, ``stopped``
     one that waited there when the search ended."""
@@ -46,7 +46,7 @@ class TrialRecord(Section):
     epochs: tuple[dict[str, float], ...] = ()
     """A report for each finished epoch (see :class:`~kdsearch.training.trainer.EpochReport`)."""
     test: dict[str, float] | None = None
-    """Accuracy and nll on the test split; for finalists alone."""
+    """Scores on the test split by metric; for finalists alone."""
 
     @property
     def ended(self) -> bool:
@@ -63,9 +63,14 @@ class TrialRecord(Section):
         return self.over or len(self.epochs) >= epochs
 
     @property
-    def accuracy(self) -> float | None:
-        """Validation accuracy after the last epoch of a complete training, in [0, 1]."""
-        return self.epochs[-1]["accuracy"] if self.status == "complete" and self.epochs else None
+    def complete(self) -> bool:
+        """Whether it ran to its end, and so has scores."""
+        return self.status == "complete" and bool(self.epochs)
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The report of the last epoch of a complete training; of another nothing."""
+        return self.epochs[-1] if self.complete else {}
 
     @property
     def seconds(self) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from kdsearch.errors import StudyError
+from kdsearch.problems import Problem
 from kdsearch.results.cost import TrialCost
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.finalists import Finalist
@@ -26,7 +27,7 @@ class Study:
 
     Example:
         >>> study = Study.open("studies/digits")  # doctest: +SKIP
-        >>> study.front[["method", "parameters", "test_accuracy", "gain"]]  # doctest: +SKIP
+        >>> study.front[["method", "parameters", "gain"]]  # doctest: +SKIP
     """
 
     def __init__(self, directory: StudyDirectory) -> None:
@@ -47,6 +48,11 @@ class Study:
     def objectives(self) -> Objectives:
         """What the search weighs."""
         return Objectives.of(self.spec.search)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics by which every student is judged."""
+        return Problem.of(self.spec).names
 
     @property
     def size(self) -> str:
@@ -96,8 +102,8 @@ class Study:
         """
         records = self.records()
         members = pareto_front(records, self.objectives)
-        images = self.state.get("data", {}).get("validation", 0)
-        near = near_front(records, members, self.objectives, images)
+        samples = self.state.get("data", {}).get("validation", 0)
+        near = near_front(records, members, self.objectives, samples)
 
         def choose(most: int) -> list[TrialRecord]:
             return [*spread(members, most, self.size), *near[: max(0, most - len(members))]]
@@ -117,13 +123,13 @@ class Study:
     @property
     def trials(self) -> pd.DataFrame:
         """One row a trial of the search."""
-        return trials_table(self.records(), self.members())
+        return trials_table(self.records(), self.members(), self.metrics)
 
     @property
     def front(self) -> pd.DataFrame:
-        """One row a finalist, with test accuracy and gain over the undistilled baseline."""
+        """One row a finalist, with test scores and gain over the undistilled baseline."""
         members = {member.number for member in self.members()}
-        return front_table(self.finalists(), self.objectives, members)
+        return front_table(self.finalists(), self.objectives, members, self.metrics)
 
     @property
     def ranking(self) -> pd.DataFrame:
@@ -134,6 +140,6 @@ class Study:
 
     def hypervolumes(self) -> list[float]:
         """Hypervolume of the validation front after each complete trial, by their ends."""
-        complete = [record for record in self.records() if record.accuracy is not None]
+        complete = [record for record in self.records() if record.complete]
         counts, largest = range(1, len(complete) + 1), self.largest
         return [hypervolume(complete[:count], self.objectives, largest) for count in counts]

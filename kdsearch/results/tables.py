@@ -8,14 +8,10 @@ from typing import Any
 import pandas as pd
 
 from kdsearch.methods import METHODS
+from kdsearch.problems import CLASSIFICATION
 from kdsearch.results.finalists import Finalist, Interval, trainings
-from kdsearch.results.objectives import TO_BE_SMALL, Objectives
+from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
-
-SCORES = ("nll", "ece", "agreement", "kl", "balanced_accuracy")
-"""Scores beside the accuracy, where a record has them (see
-:class:`~kdsearch.training.evaluation.Evaluation`)."""
-
 
 SOFTENED = frozenset(name for name, method in METHODS.items() if method.kind == "logit")
 """Methods whose temperature is that of a softmax over the classes."""
@@ -54,23 +50,27 @@ def describe_trial(record: TrialRecord) -> dict[str, Any]:
     }
 
 
-def trials_table(records: Sequence[TrialRecord], on_front: Sequence[TrialRecord]) -> pd.DataFrame:
-    """One row a trial, by number; accuracies, ece and agreement are shares, nll and kl in nats.
+def trials_table(
+    records: Sequence[TrialRecord],
+    on_front: Sequence[TrialRecord],
+    metrics: Sequence[str] = CLASSIFICATION.names,
+) -> pd.DataFrame:
+    """One row a trial, by number; each score in its metric's own unit, shares in [0, 1].
 
     Only a complete training has scores, those after its last epoch.
+
+    Args:
+        records: The trials.
+        on_front: Those of them on the front.
+        metrics: Names of the scores that get a column.
     """
     front = {record.number for record in on_front}
     rows = []
     for record in sorted(records, key=lambda record: record.number):
-        last = record.epochs[-1] if record.accuracy is not None else {}
         rows.append(
             describe_trial(record)
-            | {
-                "status": record.status,
-                "reason": record.reason,
-                "validation_accuracy": record.accuracy,
-            }
-            | {f"validation_{name}": last.get(name, float("nan")) for name in SCORES}
+            | {"status": record.status, "reason": record.reason}
+            | _validation(record, metrics)
             | {
                 "epochs": len(record.epochs),
                 "seconds": record.seconds,
@@ -81,7 +81,10 @@ def trials_table(records: Sequence[TrialRecord], on_front: Sequence[TrialRecord]
 
 
 def front_table(
-    finalists: Sequence[Finalist], objectives: Objectives, members: Collection[int]
+    finalists: Sequence[Finalist],
+    objectives: Objectives,
+    members: Collection[int],
+    metrics: Sequence[str] = CLASSIFICATION.names,
 ) -> pd.DataFrame:
     """One row a finalist, small to large; scores as in :func:`trials_table`.
 
@@ -95,23 +98,24 @@ def front_table(
         finalists: The finalists.
         objectives: What is weighed.
         members: Numbers of the trials on the validation front.
+        metrics: Names of the scores that get columns.
     """
     beaten = beaten_by(finalists, objectives)
     rows = []
     for finalist in finalists:
         trial, gain = finalist.trial, finalist.gain
         tuned = finalist.baseline[0].task.training if finalist.baseline else None
-        row = describe_trial(trial) | {"validation_accuracy": trial.accuracy}
-        for name in ("accuracy", *SCORES):
+        row = describe_trial(trial) | _validation(trial, metrics)
+        for name in metrics:
             row |= _columns(f"test_{name}", finalist.test(name))
-        for name in ("accuracy", *SCORES):
+        for name in metrics:
             row |= _columns(f"baseline_{name}", finalist.baseline_test(name))
         row |= {
             "baseline_lr": tuned and tuned.lr,
             "baseline_weight_decay": tuned and tuned.weight_decay,
             "trainings": trainings(trial.task),
             **_columns("gain", gain),
-            "seeds": finalist.test("accuracy").count,
+            "seeds": finalist.test(objectives.score).count,
             "gain_seeds": gain.count,
             "objective": objectives.score,
             "member": trial.number in members,
@@ -123,7 +127,7 @@ def front_table(
 
 def beaten_by(finalists: Sequence[Finalist], objectives: Objectives) -> dict[int, int]:
     """Which finalists another one clearly beats on the test, as :func:`front_table` tells."""
-    sign = 1 if objectives.score in TO_BE_SMALL else -1
+    sign = 1 if objectives.metric.better == "lower" else -1
     found = {}
     for one in finalists:
         own = one.test(objectives.score)
@@ -137,6 +141,11 @@ def beaten_by(finalists: Sequence[Finalist], objectives: Objectives) -> dict[int
         if rivals:
             found[one.trial.number] = min(rivals)[1]
     return found
+
+
+def _validation(record: TrialRecord, metrics: Sequence[str]) -> dict[str, float]:
+    """The validation scores of a record, not a number where it has none."""
+    return {f"validation_{name}": record.scores.get(name, float("nan")) for name in metrics}
 
 
 def _columns(name: str, score: Interval) -> dict[str, float]:

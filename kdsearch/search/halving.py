@@ -105,10 +105,10 @@ class Halving:
         return None
 
     def _order(self, records: list[TrialRecord], count: int) -> list[int]:
-        """Indices of the records, the best ``count`` first; those with too little accuracy last."""
+        """Indices of the records, the best ``count`` first; those that miss a bound last."""
         points = self._objectives.costs(records, self._prefix)
-        accuracies = np.array([each.epochs[-1][self._prefix + "accuracy"] for each in records])
-        lacking = accuracies < (self._objectives.min_accuracy or 0)
+        latest = [each.epochs[-1] for each in records]
+        lacking = ~np.array([self._objectives.suffices(each, self._prefix) for each in latest])
         order: list[int] = []
         for members in (np.flatnonzero(~lacking), np.flatnonzero(lacking)):
             if len(members) and len(order) < count:

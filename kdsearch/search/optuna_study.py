@@ -12,7 +12,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
 from kdsearch.files import taking_name_last
-from kdsearch.results.objectives import TO_BE_SMALL, Objectives
+from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
 from kdsearch.space.space import Space
 
@@ -29,7 +29,7 @@ def make_optuna_study(
 ) -> optuna.Study:
     """An empty study, in memory where no storage is given."""
     smallest, largest = StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE
-    best = smallest if objectives.score in TO_BE_SMALL else largest
+    best = smallest if objectives.metric.better == "lower" else largest
     directions = [best, *(smallest for _ in objectives.sizes)]
     study = optuna.create_study(storage=storage, study_name=name, directions=directions)
     sizes = (f"log10 {size}" for size in objectives.sizes)
@@ -39,16 +39,14 @@ def make_optuna_study(
 
 def values(record: TrialRecord, objectives: Objectives) -> list[float] | None:
     """What a complete trial has reached; of another nothing, as a score on the way is none."""
-    if record.accuracy is None:
+    if not record.complete:
         return None
-    return [record.epochs[-1][objectives.score], *objectives.log_sizes(record)]
+    return [objectives.value(record), *objectives.log_sizes(record)]
 
 
 def constraints(record: TrialRecord, objectives: Objectives) -> dict[str, float]:
     """By how much a complete trial misses what it must reach; at most 0 where it does not."""
-    if record.accuracy is None or objectives.min_accuracy is None:
-        return {}
-    return {"min_accuracy": objectives.shortfall(record)}
+    return objectives.shortfalls(record.scores) if record.complete else {}
 
 
 def write_optuna_journal(

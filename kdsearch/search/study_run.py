@@ -16,6 +16,7 @@ from kdsearch.execution.jobs import Jobs
 from kdsearch.execution.observers import Observer
 from kdsearch.execution.storage.trial_files import TrialFiles
 from kdsearch.execution.tune_run import Runner
+from kdsearch.problems import find_metric
 from kdsearch.results.cost import TrialCost
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.judging import Judging
@@ -203,7 +204,7 @@ class StudyRun:
         records = list(self.directory.trials.read().values())
         members = Study(self.directory).chosen()
         if not members:
-            raise RunError(no_front(records, self.spec.search.min_accuracy))
+            raise RunError(no_front(records, Objectives.of(self.spec.search)))
         before = by_task(self.directory.finalists)
         known = {key: each for key, each in before.items() if self._counts(each)}
         judging = Judging(self.spec, members, records, known)
@@ -233,17 +234,33 @@ def stopped(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     return [each.model_copy(update={"status": "stopped"}) for each in waiting]
 
 
-def no_front(records: Sequence[TrialRecord], min_accuracy: float | None) -> str:
+def no_front(records: Sequence[TrialRecord], objectives: Objectives) -> str:
     """Why a study has no front, and what to do."""
-    accuracies = [each.accuracy for each in records if each.accuracy is not None]
-    if accuracies and min_accuracy is not None:
-        return (
-            f"the best of {len(accuracies)} complete trials reaches a validation accuracy of "
-            f"{max(accuracies):.2%}, below search.min_accuracy ({min_accuracy:.2%}), so there is "
-            "no front; lower it, or allow larger students or longer trainings"
-        )
+    complete = [each for each in records if each.complete]
+    if complete:
+        return _missed(complete, objectives)
     reasons = sorted({record.reason for record in records if record.reason})
     return (
         f"none of the {len(records)} trials ended well, so there is no front; the first "
         f"reason was: {reasons[0] if reasons else 'no trial ran to its end'}"
+    )
+
+
+def _missed(complete: Sequence[TrialRecord], objectives: Objectives) -> str:
+    """Which bound no trial keeps, and how near the nearest comes; else that none keeps all."""
+    for name, bound in objectives.require.items():
+        metric = find_metric(name)
+        nearest = min(complete, key=lambda each: metric.enough(each.scores[name], bound))
+        reached = nearest.scores[name]
+        if metric.enough(reached, bound) > 0:
+            side = "below" if metric.better == "higher" else "above"
+            return (
+                f"the best of {len(complete)} complete trials reaches a validation {metric.title} "
+                f"of {metric.told(reached)}, {side} search.require.{name} "
+                f"({metric.told(bound)}), so there is no front; relax it, or allow larger "
+                "students or longer trainings"
+            )
+    return (
+        f"none of {len(complete)} complete trials keeps all bounds of search.require, so there is "
+        "no front; relax one, or allow larger students or longer trainings"
     )

@@ -11,6 +11,7 @@ from kdsearch.errors import CheckpointError, DataError, MethodError, ModelError
 from kdsearch.methods import UNDISTILLED, label_hyperparameters
 from kdsearch.methods.labels import check_value, find_hyperparameter
 from kdsearch.models import Size, blueprint, reserved_core
+from kdsearch.problems import Problem
 from kdsearch.results.cost import trial_lengths
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.compatibility import Pairs, corners, find_fitting
@@ -108,8 +109,9 @@ def _check_methods(spec: StudySpec) -> None:
 
 
 def _load_data(spec: StudySpec) -> Dataset:
+    problem = Problem.of(spec)
     try:
-        return load_dataset(spec.data)
+        return load_dataset(spec.data, problem)
     except DataError as error:
         raise DataError(f"{spec.place(_data_setting(str(error)))}: {error}") from error
 

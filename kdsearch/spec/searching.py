@@ -76,15 +76,16 @@ class SearchSection(Section):
     off: outcomes count as they come; absent: on with up to 32 trials at a time, on GPUs 8."""
     scheduler: SchedulerSection = SchedulerSection()
     """Which trials are paused on their way, and which go on."""
-    objective: Literal["accuracy", "nll", "agreement"] = "accuracy"
-    """The score on validation that size is weighed against; ``agreement`` is with the teacher."""
+    objective: str = "accuracy"
+    """The metric on validation that size is weighed against; ``agreement`` is with the teacher."""
     size: Annotated[tuple[SizeName, ...], BeforeValidator(_listed), AfterValidator(_each_once)] = (
         Field(default=("parameters",), min_length=1)
     )
     """The size that the score is weighed against, or a list of several; tables and figures have the
     first. ``latency`` is measured on the machine that runs the study."""
-    min_accuracy: Number | None = Field(default=None, gt=0, lt=1)
-    """Students with a lower validation accuracy are no members of the front."""
+    require: dict[str, Number] = {}
+    """What students must reach on validation to be members of the front, by metric: at least so
+    much where higher is better, at most so much where lower is."""
     max_parameters: Whole | None = Field(default=None, ge=1)
     """Students with more parameters are never trained."""
     max_macs: Whole | None = Field(default=None, ge=1)

@@ -8,6 +8,7 @@ from pydantic import Field, PrivateAttr, field_validator
 
 from kdsearch.errors import SpecError
 from kdsearch.spec.base import Section
+from kdsearch.spec.judging import ProblemSection
 from kdsearch.spec.origin import KeyPath, Origin, dotted
 from kdsearch.spec.ranges import Dimension
 from kdsearch.spec.searching import SearchSection
@@ -33,6 +34,8 @@ class StudySpec(Section):
     """Name, seed and place."""
     data: DataSection
     """Source, splits and augmentation."""
+    problem: ProblemSection = ProblemSection()
+    """What is predicted, and how it is judged."""
     teacher: TeacherSection
     """Architecture and training of the teacher, with which every student is compared."""
     teachers: dict[str, TeacherSection] = {}

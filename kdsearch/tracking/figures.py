@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from kdsearch.files import taking_name_last, write_atomically
-from kdsearch.results.objectives import TO_BE_SMALL
+from kdsearch.problems import Metric, find_metric
 from kdsearch.results.study import Study
 
 SIZE_NAMES = {
@@ -39,14 +40,6 @@ COLOURS = (
 )
 """Colours that stay apart under the common forms of colour blindness; grey is the baseline's."""
 BASELINE_COLOUR = "#888888"
-HOVER_SCORES = {
-    "balanced_accuracy": "balanced accuracy {:.2%}",
-    "nll": "NLL {:.3g}",
-    "ece": "ECE {:.2%}",
-    "agreement": "agreement with the teacher {:.2%}",
-    "kl": "KL to the teacher {:.3g}",
-}
-"""Scores that a point tells beside its accuracy."""
 
 
 def write_figures(study: Study) -> None:
@@ -61,8 +54,9 @@ def write_figures(study: Study) -> None:
 def interactive_front(study: Study) -> go.Figure:
     """Trials, validation front, and finalists with their intervals on the test."""
     trials, front, size = _complete(study), study.front, study.size
-    score = study.objectives.score
-    form = ".3f" if score in TO_BE_SMALL else ".2%"
+    metric, score = study.objectives.metric, study.objectives.score
+    others = [name for name in study.metrics if name != score]
+    form = ".2%" if metric.share else ".3f"
     figure = go.Figure()
     for method, rows, colour in _by_method(trials):
         figure.add_scatter(
@@ -71,7 +65,7 @@ def interactive_front(study: Study) -> go.Figure:
             mode="markers",
             name=method,
             marker={"size": 7, "opacity": 0.55, "color": colour},
-            text=[_hover(row, "validation") for row in rows.to_dict("records")],
+            text=[_hover(row, "validation", others) for row in rows.to_dict("records")],
             hovertemplate=f"%{{text}}<br>validation %{{y:{form}}}<extra></extra>",
         )
     line = trials[trials["front"]].sort_values(size)
@@ -100,14 +94,15 @@ def interactive_front(study: Study) -> go.Figure:
             name="finalist (test)",
             marker={"symbol": "diamond", "size": 11, "color": "#000000"},
             error_y={"array": front[f"test_{score}_ci"], "color": "#000000", "width": 3},
-            text=[_hover(row, "test") for row in front.to_dict("records")],
+            text=[_hover(row, "test", others) for row in front.to_dict("records")],
             hovertemplate=f"%{{text}}<br>test %{{y:{form}}}<extra></extra>",
         )
-    ticks = ".2f" if score in TO_BE_SMALL else ".1%"
+    ticks = ".1%" if metric.share else ".2f"
+    shown = _range(trials, front, score, metric)
     figure.update_layout(
-        title=f"{study.spec.study.name}: {score} against size",
+        title=f"{study.spec.study.name}: {metric.title} against size",
         xaxis={"title": SIZE_NAMES[size], "type": "log"},
-        yaxis={"title": score, "tickformat": ticks, "range": list(_range(trials, front, score))},
+        yaxis={"title": metric.title, "tickformat": ticks, "range": list(shown)},
         template="plotly_white",
         legend={"title": "method"},
         hovermode="closest",
@@ -118,7 +113,7 @@ def interactive_front(study: Study) -> go.Figure:
 def static_front(study: Study, path: Path) -> None:
     """The same as a PNG."""
     trials, front, size = _complete(study), study.front, study.size
-    score = study.objectives.score
+    metric, score = study.objectives.metric, study.objectives.score
     figure = Figure(figsize=(9, 5.5), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     for method, rows, colour in _by_method(trials):
@@ -164,12 +159,12 @@ def static_front(study: Study, path: Path) -> None:
             label="finalist (test)",
         )
     axes.set_xscale("log")
-    axes.set_ylim(*_range(trials, front, score))
-    if score not in TO_BE_SMALL:
+    axes.set_ylim(*_range(trials, front, score, metric))
+    if metric.share:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
     axes.set_xlabel(SIZE_NAMES[size])
-    axes.set_ylabel(score)
-    axes.set_title(f"{study.spec.study.name}: {score} against size", loc="left")
+    axes.set_ylabel(metric.title)
+    axes.set_title(f"{study.spec.study.name}: {metric.title} against size", loc="left")
     axes.grid(alpha=0.25, which="both")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
     figure.savefig(path, format="png")
@@ -188,16 +183,20 @@ def _by_method(trials: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, str]]:
         yield method, trials[trials["method"] == method], colour
 
 
-def _range(trials: pd.DataFrame, front: pd.DataFrame, score: str) -> tuple[float, float]:
+def _range(
+    trials: pd.DataFrame, front: pd.DataFrame, score: str, metric: Metric
+) -> tuple[float, float]:
     """An axis that shows the best nine tenths of the trials and every finalist's interval."""
     scored = trials[f"validation_{score}"]
     values = [end for what in ("test", "baseline") for end in _ends(front, f"{what}_{score}")]
-    if score in TO_BE_SMALL:
+    if metric.better == "lower":
         high = max([float(scored.quantile(0.9)), *values])
-        return 0.0, 1.05 * high
+        return min(metric.lowest or 0.0, *values, 0.0), 1.05 * high
+    assert metric.highest is not None
     low = min([float(scored.quantile(0.1)), *values])
-    margin = max(0.01, (1 - low) * 0.08)
-    return max(0.0, low - margin), 1.0 + margin * 0.5
+    margin = max(0.01, (metric.highest - low) * 0.08)
+    least = -math.inf if metric.lowest is None else metric.lowest
+    return max(least, low - margin), metric.highest + margin * 0.5
 
 
 def _ends(front: pd.DataFrame, name: str) -> list[float]:
@@ -209,13 +208,13 @@ def _ends(front: pd.DataFrame, name: str) -> list[float]:
     return [*(scored[name] - half), *(scored[name] + half)]
 
 
-def _hover(row: dict, split: str) -> str:
+def _hover(row: dict, split: str, metrics: Sequence[str]) -> str:
     """What a trial is, and its scores on a split where it has them."""
     values = ", ".join(f"{name} {value:.3g}" for name, value in row["hyperparameters"].items())
     depth = "" if pd.isna(row["depth"]) else f", depth {int(row['depth'])}"
     scores = [
-        text.format(row[f"{split}_{name}"])
-        for name, text in HOVER_SCORES.items()
+        f"{find_metric(name).title} {find_metric(name).told(row[f'{split}_{name}'])}"
+        for name in metrics
         if not pd.isna(row[f"{split}_{name}"])
     ]
     return (

@@ -84,7 +84,7 @@ class Recorder(Observer):
 
     def trial_ended(self, record: TrialRecord) -> None:
         self._note(record)
-        if record.phase == "search" and record.accuracy is not None:
+        if record.phase == "search" and record.complete:
             self._complete.append(record)
 
     def study_stopped(self, study: Study, state: str, reason: str) -> None:

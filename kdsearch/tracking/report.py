@@ -9,7 +9,6 @@ from pathlib import Path
 from kdsearch.errors import RunError
 from kdsearch.files import checksum
 from kdsearch.results.study import Study
-from kdsearch.results.tables import SCORES
 from kdsearch.tracking.lookup import search_nested
 from kdsearch.tracking.runs import metrics
 from kdsearch.tracking.store import Store
@@ -23,9 +22,6 @@ FILES = (
     "ranking.json",
     "trials.csv",
 )
-TESTED = tuple(f"test_{name}" for name in ("accuracy", *SCORES))
-METRICS = (*TESTED, *(f"{name}_ci" for name in TESTED), "baseline_accuracy", "gain", "gain_ci")
-"""Columns of the front's table that its members' runs take as metrics."""
 
 
 def write_report(store: Store, study: Study, parent: str, trials: Mapping[int, str]) -> None:
@@ -43,7 +39,7 @@ def write_report(store: Store, study: Study, parent: str, trials: Mapping[int, s
     _mark(store, parent, "finalist", {trials[number] for number in finalists})
     for number, row in finalists.items():
         known = client.get_run(trials[number]).data.metrics
-        told = metrics({name: row[name] for name in METRICS})
+        told = metrics({name: row[name] for name in _told_columns(study)})
         new = [metric for metric in told if known.get(metric.key) != metric.value]
         client.log_batch(trials[number], metrics=new)
         student = study.directory.student(number)
@@ -52,6 +48,13 @@ def write_report(store: Store, study: Study, parent: str, trials: Mapping[int, s
             client.log_artifacts(trials[number], str(student), "student")
     for name in FILES:
         client.log_artifact(parent, str(study.directory.path / name))
+
+
+def _told_columns(study: Study) -> list[str]:
+    """Columns of the front's table that its members' runs take as metrics."""
+    tested = [f"test_{name}" for name in study.metrics]
+    baseline = f"baseline_{study.objectives.score}"
+    return [*tested, *(f"{name}_ci" for name in tested), baseline, "gain", "gain_ci"]
 
 
 def _check_student(folder: Path) -> None:

@@ -23,19 +23,12 @@ BATCH = 900
 
 EPOCH_METRICS = {
     "loss": "train_loss",
-    "accuracy": "validation_accuracy",
-    "nll": "validation_nll",
-    "ece": "validation_ece",
-    "agreement": "validation_agreement",
-    "kl": "validation_kl",
-    "balanced_accuracy": "validation_balanced_accuracy",
     "lr": "learning_rate",
     "seconds": "epoch_seconds",
     "epoch": "epoch",
-    "averaged_accuracy": "validation_averaged_accuracy",
-    "averaged_nll": "validation_averaged_nll",
 }
-"""Keys of an epoch's report, and what MLflow calls them; a report may lack some scores."""
+"""Keys of an epoch's report that are no scores, and what MLflow calls them; the scores are
+``validation_`` and their metrics' names."""
 
 
 def create_parent(store: Store, study: Study) -> str:
@@ -132,14 +125,15 @@ def log_epochs(
         After each batch, the last epoch that is in; 0 if there is none.
     """
     first = description or Description([], [])
-    step = (BATCH - len(first.sizes)) // len(EPOCH_METRICS)
+    longest = max((len(report) for report in reports), default=1)
+    step = (BATCH - len(first.sizes)) // longest
     for start in range(0, max(len(reports), 1 if description else 0), step):
         batch = reports[start : start + step]
         found = [
             metric
             for report in batch
             for metric in metrics(
-                {prefix + name: report.get(key) for key, name in EPOCH_METRICS.items()},
+                {prefix + _epoch_metric(key): value for key, value in report.items()},
                 int(report["epoch"]),
             )
         ]
@@ -164,6 +158,11 @@ def end_nested(store: Store, run: str, record: TrialRecord) -> str:
     status = "FAILED" if record.reason else "FINISHED"
     store.client.set_terminated(run, status)
     return status
+
+
+def _epoch_metric(key: str) -> str:
+    """What MLflow calls a value of an epoch's report."""
+    return EPOCH_METRICS.get(key, f"validation_{key}")
 
 
 def metrics(values: dict[str, Any], step: int = 0) -> list[Metric]:

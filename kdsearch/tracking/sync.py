@@ -48,7 +48,7 @@ def _write(writer: Writer, study: Study) -> None:
     records = list(study.directory.trials.read().values())
     for record in (*records, *study.directory.finalists.read().values()):
         writer.write_trial(record)
-    writer.write_hypervolume([record for record in records if record.accuracy is not None])
+    writer.write_hypervolume([record for record in records if record.complete])
     if state.get("state") == "finished":
         writer.finish()
     else:

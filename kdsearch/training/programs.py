@@ -11,7 +11,7 @@ from kdsearch.data import Dataset, derive
 from kdsearch.methods import UNDISTILLED, method_config
 from kdsearch.models import Network
 from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL
-from kdsearch.training.evaluation import Evaluation
+from kdsearch.training.evaluation import Scores
 from kdsearch.training.hardware import Hardware
 from kdsearch.training.initial import initial_student
 from kdsearch.training.reports import EpochReport
@@ -34,7 +34,7 @@ class TrainingProgram(Protocol):
     def train_epoch(self) -> EpochReport:
         """Train for one epoch and evaluate on the validation split."""
 
-    def score_test(self) -> Evaluation:
+    def score_test(self) -> Scores:
         """Scores on the test split; for finalists alone, once, after the last epoch."""
 
     def state_dict(self) -> dict[str, Any]:
@@ -164,7 +164,7 @@ class BornAgain(TrainingProgram):
         """Epochs of the generations before the present one."""
         return self.generation * self.task.training.epochs
 
-    def score_test(self) -> Evaluation:
+    def score_test(self) -> Scores:
         """Scores of the last generation on the test split."""
         return self._trainer.score_test()
 
@@ -239,7 +239,7 @@ class Mutual(TrainingProgram):
         self._second.epoch += 1
         return self._first.end_epoch(losses, start)
 
-    def score_test(self) -> Evaluation:
+    def score_test(self) -> Scores:
         """Scores of the first on the test split."""
         return self._first.score_test()
 

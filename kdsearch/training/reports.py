@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kdsearch.training.evaluation import Evaluation
+from kdsearch.training.evaluation import Scores
 
 AVERAGED = "averaged_"
 """Stands before the names of the averaged weights' scores."""
@@ -27,11 +27,11 @@ class EpochReport:
     loss: float
     lr: float
     seconds: float
-    scores: Evaluation
-    averaged: Evaluation | None = None
+    scores: Scores
+    averaged: Scores | None = None
 
     def as_dict(self) -> dict[str, float]:
         """The report as plain numbers, the scores by their names among them."""
         own = {"epoch": self.epoch, "loss": self.loss, "lr": self.lr, "seconds": self.seconds}
-        averaged = self.averaged.as_dict() if self.averaged else {}
-        return own | self.scores.as_dict() | {AVERAGED + k: v for k, v in averaged.items()}
+        averaged = self.averaged or {}
+        return own | self.scores | {AVERAGED + name: score for name, score in averaged.items()}

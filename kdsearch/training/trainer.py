@@ -16,7 +16,7 @@ from kdsearch.errors import DivergedError, ModelError
 from kdsearch.models import Network
 from kdsearch.training.averaging import WeightAverage
 from kdsearch.training.distiller import Distiller
-from kdsearch.training.evaluation import Evaluation, evaluation_sums, summarise
+from kdsearch.training.evaluation import Scores, evaluate
 from kdsearch.training.hardware import Hardware, memory_format
 from kdsearch.training.initial import initial_student, make_objective, steps_per_epoch
 from kdsearch.training.optimizer import make_optimizer, make_schedule
@@ -152,18 +152,19 @@ class Trainer:
         self.epoch += 1
         total = torch.stack(list(losses)).sum()
         loss = float(self.ranks.sum(total)) / self.ranks.world_size / self.steps_per_epoch
+        if not math.isfinite(loss):
+            raise self._diverged(f"the loss became {loss}")
         scores = self.evaluate_validation()
-        for what, value in (("loss", loss), ("validation loss", scores.nll)):
-            if not math.isfinite(value):
-                raise DivergedError(
-                    f"the {what} became {value} in epoch {self.epoch}; lower the learning rate or "
-                    "the weights of the method"
-                )
         if self.finished:
             self._feed.close()
         averaged = self._score_average()
         seconds = time.perf_counter() - start
         return EpochReport(self.epoch, loss, self._lr, seconds, scores, averaged)
+
+    def _diverged(self, what: str) -> DivergedError:
+        return DivergedError(
+            f"{what} in epoch {self.epoch}; lower the learning rate or the weights of the method"
+        )
 
     def train_step(self, batch: Batch, step: int) -> Tensor:
         """One optimiser step on the ``step``-th batch of the epoch; the detached loss."""
@@ -185,11 +186,11 @@ class Trainer:
             self._average.update()
         return loss.detach()
 
-    def evaluate_validation(self) -> Evaluation:
+    def evaluate_validation(self) -> Scores:
         """Scores on the validation split."""
         return self._evaluate(self.student, self._validation_views, "validation")
 
-    def _score_average(self) -> Evaluation | None:
+    def _score_average(self) -> Scores | None:
         """Scores of the averaged weights after a rung; no average is taken beyond the last."""
         if self._average is None or self.epoch not in self._rungs:
             return None
@@ -198,18 +199,19 @@ class Trainer:
             self._average = None
         return self._evaluate(network, self._validation_views, "validation")
 
-    def score_test(self) -> Evaluation:
+    def score_test(self) -> Scores:
         """Scores on the test split; for finalists alone, once, after the last epoch."""
         return self._evaluate(self.student, plain_views(self._data, "test", self.device), "test")
 
-    def _evaluate(self, network: Network, views: Views, split: SplitName) -> Evaluation:
+    def _evaluate(self, network: Network, views: Views, split: SplitName) -> Scores:
         """Scores of a network on a split, shared out over the workers."""
         # Each worker's batch statistics are of its own images; the first worker's are kept.
         self.ranks.follow_first(network.buffers())
-        index = self.ranks.share(torch.arange(len(views), device=self.device))
         beside = None if self._reference is None else self._reference.logits(split)
-        sums = self.ranks.sum(evaluation_sums(network, views, index, beside))
-        return summarise(sums, compared=beside is not None)
+        try:
+            return evaluate(network, views, self._data.problem, beside, self.ranks)
+        except DivergedError as error:
+            raise self._diverged(f"{error} on the {split} split") from None
 
     def state_dict(self) -> dict[str, Any]:
         """All that resuming needs: weights, helpers, optimiser, schedule, epoch."""

@@ -123,10 +123,10 @@ class Bench(StudyBench):
             while not trainer.finished:
                 report = trainer.train_epoch()
                 assert report.averaged is not None
-                raw.append(report.scores.accuracy)
-                averaged.append(report.averaged.accuracy)
+                raw.append(report.scores["accuracy"])
+                averaged.append(report.averaged["accuracy"])
                 seconds.append(report.seconds)
-            test = trainer.score_test().accuracy
+            test = trainer.score_test()["accuracy"]
         except DivergedError:
             pass
         sizes = {name: trial.size(name) for name in ("parameters", "macs", "bytes")}

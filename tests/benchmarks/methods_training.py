@@ -111,7 +111,7 @@ class Bench:
         except DivergedError:
             return {**told, "accuracy": 0.0, "diverged": True}
         scores = course.score_test() if test else report.scores
-        return {**told, "seconds": time.perf_counter() - start, **scores.as_dict()}
+        return {**told, "seconds": time.perf_counter() - start, **scores}
 
 
 def train_teacher(setting: Setting, root: Path) -> tuple[dict[str, torch.Tensor], float]:
@@ -128,4 +128,4 @@ def train_teacher(setting: Setting, root: Path) -> tuple[dict[str, torch.Tensor]
     while not trainer.finished:
         trainer.train_epoch()
     weights = {name: value.clone() for name, value in trainer.student.state_dict().items()}
-    return weights, trainer.score_test().accuracy
+    return weights, trainer.score_test()["accuracy"]

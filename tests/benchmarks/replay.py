@@ -73,7 +73,7 @@ class Replay:
                 continue
             del running[number]
             jobs.ended(record)
-            if curve.test is not None and record.accuracy is not None:
+            if curve.test is not None and record.complete:
                 self.complete.append(record)
                 tested[number] = curve.test
                 spent.append(epochs / self._table.epochs)

@@ -27,8 +27,8 @@ from kdsearch.errors import DivergedError
 from kdsearch.models import Network
 from kdsearch.spec import load_spec
 from kdsearch.spec.study import StudySpec
+from kdsearch.training import evaluation
 from kdsearch.training.averaging import WeightAverage
-from kdsearch.training.evaluation import Evaluation, evaluation_sums, summarise
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import plain_views
 from kdsearch.training.trainer import Trainer
@@ -99,9 +99,9 @@ class Scores:
     at: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     seconds: dict[str, dict[str, float]] = field(default_factory=dict)
 
-    def note(self, candidate: str, fraction: str, scores: Evaluation, since: float) -> None:
+    def note(self, candidate: str, fraction: str, scores: evaluation.Scores, since: float) -> None:
         """Take in what a candidate said, and the time since it was asked."""
-        self.at.setdefault(candidate, {})[fraction] = scores.as_dict()
+        self.at.setdefault(candidate, {})[fraction] = scores
         spent = self.seconds.setdefault(candidate, {})
         spent[fraction] = spent.get(fraction, 0.0) + time.perf_counter() - since
 
@@ -161,14 +161,14 @@ class Bench(StudyBench):
                 if "cooldown" in self.setting.candidates:
                     start = time.perf_counter()
                     found.note("cooldown", fraction, self._cooled_down(trainer), start)
-        found.final = report.scores.as_dict()
+        found.final = report.scores
         found.seconds["final"] = {"1": training - sum(averaging.values())}
 
-    def _score(self, network: Network) -> Evaluation:
+    def _score(self, network: Network) -> evaluation.Scores:
         views = plain_views(self.data, "validation", CPU)
-        return summarise(evaluation_sums(network, views, torch.arange(len(views))))
+        return evaluation.evaluate(network, views, self.data.problem)
 
-    def _cooled_down(self, trainer: Trainer) -> Evaluation:
+    def _cooled_down(self, trainer: Trainer) -> evaluation.Scores:
         branch = self.trainer(trainer.task)
         branch.load_state_dict(copy.deepcopy(trainer.state_dict()))
         optimizer = branch._optimizer
@@ -180,7 +180,7 @@ class Bench(StudyBench):
             report = branch.train_epoch()
         return report.scores
 
-    def _scaled(self, task: Task, epochs: int) -> Evaluation:
+    def _scaled(self, task: Task, epochs: int) -> evaluation.Scores:
         training = task.training.model_copy(update={"epochs": epochs})
         trainer = self.trainer(task.model_copy(update={"training": training}))
         while not trainer.finished:

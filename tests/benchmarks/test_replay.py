@@ -143,8 +143,8 @@ def test_every_epoch_counts_and_the_complete_alone_make_the_front(made_table: An
         assert (record.status, len(record.epochs)) == expected
     complete = [record for record in jobs.records if record.status == "complete"]
     assert len(progress.volume) == len(complete)
-    points = {(each.parameter_count, each.accuracy) for each in complete}
-    assert [(each.parameter_count, each.accuracy) for each in replay.front()] == sorted(
+    points = {(each.parameter_count, each.scores["accuracy"]) for each in complete}
+    assert [(each.parameter_count, each.scores["accuracy"]) for each in replay.front()] == sorted(
         one for one in points if not any(_beats(other, one) for other in points)
     )
     assert progress.volume[-1] == pytest.approx(hypervolume(complete, Objectives(), [5_000]))

@@ -44,7 +44,7 @@ class CachedTrial:
 
     def epoch(self) -> float:
         """Train for one epoch; accuracy on validation."""
-        return self._trainer.train_epoch().scores.accuracy
+        return self._trainer.train_epoch().scores["accuracy"]
 
 
 def measure_epochs(

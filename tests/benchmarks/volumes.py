@@ -65,7 +65,7 @@ def growth(
     trained: dict[int, int] = {}
     for place, record in enumerate(records):
         trained[record.number] = len(record.epochs)
-        if record.accuracy is not None:
+        if record.complete:
             spent.append(sum(trained.values()) / epochs)
             volumes.append(hypervolume(records[: place + 1], objectives, largest))
     return Progress(np.array(spent), np.array(volumes), len(trained))

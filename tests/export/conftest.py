@@ -57,7 +57,7 @@ def trained(
         update={
             "status": "complete",
             "epochs": tuple(reports),
-            "test": {"accuracy": scores.accuracy, "nll": scores.nll},
+            "test": {"accuracy": scores["accuracy"], "nll": scores["nll"]},
         }
     )
     weights = tmp_path_factory.mktemp("weights") / "0.safetensors"

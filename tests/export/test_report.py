@@ -135,7 +135,7 @@ def test_the_ranking_is_strict_json_and_csv_of_the_same_rows(
     assert content["study"] == "small"
     (row,) = content["ranking"]
     assert (row["method"], row["trials"], row["budget"]) == ("kd+fitnet", 3, 3)
-    best = max(trained.finalist.trial.accuracy or 0, 0.65)
+    best = max(trained.finalist.trial.scores.get("accuracy", 0), 0.65)
     assert row["best_score"] == pytest.approx(best)
     assert row["best_score_low"] < best <= row["best_score_high"]
     assert (row["gain"], row["gain_low"], row["clear"]) == (None, None, False)
@@ -181,9 +181,9 @@ def test_the_shipped_training_is_the_best_on_validation(
     facts = load_student(folder).facts
     second = Judging(study.spec, [trained.finalist.trial], [], {}).runs[1]
     assert facts["seed"] == second.task.seed
-    assert facts["validation_accuracy"] == pytest.approx(0.6)
-    assert facts["test_accuracy"] == 0.7
-    assert facts["test_accuracy_over_seeds"]["seeds"] == 2
+    assert facts["validation_scores"]["accuracy"] == pytest.approx(0.6)
+    assert facts["test_scores"]["accuracy"] == 0.7
+    assert facts["test_scores_over_seeds"]["accuracy"]["seeds"] == 2
 
 
 def test_a_finalist_without_a_complete_training_ships_nothing(

@@ -139,10 +139,11 @@ def test_the_json_says_all_that_is_known(folder: Path, trained: Trained, digits:
         "parameters": sum(value.numel() for value in trained.network.parameters()),
         "macs": size.macs,
         "bytes": size.bytes,
-        "validation_accuracy": run.epochs[-1]["accuracy"],
-        "test_accuracy": run.test["accuracy"],
+        "validation_scores": {name: run.epochs[-1][name] for name in ("accuracy", "nll", "ece")},
         "test_scores": run.test,
-        "test_accuracy_over_seeds": {"mean": run.test["accuracy"], "ci95": None, "seeds": 1},
+        "test_scores_over_seeds": {
+            name: {"mean": score, "ci95": None, "seeds": 1} for name, score in run.test.items()
+        },
         "gain_over_undistilled": {
             "objective": "accuracy",
             "mean": pytest.approx(run.test["accuracy"] - 0.2),

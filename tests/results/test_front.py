@@ -32,7 +32,7 @@ def brute_front(pairs: list[tuple[float, int]]) -> set[tuple[float, int]]:
 def test_front_is_what_no_other_trial_beats(pairs: list[tuple[float, int]]) -> None:
     records = [trial(n, accuracy, size) for n, (accuracy, size) in enumerate(pairs)]
     members = pareto_front(records, Objectives())
-    found = [(record.accuracy, record.parameter_count) for record in members]
+    found = [(record.scores["accuracy"], record.parameter_count) for record in members]
     assert set(found) == brute_front(pairs)
     assert len(found) == len(set(found))
     assert [size for _, size in found] == sorted(size for _, size in found)

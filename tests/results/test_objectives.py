@@ -64,7 +64,7 @@ def test_the_hypervolume_over_several_sizes_is_that_of_a_sample(
 
 def test_too_little_accuracy_counts_for_nothing() -> None:
     records = [trial(0, 0.5, 10), trial(1, 0.8, 100), trial(2, 0.7, 1000), trial(3, None, 1)]
-    objectives = Objectives(min_accuracy=0.7)
+    objectives = Objectives(require={"accuracy": 0.7})
     assert [each.number for each in pareto_front(records, objectives)] == [1]
     assert [each.number for each in objectives.counted(records)] == [1, 2]
     assert hypervolume(records, objectives, [10_000]) == hypervolume(
@@ -74,7 +74,7 @@ def test_too_little_accuracy_counts_for_nothing() -> None:
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "random"])
 def test_optuna_hears_senses_sizes_and_constraints(spec_text: str, sampler: str) -> None:
-    words = ["search.size=[parameters, macs]", "search.min_accuracy=0.9", "search.trials=16"]
+    words = ["search.size=[parameters, macs]", "search.require={accuracy: 0.9}", "search.trials=16"]
     spec = parse_spec(spec_text, [*words, f"search.sampler={sampler}"])
     jobs, study = make_jobs(spec)
     ended = drive(jobs, 2, first)
@@ -84,8 +84,8 @@ def test_optuna_hears_senses_sizes_and_constraints(spec_text: str, sampler: str)
     for each in told:
         record = next(record for record in ended if record.parameters == each.params)
         sizes = np.log10([record.parameter_count, record.macs])
-        np.testing.assert_allclose(each.values, [record.accuracy, *sizes])
-        assert each.constraints == {"min_accuracy": pytest.approx(0.9 - record.accuracy)}
+        np.testing.assert_allclose(each.values, [record.scores["accuracy"], *sizes])
+        assert each.constraints == {"accuracy": pytest.approx(0.9 - record.scores["accuracy"])}
     assert {sum(each.constraints.values()) > 0 for each in told} == {True, False}
 
 

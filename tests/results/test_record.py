@@ -43,7 +43,7 @@ def test_of_two_records_with_one_number_the_first_counts(tmp_path: Path) -> None
     journal = Journal(tmp_path / "trials.jsonl")
     journal.append(trial(0, 0.5, 10))
     journal.append(trial(0, 0.9, 10))
-    assert journal.read()[0].accuracy == 0.5
+    assert journal.read()[0].scores["accuracy"] == 0.5
 
 
 def test_what_becomes_of_one_that_was_put_aside_supersedes_it(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_torn_line_of_any_length_is_overwritten(tmp_path: Path, torn: int) -> 
     with journal.path.open("ab") as file:
         file.write(b"{" * torn)
     journal.append(trial(1, 0.6, 10))
-    assert [(number, record.accuracy) for number, record in journal.read().items()] == [
+    assert [(number, record.scores["accuracy"]) for number, record in journal.read().items()] == [
         (0, 0.5),
         (1, 0.6),
     ]

@@ -231,7 +231,7 @@ def test_what_is_stopped_has_no_accuracy_anywhere(halving_spec: StudySpec) -> No
     records = searched(halving_spec, {})
     assert {record.status for record in records.values()} == {"complete", "stopped", "failed"}
     for record in records.values():
-        assert (record.accuracy is None) == (record.status != "complete")
+        assert record.complete == (record.status == "complete")
     front = pareto_front(list(records.values()), Objectives())
     assert front
     assert all(record.status == "complete" for record in front)
@@ -392,7 +392,11 @@ def test_those_that_went_on_before_are_compared_with_and_do_not_go_on_again(
 @pytest.mark.parametrize("name", ["halving", "neighbours"])
 def test_those_with_too_little_accuracy_go_on_after_all_others(spec_text: str, name: str) -> None:
     """The small ones would be the first of either order, as nothing dominates them."""
-    words = [*WORDS, f"search.scheduler={{name: {name}, score: raw}}", "search.min_accuracy=0.5"]
+    words = [
+        *WORDS,
+        f"search.scheduler={{name: {name}, score: raw}}",
+        "search.require={accuracy: 0.5}",
+    ]
     halving = Halving(parse_spec(spec_text, words).search)
     for number, (accuracy, size) in enumerate(((0.3, 10), (0.4, 20), (0.6, 300), (0.5, 400))):
         halving.reached(at_first_rung(number, accuracy, size))

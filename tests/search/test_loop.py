@@ -231,7 +231,7 @@ def test_complete_and_failed_are_told_apart(spec: StudySpec) -> None:
             assert trial.values is None
         else:
             assert trial.state == TrialState.COMPLETE
-            assert trial.values[0] == record.accuracy
+            assert trial.values[0] == record.scores["accuracy"]
             assert 10 ** trial.values[1] == pytest.approx(record.parameter_count)
 
 

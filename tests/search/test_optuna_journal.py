@@ -39,7 +39,7 @@ def read_by_optuna(path: Path, name: str) -> optuna.Study:
 
 @pytest.fixture
 def spec(spec_text: str) -> StudySpec:
-    return parse_spec(spec_text, [*halved.WORDS, "search.min_accuracy=0.85"])
+    return parse_spec(spec_text, [*halved.WORDS, "search.require={accuracy: 0.85}"])
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_optuna_reads_every_trial_under_our_number(
             size = np.log10(record.parameter_count)
             assert trial.values == pytest.approx([record.epochs[-1]["accuracy"], size])
             assert trial.constraints == {
-                "min_accuracy": pytest.approx(0.85 - record.epochs[-1]["accuracy"])
+                "accuracy": pytest.approx(0.85 - record.epochs[-1]["accuracy"])
             }
         else:
             assert trial.values is None

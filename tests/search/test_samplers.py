@@ -68,12 +68,13 @@ def plain_search(spec: StudySpec) -> list[dict[str, Any]]:
                 bytes=size.bytes,
             )
         )
-        if spec.search.min_accuracy is not None and record.accuracy is not None:
-            trial.set_constraint("enough", spec.search.min_accuracy - record.accuracy)
-        if record.accuracy is None:
+        if spec.search.require and record.complete:
+            lack = spec.search.require["accuracy"] - record.scores["accuracy"]
+            trial.set_constraint("enough", lack)
+        if not record.complete:
             study.tell(trial, state=TrialState.FAIL)
         else:
-            study.tell(trial, [record.accuracy, *halved.Objectives().log_sizes(record)])
+            study.tell(trial, [record.scores["accuracy"], *halved.Objectives().log_sizes(record)])
         found.append(trial.params)
     return found
 
@@ -87,7 +88,7 @@ def test_proposals_are_those_of_plain_optuna(
 ) -> None:
     words = [f"search.sampler={sampler}", f"search.trials={trials}"]
     if min_accuracy is not None:
-        words.append(f"search.min_accuracy={min_accuracy}")
+        words.append(f"search.require.accuracy={min_accuracy}")
     spec = parse_spec(spec_text, words)
     ours = drive(make_jobs(spec, deterministic=False)[0], 1, first)
     assert parameters(ours) == plain_search(spec)
@@ -126,7 +127,7 @@ def test_a_rebuilt_study_is_what_it_was(spec_text: str, sampler: str, stages: in
         "search.trials=400",
         "search.scheduler.reduction=1.5",
         f"search.sampler={sampler}",
-        "search.min_accuracy=0.85",
+        "search.require={accuracy: 0.85}",
         "search.max_parameters=3500",
     ]
     spec = parse_spec(spec_text, words)
@@ -143,7 +144,7 @@ def test_a_rebuilt_study_is_what_it_was(spec_text: str, sampler: str, stages: in
     assert sampler != "nsga2" or max(each[-1] for each in learned) >= 2
     drawn = len(study.trials) - len(learned)
     assert drawn > 1.2 * len(rebuilt.trials), "no proposal was rejected"
-    constrained = [each.constraints["min_accuracy"] for each in rebuilt.trials if each.values]
+    constrained = [each.constraints["accuracy"] for each in rebuilt.trials if each.values]
     assert min(constrained) < 0 < max(constrained)
 
 
@@ -183,7 +184,7 @@ def test_a_search_that_was_cut_off_is_proposed_what_it_would_have_been(
     spec_text: str, sampler: str, trials: int
 ) -> None:
     words = [f"search.sampler={sampler}", f"search.trials={trials}", "search.max_parameters=4000"]
-    spec = parse_spec(spec_text, [*words, "search.min_accuracy=0.85"])
+    spec = parse_spec(spec_text, [*words, "search.require={accuracy: 0.85}"])
     whole = parameters(drive(make_jobs(spec)[0], 2, first))
     ended = drive(make_jobs(spec)[0], 2, last, stop_after=trials - 4)
     rest = drive(make_jobs(spec, {record.number: record for record in ended})[0], 2, first)

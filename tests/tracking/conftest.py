@@ -40,7 +40,7 @@ def history(record: TrialRecord, epochs: int) -> TrialRecord:
         {
             "epoch": float(epoch),
             "loss": 1.0 / epoch,
-            "accuracy": (record.accuracy or 0.1) if epoch == epochs else 0.05 * epoch,
+            "accuracy": record.scores.get("accuracy", 0.1) if epoch == epochs else 0.05 * epoch,
             "nll": 0.5,
             "ece": 0.01 * epoch,
             "agreement": 0.6 + 0.01 * epoch,

@@ -43,11 +43,11 @@ def test_a_point_tells_its_scores_where_it_has_them(
     study: Study, records: list[TrialRecord]
 ) -> None:
     traces = {trace.name: trace for trace in interactive_front(study).data}
-    assert all(
-        "validation: NLL 0.5, ECE 3.00%, agreement with the teacher 63.00%, KL to the teacher 0.5"
-        in text
-        for text in traces["kd"].text
+    told = (
+        "validation: NLL 0.500 nats, ECE 3.00%, agreement with the teacher 63.00%, "
+        "KL to the teacher 0.500 nats"
     )
+    assert all(told in text for text in traces["kd"].text)
     row = study.front.iloc[0]
     told = traces["finalist (test)"].text[0]
     assert f"ECE {row['test_ece']:.2%}, agreement with the teacher {row['test_agreement']:.2%}" in (

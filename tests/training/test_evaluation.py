@@ -1,17 +1,18 @@
-"""Scores of a split against scikit-learn."""
+"""Scores of a split, whatever the batches and workers."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from scipy.special import softmax
-from sklearn.metrics import accuracy_score, log_loss, recall_score
+from sklearn.metrics import accuracy_score, log_loss
 
-from kdsearch.data import Dataset, Split, Views
+from kdsearch.data import Dataset, Views
+from kdsearch.errors import DivergedError
 from kdsearch.models import Network, build_network
 from kdsearch.spec.concrete import ModelConfig
-from kdsearch.training.evaluation import evaluation_sums, summarise
+from kdsearch.training.evaluation import evaluate, predict
+from kdsearch.training.ranks import Ranks
 
 
 @pytest.fixture
@@ -37,118 +38,71 @@ def test_accuracy_and_nll_are_scikit_learns(
     likelihood /= likelihood.sum(axis=1, keepdims=True)
     labels = digits.test.labels.numpy()
 
-    found = summarise(evaluation_sums(network, views, torch.arange(len(views))))
-    assert found.accuracy == accuracy_score(labels, logits.argmax(axis=1))
-    assert found.nll == pytest.approx(log_loss(labels, likelihood, labels=range(10)), rel=1e-5)
+    found = evaluate(network, views, digits.problem)
+    assert found["accuracy"] == pytest.approx(accuracy_score(labels, logits.argmax(axis=1)))
+    assert found["nll"] == pytest.approx(log_loss(labels, likelihood, labels=range(10)), rel=1e-5)
+    assert found.keys() == {"accuracy", "nll", "ece"}
 
 
 def test_the_batch_size_does_not_matter(network: Network, views: Views) -> None:
     index = torch.arange(len(views))
-    whole = evaluation_sums(network, views, index)
-    parts = evaluation_sums(network, views, index, batch=37)
-    torch.testing.assert_close(whole, parts, rtol=1e-6, atol=0)
+    whole, parts = predict(network, views, index), predict(network, views, index, batch=37)
+    torch.testing.assert_close(whole, parts, rtol=1e-5, atol=1e-6)
 
 
-def test_shares_of_a_split_add_up_to_it(network: Network, views: Views) -> None:
-    index = torch.arange(len(views))
-    parts = [evaluation_sums(network, views, index[rank::3]) for rank in range(3)]
-    whole = evaluation_sums(network, views, index)
-    torch.testing.assert_close(torch.stack(parts).sum(dim=0), whole, rtol=1e-6, atol=0)
-    assert float(whole[2]) == len(views)
+class OneOfThree(Ranks):
+    """A worker whose fellows' rows are known."""
+
+    def __init__(self, rank: int, rows: dict[int, torch.Tensor]) -> None:
+        super().__init__(rank, 3)
+        object.__setattr__(self, "rows", rows)
+
+    def sum(self, values: torch.Tensor) -> torch.Tensor:
+        rows: dict[int, torch.Tensor] = self.rows  # type: ignore[attr-defined]
+        rows[self.rank] = values.clone()
+        return torch.stack(list(rows.values())).sum(dim=0)
 
 
-def test_a_worker_without_a_sample_counts_nothing(network: Network, views: Views) -> None:
-    assert not evaluation_sums(network, views, torch.arange(0)).any()
+def test_workers_shares_of_a_split_add_up_to_it(
+    network: Network, views: Views, digits: Dataset
+) -> None:
+    rows: dict[int, torch.Tensor] = {}
+    found = [evaluate(network, views, digits.problem, None, OneOfThree(r, rows)) for r in range(3)]
+    for name, score in evaluate(network, views, digits.problem).items():
+        assert found[-1][name] == pytest.approx(score, rel=1e-6)
+
+
+def test_a_worker_without_a_sample_adds_none(network: Network, views: Views) -> None:
+    assert predict(network, views, torch.arange(0)).shape == (0, 10)
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_evaluation_leaves_mode_buffers_and_gradients_alone(
-    network: Network, views: Views, training: bool
+    network: Network, views: Views, digits: Dataset, training: bool
 ) -> None:
     network.train(training)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    evaluation_sums(network, views, torch.arange(64))
+    evaluate(network, views, digits.problem)
     assert all(part.training is training for part in network.modules())
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
-def logits_of(network: Network, views: Views) -> np.ndarray:
-    images, _ = views.batch(torch.arange(len(views)), 0)
-    with torch.no_grad():
-        return network.eval()(images).double().numpy()
-
-
-def test_calibration_error_is_that_of_a_loop_over_bins(
+def test_a_reference_is_compared_with_sample_by_sample(
     network: Network, views: Views, digits: Dataset
 ) -> None:
-    # logits scaled so that the bins are filled from low to high confidence
-    with torch.no_grad():
-        network.classifier.weight.mul_(40)
-    probabilities = softmax(logits_of(network, views), axis=1)
-    confidence, answers = probabilities.max(axis=1), probabilities.argmax(axis=1)
-    right = answers == digits.test.labels.numpy()
-    expected = 0.0
-    for b in range(15):
-        inside = (confidence > b / 15) & (confidence <= (b + 1) / 15)
-        if inside.any():
-            expected += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
-    found = summarise(evaluation_sums(network, views, torch.arange(len(views))))
-    assert len({int(c * 15) for c in confidence}) > 5
-    assert found.ece == pytest.approx(expected, rel=1e-5)
+    own = predict(network, views, torch.arange(len(views)))
+    same = evaluate(network, views, digits.problem, own)
+    assert (same["agreement"], same["kl"]) == (1.0, pytest.approx(0.0, abs=1e-6))
+    other = evaluate(network, views, digits.problem, own.roll(1, dims=0))
+    agreed = (own.argmax(1) == own.roll(1, dims=0).argmax(1)).double().mean()
+    assert other["agreement"] == pytest.approx(float(agreed))
 
 
-def test_a_sure_and_right_network_is_calibrated(views: Views, digits: Dataset) -> None:
-    class Oracle(torch.nn.Module):
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            start = self.done
-            self.done += len(images)
-            labels = digits.test.labels[start : self.done]
-            return 50.0 * torch.nn.functional.one_hot(labels, 10).float()
-
-    oracle = Oracle()
-    oracle.done = 0
-    found = summarise(evaluation_sums(oracle, views, torch.arange(len(views))))
-    assert (found.accuracy, found.ece) == (1.0, pytest.approx(0.0, abs=1e-6))
-
-
-def test_agreement_and_divergence_from_a_reference(network: Network, views: Views) -> None:
-    own = logits_of(network, views)
-    reference = own + np.random.default_rng(0).normal(size=own.shape)
-    p_r, p_s = softmax(reference, axis=1), softmax(own, axis=1)
-    index = torch.arange(len(views))
-    sums = evaluation_sums(network, views, index, torch.from_numpy(reference))
-    found = summarise(sums, compared=True)
-    assert found.agreement == pytest.approx((own.argmax(1) == reference.argmax(1)).mean())
-    assert found.kl == pytest.approx((p_r * np.log(p_r / p_s)).sum(axis=1).mean(), rel=1e-4)
-    same = summarise(evaluation_sums(network, views, index, torch.from_numpy(own)), compared=True)
-    assert (same.agreement, same.kl) == (1.0, pytest.approx(0.0, abs=1e-6))
-
-
-def test_without_a_reference_nothing_is_said_of_one(network: Network, views: Views) -> None:
-    found = summarise(evaluation_sums(network, views, torch.arange(len(views))))
-    assert found.agreement is None
-    assert found.as_dict().keys() == {"accuracy", "nll", "ece"}
-
-
-def test_balanced_accuracy_is_scikit_learns_where_a_class_is_large(
-    network: Network, digits: Dataset
+def test_outputs_that_are_no_numbers_have_no_score(
+    network: Network, views: Views, digits: Dataset
 ) -> None:
-    plain = Views(digits.test, digits.mean, digits.std, None, seed=0)
-    even = summarise(evaluation_sums(network, plain, torch.arange(len(plain))))
-    assert even.balanced_accuracy is None
-    assert "balanced_accuracy" not in even.as_dict()
-
-    labels = digits.test.labels.clone()
-    labels[len(labels) // 4 :] = 3
-    labels[labels == 5] = 6  # a class without samples does not count
-    views = Views(Split(digits.test.images, labels), digits.mean, digits.std, None, seed=0)
-    index = torch.arange(len(views))
     with torch.no_grad():
-        predicted = network.eval()(views.images(index, 0)).argmax(dim=1)
-    parts = [evaluation_sums(network, views, index[rank::3]) for rank in range(3)]
-    found = summarise(torch.stack(parts).sum(dim=0))
-    expected = recall_score(
-        labels, predicted, labels=labels.unique(), average="macro", zero_division=0
-    )
-    assert found.balanced_accuracy == pytest.approx(expected)
+        network.classifier.bias[3] = torch.nan
+    with pytest.raises(DivergedError, match="infinite or no number"):
+        evaluate(network, views, digits.problem)

@@ -195,7 +195,7 @@ def test_every_student_is_compared_with_the_reference(
         own = course.student.eval()(images).argmax(dim=1)
         theirs = make_teacher().network(images).argmax(dim=1)
     assert report["agreement"] == pytest.approx(float((own == theirs).double().mean()))
-    assert course.score_test().as_dict().keys() == {"accuracy", "nll", "ece", "agreement", "kl"}
+    assert course.score_test().keys() == {"accuracy", "nll", "ece", "agreement", "kl"}
 
 
 def test_the_teacher_of_a_generation_is_frozen(

@@ -118,7 +118,7 @@ def test_a_report_tells_of_its_epoch(digits: Dataset, make_task: Callable[..., T
     assert all(report.seconds > 0 for report in reports)
     scores = trainer.evaluate_validation()
     assert reports[-1].scores == scores
-    assert reports[-1].as_dict().keys() == {"epoch", "loss", "lr", "seconds", *scores.as_dict()}
+    assert reports[-1].as_dict().keys() == {"epoch", "loss", "lr", "seconds", *scores}
 
 
 def test_the_reported_loss_is_the_mean_over_the_steps(
@@ -180,11 +180,11 @@ def test_an_absurd_learning_rate_is_told_with_its_epoch(
         finish(Trainer(task, digits))
 
 
-def test_a_last_step_that_breaks_the_network_is_told_by_its_validation_loss(
+def test_a_last_step_that_breaks_the_network_is_told_by_its_outputs(
     digits: Dataset, make_task: Callable[..., Task]
 ) -> None:
     task = make_task(model={"family": "mlp", "width": 0.5}, lr=1e30, batch_size=240)
-    with pytest.raises(DivergedError, match=r"the validation loss became (nan|inf) in epoch 1;"):
+    with pytest.raises(DivergedError, match="on the validation split in epoch 1; lower the"):
         Trainer(task, digits).train_epoch()
 
 
@@ -212,4 +212,4 @@ def test_the_test_split_is_scored_as_any_other(
     )
     with torch.no_grad():
         right = trainer.student.eval()(images).argmax(dim=1) == targets.labels
-    assert trainer.score_test().accuracy == pytest.approx(float(right.double().mean()))
+    assert trainer.score_test()["accuracy"] == pytest.approx(float(right.double().mean()))

@@ -27,6 +27,7 @@ def pack(dataset: Dataset) -> dict[str, Any]:
         "classes": dataset.classes,
         "mean": dataset.mean,
         "std": dataset.std,
+        "problem": dataset.problem,
         "fingerprint": dataset.fingerprint,
     }
     for name in _SPLITS:
@@ -56,6 +57,7 @@ def unpack(packed: dict[str, Any]) -> Dataset:
         train=splits["train"],
         validation=splits["validation"],
         test=splits["test"],
+        problem=packed["problem"],
     )
     # Fills the cached property, which would otherwise hash every image in every worker.
     dataset.__dict__["fingerprint"] = packed["fingerprint"]

@@ -1,0 +1,139 @@
+"""What a metric is: its name, direction, range, unit, and how it is computed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A network's outputs for a whole split, in host memory.
+
+    Attributes:
+        outputs: [N, K] float32 logits.
+        labels: [N] int64 class indices.
+        reference: [N, K] float32 logits of the teacher that the network is compared with.
+    """
+
+    outputs: Tensor
+    labels: Tensor
+    reference: Tensor | None = None
+
+    @property
+    def finite(self) -> bool:
+        """Whether every output is a number."""
+        return bool(torch.isfinite(self.outputs).all())
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One score of a network on a split.
+
+    A metric of your own is one of these in a module of yours; the spec names it
+    ``module:name``.
+
+    Args:
+        name: The name in specs, tables and MLflow.
+        compute: The score of :class:`Predictions`.
+        better: Whether a higher or a lower value is better.
+        lowest: The least value that there can be; ``None`` where there is none.
+        highest: The largest, likewise.
+        unit: ``%`` for a share, which is told in percent; else the unit's name, or nothing.
+        title: What a person reads; absent, the name with spaces.
+        head: The same above a column; absent, the title.
+        loss_title: What is small where the metric is good; absent, ``1 − title`` or the title.
+        about: What it measures, in a few words; absent, the title.
+        error: How its standard error over samples is known: ``binomial`` for a share of samples
+            that are right, ``none`` where kdsearch has no model of it.
+        compares: Whether it compares with the teacher's outputs.
+        shown: Whether a table of the front has it ``always``, in a ``wide`` terminal alone, or
+            ``never``; the objective is always shown.
+        applies: Whether it is of use for a split, by the labels; asked where nobody chose it.
+    """
+
+    name: str
+    compute: Callable[[Predictions], float]
+    better: Literal["higher", "lower"] = "higher"
+    lowest: float | None = 0.0
+    highest: float | None = 1.0
+    unit: str = "%"
+    title: str = ""
+    head: str = ""
+    loss_title: str = ""
+    about: str = ""
+    error: Literal["binomial", "none"] = "none"
+    compares: bool = False
+    shown: Literal["always", "wide", "never"] = "never"
+    applies: Callable[[Tensor], bool] = lambda labels: True
+
+    def __post_init__(self) -> None:
+        if self.better == "higher" and self.highest is None:
+            raise ValueError(f"the metric {self.name} is better the higher; say how high it can be")
+        title = self.title or self.name.replace("_", " ")
+        loss = title if self.better == "lower" else f"1 − {title}"
+        object.__setattr__(self, "title", title)
+        object.__setattr__(self, "head", self.head or title)
+        object.__setattr__(self, "loss_title", self.loss_title or loss)
+        object.__setattr__(self, "about", self.about or title)
+
+    def __call__(self, predictions: Predictions) -> float:
+        """The score of some predictions."""
+        return self.compute(predictions)
+
+    @property
+    def share(self) -> bool:
+        """Whether it is a share, told in percent."""
+        return self.unit == "%"
+
+    @property
+    def scale(self) -> int:
+        """What a value is multiplied by where it is told."""
+        return 100 if self.share else 1
+
+    @property
+    def gain_unit(self) -> str:
+        """The unit of a difference of two values."""
+        return f"points of {self.title}" if self.share else " of ".join(filter(None, self._parts))
+
+    @property
+    def _parts(self) -> tuple[str, str]:
+        return self.unit, self.title
+
+    def loss(self, value: float) -> float:
+        """A value as a loss, to be made small: the distance from the best that there can be.
+
+        Of a metric without a least value, the value itself.
+        """
+        if self.better == "higher":
+            assert self.highest is not None
+            return self.highest - value
+        return value - (self.lowest or 0.0)
+
+    def from_loss(self, loss: float) -> float:
+        """The value whose :meth:`loss` it is."""
+        if self.better == "higher":
+            assert self.highest is not None
+            return self.highest - loss
+        return loss + (self.lowest or 0.0)
+
+    def enough(self, value: float, bound: float) -> float:
+        """How much a value lacks of a bound; at most 0 where it is as good."""
+        return bound - value if self.better == "higher" else value - bound
+
+    def told(self, value: float) -> str:
+        """A value for a person: ``97.31%``, or three digits after the point and the unit."""
+        if self.share:
+            return f"{value:.2%}"
+        return " ".join(filter(None, (f"{value:.3f}", self.unit)))
+
+    def standard_error(self, value: float, samples: int) -> float | None:
+        """The standard error of a value over so many samples; ``None`` where it is not known."""
+        if self.error == "none" or not samples:
+            return None
+        return math.sqrt(max(value * (1 - value), 0.0) / samples)
