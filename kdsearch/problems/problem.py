@@ -44,9 +44,11 @@ class Problem:
 
     Attributes:
         metrics: Names of the metrics that were chosen beside the usual ones.
+        objective: Name of the metric that a search weighs against size.
     """
 
     metrics: tuple[str, ...] = ()
+    objective: str = classification.USUAL[0]
 
     @classmethod
     def of(cls, spec: StudySpec) -> Problem:
@@ -68,7 +70,7 @@ class Problem:
             bound = spec.search.require.get(name)
             if path[:2] == ("search", "require") and bound is not None:
                 _check_bound(spec, path, metric, bound)
-        return cls(tuple(dict.fromkeys(asked.values())))
+        return cls(tuple(dict.fromkeys(asked.values())), spec.search.objective)
 
     @property
     def main(self) -> Metric:
@@ -92,12 +94,27 @@ class Problem:
         """
         return {name: _score(name, each, predictions) for name, each in self._of_use(predictions)}
 
+    def error(self, predictions: Predictions) -> dict[str, float]:
+        """The standard error of the objective over samples, under its name and ``_error``.
+
+        Nothing where the score tells it itself, as a share does, or there is no score.
+        """
+        metric = find_metric(self.objective)
+        if metric.error == "binomial" or (metric.compares and predictions.reference is None):
+            return {}
+        return {error_name(self.objective): metric.bootstrap(predictions)}
+
     def _of_use(self, predictions: Predictions) -> Iterable[tuple[str, Metric]]:
         for name in self.names:
             metric = find_metric(name)
             chosen = name in self.metrics or metric.applies(predictions.labels)
             if chosen and not (metric.compares and predictions.reference is None):
                 yield name, metric
+
+
+def error_name(metric: str) -> str:
+    """Under what name a record has the standard error of a metric."""
+    return f"{metric}_error"
 
 
 def _score(name: str, metric: Metric, predictions: Predictions) -> float:

@@ -33,19 +33,18 @@ def near_front(
     """The trials that another draw of the validation samples might have put on the front.
 
     A trial is near if the best member that is no larger is ahead of it by at most one standard
-    error of the metric over so many validation samples. The nearest come first. Of a metric whose
-    error is not known no trial is near.
+    error of that member's score over so many validation samples. The nearest come first.
     """
-    metric = objectives.metric
-    if metric.standard_error(0.5, samples) is None or not members:
+    if not members:
         return []
     front, known = objectives.costs(members), {member.number for member in members}
+    errors = [objectives.error(member, samples) for member in members]
     gaps: list[tuple[float, int, TrialRecord]] = []
     for record in objectives.counted(records):
         cost = objectives.costs([record])[0]
-        rivals = front[np.all(front[:, 1:] <= cost[1:], axis=1)]
-        best = float(rivals[:, 0].min())
-        gap, error = cost[0] - best, metric.standard_error(metric.from_loss(best), samples)
+        rivals = np.flatnonzero(np.all(front[:, 1:] <= cost[1:], axis=1))
+        best = min(rivals, key=lambda place: front[place, 0])
+        gap, error = cost[0] - front[best, 0], errors[best]
         if record.number not in known and error is not None and gap <= error:
             gaps.append((gap, record.number, record))
     return [record for *_, record in sorted(gaps)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kdsearch.problems import CLASSIFICATION, Metric, find_metric
+from kdsearch.problems import CLASSIFICATION, Metric, error_name, find_metric
 from kdsearch.results.record import TrialRecord
 from kdsearch.spec.searching import SearchSection
 
@@ -63,6 +63,11 @@ class Objectives:
     def value(self, record: TrialRecord) -> float:
         """The objective's score of a complete trial, on validation."""
         return record.scores[self.score]
+
+    def error(self, record: TrialRecord, samples: int) -> float | None:
+        """The standard error of a complete trial's score over validation samples, if known."""
+        counted = self.metric.standard_error(self.value(record), samples)
+        return record.scores.get(error_name(self.score)) if counted is None else counted
 
     def loss(self, scores: Mapping[str, float], prefix: str = "") -> float:
         """A score, to be made small: an error in [0, 1], or what the metric says of itself."""

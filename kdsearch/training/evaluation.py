@@ -38,6 +38,7 @@ def evaluate(
     problem: Problem,
     reference: Tensor | None = None,
     ranks: Ranks | None = None,
+    last: bool = False,
 ) -> Scores:
     """Scores of a network on a whole split, whose samples are shared out over the workers.
 
@@ -50,6 +51,7 @@ def evaluate(
         problem: What is predicted, and by what it is judged.
         reference: Logits [N, K] of the network to compare with.
         ranks: This process's place among the workers.
+        last: Whether the objective's standard error over samples is asked for too.
 
     Raises:
         DivergedError: An output is not finite.
@@ -66,4 +68,4 @@ def evaluate(
     predictions = Predictions(own.cpu(), labels.cpu(), beside)
     if not predictions.finite:
         raise DivergedError("an output became infinite or no number")
-    return problem.scores(predictions)
+    return problem.scores(predictions) | (problem.error(predictions) if last else {})

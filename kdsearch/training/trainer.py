@@ -187,8 +187,9 @@ class Trainer:
         return loss.detach()
 
     def evaluate_validation(self) -> Scores:
-        """Scores on the validation split."""
-        return self._evaluate(self.student, self._validation_views, "validation")
+        """Scores on the validation split, after the last epoch with the objective's error."""
+        views = self._validation_views
+        return self._evaluate(self.student, views, "validation", last=self.finished)
 
     def _score_average(self) -> Scores | None:
         """Scores of the averaged weights after a rung; no average is taken beyond the last."""
@@ -203,13 +204,15 @@ class Trainer:
         """Scores on the test split; for finalists alone, once, after the last epoch."""
         return self._evaluate(self.student, plain_views(self._data, "test", self.device), "test")
 
-    def _evaluate(self, network: Network, views: Views, split: SplitName) -> Scores:
+    def _evaluate(
+        self, network: Network, views: Views, split: SplitName, last: bool = False
+    ) -> Scores:
         """Scores of a network on a split, shared out over the workers."""
         # Each worker's batch statistics are of its own images; the first worker's are kept.
         self.ranks.follow_first(network.buffers())
         beside = None if self._reference is None else self._reference.logits(split)
         try:
-            return evaluate(network, views, self._data.problem, beside, self.ranks)
+            return evaluate(network, views, self._data.problem, beside, self.ranks, last)
         except DivergedError as error:
             raise self._diverged(f"{error} on the {split} split") from None
 

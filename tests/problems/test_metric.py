@@ -90,6 +90,24 @@ def test_the_standard_error_of_a_share_is_that_of_a_binomial() -> None:
     assert find_metric("accuracy").standard_error(0.8, 0) is None
 
 
+def test_the_bootstrap_finds_the_standard_error_of_a_mean() -> None:
+    """Of a mean of n values it is their standard deviation over √n."""
+    logits = torch.randn(2000, 3, generator=torch.Generator().manual_seed(1))
+    of = Predictions(logits, torch.zeros(2000, dtype=torch.long))
+    losses = torch.nn.functional.cross_entropy(of.outputs, of.labels, reduction="none")
+    known = float(losses.std()) / math.sqrt(2000)
+    assert find_metric("nll").bootstrap(of) == pytest.approx(known, rel=0.35)
+    assert find_metric("nll").bootstrap(of) == find_metric("nll").bootstrap(of)
+
+
+def test_the_objectives_error_stands_beside_it_where_the_score_does_not_tell_it() -> None:
+    of = Predictions(torch.randn(30, 3), torch.arange(30) % 3)
+    assert Problem().error(of) == {}
+    assert Problem(("nll",), "nll").error(of).keys() == {"nll_error"}
+    assert Problem(("agreement",), "agreement").error(of) == {}
+    assert Problem(("kl",), "kl").error(of) == {}  # nobody to compare with
+
+
 def test_a_bound_is_kept_from_its_own_side() -> None:
     accuracy, nll = find_metric("accuracy"), find_metric("nll")
     assert accuracy.enough(0.7, 0.8) == pytest.approx(0.1)

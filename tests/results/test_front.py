@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from kdsearch.results.front import hypervolume, near_front, pareto_front, spread
 from kdsearch.results.objectives import Objectives
+from kdsearch.results.record import TrialRecord
 from tests.records import trial
 
 points = st.lists(
@@ -92,4 +93,22 @@ def test_near_the_front_is_what_another_draw_of_images_might_put_there() -> None
     assert near[-1].number == 3
     assert near_front(records, [], Objectives(), 400) == []
     assert near_front(records, members, Objectives(), 10**8) == []
-    assert near_front(records, members, Objectives("nll"), 400) == []
+
+
+def test_near_a_front_of_likelihoods_is_within_its_members_own_errors() -> None:
+    def told(number: int, nll: float, error: float | None, size: int) -> TrialRecord:
+        known = {} if error is None else {"nll_error": error}
+        record = trial(number, 0.5, size)
+        return record.model_copy(update={"epochs": ({"nll": nll, "seconds": 1.0, **known},)})
+
+    objectives = Objectives("nll")
+    records = [
+        told(0, 0.5, 0.1, 100),
+        told(1, 0.59, 0.3, 100),
+        told(2, 0.61, 0.3, 100),
+        told(3, 0.2, None, 1000),  # of an earlier kdsearch
+        told(4, 0.2, 0.1, 2000),
+    ]
+    members = pareto_front(records, objectives)
+    assert [member.number for member in members] == [0, 3]
+    assert [each.number for each in near_front(records, members, objectives, 400)] == [1]

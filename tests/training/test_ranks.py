@@ -134,4 +134,4 @@ def test_the_workers_report_the_scores_of_the_network_that_is_kept(
     for told in two_workers.told:
         _, accuracy, nll = told["reports"][1]
         assert accuracy == scores["accuracy"]
-        assert nll == pytest.approx(scores.nll, rel=1e-6)
+        assert nll == pytest.approx(scores["nll"], rel=1e-6)
