@@ -127,7 +127,7 @@ def plan_study(
             fingerprint=data.fingerprint,
             train=len(data.train),
             validation=len(data.validation),
-            image_shape=data.image_shape,
+            inputs=data.inputs,
         ),
         checkpoints={name: teacher.key for name, teacher in plan.given_teachers.items()},
         code=own_code(spec),

@@ -102,6 +102,11 @@ class Dataset:
         _, channels, height, width = self.train.images.shape
         return channels, height, width
 
+    @property
+    def inputs(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each input of a sample, by name."""
+        return {"image": self.image_shape}
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 over every byte of the three splits and the class names."""

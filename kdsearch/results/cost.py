@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +15,14 @@ from kdsearch.spec.teaching import BORN_AGAIN, MUTUAL
 from kdsearch.training.programs import epochs_with_forebears
 
 STEP = 55.0
-"""What a training step costs beside its images, in millions of multiply-accumulates."""
+"""What a training step costs beside its samples, in millions of multiply-accumulates."""
 
 CostOf = Callable[[TrialRecord, float], float]
 """What so many epochs of a trial cost."""
 
-PIXEL = 0.005
-"""What a pixel of a training image costs beside the network's multiply-accumulates (activations,
-normalisation, augmentation), in millions of them."""
+PLACE = 0.005
+"""What a place of a training sample, as a pixel is, costs beside the network's multiply-accumulates
+(activations, normalisation, augmentation), in millions of them."""
 
 
 def trial_lengths(spec: StudySpec) -> list[int]:
@@ -35,25 +35,25 @@ def trial_lengths(spec: StudySpec) -> list[int]:
 class TrialCost:
     """Predicts what a stretch of a trial costs, in millions of multiply-accumulates.
 
-    A training step has three forward passes' worth of multiply-accumulates an image, one forwards
+    A training step has three forward passes' worth of multiply-accumulates a sample, one forwards
     and two backwards; what does not grow with them, and what a method's terms add, is expressed by
-    them. Fitted to steps of 64 images on one core, from an MLP of 4,000 multiply-accumulates to a
+    them. Fitted to steps of 64 samples on one core, from an MLP of 4,000 multiply-accumulates to a
     residual network of 9 million; there a million take some 20 microseconds.
 
     Attributes:
         samples: Of the training split.
         validation: Of the validation split, which is scored after each epoch.
-        pixels: Of an image's height and width.
+        places: Of a sample, such as pixels.
     """
 
     samples: int
     validation: int
-    pixels: int
+    places: int
 
     @staticmethod
     def on(data: Dataset) -> TrialCost:
         """The costs of trainings on a data set."""
-        return TrialCost(len(data.train), len(data.validation), math.prod(data.image_shape[1:]))
+        return TrialCost(len(data.train), len(data.validation), _places(data.inputs))
 
     @staticmethod
     def recorded(data: Mapping[str, Any]) -> TrialCost:
@@ -65,18 +65,23 @@ class TrialCost:
         Raises:
             KeyError: The study is of an earlier kdsearch, which kept less.
         """
-        return TrialCost(data["train"], data["validation"], math.prod(data["image_shape"][1:]))
+        return TrialCost(data["train"], data["validation"], _places(data["inputs"]))
 
     def __call__(self, record: TrialRecord, epochs: float) -> float:
         """What so many epochs of a trial cost, wherever in the training they lie."""
         task, macs = record.task, record.macs / 1e6
         batch = task.training.batch_size
-        scored = PIXEL / 3 * self.pixels + macs
+        scored = PLACE / 3 * self.places + macs
         step = (STEP + 3 * scored * batch) * relative_cost(task.method.label)
         if task.teacher in (BORN_AGAIN, MUTUAL):  # whose signals are not cached
             step += scored * batch
         trained = (1 + (task.teacher == MUTUAL)) * step * (self.samples // batch)
         return epochs * (trained + scored * self.validation)
+
+
+def _places(inputs: Mapping[str, Sequence[int]]) -> int:
+    """Of all inputs, whose first axis holds the values of one place."""
+    return sum(math.prod(shape[1:]) for shape in inputs.values())
 
 
 def relative_cost(label: str) -> float:

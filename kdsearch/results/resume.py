@@ -44,8 +44,8 @@ class DataFacts(Section):
     """Samples of its training split."""
     validation: int
     """Samples of its validation split."""
-    image_shape: tuple[int, int, int]
-    """(channels, height, width) of its images."""
+    inputs: dict[str, tuple[int, ...]]
+    """Shape of each input of a sample, by name."""
 
 
 class Inputs(Section):

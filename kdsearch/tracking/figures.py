@@ -20,9 +20,9 @@ from kdsearch.results.study import Study
 
 SIZE_NAMES = {
     "parameters": "parameters",
-    "macs": "multiply-accumulates an image",
+    "macs": "multiply-accumulates a sample",
     "bytes": "bytes of weights",
-    "latency": "microseconds an image",
+    "latency": "microseconds a sample",
 }
 COLOURS = (
     "#4477aa",

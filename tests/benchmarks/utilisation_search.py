@@ -43,7 +43,7 @@ training: {{epochs: {EPOCHS}}}
 """
 """Of the searches; no sampler is asked, so it does not matter what may be proposed."""
 
-COST = TrialCost(samples=6_000, validation=1_200, pixels=784)
+COST = TrialCost(samples=6_000, validation=1_200, places=784)
 """Of the training that the table is of."""
 
 

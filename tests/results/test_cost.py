@@ -10,11 +10,11 @@ from kdsearch.errors import MethodError
 from kdsearch.methods import METHODS
 from kdsearch.methods.kd import KD
 from kdsearch.methods.registry import find_method
-from kdsearch.results.cost import PIXEL, STEP, TrialCost, relative_cost
+from kdsearch.results.cost import PLACE, STEP, TrialCost, relative_cost
 from kdsearch.results.record import TrialRecord
 from tests.records import trial
 
-COST = TrialCost(samples=650, validation=100, pixels=64)
+COST = TrialCost(samples=650, validation=100, places=64)
 
 
 def record(label: str = "none", macs: int = 2_000_000, **task: Any) -> TrialRecord:
@@ -37,7 +37,7 @@ def test_a_million_multiply_accumulates_are_one_and_training_takes_three_passes(
 
 def test_a_network_of_no_size_is_not_free() -> None:
     alone = COST(record(macs=0, **with_batch(64)), 1)
-    assert alone == pytest.approx(10 * STEP + PIXEL * 64 * (640 + 100 / 3))
+    assert alone == pytest.approx(10 * STEP + PLACE * 64 * (640 + 100 / 3))
 
 
 def test_costs_grow_with_epochs_and_fall_with_the_batch() -> None:
@@ -59,13 +59,13 @@ def test_two_students_cost_twice_and_answers_of_their_own_like_a_pass_more() -> 
     kd = _trained(record("kd", teacher="teacher", **size))
     born = COST(record("kd", teacher="born_again", **size), 1) - validation
     mutual = COST(record("kd", teacher="mutual", **size), 1) - validation
-    assert born - kd == pytest.approx((2 + PIXEL / 3 * 64) * 640)
+    assert born - kd == pytest.approx((2 + PLACE / 3 * 64) * 640)
     assert mutual == pytest.approx(2 * born)
 
 
 def _trained(one: TrialRecord) -> float:
     """The cost of the steps alone: what is left without a validation split."""
-    return TrialCost(COST.samples, 0, COST.pixels)(one, 1)
+    return TrialCost(COST.samples, 0, COST.places)(one, 1)
 
 
 def test_methods_are_in_the_order_of_their_measured_seconds() -> None:

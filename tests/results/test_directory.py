@@ -21,7 +21,7 @@ PAST = [{"method": "kd", "kd.temperature": 4.25, "student": "mlp"}]
 INPUTS = Inputs(
     id="1234",
     data=DataFacts(
-        name="digits", fingerprint="f" * 64, train=300, validation=80, image_shape=(1, 8, 8)
+        name="digits", fingerprint="f" * 64, train=300, validation=80, inputs={"image": (1, 8, 8)}
     ),
     checkpoints={"teacher": "c0ffee"},
     past=PAST,

@@ -11,7 +11,7 @@ from kdsearch.results.resume import DataFacts, Inputs, changed, check_retry
 from kdsearch.spec import parse_spec
 
 DATA = DataFacts(
-    name="digits", fingerprint="a" * 64, train=300, validation=80, image_shape=(1, 8, 8)
+    name="digits", fingerprint="a" * 64, train=300, validation=80, inputs={"image": (1, 8, 8)}
 )
 INPUTS = Inputs(id="1", data=DATA, checkpoints={"teacher": "c0ffee", "second": "beef"})
 TEACHERS = "teachers={second: {model: {family: mlp}, checkpoint: b.pt}}"

@@ -78,7 +78,7 @@ def study(tmp_path: Path, records: list[TrialRecord]) -> Study:
     spec = parse_spec(TEXT.format(directory=tmp_path))
     directory = StudyDirectory.of(spec)
     data = DataFacts(
-        name="digits", fingerprint="f" * 64, train=300, validation=80, image_shape=(1, 8, 8)
+        name="digits", fingerprint="f" * 64, train=300, validation=80, inputs={"image": (1, 8, 8)}
     )
     directory.create(spec, Inputs(id="1234", data=data, checkpoints={}))
     directory.update(
