@@ -128,7 +128,7 @@ class Method(nn.Module, ABC):
                 return f"it compares {'stage maps' if only_maps else 'stages'}, {has_none}"
             if not {each.kind for each in shapes.features} <= cls.takes:
                 told = f"and the {who}'s features are {_kinds(shapes.features)}"
-                return f"it compares {_listed(cls.takes)}, {told}"
+                return f"it compares {listed(cls.takes)}, {told}"
         if Signal.EMBEDDING in cls.signals and not shapes.embedding:
             return f"it compares embeddings, {has_none}"
         if Signal.SELF_ATTENTION in cls.signals and not shapes.self_attention:
@@ -185,9 +185,10 @@ def _named(who: str, shapes: SignalShapes) -> str:
 
 
 def _kinds(stages: Iterable[SignalShape]) -> str:
-    return _listed({each.kind for each in stages})
+    return listed({each.kind for each in stages})
 
 
-def _listed(kinds: Collection[SignalKind]) -> str:
-    """Kinds of stages in the plural: "maps and sequences"."""
-    return " and ".join(f"{kind}s" for kind in SignalKind if kind in kinds)
+def listed(kinds: Collection[SignalKind]) -> str:
+    """Kinds of stages in the plural: "vectors, maps and sequences"."""
+    *others, last = (f"{kind}s" for kind in SignalKind if kind in kinds)
+    return f"{', '.join(others)} and {last}" if others else last

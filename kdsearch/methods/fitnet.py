@@ -36,8 +36,8 @@ class FitNet(Method):
     batch normalisation: the weight 100 belongs to it. A linear one has about twice its gradient.
 
     Sequences and vectors, whose layers end in no rectifier, have a linear layer at each position
-    (Jiao et al. 2020, TinyBERT, equation 8, where the weight is 1). Both networks must have the
-    same positions; padding counts for nothing.
+    (the loss of hidden states of Jiao et al. 2020, TinyBERT, where its weight is 1). Both networks
+    must have the same positions; padding counts for nothing.
 
     ``stage`` counts, from 1, the stages of whichever network has more of them; the other answers
     with its stage at the same relative depth. Maps of different height or width are average-pooled

@@ -84,8 +84,7 @@ def agree(
 def _close(signal: Signal, live: Signals, found: Signals, plan: CachePlan) -> bool:
     stored = encode(signal, live, plan.dtype, plan.top_k)
     again = decode(signal, stored, live.logits.shape[1] if live.logits is not None else 0)
-    mask, masked = again.mask, found.mask_of(signal)
-    if mask is not None and (masked is None or not torch.equal(mask, masked[: len(mask)])):
+    if not _same_mask(again.mask, found.mask_of(signal)):
         return False
     gaps, sizes = 0.0, 0.0
     for one, other in zip(values_of(signal, again), values_of(signal, found), strict=True):
@@ -95,6 +94,13 @@ def _close(signal: Signal, live: Signals, found: Signals, plan: CachePlan) -> bo
         gaps += _square_sum(one - other)
         sizes += _square_sum(other)
     return gaps <= TOLERANCE**2 * sizes
+
+
+def _same_mask(live: Tensor | None, found: Tensor | None) -> bool:
+    """Whether the mask of some first samples is that of more of them, or both have none."""
+    if live is None or found is None:
+        return live is found
+    return torch.equal(live, found[: len(live)])
 
 
 class StorageError:

@@ -12,7 +12,7 @@ from kdsearch.spec.ranges import Range
 class Pairs(Method):
     """Mean squared difference of the last layers' attention over pairs of real positions.
 
-    Jiao et al. 2020, TinyBERT, equation 7, of one layer.
+    The loss of attention of Jiao et al. 2020, of one layer and behind the softmax.
     """
 
     name, kind, paper = "pairs", "feature", "Jiao et al. 2020, TinyBERT"
