@@ -76,7 +76,7 @@ class ActivationBoundaries(InitialisingMethod):
         # The normalisation takes the mean away, so a bias before it would learn nothing.
         self.connectors = nn.ModuleList(
             nn.Sequential(nn.Conv2d(s[0], t[0], kernel_size=1, bias=False), nn.BatchNorm2d(t[0]))
-            for s, t in match_deepest(student.features, teacher.features)
+            for s, t in match_deepest(student.maps, teacher.maps)
         )
 
     def forward(

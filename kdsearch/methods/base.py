@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar, Literal, get_args
 
 from torch import Tensor, nn
@@ -12,13 +12,14 @@ from kdsearch.errors import MethodError
 from kdsearch.methods.hyperparameter import SCHEDULE, Hyperparameter, idle, schedule_factor
 from kdsearch.methods.targets import Targets
 from kdsearch.models.network import Network
-from kdsearch.models.signals import Signal, Signals, SignalShapes
+from kdsearch.models.signals import Signal, SignalKind, Signals, SignalShape, SignalShapes
 from kdsearch.spec.names import suggest
 
 Kind = Literal["logit", "feature", "relation", "adversarial", "parameter"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
-_MAPS = frozenset({Signal.FEATURES, Signal.ATTENTION, Signal.PREACTIVATION})
+STAGES = frozenset({Signal.FEATURES, Signal.ATTENTION, Signal.PREACTIVATION})
+"""Signals that are read at the stages of a network."""
 
 
 class Method(nn.Module, ABC):
@@ -56,6 +57,8 @@ class Method(nn.Module, ABC):
     """Exactly what the method reads of both networks; an instance may read less than its class."""
     teacher_signals: frozenset[Signal] = frozenset()
     """What it reads of the teacher in place of ``signals``; empty where that is the same."""
+    takes: ClassVar[frozenset[SignalKind]] = frozenset({SignalKind.MAP})
+    """Kinds of stages that it can compare, where it reads stages."""
     hyperparameters: ClassVar[Mapping[str, Hyperparameter]]
     """Values by name; ``weight`` is among them for every kind but ``parameter``."""
     ce_weight: ClassVar[float] = 1.0
@@ -104,16 +107,32 @@ class Method(nn.Module, ABC):
     def unfit(cls, student: SignalShapes, teacher: SignalShapes) -> str | None:
         """Why the method cannot work on a pair of networks, or ``None`` if it can.
 
-        A subclass asks its ``super()`` first: that the classes agree and that both networks have
-        the declared signals.
+        A subclass asks its ``super()`` first: that the classes agree, and that both networks have
+        the declared signals, stages of the kinds that it takes.
         """
         if student.classes != teacher.classes:
             return f"the student has {student.classes} classes, the teacher {teacher.classes}"
         for who, shapes in (("student", student), ("teacher", teacher)):
-            if cls.signals & _MAPS and not shapes.features:
-                return f"it compares stage maps, and the {_named(who, shapes)} has none"
-            if Signal.EMBEDDING in cls.signals and not shapes.embedding:
-                return f"it compares embeddings, and the {_named(who, shapes)} has none"
+            lacking = cls._lacking(who, shapes)
+            if lacking:
+                return lacking
+        return None
+
+    @classmethod
+    def _lacking(cls, who: str, shapes: SignalShapes) -> str | None:
+        """What the method reads and a network does not have."""
+        has_none = f"and the {_named(who, shapes)} has none"
+        if cls.signals & STAGES:
+            if not shapes.features:
+                only_maps = cls.takes == {SignalKind.MAP}
+                return f"it compares {'stage maps' if only_maps else 'stages'}, {has_none}"
+            if not {each.kind for each in shapes.features} <= cls.takes:
+                told = f"and the {who}'s features are {_kinds(shapes.features)}"
+                return f"it compares {listed(cls.takes)}, {told}"
+        if Signal.EMBEDDING in cls.signals and not shapes.embedding:
+            return f"it compares embeddings, {has_none}"
+        if Signal.SELF_ATTENTION in cls.signals and not shapes.self_attention:
+            return f"it compares attention over pairs of positions, {has_none}"
         return None
 
     def prepare(self, student: Network, teacher: Network, samples: int) -> None:
@@ -163,3 +182,13 @@ def _named(who: str, shapes: SignalShapes) -> str:
     """A network in a reason; what shows logits alone is an average of several."""
     alone = not shapes.embedding and not shapes.features
     return f"average of {who}s" if alone else who
+
+
+def _kinds(stages: Iterable[SignalShape]) -> str:
+    return listed({each.kind for each in stages})
+
+
+def listed(kinds: Collection[SignalKind]) -> str:
+    """Kinds of stages in the plural: "vectors, maps and sequences"."""
+    *others, last = (f"{kind}s" for kind in SignalKind if kind in kinds)
+    return f"{', '.join(others)} and {last}" if others else last

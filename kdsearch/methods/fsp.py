@@ -72,7 +72,7 @@ class FSP(InitialisingMethod):
         super().__init__(student, teacher, **hyperparameters)
         self.projectors = nn.ModuleList(
             nn.Identity() if s[0] == t[0] else nn.Conv2d(s[0], t[0], kernel_size=1)
-            for s, t in match_deepest(student.features, teacher.features)
+            for s, t in match_deepest(student.maps, teacher.maps)
         )
 
     @classmethod
@@ -82,7 +82,7 @@ class FSP(InitialisingMethod):
         if reason is not None:
             return reason
         for who, shapes in (("student", student), ("teacher", teacher)):
-            if len(shapes.features) < 2:
+            if len(shapes.maps) < 2:
                 return f"it compares the flow between two stages, and the {who} has only one"
         return None
 

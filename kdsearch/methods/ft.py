@@ -138,7 +138,7 @@ class FactorTransfer(Method):
                 f"ft's initialisation is {self.values['initialisation']:g}, but the paraphraser "
                 "has to be trained before the term counts; set it above 0 and below 1"
             )
-        inner, outer = student.features[-1][0], teacher.features[-1][0]
+        inner, outer = student.maps[-1][0], teacher.maps[-1][0]
         factors = max(1, round(self.values["rate"] * outer))
         self.paraphraser = Paraphraser(outer, factors)
         self.translator = convolutions(inner, inner, factors, factors)

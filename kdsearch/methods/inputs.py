@@ -30,7 +30,7 @@ def embeddings(student: Signals, teacher: Signals) -> tuple[Tensor, Tensor]:
 
 
 def maps(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """One stage map of the student and one of the teacher."""
+    """One stage of the student and one of the teacher, or another tensor of each."""
     return _pair(student, teacher, "map")
 
 

@@ -113,7 +113,7 @@ class OFD(Method):
         self, student: SignalShapes, teacher: SignalShapes, **hyperparameters: float
     ) -> None:
         super().__init__(student, teacher, **hyperparameters)
-        pairs = match_deepest(student.features, teacher.features)
+        pairs = match_deepest(student.maps, teacher.maps)
         # The normalisation takes the mean away, so a bias before it would learn nothing.
         self.regressors = nn.ModuleList(
             nn.Sequential(nn.Conv2d(s[0], t[0], kernel_size=1, bias=False), nn.BatchNorm2d(t[0]))

@@ -142,7 +142,7 @@ class ReviewKD(Method):
         self, student: SignalShapes, teacher: SignalShapes, **hyperparameters: float
     ) -> None:
         super().__init__(student, teacher, **hyperparameters)
-        channels = [(s[0], t[0]) for s, t in match_deepest(student.features, teacher.features)]
+        channels = [(s[0], t[0]) for s, t in match_deepest(student.maps, teacher.maps)]
         channels.append((student.embedding, teacher.embedding))
         middle = min(WIDEST, student.embedding)
         self.fusions = nn.ModuleList(

@@ -132,12 +132,11 @@ class SemCKD(Method):
         self, student: SignalShapes, teacher: SignalShapes, **hyperparameters: float
     ) -> None:
         super().__init__(student, teacher, **hyperparameters)
-        asked = len(teacher.features) > 1
-        self.queries = nn.ModuleList(_embedding(s[0]) for s in student.features if asked)
-        self.keys = nn.ModuleList(_embedding(t[0]) for t in teacher.features if asked)
+        asked = len(teacher.maps) > 1
+        self.queries = nn.ModuleList(_embedding(s[0]) for s in student.maps if asked)
+        self.keys = nn.ModuleList(_embedding(t[0]) for t in teacher.maps if asked)
         self.projectors = nn.ModuleList(
-            nn.ModuleList(_projector(s[0], t[0]) for t in teacher.features)
-            for s in student.features
+            nn.ModuleList(_projector(s[0], t[0]) for t in teacher.maps) for s in student.maps
         )
 
     def forward(

@@ -16,7 +16,7 @@ from kdsearch.methods.stages import pool_to_common
 from kdsearch.methods.targets import Targets
 from kdsearch.models.adopted import AdoptedClassifier
 from kdsearch.models.network import Network
-from kdsearch.models.signals import Signal, Signals, SignalShapes
+from kdsearch.models.signals import Signal, SignalKind, Signals, SignalShape, SignalShapes
 from kdsearch.spec.ranges import Range
 
 
@@ -114,5 +114,7 @@ class SimKD(Method):
 
 
 def _with_a_map(shapes: SignalShapes) -> SignalShapes:
-    """A network without stage maps as the method sees it: its embedding is a map of one pixel."""
-    return replace(shapes, features=shapes.features or ((shapes.embedding, 1, 1),))
+    """A network that ends in no map as the method sees it: its embedding is a map of one pixel."""
+    pixel = SignalShape(SignalKind.MAP, (shapes.embedding, 1, 1))
+    ends_in_a_map = shapes.features and shapes.features[-1].kind == SignalKind.MAP
+    return replace(shapes, features=shapes.features if ends_in_a_map else (pixel,))

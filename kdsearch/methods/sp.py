@@ -9,8 +9,9 @@ from torch import Tensor
 from kdsearch.methods import inputs
 from kdsearch.methods.base import Method
 from kdsearch.methods.hyperparameter import Hyperparameter
+from kdsearch.methods.sequences import without_padding
 from kdsearch.methods.targets import Targets
-from kdsearch.models.signals import Signal, Signals
+from kdsearch.models.signals import Signal, SignalKind, Signals
 from kdsearch.spec.ranges import Range
 
 _DEAD = 1e-6
@@ -31,24 +32,27 @@ def unit_rows(table: Tensor) -> Tensor:
 def similarity_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """‖G_s − G_t‖²_F / B² with G the row-normalised F Fᵀ (Tung & Mori 2019).
 
-    F [B, CHW] holds one flattened map a row, so that the maps may differ in every dimension but
-    the batch.
+    F [B, CHW] holds one flattened stage a row, so that the two may differ in kind, and in every
+    dimension but the batch.
 
     Args:
-        student: Map [B, C_s, H_s, W_s].
-        teacher: Map [B, C_t, H_t, W_t].
+        student: Map [B, C, H, W], sequence [B, L, D] or vector [B, D].
+        teacher: Another one of B samples.
     """
     return F.mse_loss(_similarities(student), _similarities(teacher))
 
 
-def _similarities(maps: Tensor) -> Tensor:
+def _similarities(stage: Tensor) -> Tensor:
     """G [B, B], each row of norm 1."""
-    flat = maps.flatten(1)
+    flat = stage.flatten(1)
     return unit_rows(flat @ flat.T)
 
 
 class SimilarityPreserving(Method):
-    """The batch's similarities in the last stage map of both networks; part ``sp``.
+    """The batch's similarities in the last stage of both networks; part ``sp``.
+
+    Similarities are compared, not stages, so that one network may have maps and the other
+    sequences. Padding is 0 in a sequence's row.
 
     The batch is one worker's: with several workers each sees only the similarities within its own
     share.
@@ -59,6 +63,7 @@ class SimilarityPreserving(Method):
     paper = "Tung & Mori 2019, Similarity-Preserving Knowledge Distillation"
     relative_cost = 1.2
     signals = frozenset({Signal.FEATURES})
+    takes = frozenset({SignalKind.MAP, SignalKind.SEQUENCE, SignalKind.VECTOR})
     batchwise = True
     hyperparameters = {
         "weight": Hyperparameter(
@@ -71,4 +76,5 @@ class SimilarityPreserving(Method):
     ) -> dict[str, Tensor]:
         """``{"sp": scalar}``."""
         f_s, f_t = inputs.maps(student.features[-1], teacher.features[-1])
+        f_s, f_t = without_padding(f_s, student.mask), without_padding(f_t, teacher.mask)
         return {"sp": similarity_loss(f_s, f_t)}

@@ -58,7 +58,7 @@ def no_positions(student: SignalShapes, teacher: SignalShapes, compared: str) ->
         teacher: What is known of the teacher.
         compared: What the method compares, in the words of the reason.
     """
-    pairs = match_deepest(student.features, teacher.features)
+    pairs = match_deepest(student.maps, teacher.maps)
     if any(min(s[1], t[1]) * min(s[2], t[2]) > 1 for s, t in pairs):
         return None
     return f"it compares {compared}, and no matched pair of stages has maps larger than 1×1"

@@ -1,4 +1,4 @@
-"""Variational information distillation: how well the student's maps tell the teacher's."""
+"""Variational information distillation: how well the student's stages tell the teacher's."""
 
 from __future__ import annotations
 
@@ -12,52 +12,58 @@ from kdsearch.errors import MethodError
 from kdsearch.methods import inputs
 from kdsearch.methods.base import Method
 from kdsearch.methods.hyperparameter import Hyperparameter
-from kdsearch.methods.stages import match_deepest, pool_to_common
+from kdsearch.methods.sequences import aligned, incomparable, mean_over_real, pointwise
+from kdsearch.methods.stages import match_deepest
 from kdsearch.methods.targets import Targets
-from kdsearch.models.signals import Signal, Signals, SignalShapes
+from kdsearch.models.signals import Signal, SignalKind, Signals, SignalShapes
 from kdsearch.spec.ranges import Range
 
 SMALLEST_VARIANCE = 1e-5
 """Added to every variance, so that the loss is bounded below."""
 
 
-def vid_loss(mean: Tensor, teacher: Tensor, variance: Tensor) -> Tensor:
+def vid_loss(mean: Tensor, teacher: Tensor, variance: Tensor, mask: Tensor | None = None) -> Tensor:
     """mean ½ [(μ − f_t)² / σ² + log σ²] (Ahn et al. 2019), over all values.
 
-    The negative log-likelihood of the teacher's map under a normal distribution, without its
+    The negative log-likelihood of the teacher's stage under a normal distribution, without its
     constant ½ log 2π; it may be negative.
 
     Args:
-        mean: μ(f_s), the student's prediction [B, C, H, W].
-        teacher: Map f_t [B, C, H, W].
+        mean: μ(f_s), the student's prediction: a map [B, C, H, W], a sequence [B, L, C] or a
+            vector [B, C].
+        teacher: Stage f_t of the same shape.
         variance: σ² [C], positive, one for each channel of the teacher.
+        mask: [B, L], true at the positions of a sequence that count.
     """
-    spread = variance[:, None, None]
-    return 0.5 * ((mean - teacher).square() / spread + spread.log()).mean()
+    spread = variance[:, None, None] if mean.ndim == 4 else variance
+    return 0.5 * mean_over_real((mean - teacher).square() / spread + spread.log(), mask)
 
 
 class Regressor(nn.Module):
     """The normal distribution that one stage of the student predicts for one of the teacher.
 
     Args:
-        student: Channels of the student's map.
-        teacher: Channels of the teacher's map.
+        student: Channels of the student's stage.
+        teacher: Channels of the teacher's stage.
         variance: σ² at the beginning, above :data:`SMALLEST_VARIANCE`.
+        kind: What both stages are.
 
     Attributes:
         mean: μ: three 1×1 convolutions without bias and ReLU between them, as many channels
-            within as the teacher has.
+            within as the teacher has; of sequences and vectors, linear layers.
         scale: a [C_t], with σ² = softplus(a) + :data:`SMALLEST_VARIANCE`.
     """
 
-    def __init__(self, student: int, teacher: int, variance: float) -> None:
+    def __init__(
+        self, student: int, teacher: int, variance: float, kind: SignalKind = SignalKind.MAP
+    ) -> None:
         super().__init__()
         self.mean = nn.Sequential(
-            nn.Conv2d(student, teacher, kernel_size=1, bias=False),
+            pointwise(kind, student, teacher),
             nn.ReLU(),
-            nn.Conv2d(teacher, teacher, kernel_size=1, bias=False),
+            pointwise(kind, teacher, teacher),
             nn.ReLU(),
-            nn.Conv2d(teacher, teacher, kernel_size=1, bias=False),
+            pointwise(kind, teacher, teacher),
         )
         wanted = variance - SMALLEST_VARIANCE
         # The inverse of softplus, log(e^x − 1), written so that no large x overflows.
@@ -68,19 +74,20 @@ class Regressor(nn.Module):
         """σ² [C_t], with gradient."""
         return F.softplus(self.scale) + SMALLEST_VARIANCE
 
-    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The loss of maps [B, C_s, H, W] and [B, C_t, H, W]."""
+    def forward(self, student: Tensor, teacher: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The loss of two stages of the kind, such as [B, C_s, H, W] and [B, C_t, H, W]."""
         predicted = inputs.through(self.mean, student)
-        return vid_loss(predicted, teacher, self.variance.to(predicted.dtype))
+        return vid_loss(predicted, teacher, self.variance.to(predicted.dtype), mask)
 
 
 class VID(Method):
-    """The teacher's maps become likely given the student's; part ``vid``.
+    """The teacher's stages become likely given the student's; part ``vid``.
 
     The loss is summed over the stages, matched from the deepest backwards; a longer network's
     shallow stages are left out. Maps of different height or width are average-pooled to the
     smaller one before the regression. The variances are learned, so that a channel which the
-    student cannot predict weighs less.
+    student cannot predict weighs less. Of sequences the positions must be the same ones; padding
+    counts for nothing.
 
     Attributes:
         regressors: One :class:`Regressor` for each matched stage, shallow to deep; no part of the
@@ -98,6 +105,7 @@ class VID(Method):
     )
     relative_cost = 3.5
     signals = frozenset({Signal.FEATURES})
+    takes = frozenset({SignalKind.MAP, SignalKind.SEQUENCE, SignalKind.VECTOR})
     hyperparameters = {
         "weight": Hyperparameter(
             1.0, Range(low=0.05, high=5.0, log=True), "weight of the sum over stages"
@@ -118,18 +126,27 @@ class VID(Method):
                 f"vid's initial_variance is {variance:g}; set it to at least {smallest:g}"
             )
         self.regressors = nn.ModuleList(
-            Regressor(s[0], t[0], variance)
+            Regressor(s.channels, t.channels, variance, t.kind)
             for s, t in match_deepest(student.features, teacher.features)
         )
+
+    @classmethod
+    def unfit(cls, student: SignalShapes, teacher: SignalShapes) -> str | None:
+        """Beside the general reasons: two matched stages that cannot be compared."""
+        reason = super().unfit(student, teacher)
+        if reason is not None:
+            return reason
+        pairs = match_deepest(student.features, teacher.features)
+        return next(filter(None, (incomparable(*pair) for pair in pairs)), None)
 
     def forward(
         self, student: Signals, teacher: Signals, targets: Targets, progress: float
     ) -> dict[str, Tensor]:
         """``{"vid": scalar}``."""
         pairs = match_deepest(student.features, teacher.features)
-        assert len(pairs) == len(self.regressors), "the stage maps were not observed"
+        assert len(pairs) == len(self.regressors), "the stages were not observed"
         losses = [
-            regressor(*pool_to_common(*inputs.maps(f_s, f_t)))
+            regressor(*aligned(student, teacher, f_s, f_t))
             for regressor, (f_s, f_t) in zip(self.regressors, pairs, strict=True)
         ]
         return {"vid": torch.stack(losses).sum()}

@@ -10,7 +10,7 @@ from kdsearch.models.latency import (
 )
 from kdsearch.models.network import Network, signals_of
 from kdsearch.models.registry import FAMILIES, blueprint, build_network
-from kdsearch.models.signals import Signal, Signals, SignalShapes, Trace
+from kdsearch.models.signals import Signal, SignalKind, Signals, SignalShape, SignalShapes, Trace
 from kdsearch.models.size import Size, measure, measure_config
 
 __all__ = [
@@ -19,6 +19,8 @@ __all__ = [
     "LatencyReference",
     "Network",
     "Signal",
+    "SignalKind",
+    "SignalShape",
     "SignalShapes",
     "Signals",
     "Size",

@@ -71,7 +71,7 @@ class AdoptedClassifier(Network):
         self.pools_last_map = own.pooled and theirs.pooled
         inputs, self._sides = own.embedding, (1, 1)
         if self.pools_last_map:
-            (inputs, *sides), (_, *limits) = own.features[-1], theirs.features[-1]
+            (inputs, *sides), (_, *limits) = own.maps[-1], theirs.maps[-1]
             self._sides = min(sides[0], limits[0]), min(sides[1], limits[1])
         _remove_classifier(backbone, own.embedding)
         self.backbone = backbone
@@ -89,8 +89,9 @@ class AdoptedClassifier(Network):
     def trace_of(self, images: Tensor, wanted: Collection[Signal]) -> Trace:
         """A trace of which only the logits and what is wanted are read."""
         read = {Signal.FEATURES if self.pools_last_map else Signal.EMBEDDING, *wanted}
-        _, embedding, features, preactivation = self.backbone.trace_of(images, read)
-        maps = embedding[:, :, None, None]
+        trace = self.backbone.trace_of(images, read)
+        features, preactivation = trace.features, trace.preactivation
+        maps = trace.embedding[:, :, None, None]
         if self.pools_last_map:
             maps = average_pool(features[-1], *self._sides)
         if self.training and maps.numel() == maps.shape[1]:
@@ -103,7 +104,12 @@ class AdoptedClassifier(Network):
             preactivation = (*(preactivation or features)[:-1], before)
             features = (*features[:-1], projected)
         embedding = projected.mean(dim=(2, 3))
-        return Trace(self.classifier(embedding), embedding, features, preactivation)
+        return trace._replace(
+            logits=self.classifier(embedding),
+            embedding=embedding,
+            features=features,
+            preactivation=preactivation,
+        )
 
 
 def _projector(inputs: int, outputs: int, kernel: int) -> Stage:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from torch import Tensor, nn
 
+from kdsearch.models.declare import declared_attention, declared_stages
 from kdsearch.models.dry_run import blank_images, evaluating
-from kdsearch.models.signals import ImageShape, Signal, Signals, SignalShapes, Trace
+from kdsearch.models.signals import (
+    ImageShape,
+    Signal,
+    SignalKind,
+    Signals,
+    SignalShape,
+    SignalShapes,
+    Trace,
+)
 
 __all__ = ["ImageShape", "Network", "Trace"]
 
@@ -60,14 +70,20 @@ class Network(nn.Module, ABC):
         return signals_of(self.trace_of(images, wanted), wanted)
 
     def signal_shapes(self) -> SignalShapes:
-        """Shapes of the signals, found by one forward pass of two blank images in eval mode."""
+        """Kinds and shapes of the signals, of two blank images in eval mode.
+
+        Raises:
+            ModelError: The network shows something of no kind, or a mask of something else.
+        """
         with evaluating(self):
-            logits, embedding, features, _ = self.trace(blank_images(self, self.image_shape, 2))
+            trace = self.trace(blank_images(self, self.image_shape, 2))
+        label = self.family or type(self).__name__
+        features = declared_stages(label, trace)
         return SignalShapes(
-            classes=logits.shape[1],
-            embedding=embedding.shape[1],
-            features=tuple((f.shape[1], f.shape[2], f.shape[3]) for f in features),
-            pooled=self.pools_last_map,
+            classes=trace.logits.shape[1],
+            embedding=trace.embedding.shape[1],
+            features=features,
+            pooled=self.pools_last_map and _ends_in_a_map(features),
             linear_head=self.head is not None,
             family=self.family,
             weights={
@@ -75,18 +91,51 @@ class Network(nn.Module, ABC):
                 for name, value in self.state_dict().items()
                 if isinstance(value, Tensor)  # modules may keep other state (get_extra_state)
             },
+            self_attention=declared_attention(label, trace),
         )
 
 
 def signals_of(trace: Trace, wanted: Collection[Signal]) -> Signals:
-    """The logits and exactly the other signals of a forward pass that are wanted."""
-    logits, embedding, features, preactivation = trace
-    return Signals(
-        logits=logits,
-        embedding=embedding if Signal.EMBEDDING in wanted else None,
-        features=features if Signal.FEATURES in wanted else (),
-        attention=tuple(stage.pow(2).mean(dim=1) for stage in features)
+    """The logits and exactly the other signals of a forward pass that are wanted.
+
+    Sequences and attention over pairs are zero where a position is padding.
+    """
+    signals = Signals(
+        logits=trace.logits,
+        embedding=trace.embedding if Signal.EMBEDDING in wanted else None,
+        features=trace.features if Signal.FEATURES in wanted else (),
+        attention=tuple(f.pow(2).mean(dim=1) for f in trace.features if f.ndim == 4)
         if Signal.ATTENTION in wanted
         else (),
-        preactivation=(preactivation or features) if Signal.PREACTIVATION in wanted else (),
+        preactivation=(trace.preactivation or trace.features)
+        if Signal.PREACTIVATION in wanted
+        else (),
+        self_attention=trace.self_attention if Signal.SELF_ATTENTION in wanted else (),
     )
+    return signals if trace.mask is None else _masked(signals, trace.mask)
+
+
+def _masked(signals: Signals, mask: Tensor) -> Signals:
+    """Signals with their mask and without what lies at padding; without either as they are."""
+    stages = (*signals.features, *signals.preactivation)
+    if not signals.self_attention and all(values.ndim != 3 for values in stages):
+        return signals
+    padding = ~mask
+
+    def at_positions(values: Tensor) -> Tensor:
+        return values.masked_fill(padding[:, :, None], 0) if values.ndim == 3 else values
+
+    def at_pairs(values: Tensor) -> Tensor:
+        return values.masked_fill(padding[:, None, :, None] | padding[:, None, None, :], 0)
+
+    return replace(
+        signals,
+        features=tuple(map(at_positions, signals.features)),
+        preactivation=tuple(map(at_positions, signals.preactivation)),
+        self_attention=tuple(map(at_pairs, signals.self_attention)),
+        mask=mask,
+    )
+
+
+def _ends_in_a_map(stages: Sequence[SignalShape]) -> bool:
+    return bool(stages) and stages[-1].kind == SignalKind.MAP

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from kdsearch.errors import MethodError
 from kdsearch.methods import UNDISTILLED, Hyperparameter, Method, find_method, method_names
-from kdsearch.methods.base import KINDS
+from kdsearch.methods.base import KINDS, STAGES, listed
 from kdsearch.methods.hyperparameter import SCHEDULE
 from kdsearch.methods.labels import CE_WEIGHT
 from kdsearch.models import FAMILIES
@@ -131,6 +131,8 @@ def _facts(method: type[Method]) -> dict[str, str]:
         if method.adopts_classifier
         else "as the plain student",
     }
+    if method.signals & STAGES:
+        facts["stages"] = listed(method.takes)
     if method.kind == "parameter":
         facts["weight"] = "none, and no schedule: it adds no weighted term"
     return facts

@@ -22,6 +22,7 @@ from kdsearch.models import (
     measure,
     measure_latency,
 )
+from kdsearch.models.signals import ImageShape
 from kdsearch.spec.concrete import ModelConfig
 
 ROOM = 512
@@ -67,15 +68,13 @@ class Architectures:
     that many have the same architecture.
 
     Args:
-        image_shape: (channels, height, width) of the images.
+        image_shape: Shape of one image.
         classes: Number of classes.
         core: The core on which latencies are measured, which trials have to leave free; absent:
             whichever the system gives.
     """
 
-    def __init__(
-        self, image_shape: tuple[int, int, int], classes: int, core: int | None = None
-    ) -> None:
+    def __init__(self, image_shape: ImageShape, classes: int, core: int | None = None) -> None:
         self.image_shape, self.classes, self.core = image_shape, classes, core
         self._known: OrderedDict[Hashable, _Known] = OrderedDict()
         self._reference: LatencyReference | None = None

@@ -206,7 +206,9 @@ class ResourcesSection(Section):
         return self.gpus_per_trial or self.cpus_per_trial
 
 
-SignalName = Literal["logits", "embedding", "attention", "features", "preactivation"]
+SignalName = Literal[
+    "logits", "embedding", "attention", "features", "preactivation", "self_attention"
+]
 """What can be read of a teacher."""
 
 

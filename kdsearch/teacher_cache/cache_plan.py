@@ -212,16 +212,13 @@ def content_key(
 
 
 def signal_bytes(signal: Signal, shapes: SignalShapes, dtype: Precision, top_k: int | None) -> int:
-    """Bytes that one sample's signal takes as it is stored."""
+    """Bytes that one sample's signal takes as it is stored, with its mask where it has one."""
     each = 2 if dtype == "float16" else 4
-    if signal == Signal.LOGITS:
-        if top_k is not None and top_k < shapes.classes:
-            return top_k * (each + 4) + each  # the value and the class of each, and the rest
-        return shapes.classes * each
-    if signal == Signal.EMBEDDING:
-        return shapes.embedding * each
-    sides = [shape[1:] if signal == Signal.ATTENTION else shape for shape in shapes.features]
-    return sum(map(math.prod, sides)) * each
+    if signal == Signal.LOGITS and top_k is not None and top_k < shapes.classes:
+        return top_k * (each + 4) + each  # the value and the class of each, and the rest
+    parts = shapes.of(signal)
+    mask = next((part.length for part in parts if part.masked), 0)
+    return sum(math.prod(part.shape) for part in parts) * each + mask
 
 
 def part_size(bytes_per_sample: Collection[int]) -> int:

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from torch import Tensor
 from kdsearch.errors import TeacherError
 from kdsearch.models import Signal, Signals
 from kdsearch.teacher_cache.building import CacheBuilder, Fetch
-from kdsearch.teacher_cache.encoding import Stored, agree, decode
+from kdsearch.teacher_cache.encoding import Stored, agree, decode, with_signal
 from kdsearch.teacher_cache.parts import UnwritableError, map_part, mark_used
 from kdsearch.training.teacher import Batch, Teaching
 
@@ -71,7 +70,7 @@ class CachedTeacher(Teaching):
         try:
             for signal in wanted:
                 one = decode(signal, self._rows(signal, batch), self.shapes.classes)
-                found = replace(found, **{signal.value: getattr(one, signal.value)})
+                found = with_signal(found, signal, one)
         except UnwritableError:
             return self._builder.teacher.observe(batch, wanted)
         if self._checked.get(wanted) != batch.epoch:

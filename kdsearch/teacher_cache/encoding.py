@@ -26,9 +26,12 @@ other networks far above."""
 Stored = Mapping[str, Tensor]
 """One signal of some samples: tensors by name, the samples along the first dimension."""
 
+MASK = "mask"
+"""The name of the mask [B, L] of sequences and of attention over pairs."""
+
 
 def encode(signal: Signal, signals: Signals, dtype: Precision, top_k: int | None) -> Stored:
-    """One of a batch's float32 signals as it is stored.
+    """One of a batch's float32 signals as it is stored, with its mask where it has one.
 
     With ``top_k`` only so many of the largest logits are stored, and the mean of the others that
     leaves their share of the probability as it is.
@@ -39,17 +42,26 @@ def encode(signal: Signal, signals: Signals, dtype: Precision, top_k: int | None
     values = values_of(signal, signals)
     if signal == Signal.LOGITS and top_k is not None and top_k < values[0].shape[1]:
         return _top(values[0], top_k, dtype)
-    return {str(place): _cast(signal, value, dtype) for place, value in enumerate(values)}
+    stored = {str(place): _cast(signal, value, dtype) for place, value in enumerate(values)}
+    mask = signals.mask_of(signal)
+    return stored if mask is None else {**stored, MASK: mask}
 
 
 def decode(signal: Signal, stored: Stored, classes: int) -> Signals:
     """The signal of some rows that :func:`encode` made, in float32; logits have K ``classes``."""
     if "rest" in stored:
         return Signals(logits=_spread(stored, classes))
-    values = tuple(stored[str(place)].float() for place in range(len(stored)))
+    count = len(stored) - (MASK in stored)
+    values = tuple(stored[str(place)].float() for place in range(count))
     single = signal in (Signal.LOGITS, Signal.EMBEDDING)
     named: dict[str, Any] = {signal.value: values[0] if single else values}
-    return Signals(**named)
+    return Signals(**named, mask=stored.get(MASK))
+
+
+def with_signal(found: Signals, signal: Signal, one: Signals) -> Signals:
+    """Signals with one more, that of ``one``, and its mask where it has one."""
+    mask = found.mask if one.mask is None else one.mask
+    return replace(found, **{signal.value: getattr(one, signal.value)}, mask=mask)
 
 
 def values_of(signal: Signal, signals: Signals) -> tuple[Tensor, ...]:
@@ -72,6 +84,8 @@ def agree(
 def _close(signal: Signal, live: Signals, found: Signals, plan: CachePlan) -> bool:
     stored = encode(signal, live, plan.dtype, plan.top_k)
     again = decode(signal, stored, live.logits.shape[1] if live.logits is not None else 0)
+    if not _same_mask(again.mask, found.mask_of(signal)):
+        return False
     gaps, sizes = 0.0, 0.0
     for one, other in zip(values_of(signal, again), values_of(signal, found), strict=True):
         other = other[: len(one)]
@@ -80,6 +94,13 @@ def _close(signal: Signal, live: Signals, found: Signals, plan: CachePlan) -> bo
         gaps += _square_sum(one - other)
         sizes += _square_sum(other)
     return gaps <= TOLERANCE**2 * sizes
+
+
+def _same_mask(live: Tensor | None, found: Tensor | None) -> bool:
+    """Whether the mask of some first samples is that of more of them, or both have none."""
+    if live is None or found is None:
+        return live is found
+    return torch.equal(live, found[: len(live)])
 
 
 class StorageError:

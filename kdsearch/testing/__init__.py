@@ -12,6 +12,8 @@
         def align(self, method):            # only where the method has learnable helpers
             identity_projectors(method)
 
+        pairs = (*PAIRS, *SEQUENCES)        # only where it takes sequences
+
 The suite holds a method to what the training loop and the search count on: it reads what it
 declares, trains the student and its helpers but never the teacher, stays finite, keeps all that it
 has learned in the checkpoint and nothing of it in the exported student. Its tests need no data and
@@ -19,7 +21,7 @@ take a second or two. A test that says nothing of a method is skipped with the r
 """
 
 from kdsearch.testing.conformance import MethodConformance
-from kdsearch.testing.material import PAIRS, Pair
+from kdsearch.testing.material import PAIRS, SEQUENCES, Pair
 from kdsearch.testing.projectors import identity_projectors
 
-__all__ = ["PAIRS", "MethodConformance", "Pair", "identity_projectors"]
+__all__ = ["PAIRS", "SEQUENCES", "MethodConformance", "Pair", "identity_projectors"]

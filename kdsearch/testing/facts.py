@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from kdsearch.errors import MethodError
 from kdsearch.methods import Hyperparameter, Method
-from kdsearch.methods.base import KINDS
-from kdsearch.models import Signal, SignalShapes
+from kdsearch.methods.base import KINDS, STAGES
+from kdsearch.models import Signal, SignalKind, SignalShapes
 from kdsearch.spec.ranges import Range, every
 from kdsearch.testing.material import Pair, shapes_of
-from kdsearch.testing.subject import Subject
+from kdsearch.testing.subject import Subject, skip
 
 
 class FactTests(Subject):
@@ -65,6 +65,20 @@ class FactTests(Subject):
             student, teacher = self.configs(pair)
             reasons.append(self.find().unfit(shapes_of(student), shapes_of(teacher)))
         assert None in reasons, f"no pair fits ({reasons[:1]}); give the test class its own 'pairs'"
+
+    def test_sequences_are_among_the_pairs(self) -> None:
+        """A method that takes sequences, or attention over pairs, is tested on some."""
+        cls = self.find()
+        reads = cls.signals | cls.teacher_signals
+        if (SignalKind.SEQUENCE not in cls.takes or not reads & STAGES) and (
+            Signal.SELF_ATTENTION not in reads
+        ):
+            skip(f"{cls.name} reads no sequences")
+        shown = [shapes_of(pair.teacher) for pair in self.pairs]
+        kinds = {stage.kind for shapes in shown for stage in shapes.features}
+        assert SignalKind.SEQUENCE in kinds, (
+            "no pair has sequences; add kdsearch.testing.SEQUENCES to 'pairs'"
+        )
 
 
 def _refusal(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import math
+from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from kdsearch.models import Signals
-from kdsearch.testing.material import BATCH, PROGRESS, Pair, changed, only, random_signals
+from kdsearch.testing.material import BATCH, PROGRESS, Pair, changed, only, random_signals, tensors
 from kdsearch.testing.subject import Bench, Subject, skip
 
+_FILLINGS = (0.0, 1e4, math.nan)
+"""What may stand at padding."""
 _FIRST, _SECOND = slice(0, BATCH // 2), slice(BATCH // 2, BATCH)
 
 
@@ -55,6 +60,20 @@ class LossTests(Subject):
             felt = [_costs_more(bench, signals, others, floor, progress) for progress in times]
             assert any(felt), "the loss is the same whatever the student says"
 
+    def test_padding_changes_nothing(self, pair: Pair) -> None:
+        """Whatever stands where a sequence is padding, loss and gradient are the same."""
+        bench = self.bench_with_loss(pair)
+        if bench.signals()[0].mask is None:
+            skip("these networks have no padding")
+        bench.method.double().eval()
+        for progress in bench.times():
+            clean, *others = (_answer(bench, filling, progress) for filling in _FILLINGS)
+            for other in others:
+                assert all(torch.equal(a, b) for a, b in zip(clean, other, strict=True)), (
+                    "what stands at padding changes the loss or its gradient; take means over the "
+                    "real positions (kdsearch.methods.sequences)"
+                )
+
     def test_is_a_mean_over_the_batch(self, pair: Pair) -> None:
         """A batch's loss is the mean of its halves', so no weight depends on the batch size."""
         bench = self.bench_with_loss(pair)
@@ -74,6 +93,34 @@ class LossTests(Subject):
                     f"'{name}' is {value:g} for a batch but {mean:g} as the mean of its halves; "
                     "take the mean over the batch, or declare 'batchwise'"
                 )
+
+
+def _answer(bench: Bench, filling: float, progress: float) -> list[Tensor]:
+    """Loss and gradients, student's signals and helpers alike, with some value at all padding."""
+    student, teacher = bench.signals(requires_grad=True)
+    given = [_filled(signals, filling) for signals in (student, teacher)]
+    total = torch.stack(list(bench.parts(given[0], given[1], progress).values())).sum()
+    leaves = [*tensors(student), *(p for p in bench.method.parameters() if p.requires_grad)]
+    if not total.requires_grad:
+        return [total]
+    return [total, *torch.autograd.grad(total, leaves, allow_unused=True, materialize_grads=True)]
+
+
+def _filled(signals: Signals, filling: float) -> Signals:
+    """The signals with a value in all that belongs to padding."""
+    assert signals.mask is not None
+    padding = ~signals.mask
+    pairs = padding[:, None, :, None] | padding[:, None, None, :]
+
+    def at_positions(values: Tensor) -> Tensor:
+        return values.masked_fill(padding[..., None], filling) if values.ndim == 3 else values
+
+    return replace(
+        signals,
+        features=tuple(map(at_positions, signals.features)),
+        preactivation=tuple(map(at_positions, signals.preactivation)),
+        self_attention=tuple(each.masked_fill(pairs, filling) for each in signals.self_attention),
+    )
 
 
 def _some(signals: Signals, samples: slice) -> Signals:

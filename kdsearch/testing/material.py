@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
 from copy import deepcopy
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -12,7 +12,15 @@ from torch import Tensor
 
 from kdsearch.data import Dataset, Split
 from kdsearch.methods.targets import Targets
-from kdsearch.models import Network, Signal, Signals, SignalShapes, build_network
+from kdsearch.models import (
+    Network,
+    Signal,
+    Signals,
+    SignalShapes,
+    Trace,
+    build_network,
+    signals_of,
+)
 from kdsearch.spec.concrete import ModelConfig
 
 IMAGE_SHAPE = (3, 8, 8)
@@ -59,6 +67,15 @@ PAIRS = (
 """One family in two widths, and two pairs of families: more stages in the student, and fewer, maps
 of other sizes and other numbers of channels."""
 
+SEQUENCES = (
+    Pair(
+        "transformers",
+        ModelConfig(family="kdsearch.testing.transformer:transformer", width=0.5, depth=1),
+        ModelConfig(family="kdsearch.testing.transformer:transformer", width=1, depth=2),
+    ),
+)
+"""Networks of sequences with a mask: a transformer, and a teacher twice as deep and wide."""
+
 
 def build(config: ModelConfig) -> Network:
     """A network of its own, always with the same random weights and batch statistics."""
@@ -94,16 +111,26 @@ def random_signals(
     def normal(*size: int) -> Tensor:
         return torch.randn(BATCH, *size, generator=generator, dtype=torch.float64)
 
-    preactivation = tuple(normal(*shape) for shape in shapes.features)
-    features = tuple(maps.relu() for maps in preactivation)
-    signals = Signals(
-        logits=normal(shapes.classes),
-        embedding=normal(shapes.embedding),
-        features=features,
-        attention=tuple(maps.square().mean(dim=1) for maps in features),
-        preactivation=preactivation,
+    preactivation = tuple(normal(*each.shape) for each in shapes.features)
+    trace = Trace(
+        normal(shapes.classes),
+        normal(shapes.embedding),
+        tuple(values.relu() if values.ndim == 4 else values for values in preactivation),
+        preactivation,
+        tuple(normal(*each.shape).softmax(dim=-1) for each in shapes.self_attention),
+        _mask(shapes),
     )
-    return as_leaves(signals, 1.0, dtype, requires_grad)
+    return as_leaves(signals_of(trace, frozenset(Signal)), 1.0, dtype, requires_grad)
+
+
+def _mask(shapes: SignalShapes) -> Tensor | None:
+    """[B, L], the same of every network of a batch: each sample has another length, from 1 up."""
+    masked = [each for each in (*shapes.features, *shapes.self_attention) if each.masked]
+    if not masked:
+        return None
+    length = masked[0].length
+    lengths = torch.linspace(1, length, BATCH).round()
+    return torch.arange(length) < lengths[:, None]
 
 
 def as_leaves(
@@ -113,6 +140,8 @@ def as_leaves(
     largest = torch.finfo(dtype).max
 
     def leaf(values: Tensor) -> Tensor:
+        if not values.is_floating_point():
+            return values
         scaled = (values.detach().double() * scale).clamp(-largest, largest)
         return scaled.to(dtype, copy=True).requires_grad_(requires_grad)
 
@@ -134,19 +163,22 @@ def changed(signals: Signals, change: Callable[[Tensor], Tensor]) -> Signals:
         features=each(signals.features),
         attention=each(signals.attention),
         preactivation=each(signals.preactivation),
+        self_attention=each(signals.self_attention),
+        mask=single(signals.mask),
     )
 
 
 def tensors(signals: Signals) -> list[Tensor]:
-    """Every tensor of the signals."""
-    found = [getattr(signals, field.name) for field in fields(signals)]
+    """Every tensor of the signals, without the mask."""
+    found = [getattr(signals, signal.value) for signal in Signal]
     single = [held for held in found if isinstance(held, Tensor)]
     return [*single, *(maps for held in found if isinstance(held, tuple) for maps in held)]
 
 
 def only(signals: Signals, wanted: Set[Signal]) -> Signals:
     """The signals that are wanted, the others absent."""
-    return Signals(**{signal.value: getattr(signals, signal.value) for signal in wanted})
+    named = {signal.value: getattr(signals, signal.value) for signal in wanted}
+    return Signals(**named, mask=signals.mask)
 
 
 def present(signals: Signals) -> frozenset[Signal]:

@@ -91,7 +91,8 @@ class Subject:
     Attributes:
         method: The class, its name, or ``module:Class``.
         hyperparameters: Values that differ from the published defaults.
-        pairs: The networks that it is tested on; those that it does not fit are skipped.
+        pairs: The networks that it is tested on; those that it does not fit are skipped. A method
+            of sequences adds :data:`~kdsearch.testing.SEQUENCES`.
     """
 
     method: type[Method] | str

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from kdsearch.data import Dataset, ResidentFeed, WorkerFeed, epoch_order, make_feed
 from kdsearch.data import on_device as moved
 from kdsearch.data.feeds import feed
-from kdsearch.models import LatencyReference, Signal, measure_latency
+from kdsearch.models import LatencyReference, measure_latency
 from kdsearch.models.network import Network
 from kdsearch.models.signals import Trace
 from kdsearch.spec.sections import Augmentation
@@ -21,7 +21,7 @@ from kdsearch.teacher_cache.building import CacheBuilder
 from kdsearch.teacher_cache.cached import CachedTeacher
 from kdsearch.teacher_cache.encoding import TOLERANCE
 from kdsearch.training.teacher import Batch, Teacher
-from tests.teacher_cache.helpers import CHANGING, batch_of, plan_of, tensors_of, views_of
+from tests.teacher_cache.helpers import CHANGING, SHOWN, batch_of, plan_of, tensors_of, views_of
 
 pytestmark = pytest.mark.gpu
 
@@ -67,9 +67,9 @@ def test_signals_that_are_cached_on_the_device_are_the_teachers_on_the_cpu(
     index = torch.arange(100)
     batch = batch_of(plan, digits, index, 0)
     images, targets = views_of(plan, digits, device).batch(index, 0)
-    cached = tensors_of(reader.observe(Batch(images, targets, 0, index), set(Signal)))
-    again = tensors_of(on_cpu.observe(batch, set(Signal)))
-    live = tensors_of(here.observe(batch, set(Signal)))
+    cached = tensors_of(reader.observe(Batch(images, targets, 0, index), set(SHOWN)))
+    again = tensors_of(on_cpu.observe(batch, set(SHOWN)))
+    live = tensors_of(here.observe(batch, set(SHOWN)))
     for one, other, expected in zip(cached, again, live, strict=True):
         assert one.device.type == device.type
         assert torch.equal(one.cpu(), other)

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from kdsearch.models.signals import Signals, SignalShapes
+from tests.methods.maps import map_stages
 
-STUDENT = SignalShapes(classes=7, embedding=5, features=((3, 8, 8), (4, 4, 4), (6, 2, 2)))
-TEACHER = SignalShapes(classes=7, embedding=9, features=((4, 8, 8), (5, 4, 4), (8, 2, 2)))
+STUDENT = SignalShapes(classes=7, embedding=5, features=map_stages((3, 8, 8), (4, 4, 4), (6, 2, 2)))
+TEACHER = SignalShapes(classes=7, embedding=9, features=map_stages((4, 8, 8), (5, 4, 4), (8, 2, 2)))
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def random_signals() -> Callable[..., Signals]:
             values = torch.randn(size, generator=generator, dtype=torch.float64)
             return values.to(dtype).requires_grad_(requires_grad)
 
-        features = tuple(leaf(batch, *shape) for shape in shapes.features)
+        features = tuple(leaf(batch, *shape) for shape in shapes.maps)
         attention = tuple(
             f.detach().pow(2).mean(dim=1).requires_grad_(requires_grad) for f in features
         )
@@ -50,7 +51,7 @@ def random_signals() -> Callable[..., Signals]:
             embedding=leaf(batch, shapes.embedding),
             features=features,
             attention=attention,
-            preactivation=tuple(leaf(batch, *shape) for shape in shapes.features),
+            preactivation=tuple(leaf(batch, *shape) for shape in shapes.maps),
         )
 
     return make

@@ -8,17 +8,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kdsearch.models import Signals, SignalShapes
+from kdsearch.models import SignalKind, Signals, SignalShape, SignalShapes
+
+
+def map_stages(*sizes: tuple[int, int, int]) -> tuple[SignalShape, ...]:
+    """Stages that are maps [C, H, W]."""
+    return tuple(SignalShape(SignalKind.MAP, size) for size in sizes)
 
 
 def shapes_of(*features: tuple[int, int, int]) -> SignalShapes:
     """A network of 7 classes and an embedding of 5 values, with these maps [C, H, W]."""
-    return SignalShapes(classes=7, embedding=5, features=features)
+    return SignalShapes(classes=7, embedding=5, features=map_stages(*features))
 
 
 def random_maps(shapes: SignalShapes, batch: int = 3, seed: int = 0) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
-    return [rng.normal(size=(batch, *shape)) for shape in shapes.features]
+    return [rng.normal(size=(batch, *shape)) for shape in shapes.maps]
 
 
 def features_of(maps: Sequence[np.ndarray], dtype: torch.dtype = torch.float64) -> Signals:

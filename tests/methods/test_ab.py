@@ -74,7 +74,7 @@ def test_the_same_side_beyond_the_margin_costs_nothing(gradient):
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_deeper_stages_weigh_twice_as_much(count, dtype, tolerance, student_shapes, teacher_shapes):
     torch.manual_seed(0)
-    student = shapes_of(*student_shapes.features[-count:])
+    student = shapes_of(*student_shapes.maps[-count:])
     f_s, f_t = random_maps(student), random_maps(teacher_shapes, seed=1)
     method = ActivationBoundaries(student, teacher_shapes).to(dtype)
     found = ab_of(method, preactivations_of(f_s, dtype), preactivations_of(f_t, dtype)).item()
@@ -187,7 +187,7 @@ def test_gradient_is_that_of_the_formula():
 @pytest.mark.parametrize("value", [0.0, 1e4])
 def test_dead_and_extreme_maps_in_half_precision_are_finite(value, student_shapes, gradient):
     method = ActivationBoundaries(student_shapes, student_shapes)
-    maps = [torch.full((3, *s), value, dtype=torch.bfloat16) for s in student_shapes.features]
+    maps = [torch.full((3, *s), value, dtype=torch.bfloat16) for s in student_shapes.maps]
     teacher = Signals(preactivation=tuple(-values for values in maps))
 
     def loss(values):

@@ -39,8 +39,8 @@ def test_is_the_distance_of_normalised_maps(shape, dtype, tolerance):
 
 def test_stages_are_summed(student_shapes, teacher_shapes):
     rng = np.random.default_rng(0)
-    f_s = [rng.normal(size=(3, *shape)) for shape in student_shapes.features]
-    f_t = [rng.normal(size=(3, *shape)) for shape in teacher_shapes.features]
+    f_s = [rng.normal(size=(3, *shape)) for shape in student_shapes.maps]
+    f_t = [rng.normal(size=(3, *shape)) for shape in teacher_shapes.maps]
     method = AttentionTransfer(student_shapes, teacher_shapes)
     found = method(
         Signals(attention=tuple(attention(f) for f in f_s)),
@@ -61,8 +61,8 @@ def test_more_stages_are_matched_from_the_deepest():
     student = shapes_of((2, 4, 4), (3, 2, 2))
     teacher = shapes_of((2, 8, 8), (4, 4, 4), (5, 2, 2))
     rng = np.random.default_rng(0)
-    f_s = [rng.normal(size=(3, *shape)) for shape in student.features]
-    f_t = [rng.normal(size=(3, *shape)) for shape in teacher.features]
+    f_s = [rng.normal(size=(3, *shape)) for shape in student.maps]
+    f_t = [rng.normal(size=(3, *shape)) for shape in teacher.maps]
     found = AttentionTransfer(student, teacher)(
         Signals(attention=tuple(attention(f) for f in f_s)),
         Signals(attention=tuple(attention(f) for f in f_t)),

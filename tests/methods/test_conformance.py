@@ -15,7 +15,13 @@ from kdsearch.methods import METHODS, Method
 from kdsearch.methods.hyperparameter import WEIGHT_RANGE
 from kdsearch.models import Signal, Signals
 from kdsearch.spec.ranges import Range
-from kdsearch.testing import MethodConformance, Pair, identity_projectors
+from kdsearch.testing import (
+    PAIRS,
+    SEQUENCES,
+    MethodConformance,
+    Pair,
+    identity_projectors,
+)
 from kdsearch.testing.material import changed, only, present, tensors
 
 
@@ -71,13 +77,25 @@ def own_decision(self: OwnConformance, method: Method, signals: Signals) -> floa
 
 def rectified(self: OwnConformance, method: Any, signals: Signals) -> float:
     """fitnet: what the teacher's map holds below zero, which no regressor with a ReLU can say."""
+    if not method.by_maps:
+        return 0.0
     below = signals.features[method.teacher_stage - 1].clamp(max=0)
     return float(below.square().mean())
 
 
 def exact_prediction(self: OwnConformance, method: Any, signals: Signals) -> float:
-    """vid: ½ log σ² a stage, where the prediction is exact."""
-    return sum(math.log(float(stage.variance[0].detach())) / 2 for stage in method.regressors)
+    """vid: ½ log σ² a stage, and what lies below zero, which no regressor with a ReLU can say."""
+    total = 0.0
+    for stage, values in zip(method.regressors, signals.features, strict=True):
+        variance = float(stage.variance[0].detach())
+        below = values.clamp(max=0).square()
+        if signals.mask is None:
+            missed = float(below.mean())
+        else:  # the mean of each sample's mean over its real positions
+            rows = zip(below, signals.mask, strict=True)
+            missed = sum(float(row[real].mean()) for row, real in rows) / len(below)
+        total += (math.log(variance) + missed / variance) / 2
+    return total
 
 
 def identity(self: OwnConformance, method: Method) -> None:
@@ -95,13 +113,15 @@ def translated_as_paraphrased(self: OwnConformance, method: Any) -> None:
     method.translator.load_state_dict(method.paraphraser.encoder.state_dict())
 
 
+ANY_KIND = (*PAIRS, *SEQUENCES)
 A_GAME = "The discriminator's judgement of the teacher's outputs is no minimum of the generator's."
 EXCEPTIONS: dict[str, dict[str, Any]] = {
     "hard_label": {"minimum": own_decision},
     "nkd": {"minimum": without_minimum("Its target part falls until the student is sure.")},
-    "fitnet": {"align": identity, "minimum": rectified},
+    "fitnet": {"align": identity, "minimum": rectified, "pairs": ANY_KIND},
+    "sp": {"pairs": ANY_KIND},
     "ofd": {"align": identity},
-    "vid": {"align": identity, "minimum": exact_prediction},
+    "vid": {"align": identity, "minimum": exact_prediction, "pairs": ANY_KIND},
     "cc": {"align": same_rotation},
     "ft": {"align": translated_as_paraphrased},
     "ab": {"minimum": without_minimum("It wants a margin beyond the boundary, not equality.")},

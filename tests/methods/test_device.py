@@ -13,12 +13,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from kdsearch.methods import METHODS, Objective, Targets, method_config
 from kdsearch.models.signals import Signals, SignalShapes
+from tests.methods.maps import map_stages
 
 SHAPES = SignalShapes(
-    classes=7, embedding=6, features=((3, 8, 8), (4, 4, 4), (6, 2, 2)), linear_head=True
+    classes=7, embedding=6, features=map_stages((3, 8, 8), (4, 4, 4), (6, 2, 2)), linear_head=True
 )
 TEACHER = SignalShapes(
-    classes=7, embedding=6, features=((4, 9, 9), (5, 4, 4), (8, 3, 3)), linear_head=True
+    classes=7, embedding=6, features=map_stages((4, 9, 9), (5, 4, 4), (8, 3, 3)), linear_head=True
 )
 BATCH, SAMPLES = 6, 40
 DEVICE = "meta"
@@ -63,8 +64,8 @@ def _signals(shapes: SignalShapes, requires_grad: bool) -> Signals:
     def leaf(*size: int) -> Tensor:
         return torch.randn(BATCH, *size, device=DEVICE, requires_grad=requires_grad)
 
-    maps = [tuple(leaf(*shape) for shape in shapes.features) for _ in range(2)]
-    attention = tuple(leaf(*shape[1:]) for shape in shapes.features)
+    maps = [tuple(leaf(*shape) for shape in shapes.maps) for _ in range(2)]
+    attention = tuple(leaf(*shape[1:]) for shape in shapes.maps)
     return Signals(leaf(shapes.classes), leaf(shapes.embedding), maps[0], attention, maps[1])
 
 

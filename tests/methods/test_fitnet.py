@@ -78,7 +78,7 @@ def test_a_shorter_network_answers_at_the_same_relative_depth():
     teacher = shapes_of((3, 8, 8), (4, 4, 4), (5, 2, 2))
     method = FitNet(student, teacher, stage=2)
     assert (method.projector[0].in_channels, method.projector[0].out_channels) == (2, 4)
-    f_t = tuple(torch.randn(3, *shape) for shape in teacher.features)
+    f_t = tuple(torch.randn(3, *shape) for shape in teacher.maps)
     assert torch.isfinite(loss_of(method, (torch.randn(3, 2, 8, 8),), f_t))
 
 
@@ -89,7 +89,7 @@ def test_a_stage_nobody_has_is_refused(stage, student_shapes, teacher_shapes):
 
 
 def test_a_network_without_maps_is_refused(student_shapes):
-    with pytest.raises(MethodError, match="stage maps, and the teacher has none"):
+    with pytest.raises(MethodError, match="compares stages, and the teacher has none"):
         FitNet(student_shapes, shapes_of())
 
 

@@ -160,8 +160,8 @@ def test_gradient_reaches_every_stage_and_projector(student_shapes, teacher_shap
 @pytest.mark.parametrize("value", [0.0, 1e4])
 def test_extreme_maps_in_half_precision_are_finite(value, student_shapes, teacher_shapes, gradient):
     method = FSP(student_shapes, teacher_shapes)
-    f_s = [torch.full((3, *s), value, dtype=torch.bfloat16) for s in student_shapes.features]
-    f_t = tuple(torch.zeros(3, *s, dtype=torch.bfloat16) for s in teacher_shapes.features)
+    f_s = [torch.full((3, *s), value, dtype=torch.bfloat16) for s in student_shapes.maps]
+    f_t = tuple(torch.zeros(3, *s, dtype=torch.bfloat16) for s in teacher_shapes.maps)
 
     def loss(values):
         student = Signals(features=(values, *f_s[1:]))

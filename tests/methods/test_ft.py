@@ -176,8 +176,8 @@ def test_regression_frozen_statistics_in_training_mode(student_shapes, teacher_s
     torch.manual_seed(0)
     method = FactorTransfer(student_shapes, teacher_shapes)
     assert method.training
-    f_s = torch.randn(4, *student_shapes.features[-1])
-    f_t = torch.randn(4, *teacher_shapes.features[-1])
+    f_s = torch.randn(4, *student_shapes.maps[-1])
+    f_t = torch.randn(4, *teacher_shapes.maps[-1])
     losses = []
     for scale in (1.0, 50.0):
         # The other samples of the teacher change; the first sample's factor must not.
@@ -275,7 +275,7 @@ def test_dead_and_extreme_maps_in_half_precision_are_finite(
     value, progress, student_shapes, gradient
 ):
     method = FactorTransfer(student_shapes, student_shapes)
-    f = torch.full((3, *student_shapes.features[-1]), value, dtype=torch.bfloat16)
+    f = torch.full((3, *student_shapes.maps[-1]), value, dtype=torch.bfloat16)
 
     def loss(values):
         pair = Signals(features=(values,)), Signals(features=(-f,))

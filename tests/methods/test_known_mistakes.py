@@ -47,6 +47,7 @@ from kdsearch.methods.vid import VID
 from kdsearch.models import Signals, SignalShapes
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.testing.material import shapes_of
+from tests.methods.maps import map_stages
 
 LABELS = torch.arange(6) % 7
 NETWORK = shapes_of(ModelConfig(family="convnet", width=0.25, depth=2))
@@ -54,7 +55,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def shapes(classes: int = 7) -> SignalShapes:
-    return SignalShapes(classes=classes, embedding=5, features=((4, 4, 4), (6, 2, 2)))
+    return SignalShapes(classes=classes, embedding=5, features=map_stages((4, 4, 4), (6, 2, 2)))
 
 
 def part_of(cls: type[Method], name: str, **values: float) -> Loss:
@@ -217,7 +218,7 @@ def test_regression_log_scales_of_vid_are_trained_and_saved() -> None:
     assert scales <= objective.state_dict().keys()
     vid = objective.terms["vid"]
     assert isinstance(vid, VID)
-    f_t = tuple(draw(3, *size, seed=7).float() for size in shapes().features)
+    f_t = tuple(draw(3, *size, seed=7).float() for size in shapes().maps)
     vid(Signals(features=f_t), Signals(features=f_t), Targets(LABELS[:3]), 0.5)["vid"].backward()
     assert all(p.grad is not None and p.grad.any() for _, p in vid.named_parameters())
 
@@ -275,7 +276,7 @@ def test_regression_a_memory_of_one_workers_share_is_told() -> None:
 
 
 def _signals(seed: int) -> Signals:
-    features = tuple(draw(6, *size, seed=seed) for size in shapes().features)
+    features = tuple(draw(6, *size, seed=seed) for size in shapes().maps)
     return Signals(logits=draw(6, 7, seed=seed), embedding=draw(6, 5, seed=seed), features=features)
 
 

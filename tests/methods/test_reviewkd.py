@@ -74,7 +74,7 @@ def teacher_of(shapes: SignalShapes, dtype: torch.dtype = torch.float64) -> Sign
 
 def reference_review(method: ReviewKD, student: SignalShapes, teacher: SignalShapes) -> float:
     """From the embeddings, as maps of one pixel, to the shallowest matched stage."""
-    count = min(len(student.features), len(teacher.features))
+    count = min(len(student.maps), len(teacher.maps))
     f_s = [*random_maps(student)[-count:], embedding_of(student)[:, :, None, None]]
     f_t = [*random_maps(teacher, seed=1)[-count:], embedding_of(teacher, seed=1)[:, :, None, None]]
     total, deeper = 0.0, None
@@ -139,7 +139,7 @@ def test_resizing_takes_the_nearest_position(size):
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_stages_are_fused_from_the_deepest(count, dtype, tolerance, student_shapes, teacher_shapes):
     torch.manual_seed(0)
-    student = shapes_of(*student_shapes.features[-count:])
+    student = shapes_of(*student_shapes.maps[-count:])
     method = ReviewKD(student, teacher_shapes).to(dtype)
     found = review_of(method, student_of(student, dtype), teacher_of(teacher_shapes, dtype)).item()
     assert found == pytest.approx(reference_review(method, student, teacher_shapes), rel=tolerance)
@@ -263,7 +263,7 @@ def test_gradient_is_that_of_the_formula():
 @pytest.mark.parametrize("value", [0.0, 1e4])
 def test_dead_and_extreme_maps_in_half_precision_are_finite(value, student_shapes, gradient):
     method = ReviewKD(student_shapes, student_shapes)
-    maps = [torch.full((3, *s), value, dtype=torch.bfloat16) for s in student_shapes.features]
+    maps = [torch.full((3, *s), value, dtype=torch.bfloat16) for s in student_shapes.maps]
     embedding = torch.full((3, student_shapes.embedding), value, dtype=torch.bfloat16)
     teacher = Signals(preactivation=tuple(-values for values in maps), embedding=-embedding)
 

@@ -189,7 +189,7 @@ def test_gradient_reaches_student_and_helpers_and_never_the_teacher(
     students, teachers, student_shapes, teacher_shapes
 ):
     torch.manual_seed(0)
-    shapes = shapes_of(*student_shapes.features[students])
+    shapes = shapes_of(*student_shapes.maps[students])
     method = SemCKD(shapes, teacher_shapes)
     student = features_of(random_maps(shapes, 6), torch.float32)
     teacher = features_of(random_maps(teacher_shapes, 6, seed=1), torch.float32)
@@ -224,7 +224,7 @@ def test_identity_costs_nothing(gradient):
 @pytest.mark.parametrize("value", [0.0, 1e4])
 def test_dead_and_extreme_maps_in_half_precision_are_finite(value, student_shapes, gradient):
     method = SemCKD(student_shapes, student_shapes)
-    maps = [torch.full((3, *s), value, dtype=torch.bfloat16) for s in student_shapes.features]
+    maps = [torch.full((3, *s), value, dtype=torch.bfloat16) for s in student_shapes.maps]
     teacher = Signals(features=tuple(-values for values in maps))
 
     def loss(values):

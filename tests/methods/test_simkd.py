@@ -14,6 +14,7 @@ from kdsearch.spec.concrete import ModelConfig, TrainingConfig
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
 from kdsearch.training.trainer import Trainer
+from tests.methods.maps import map_stages
 
 TARGETS = Targets(torch.zeros(3, dtype=torch.long))
 SHAPE = (1, 8, 8)
@@ -25,7 +26,7 @@ REFERENCE = "kdsearch.methods.simkd:SimKD"
 def shapes_of(
     embedding: int, *features: tuple[int, int, int], pooled: bool = True, linear_head: bool = True
 ) -> SignalShapes:
-    return SignalShapes(7, embedding, features, pooled, linear_head)
+    return SignalShapes(7, embedding, map_stages(*features), pooled, linear_head)
 
 
 def adopted(student: ModelConfig = STUDENT, teacher: ModelConfig = TEACHER) -> ModelConfig:

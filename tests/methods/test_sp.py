@@ -116,5 +116,5 @@ def test_published_weight_and_refusal_of_networks_without_maps(student_shapes):
     assert method.batchwise
     assert not list(method.parameters())
     without = SignalShapes(classes=7, embedding=5, features=())
-    with pytest.raises(MethodError, match="stage maps, and the teacher has none"):
+    with pytest.raises(MethodError, match="compares stages, and the teacher has none"):
         SimilarityPreserving(student_shapes, without)

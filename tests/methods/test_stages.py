@@ -10,6 +10,7 @@ from kdsearch.methods.stages import (
     pool_to_common,
 )
 from kdsearch.models.signals import SignalShapes
+from tests.methods.maps import map_stages
 
 
 def test_stages_are_matched_from_the_deepest():
@@ -81,7 +82,8 @@ def test_each_shallower_stage_weighs_half_of_the_next():
     ],
 )
 def test_positions_are_those_left_when_a_matched_pair_is_pooled(student, teacher, compares):
-    shapes = [SignalShapes(classes=2, embedding=4, features=maps) for maps in (student, teacher)]
+    stages = (map_stages(*maps) for maps in (student, teacher))
+    shapes = [SignalShapes(classes=2, embedding=4, features=each) for each in stages]
     reason = no_positions(*shapes, "where things are")
     assert reason == (
         None

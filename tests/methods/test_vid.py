@@ -95,7 +95,7 @@ def test_a_larger_map_is_averaged_before_the_regression():
 @pytest.mark.parametrize("variance", [1e-4, 0.5, 5.0, 200.0])
 def test_the_initial_variance_is_as_asked(variance, student_shapes, teacher_shapes):
     method = VID(student_shapes, teacher_shapes, initial_variance=variance)
-    for regressor, (channels, *_) in zip(method.regressors, teacher_shapes.features, strict=True):
+    for regressor, (channels, *_) in zip(method.regressors, teacher_shapes.maps, strict=True):
         assert regressor.variance.tolist() == pytest.approx([variance] * channels, rel=1e-5)
 
 
@@ -191,7 +191,7 @@ def test_extremes_in_half_precision_are_finite(value, scale, student_shapes, gra
     method = VID(student_shapes, student_shapes)
     for regressor in method.regressors:
         torch.nn.init.constant_(regressor.scale, scale)
-    f_s = [torch.full((3, *s), value, dtype=torch.bfloat16) for s in student_shapes.features]
+    f_s = [torch.full((3, *s), value, dtype=torch.bfloat16) for s in student_shapes.maps]
     f_t = tuple(torch.zeros_like(f) for f in f_s)
 
     def loss(values):
@@ -207,5 +207,5 @@ def test_extremes_in_half_precision_are_finite(value, scale, student_shapes, gra
 
 
 def test_a_network_without_maps_is_refused(student_shapes):
-    with pytest.raises(MethodError, match="stage maps, and the teacher has none"):
+    with pytest.raises(MethodError, match="compares stages, and the teacher has none"):
         VID(student_shapes, shapes_of())

@@ -138,9 +138,9 @@ class TestEveryPair:
         assert shapes.family == network.family == network.backbone.family == pair[0]
         assert shapes.pooled == is_last_map_pooled(*pair)
         if shapes.pooled:
-            channels, *sides = shapes.features[-1]
-            assert channels == theirs.features[-1][0]
-            assert all(s <= t for s, t in zip(sides, theirs.features[-1][1:], strict=True))
+            channels, *sides = shapes.maps[-1]
+            assert channels == theirs.maps[-1][0]
+            assert all(s <= t for s, t in zip(sides, theirs.maps[-1][1:], strict=True))
         head = teacher.head
         assert head is not None
         assert network.head is network.classifier
@@ -151,7 +151,7 @@ class TestEveryPair:
         network.eval()
         images = torch.randn(3, *self.shape)
         inner = network.backbone.trace(images)
-        logits, embedding, features, preactivation = network.trace(images)
+        logits, embedding, features, preactivation, *_ = network.trace(images)
         assert torch.equal(logits, network(images))
         assert torch.allclose(logits, F.linear(embedding, *network.classifier.parameters()))
         kept = len(features) - is_last_map_pooled(*pair)
@@ -221,7 +221,7 @@ def test_sides_are_averaged_each_for_itself() -> None:
     maps = network.backbone.trace(images := torch.randn(2, 1, 6, 30)).features[-1]
     projected, _ = network.projector(F.adaptive_avg_pool2d(maps, (2, 8)))
     assert torch.allclose(network.trace(images).features[-1], projected, atol=1e-5)
-    assert network.signal_shapes().features == ((16, 6, 30), (128, 2, 8))
+    assert network.signal_shapes().maps == ((16, 6, 30), (128, 2, 8))
 
 
 def test_one_sample_of_one_pixel_cannot_be_normalised() -> None:

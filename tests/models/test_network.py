@@ -46,6 +46,6 @@ def test_forward_gives_the_logits_of_observe() -> None:
 def test_asking_for_shapes_changes_neither_mode_nor_weights(training: bool) -> None:
     network = build_network(CONFIG, SHAPE, 5).train(training)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    assert network.signal_shapes().features == ((8, 8, 8), (16, 4, 4), (32, 2, 2))
+    assert network.signal_shapes().maps == ((8, 8, 8), (16, 4, 4), (32, 2, 2))
     assert all(part.training is training for part in network.modules())
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

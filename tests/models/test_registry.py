@@ -52,15 +52,15 @@ class TestOnImages:
         assert signals.logits.shape == (3, 10) == (3, shapes.classes)
         assert signals.embedding is not None
         assert signals.embedding.shape == (3, shapes.embedding)
-        assert [f.shape for f in signals.features] == [(3, *f) for f in shapes.features]
-        assert [a.shape for a in signals.attention] == [(3, *f[1:]) for f in shapes.features]
+        assert [f.shape for f in signals.features] == [(3, *f) for f in shapes.maps]
+        assert [a.shape for a in signals.attention] == [(3, *f[1:]) for f in shapes.maps]
         assert torch.isfinite(signals.logits).all()
 
     def test_embedding_is_the_pooled_last_map_or_head_and_feeds_the_classifier(
         self, family: str, shape: tuple[int, int, int]
     ) -> None:
         network = build_network(self.config(family), shape, 10).eval()
-        logits, embedding, features, _ = network.trace(torch.randn(2, *shape))
+        logits, embedding, features, *_ = network.trace(torch.randn(2, *shape))
         head = getattr(network, "head_layers", torch.nn.Identity())
         assert network.pools_last_map == (family not in ("mobilenet_v2", "shufflenet_v2"))
         assert torch.allclose(embedding, head(features[-1]).mean(dim=(2, 3)))
@@ -70,7 +70,7 @@ class TestOnImages:
     def test_maps_shrink_but_never_below_two_by_two(
         self, family: str, shape: tuple[int, int, int]
     ) -> None:
-        features = build_network(self.config(family), shape, 10).signal_shapes().features
+        features = build_network(self.config(family), shape, 10).signal_shapes().maps
         sides = [height for _, height, _ in features]
         assert sides == sorted(sides, reverse=True)
         assert (min(sides) >= 2 and sides[0] > sides[-1]) or family == "mlp"

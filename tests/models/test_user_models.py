@@ -67,7 +67,7 @@ def test_a_module_is_wrapped(module: str) -> None:
     network = build(f"{module}:plain", width=2)
     assert isinstance(network, TappedNetwork)
     shapes = network.signal_shapes()
-    assert (shapes.classes, shapes.embedding, shapes.features) == (10, 16, ((16, 8, 8),))
+    assert (shapes.classes, shapes.embedding, shapes.maps) == (10, 16, ((16, 8, 8),))
 
 
 def test_depth_is_passed_only_when_given(module: str) -> None:

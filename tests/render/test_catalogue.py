@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from kdsearch.methods import METHODS, UNDISTILLED, Method
-from kdsearch.methods.base import KINDS
+from kdsearch.methods.base import KINDS, STAGES
 from kdsearch.methods.hyperparameter import SCHEDULE
 from kdsearch.models import FAMILIES
 from kdsearch.render.catalogue import method_view, methods_view, models_view
@@ -87,6 +87,8 @@ def test_a_method_in_full_tells_all_that_it_states(method: type[Method]) -> None
         teacher = ", ".join(sorted(method.teacher_signals))
         reads = f"{', '.join(sorted(method.signals))} of the student, {teacher} of the teacher"
     assert (reads if method.signals else "nothing of the networks' outputs") in text
+    kinds = "vectors, maps and sequences" if method.name in ("fitnet", "vid", "sp") else "maps"
+    assert (f" stages {kinds} " in text) == bool(method.signals & STAGES)
     for name, declared in method.hyperparameters.items():
         assert f" {name} " in text
         assert declared.about.split()[0] in text

@@ -25,6 +25,9 @@ from kdsearch.training.teacher import Batch, Teacher, Teaching
 MODEL = ModelConfig(family="convnet", width=1, depth=3)
 """The teacher of the fixture ``make_teacher``."""
 
+SHOWN = tuple(signal for signal in Signal if signal != Signal.SELF_ATTENTION)
+"""The signals of a network of maps."""
+
 CHANGING = Augmentation(crop=1, mixup=0.2)
 CPU = torch.device("cpu")
 
@@ -33,7 +36,7 @@ def plan_of(
     teacher: Teacher,
     data: Dataset,
     folder: Path,
-    wanted: Collection[Signal] = tuple(Signal),
+    wanted: Collection[Signal] = SHOWN,
     augment: Augmentation | None = CHANGING,
     epochs: int = 2,
     part: int | None = None,
@@ -87,7 +90,7 @@ def cached(plan: CachePlan, teacher: Teaching, data: Dataset) -> CachedTeacher:
     return CachedTeacher(CacheBuilder(plan, teacher, data, CPU))
 
 
-def tensors_of(answers: Signals, signals: Iterable[Signal] = tuple(Signal)) -> list[Tensor]:
+def tensors_of(answers: Signals, signals: Iterable[Signal] = SHOWN) -> list[Tensor]:
     """Every tensor of the answers, in a fixed order."""
     found: list[Tensor] = []
     for signal in sorted(signals):

@@ -24,7 +24,7 @@ from kdsearch.teacher_cache.cache_plan import CachePlan
 from kdsearch.teacher_cache.encoding import Stored
 from kdsearch.training.packing import unpack_teacher
 from kdsearch.training.teacher import Batch, Teacher
-from tests.teacher_cache.helpers import CPU, Counting, batch_of, cached, sums_of
+from tests.teacher_cache.helpers import CPU, SHOWN, Counting, batch_of, cached, sums_of
 
 DATA = load_dataset(DataSection(source="digits", validation=0.2, test=0.25, limit=300))
 
@@ -42,7 +42,7 @@ def read_all(plan: CachePlan, teacher: Counting) -> None:
     sums = []
     for epoch in range(plan.epochs):
         batch = batch_of(plan, DATA, torch.arange(240), epoch)
-        sums += sums_of(reader.observe(batch, set(Signal)))
+        sums += sums_of(reader.observe(batch, set(SHOWN)))
     print(json.dumps(sums), flush=True)
 
 

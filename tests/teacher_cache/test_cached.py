@@ -19,6 +19,7 @@ from kdsearch.teacher_cache.parts import facts_file, map_part
 from kdsearch.training.teacher import AveragedTeachers, Teacher
 from tests.teacher_cache.helpers import (
     CPU,
+    SHOWN,
     Counting,
     batch_of,
     build,
@@ -39,11 +40,11 @@ def test_a_reader_goes_on_when_its_cache_is_removed(
     build(plan, teacher, digits)
     reader = cached(plan, counting := Counting(teacher), digits)
     first, second = (batch_of(plan, digits, torch.arange(240), epoch) for epoch in range(2))
-    before = reader.observe(first, set(Signal))
+    before = reader.observe(first, set(SHOWN))
     shutil.rmtree(plan.place)
-    assert same_bits(reader.observe(first, set(Signal)), before)
+    assert same_bits(reader.observe(first, set(SHOWN)), before)
     assert not counting.asked
-    assert same_bits(reader.observe(second, set(Signal)), teacher.observe(second, set(Signal)))
+    assert same_bits(reader.observe(second, set(SHOWN)), teacher.observe(second, set(SHOWN)))
     assert map_part(plan, Signal.LOGITS, 1, 0) is not None
 
 
@@ -91,11 +92,11 @@ def test_reading_changes_neither_files_nor_later_readings(
     plan = plan_of(teacher, digits, tmp_path, epochs=1)
     reader = cached(plan, teacher, digits)
     batch = batch_of(plan, digits, torch.arange(240), 0)
-    live = teacher.observe(batch, set(Signal))
-    for value in tensors_of(reader.observe(batch, set(Signal))):
+    live = teacher.observe(batch, set(SHOWN))
+    for value in tensors_of(reader.observe(batch, set(SHOWN))):
         value.mul_(0)
-    assert same_bits(reader.observe(batch, set(Signal)), live)
-    assert same_bits(cached(plan, teacher, digits).observe(batch, set(Signal)), live)
+    assert same_bits(reader.observe(batch, set(SHOWN)), live)
+    assert same_bits(cached(plan, teacher, digits).observe(batch, set(SHOWN)), live)
 
 
 def test_teachers_that_are_averaged_are_read_each_from_its_own_cache(

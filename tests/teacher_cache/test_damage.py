@@ -21,7 +21,7 @@ from kdsearch.teacher_cache.building import CacheBuilder
 from kdsearch.teacher_cache.cache_plan import CachePlan
 from kdsearch.teacher_cache.parts import facts_file, map_part, mark_used, missing
 from kdsearch.training.teacher import Teacher
-from tests.teacher_cache.helpers import CPU, Counting, batch_of, build, cached, plan_of
+from tests.teacher_cache.helpers import CPU, SHOWN, Counting, batch_of, build, cached, plan_of
 
 WANTED = {Signal.LOGITS}
 Damage = Callable[[Path], None]
@@ -216,7 +216,7 @@ def test_a_cache_of_other_views_than_the_students_is_refused(
     plan = plan_of(teacher, digits, tmp_path)
     reader = cached(plan, teacher, digits)
     batch = views_of_another_seed(plan, digits)
-    for signal in Signal:
+    for signal in SHOWN:
         with pytest.raises(TeacherError, match=r"does not compute .* remove that folder"):
             reader.observe(batch, {signal})
 

@@ -17,13 +17,14 @@ from kdsearch.models import Signal, SignalShapes
 from kdsearch.teacher_cache.cache_plan import PART, PART_BYTES, allot, part_size, signal_bytes
 from kdsearch.teacher_cache.parts import folder_bytes, make_room, mark_used
 from kdsearch.training.teacher import Teacher
-from tests.teacher_cache.helpers import batch_of, build, cached, plan_of
+from tests.methods.maps import map_stages
+from tests.teacher_cache.helpers import SHOWN, batch_of, build, cached, plan_of
 
-SHAPES = SignalShapes(classes=100, embedding=64, features=((16, 8, 8), (32, 4, 4)))
+SHAPES = SignalShapes(classes=100, embedding=64, features=map_stages((16, 8, 8), (32, 4, 4)))
 
 
 def test_the_bytes_of_a_sample_by_hand() -> None:
-    found = {signal: signal_bytes(signal, SHAPES, "float32", None) for signal in Signal}
+    found = {signal: signal_bytes(signal, SHAPES, "float32", None) for signal in SHOWN}
     maps = 4 * (16 * 64 + 32 * 16)
     assert found == {
         Signal.LOGITS: 400,
@@ -32,7 +33,7 @@ def test_the_bytes_of_a_sample_by_hand() -> None:
         Signal.FEATURES: maps,
         Signal.PREACTIVATION: maps,
     }
-    halves = {signal: signal_bytes(signal, SHAPES, "float16", None) for signal in Signal}
+    halves = {signal: signal_bytes(signal, SHAPES, "float16", None) for signal in SHOWN}
     assert {signal: 2 * size for signal, size in halves.items()} == found
     assert signal_bytes(Signal.LOGITS, SHAPES, "float32", 5) == 5 * (4 + 4) + 4
     assert signal_bytes(Signal.LOGITS, SHAPES, "float16", 5) == 5 * (2 + 4) + 2
@@ -52,7 +53,7 @@ def test_the_plan_knows_what_the_files_take(
     plan = plan_of(teacher, digits, tmp_path, epochs=1, dtype=dtype, top_k=top_k)
     build(plan, teacher, digits)
     files = list(plan.place.glob("*.safetensors"))
-    assert len(files) == len(Signal)
+    assert len(files) == len(SHOWN)
     heads = sum(8 + int.from_bytes(file.read_bytes()[:8], "little") for file in files)
     assert sum(file.stat().st_size for file in files) == plan.bytes + heads
 

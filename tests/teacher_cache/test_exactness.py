@@ -20,6 +20,7 @@ from kdsearch.training.teacher import Teacher, Teaching
 from kdsearch.training.trainer import Trainer
 from tests.teacher_cache.helpers import (
     CHANGING,
+    SHOWN,
     Counting,
     batch_of,
     cached,
@@ -53,8 +54,8 @@ def test_every_signal_of_every_view_is_read_as_the_teacher_says_it(
     for epoch in range(2):
         for index in torch.randperm(240).split(60):
             batch = batch_of(plan, digits, index, epoch)
-            live = teacher.observe(batch, set(Signal))
-            found = reader.observe(batch, set(Signal))
+            live = teacher.observe(batch, set(SHOWN))
+            found = reader.observe(batch, set(SHOWN))
             assert same_bits(found, live)
 
 
@@ -65,8 +66,8 @@ def test_no_view_is_asked_about_alone_because_it_is_one_more_than_a_batch(
     teacher = make_teacher()
     plan = plan_of(teacher, digits, tmp_path, epochs=1)
     batch = batch_of(plan, digits, torch.arange(240), 0)
-    live = teacher.observe(batch, set(Signal))
-    assert same_bits(cached(plan, teacher, digits).observe(batch, set(Signal)), live)
+    live = teacher.observe(batch, set(SHOWN))
+    assert same_bits(cached(plan, teacher, digits).observe(batch, set(SHOWN)), live)
     for size in (1, 239, 240, 478, 479, 1000):
         lengths = [len(index) for index in building.evenly(torch.arange(size))]
         assert sum(lengths) == size
@@ -82,11 +83,11 @@ def test_each_signal_alone_and_the_same_sample_twice(
     reader = cached(plan, teacher, digits)
     index = torch.tensor([239, 0, 100, 99, 0, 160, 80, 79, 239, 5])
     batch = batch_of(plan, digits, index, 1)
-    for signal in Signal:
+    for signal in SHOWN:
         live = tensors_of(teacher.observe(batch, {signal}), {signal})
         found = reader.observe(batch, {signal})
         assert all(map(torch.equal, tensors_of(found, {signal}), live))
-        others = set(Signal) - {signal}
+        others = set(SHOWN) - {signal}
         assert all(getattr(found, other.value) in (None, ()) for other in others)
 
 

@@ -22,6 +22,7 @@ from kdsearch.teacher_cache.parts import missing
 from kdsearch.training.teacher import Teacher
 from tests.teacher_cache.helpers import (
     CPU,
+    SHOWN,
     Counting,
     batch_of,
     build,
@@ -102,7 +103,7 @@ def sums(plan: CachePlan, teacher: Teacher, data: Dataset) -> list[float]:
     found = []
     for epoch in range(plan.epochs):
         batch = batch_of(plan, data, torch.arange(240), epoch)
-        found += sums_of(teacher.observe(batch, set(Signal)))
+        found += sums_of(teacher.observe(batch, set(SHOWN)))
     return found
 
 

@@ -28,7 +28,7 @@ from kdsearch.training.ray_train import SharedData
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
 from tests.conftest import TEXT, SmallDisk
-from tests.teacher_cache.helpers import CHANGING, MODEL, build, plan_of, write_order
+from tests.teacher_cache.helpers import CHANGING, MODEL, SHOWN, build, plan_of, write_order
 from tests.training.own_networks import MARKER
 
 pytestmark = pytest.mark.slow
@@ -91,7 +91,7 @@ def build_ahead_of(
 def content(plan: CachePlan) -> dict[tuple[Any, ...], torch.Tensor]:
     """Every tensor of a cache that can be read."""
     found: dict[tuple[Any, ...], torch.Tensor] = {}
-    for signal in Signal:
+    for signal in SHOWN:
         for epoch in range(plan.epochs):
             for part in plan.parts:
                 rows = map_part(plan, signal, epoch, part) or {}

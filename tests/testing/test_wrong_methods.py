@@ -8,7 +8,7 @@ import pytest
 
 from kdsearch.methods import Method, Objective
 from kdsearch.models import Signal
-from kdsearch.testing import MethodConformance, identity_projectors
+from kdsearch.testing import SEQUENCES, MethodConformance, identity_projectors
 from tests.testing import wrong_methods as wrong
 
 TESTS = [name for name in dir(MethodConformance) if name.startswith("test_")]
@@ -58,6 +58,8 @@ MISTAKES: list[tuple[type[Method], str, str]] = [
     (wrong.FitsNothing, "test_fits_one_of_the_pairs", "it is Tuesday"),
     (wrong.SearchesItsWeightLinearly, "test_states_its_hyperparameters", "not logarithmic"),
     (wrong.DefaultIsOutsideTheSearch, "test_states_its_hyperparameters", "default of 'weight'"),
+    (wrong.CountsPadding, "test_padding_changes_nothing", "stands at padding"),
+    (wrong.CountsPadding, "test_sequences_are_among_the_pairs", "add kdsearch.testing.SEQUENCES"),
     (wrong.IsUnnamed, "test_states_its_facts", "'no name' is no name"),
     (wrong.PreparesNothing, "test_parameter_method_sets_the_student", "changes nothing"),
     (wrong.PreparesTheTeacher, "test_preparation_leaves_the_teacher_alone", "classifier.bias"),
@@ -75,9 +77,10 @@ def suite(cls: type[Method]) -> MethodConformance:
 
 
 def run(of: MethodConformance, test: str) -> None:
-    """One test of the suite, on the first pair where it takes one."""
+    """One test of the suite, on the first pair where it takes one, or on one with padding."""
     bound = getattr(of, test)
-    bound(of.pairs[0]) if "pair" in inspect.signature(bound).parameters else bound()
+    pair = SEQUENCES[0] if test == "test_padding_changes_nothing" else of.pairs[0]
+    bound(pair) if "pair" in inspect.signature(bound).parameters else bound()
 
 
 @pytest.mark.parametrize("test", TESTS)

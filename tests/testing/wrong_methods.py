@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from kdsearch.methods import Hyperparameter, Method, Targets
 from kdsearch.methods.inputs import embeddings, full_precision, logits, through
-from kdsearch.models import Network, Signal, Signals, SignalShapes
+from kdsearch.methods.sequences import aligned, mean_over_real
+from kdsearch.models import Network, Signal, SignalKind, Signals, SignalShapes
 from kdsearch.spec.ranges import Range
 
 WEIGHT = Hyperparameter(2.0, Range(low=0.1, high=20.0, log=True), "weight of the distance")
@@ -61,6 +62,41 @@ class SoundLogits(Method):
     def divergence(self, z_s: Tensor, z_t: Tensor) -> Tensor:
         log_s, log_t = z_s.log_softmax(dim=1), z_t.log_softmax(dim=1)
         return F.kl_div(log_s, log_t, reduction="batchmean", log_target=True)
+
+
+class SoundSequences(Method):
+    """Mean squared distance of the last stage, whose tokens may be padding."""
+
+    name = "sound_sequences"
+    kind = "feature"
+    paper = "Nobody 2020, An Example"
+    signals = frozenset({Signal.FEATURES})
+    takes = frozenset({SignalKind.SEQUENCE})
+    hyperparameters = {"weight": WEIGHT}
+
+    def __init__(self, student: SignalShapes, teacher: SignalShapes, **values: float) -> None:
+        super().__init__(student, teacher, **values)
+        channels = student.features[-1].channels, teacher.features[-1].channels
+        self.projector = nn.Linear(*channels)
+
+    def forward(
+        self, student: Signals, teacher: Signals, targets: Targets, progress: float
+    ) -> Parts:
+        f_s, f_t, mask = aligned(student, teacher, student.features[-1], teacher.features[-1])
+        return {self.name: self.distance((through(self.projector, f_s) - f_t).square(), mask)}
+
+    def distance(self, errors: Tensor, mask: Tensor | None) -> Tensor:
+        return mean_over_real(errors, mask)
+
+
+class CountsPadding(SoundSequences):
+    """Its mean is over real tokens and padding alike."""
+
+    def forward(
+        self, student: Signals, teacher: Signals, targets: Targets, progress: float
+    ) -> Parts:
+        f_s, f_t = student.features[-1], teacher.features[-1].detach()
+        return {self.name: (through(self.projector, f_s) - f_t).square().mean()}
 
 
 class CopiesWeights(Method):

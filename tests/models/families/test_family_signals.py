@@ -45,7 +45,7 @@ def test_stages_are_those_of_the_public_implementations(
     family: str, width: float, depth: int | None, features: tuple
 ) -> None:
     config = ModelConfig(family=family, width=width, depth=depth)
-    assert blueprint(config, SHAPE, 100).signal_shapes().features == features
+    assert blueprint(config, SHAPE, 100).signal_shapes().maps == features
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_taps_find_the_published_stages(name: str, embedding: int, features: tup
         network = build_network(ModelConfig(family=f"torchvision/{name}"), SHAPE, 10)
     shapes = network.signal_shapes()
     assert (shapes.classes, shapes.embedding) == (10, embedding)
-    assert shapes.features == features
+    assert shapes.maps == features
 
 
 def test_resnet18_is_torchvisions_own_with_its_layers_as_stages() -> None:

@@ -86,7 +86,7 @@ def test_timms_stages_have_the_channels_and_strides_of_its_feature_info(name: st
         model = timm.create_model(name, num_classes=10)
         info = timm.create_model(name, features_only=True).feature_info
         side = model.default_cfg["input_size"][1]
-        features = TappedNetwork(model, name, (3, side, side), 10).signal_shapes().features
+        features = TappedNetwork(model, name, (3, side, side), 10).signal_shapes().maps
     assert [channels for channels, *_ in features] == info.channels()[-4:]
     for (_, height, _), stride in zip(features, info.reduction()[-4:], strict=True):
         assert height <= -(-side // stride)
@@ -170,7 +170,7 @@ def test_blocks_skipped_at_random_leave_the_stage_to_the_block_before(within: bo
     else:
         model.passed_over.add(model.second[1])
     images = torch.randn(2, 3, 8, 8)
-    *_, features, preactivation = network.trace(images)
+    _, _, features, preactivation, *_ = network.trace(images)
     last = model.second[0].conv(down := model.down(features[0])) + down
     assert torch.equal(preactivation[1], last)
     assert torch.equal(features[1], last.relu())

@@ -54,7 +54,7 @@ def test_signals_are_the_inner_answers_though_one_relu_serves_all() -> None:
     model = Reference()
     network = TappedNetwork(model, "test", SHAPE, 5).eval()
     with torch.no_grad():
-        logits, embedding, features, _ = network.trace(torch.randn(3, *SHAPE))
+        logits, embedding, features, *_ = network.trace(torch.randn(3, *SHAPE))
     assert torch.equal(logits, model.seen["l"])
     assert torch.equal(embedding, model.seen["e"])
     assert len(features) == 3
@@ -68,7 +68,7 @@ def test_forward_and_trace_agree_and_shapes_are_declared() -> None:
     assert torch.equal(network(images), network.trace(images)[0])
     shapes = network.signal_shapes()
     assert (shapes.classes, shapes.embedding) == (5, 16)
-    assert shapes.features == ((4, 16, 16), (8, 8, 8), (16, 4, 4))
+    assert shapes.maps == ((4, 16, 16), (8, 8, 8), (16, 4, 4))
 
 
 def test_gradient_of_the_signals_reaches_the_model() -> None:
@@ -109,7 +109,7 @@ def test_copies_pickles_and_weights_go_round() -> None:
     other.load_state_dict(network.state_dict())
     loaded = torch.load(buffer, weights_only=False)
     for twin in (copy.deepcopy(network), loaded, other):
-        logits, embedding, features, _ = twin.trace(images)
+        logits, embedding, features, *_ = twin.trace(images)
         assert torch.equal(logits, expected[0])
         assert torch.equal(embedding, expected[1])
         assert all(torch.equal(a, b) for a, b in zip(features, expected[2], strict=True))
@@ -188,7 +188,7 @@ def test_at_most_the_four_deepest_maps() -> None:
         layers.append(nn.Conv2d(6, 6, 3, stride=2, padding=1))
     model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(24, 5))
     shapes = TappedNetwork(model, "test", (3, 64, 64), 5).signal_shapes()
-    assert shapes.features == ((6, 16, 16), (6, 8, 8), (6, 4, 4), (6, 2, 2))
+    assert shapes.maps == ((6, 16, 16), (6, 8, 8), (6, 4, 4), (6, 2, 2))
 
 
 def test_pooling_to_a_fixed_size_is_no_stage() -> None:
@@ -196,14 +196,14 @@ def test_pooling_to_a_fixed_size_is_no_stage() -> None:
     model = nn.Sequential(
         nn.Conv2d(3, 4, 4, stride=4), nn.AdaptiveAvgPool2d(6), nn.Flatten(), nn.Linear(144, 5)
     )
-    assert TappedNetwork(model, "test", SHAPE, 5).signal_shapes().features == ((4, 4, 4),)
+    assert TappedNetwork(model, "test", SHAPE, 5).signal_shapes().maps == ((4, 4, 4),)
 
 
 def test_normalised_images_are_no_stage() -> None:
     model = nn.Sequential(
         nn.BatchNorm2d(3), nn.Conv2d(3, 4, 4, stride=4), nn.Flatten(), nn.Linear(64, 5)
     )
-    assert TappedNetwork(model, "test", SHAPE, 5).signal_shapes().features == ((4, 4, 4),)
+    assert TappedNetwork(model, "test", SHAPE, 5).signal_shapes().maps == ((4, 4, 4),)
 
 
 def test_channels_last_maps_are_turned() -> None:
@@ -220,7 +220,7 @@ def test_channels_last_maps_are_turned() -> None:
 
     model = ChannelsLast()
     images = torch.randn(2, *SHAPE)
-    _, _, features, _ = TappedNetwork(model, "test", SHAPE, 5).trace(images)
+    _, _, features, *_ = TappedNetwork(model, "test", SHAPE, 5).trace(images)
     assert len(features) == 1
     expected = model.mix(model.embed(images).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
     assert torch.equal(features[0], expected)
@@ -234,7 +234,7 @@ def test_oblong_images_have_oblong_maps() -> None:
         nn.Linear(4, 5),
     )
     shapes = TappedNetwork(model, "test", (1, 9, 30), 5).signal_shapes()
-    assert shapes.features == ((4, 5, 15),)
+    assert shapes.maps == ((4, 5, 15),)
 
 
 class Tokens(nn.Module):
@@ -254,7 +254,7 @@ class Tokens(nn.Module):
 def test_a_transformer_has_an_embedding_but_no_stages() -> None:
     model = Tokens()
     images = torch.randn(2, *SHAPE)
-    _, embedding, features, _ = TappedNetwork(model, "test", SHAPE, 5).trace(images)
+    _, embedding, features, *_ = TappedNetwork(model, "test", SHAPE, 5).trace(images)
     assert features == ()
     tokens = model.mix(model.patches(images).flatten(2).transpose(1, 2))
     assert torch.allclose(embedding, tokens.mean(dim=1), atol=1e-6)
@@ -269,7 +269,7 @@ def test_a_convolution_may_classify() -> None:
         nn.Flatten(),
     ).eval()
     images = torch.randn(2, *SHAPE)
-    _, embedding, features, _ = TappedNetwork(model, "test", SHAPE, 5).trace(images)
+    _, embedding, features, *_ = TappedNetwork(model, "test", SHAPE, 5).trace(images)
     assert [tuple(stage.shape) for stage in features] == [(2, 8, 8, 8)]
     assert torch.allclose(embedding, model[0](images).mean(dim=(2, 3)))
 

@@ -59,7 +59,7 @@ def test_resnets_preactivation_is_the_sum_of_the_last_block() -> None:
 
 def test_mobilenets_maps_are_linear_bottlenecks_and_stand_for_themselves() -> None:
     network = torchvision("mobilenet_v2", 64).eval()
-    *_, features, preactivation = network.trace(torch.randn(2, 3, 64, 64))
+    _, _, features, preactivation, *_ = network.trace(torch.randn(2, 3, 64, 64))
     assert [maps.shape[1] for maps in features] == [24, 32, 96, 320]
     for before, after in zip(preactivation, features, strict=True):
         assert before is after
@@ -69,14 +69,14 @@ def test_mobilenets_maps_are_linear_bottlenecks_and_stand_for_themselves() -> No
 def test_a_linear_bottleneck_stands_for_itself() -> None:
     """The block is torchvision's; at a stride of 2 its output alone has that resolution."""
     network = tapped(InvertedResidual(3, 4, stride=2, expand_ratio=1))
-    *_, features, preactivation = network.trace(torch.randn(2, *SHAPE))
+    _, _, features, preactivation, *_ = network.trace(torch.randn(2, *SHAPE))
     assert [stage.activations for stage in network.taps.stages] == [()]
     assert preactivation[0] is features[0]
     assert (features[0] < 0).any()
 
 
 def test_vgg_ends_in_a_relu_where_its_last_map_is_pooled_to_one_pixel() -> None:
-    *_, features, preactivation = (
+    _, _, features, preactivation, *_ = (
         torchvision("vgg11_bn", 32).eval().trace(torch.randn(2, 3, 32, 32))
     )
     assert [maps.shape[-1] for maps in features] == [16, 8, 4, 2]
@@ -86,7 +86,7 @@ def test_vgg_ends_in_a_relu_where_its_last_map_is_pooled_to_one_pixel() -> None:
 
 
 def test_vgg_ends_in_the_pooling_where_that_is_the_last_map() -> None:
-    *_, features, preactivation = (
+    _, _, features, preactivation, *_ = (
         torchvision("vgg11_bn", 64).eval().trace(torch.randn(2, 3, 64, 64))
     )
     assert [maps.shape[-1] for maps in features] == [16, 8, 4, 2]
@@ -115,7 +115,7 @@ def test_every_activation_module_closes_a_stage(kind: type[nn.Module], inplace: 
     convolution = nn.Conv2d(3, 4, 3, stride=2, padding=1)
     network = tapped(convolution, activation)
     images = torch.randn(2, *SHAPE)
-    (after,), (before,) = network.trace(images)[2:]
+    (after,), (before,) = network.trace(images)[2:4]
     assert torch.equal(before, convolution(images))
     assert torch.equal(kind()(before), after)
     assert not torch.equal(before, after)
@@ -148,7 +148,7 @@ def test_an_activation_before_a_sum_does_not_close_the_stage(inplace: bool, devi
             SHAPE,
             5,
         )
-        *_, features, preactivation = network.trace(torch.zeros(2, *SHAPE))
+        _, _, features, preactivation, *_ = network.trace(torch.zeros(2, *SHAPE))
     assert [stage.activations for stage in network.taps.stages] == [()]
     assert preactivation[0] is features[0]
 
@@ -176,7 +176,7 @@ class Functional(nn.Module):
 
 
 def test_a_function_cannot_be_seen_and_the_map_stands_for_itself() -> None:
-    *_, features, preactivation = tapped(Functional()).trace(torch.randn(2, *SHAPE))
+    _, _, features, preactivation, *_ = tapped(Functional()).trace(torch.randn(2, *SHAPE))
     assert preactivation[0] is features[0]
     assert features[0].min() == 0
 
@@ -185,7 +185,7 @@ def test_identities_and_blocks_around_an_activation_keep_it_closing() -> None:
     convolution = nn.Conv2d(3, 4, 3, stride=2, padding=1)
     block = nn.Sequential(nn.Sequential(convolution, nn.ReLU(inplace=True)), nn.Identity())
     images = torch.randn(2, *SHAPE)
-    *_, features, preactivation = tapped(block).trace(images)
+    _, _, features, preactivation, *_ = tapped(block).trace(images)
     assert torch.equal(preactivation[0], convolution(images))
     assert torch.equal(features[0], convolution(images).relu())
 
@@ -208,7 +208,7 @@ class ChannelsLast(nn.Module):
 def test_channels_last_preactivations_are_turned_too() -> None:
     model = ChannelsLast()
     images = torch.randn(2, *SHAPE)
-    *_, preactivation = TappedNetwork(model, "test", SHAPE, 5).trace(images)
+    preactivation = TappedNetwork(model, "test", SHAPE, 5).trace(images).preactivation
     expected = model.mix(model.embed(images).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
     assert torch.equal(preactivation[0], expected)
 
@@ -263,7 +263,7 @@ def test_one_relu_for_all_stages_is_told_apart_by_its_calls() -> None:
 
     model = Shared()
     images = torch.randn(2, *SHAPE)
-    *_, preactivation = TappedNetwork(model, "test", SHAPE, 5).trace(images)
+    preactivation = TappedNetwork(model, "test", SHAPE, 5).trace(images).preactivation
     maps = images
     for conv, before in zip(model.convs, preactivation, strict=True):
         assert torch.equal(before, conv(maps))
