@@ -48,7 +48,7 @@ from kdsearch.spec.sections import (
         ),
         (
             "data.augment={random_resized_crop: {scale: [0.5, 0.2]}}",
-            "scale must be two numbers above 0, the smaller first, such as [0.5, 1], not [0.5, 0.2]",
+            "must be two numbers above 0, the smaller first, such as [0.5, 1], not [0.5, 0.2]",
         ),
         ("data.augment={random_resized_crop: {scale: [0.1]}}", "must be two numbers above 0"),
         ("data.augment={random_resized_crop: {scale: 0.1}}", "scale must be a list, not 0.1"),

@@ -4,8 +4,8 @@ The results are those of torchvision's functions of the same names, up to a last
 rounded in another order; the arithmetic is the same on every device and for every batch, bit for
 bit. Strengths are float32 [B] unless told otherwise.
 
-Divisors are tensors because CUDA turns division by a number into multiplication by its inverse; they
-are filled there, because copying one would wait for the device.
+Divisors are tensors because CUDA turns division by a number into multiplication by its inverse, and
+are filled on the device because copying one there would wait for it.
 """
 
 from __future__ import annotations
