@@ -31,7 +31,7 @@ def load_dataset(section: DataSection, problem: Problem | None = None) -> Datase
     pool, test, classes = as_splits(raw, section.source)
     validation = own_validation(raw, pool, section.source)
     check_split(pool, len(classes), f"{section.source}'s training data")
-    check_augmentation(section.augment, pool.images.shape[2:])
+    check_augmentation(section.augment, pool.images.shape[1:])
     pool, test = _set_test_aside(section, pool, test, classes)
     check_split(test, len(classes), f"{section.source}'s test data")
     if validation is None:

@@ -69,7 +69,8 @@ class Method(nn.Module, ABC):
     """Whether samples of a batch are compared with each other; data-parallel workers then compare
     those of their own share only."""
     by_sample: ClassVar[bool] = False
-    """Whether outputs are remembered by sample (``targets.index``); impossible under mixup."""
+    """Whether outputs are remembered by sample (``targets.index``); impossible under mixup and
+    CutMix."""
     relative_cost: ClassVar[float] = 1.0
     """Time of a training step with this term alone, as a multiple of one without any: the search
     shares out work by it, and a third more or less does no harm."""

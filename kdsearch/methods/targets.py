@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Targets:
-    """Labels of a batch; under mixup a second label and the share of the first.
+    """Labels of a batch; under mixup and CutMix a second label and the share of the first.
 
     Attributes:
         labels: [B] class indices.

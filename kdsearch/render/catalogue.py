@@ -126,7 +126,9 @@ def _facts(method: type[Method]) -> dict[str, str]:
         "compares samples": "those of a batch; each worker those of its own share"
         if method.batchwise
         else "no",
-        "remembers samples": "yes, so it cannot work under mixup" if method.by_sample else "no",
+        "remembers samples": "yes, so it cannot work under mixup or cutmix"
+        if method.by_sample
+        else "no",
         "ships": "with a projector and the teacher's classifier"
         if method.adopts_classifier
         else "as the plain student",

@@ -127,10 +127,12 @@ class Pairs:
 
     def _check_terms(self, terms: Sequence[type[Method]], teacher: str) -> None:
         for term in terms:
-            if term.by_sample and self._spec.data.augment.mixup:
+            mixes = self._spec.data.augment.mixes
+            if term.by_sample and mixes:
                 raise MethodError(
-                    f"{term.name} remembers images one by one, and mixup blends them; set "
-                    "data.augment.mixup to 0"
+                    f"{term.name} remembers images one by one, and {' and '.join(mixes)} "
+                    f"{'blends' if len(mixes) == 1 else 'blend'} them; set "
+                    f"{' and '.join(f'data.augment.{name}' for name in mixes)} to 0"
                 )
             takes = term.adopts_classifier or term.kind == "parameter"
             if takes and teacher in (AVERAGE, BORN_AGAIN, MUTUAL):

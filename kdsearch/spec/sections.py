@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
+from kdsearch.spec.augmentation import Augmentation
 from kdsearch.spec.base import Section
 from kdsearch.spec.concrete import ModelConfig, TrainingConfig
 from kdsearch.spec.ranges import Dimension, Range, every
@@ -68,19 +69,6 @@ class Identity(Section):
     """The one seed from which every random stream of the study derives by name."""
     directory: UserPath = Path("studies")
     """Folder that holds the studies and the trained teachers."""
-
-
-class Augmentation(Section):
-    """``data.augment``: random changes of a training image."""
-
-    crop: Whole = Field(default=0, ge=0)
-    """Pixels of zero padding before a random crop back to the original size."""
-    flip: Flag = False
-    """Mirror left to right with probability ½."""
-    cutout: Whole = Field(default=0, ge=0)
-    """Side in pixels of a square blanked at a random place (DeVries & Taylor 2017)."""
-    mixup: Number = Field(default=0.0, ge=0)
-    """Parameter α of Beta(α, α) with which two images are blended (Zhang et al. 2018)."""
 
 
 class DataSection(Section):

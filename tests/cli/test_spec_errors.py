@@ -63,6 +63,12 @@ from .command import SPEC, Command, place
         ("batch_size: 20", "batch_size: 181", "batch_size: 181", "more than the 180 training"),
         ("crop: 1", "crop: 8", "crop", "data.augment.crop (8) must be below"),
         ("crop: 1", "cutout: 9", "cutout", "data.augment.cutout (9) must not exceed"),
+        (
+            "crop: 1",
+            "color_jitter: {hue: 0.1}",
+            "hue",
+            "data.augment.color_jitter.hue needs RGB images, and these have 1 channel; remove it",
+        ),
         ("limit: 200", "limit: 19", "limit", "with 10 classes it must be at least 20"),
         ("{trials", "{max_macs: 10, trials", "max_macs", "more than search.max_macs (10); raise"),
         ("  training: {e", "  checkpoint: no.pt\n  training: {e", "checkpoint", "no file of"),

@@ -21,7 +21,16 @@ from kdsearch.teacher_cache.building import CacheBuilder
 from kdsearch.teacher_cache.cached import CachedTeacher
 from kdsearch.teacher_cache.encoding import TOLERANCE
 from kdsearch.training.teacher import Batch, Teacher
-from tests.teacher_cache.helpers import CHANGING, SHOWN, batch_of, plan_of, tensors_of, views_of
+from tests.teacher_cache.helpers import (
+    CHANGING,
+    PICTURES,
+    RANDOM,
+    SHOWN,
+    batch_of,
+    plan_of,
+    tensors_of,
+    views_of,
+)
 
 pytestmark = pytest.mark.gpu
 
@@ -30,15 +39,17 @@ EVERYTHING = Augmentation(crop=1, flip=True, cutout=2, mixup=0.4)
 
 @pytest.mark.parametrize("moved_before", [False, True])
 @pytest.mark.parametrize("loaders", [0, 2])
+@pytest.mark.parametrize("augment", [EVERYTHING, PICTURES, RANDOM])
 def test_a_split_that_does_not_fit_is_read_by_processes_into_the_same_batches(
     digits: Dataset,
     device: torch.device,
     monkeypatch: pytest.MonkeyPatch,
+    augment: Augmentation,
     loaders: int,
     moved_before: bool,
 ) -> None:
     def made(data: Dataset) -> feed.Feed:
-        return make_feed(data.train, data.mean, data.std, EVERYTHING, 3, device, loaders)
+        return make_feed(data.train, data.mean, data.std, augment, 3, device, loaders)
 
     parts = epoch_order(1, 0, len(digits.train)).split(50)
     resident = made(digits)

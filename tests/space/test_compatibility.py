@@ -119,6 +119,26 @@ def test_a_stage_that_there_is_works_on_shallow_networks(spec_text: str) -> None
     assert make_plan(spec).space.fitting.unfit == {}
 
 
+@pytest.mark.parametrize(
+    ("augment", "words"),
+    [
+        ("mixup: 0.2", "and mixup blends them; set data.augment.mixup to 0"),
+        ("cutmix: 1", "and cutmix blends them; set data.augment.cutmix to 0"),
+        (
+            "mixup: 0.2, cutmix: 1",
+            "and mixup and cutmix blend them; set data.augment.mixup and data.augment.cutmix to 0",
+        ),
+    ],
+)
+def test_methods_that_remember_images_are_refused_where_images_are_mixed(
+    spec_text: str, augment: str, words: str
+) -> None:
+    spec = parse_spec(spec_text, [f"data.augment={{{augment}}}", "methods=[kd, crd]"])
+    with pytest.raises(SpecError, match=f"crd remembers images one by one, {words}"):
+        make_plan(spec)
+    make_plan(parse_spec(spec_text, [f"data.augment={{{augment}}}", "methods=[kd]"]))
+
+
 def test_one_width_too_wide_does_not_cost_a_family_its_method(spec_text: str) -> None:
     wide = "students=[{family: convnet, width: {choices: [0.5, 1, 3]}, depth: 2}]"
     teacher = "teacher.model={family: convnet, width: 2, depth: 2}"

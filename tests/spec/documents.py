@@ -28,6 +28,20 @@ WORDS = st.sampled_from(
 ) | st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
 _names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}", fullmatch=True)
 _optional = st.none() | st.integers(1, 10**12)
+_augment = st.fixed_dictionaries(
+    {},
+    optional={
+        "flip": st.booleans(),
+        "mixup": st.floats(0, 2),
+        "random_resized_crop": st.none()
+        | st.fixed_dictionaries(
+            {}, optional={"scale": st.lists(st.floats(0.01, 1), min_size=2, max_size=2).map(sorted)}
+        ),
+        "rand_augment": st.none()
+        | st.fixed_dictionaries({}, optional={"magnitude": st.integers(0, 30)}),
+        "color_jitter": st.fixed_dictionaries({}, optional={"hue": st.floats(0, 0.5)}),
+    },
+)
 
 
 def documents(words: st.SearchStrategy[str] = WORDS) -> st.SearchStrategy[dict[str, Any]]:
@@ -45,9 +59,7 @@ def documents(words: st.SearchStrategy[str] = WORDS) -> st.SearchStrategy[dict[s
                     "root": st.sampled_from(["data", "/data", "./a b"]) | st.none(),
                     "validation": st.floats(0.01, 0.99),
                     "limit": st.none() | st.integers(2, 1000),
-                    "augment": st.fixed_dictionaries(
-                        {}, optional={"flip": st.booleans(), "mixup": st.floats(0, 2)}
-                    ),
+                    "augment": _augment,
                     "options": st.dictionaries(words, values, max_size=3),
                 },
             ),

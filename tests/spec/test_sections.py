@@ -35,6 +35,41 @@ from kdsearch.spec.sections import (
         ("data.limit=1", "data.limit must be at least 2, not 1"),
         ("data.download=1", "data.download must be true or false, not 1"),
         ("data.augment.flip='yes'", "data.augment.flip must be true or false, not 'yes'"),
+        ("data.augment.rotation=181", "data.augment.rotation must be at most 180, not 181"),
+        ("data.augment.cutmix=-1", "data.augment.cutmix must be at least 0, not -1"),
+        (
+            "data.augment.random_resized_crop={}",
+            "data.augment: crop (1) and random_resized_crop both choose a part of the image; "
+            "remove one",
+        ),
+        (
+            "data.augment={trivial_augment: true, rand_augment: {}}",
+            "trivial_augment and rand_augment both choose operations at random; remove one",
+        ),
+        (
+            "data.augment={random_resized_crop: {scale: [0.5, 0.2]}}",
+            "must be two numbers above 0, the smaller first, such as [0.5, 1], not [0.5, 0.2]",
+        ),
+        ("data.augment={random_resized_crop: {scale: [0.1]}}", "must be two numbers above 0"),
+        ("data.augment={random_resized_crop: {scale: 0.1}}", "scale must be a list, not 0.1"),
+        ("data.augment={random_resized_crop: {ratio: [0, 1]}}", "must be two numbers above 0"),
+        (
+            "data.augment={random_erasing: {scale: [0.5, 1.1]}}",
+            "scale must be a share of the image's area, at most 1, not 1.1",
+        ),
+        ("data.augment.random_erasing={probability: 0}", "probability must be above 0, not 0"),
+        ("data.augment.rand_augment={magnitude: 31}", "magnitude must be at most 30, not 31"),
+        ("data.augment.rand_augment={operations: 0}", "operations must be at least 1, not 0"),
+        (
+            "data.augment.rand_augment={strength: 3}",
+            "unknown key 'data.augment.rand_augment.strength'",
+        ),
+        (
+            "data.augment.color_jitter={brightnes: 3}",
+            "'data.augment.color_jitter.brightnes'; did you mean 'brightness'?",
+        ),
+        ("data.augment.color_jitter.hue=0.6", "hue must be at most 0.5, not 0.6"),
+        ("data.augment.color_jitter=0.4", "must be a section of keys and values, not 0.4"),
         ("data.root=3", "data.root must be a path, not 3"),
         ("data.options=[1]", "data.options must be a section of keys and values, not a list"),
         ("teacher.model.width=0", "teacher.model.width must be above 0, not 0"),

@@ -14,8 +14,14 @@ from torch import Tensor
 
 from kdsearch.data import Dataset, Views
 from kdsearch.models import Signal, Signals
+from kdsearch.spec.augmentation import (
+    Augmentation,
+    ColorJitter,
+    RandAugment,
+    RandomErasing,
+    RandomResizedCrop,
+)
 from kdsearch.spec.concrete import ModelConfig
-from kdsearch.spec.sections import Augmentation
 from kdsearch.teacher_cache.building import CacheBuilder
 from kdsearch.teacher_cache.cache_plan import CachePlan, SplitViews, plan_cache, teacher_digest
 from kdsearch.teacher_cache.cached import CachedTeacher
@@ -29,6 +35,17 @@ SHOWN = tuple(signal for signal in Signal if signal != Signal.SELF_ATTENTION)
 """The signals of a network of maps."""
 
 CHANGING = Augmentation(crop=1, mixup=0.2)
+PICTURES = Augmentation(
+    random_resized_crop=RandomResizedCrop(scale=(0.3, 1.0)),
+    vertical_flip=True,
+    rotation=20,
+    trivial_augment=True,
+    color_jitter=ColorJitter(brightness=0.3, contrast=0.3),
+    random_erasing=RandomErasing(),
+    mixup=0.2,
+    cutmix=1,
+)
+RANDOM = Augmentation(crop=1, rand_augment=RandAugment(), cutmix=1)
 CPU = torch.device("cpu")
 
 

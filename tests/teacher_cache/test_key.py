@@ -13,8 +13,8 @@ from torch import Tensor
 
 from kdsearch.data import Dataset, Split
 from kdsearch.models import Signal
+from kdsearch.spec.augmentation import Augmentation, ColorJitter
 from kdsearch.spec.concrete import ModelConfig
-from kdsearch.spec.sections import Augmentation
 from kdsearch.teacher_cache import cache_plan
 from kdsearch.teacher_cache.cache_plan import SplitViews, content_key, teacher_digest
 from kdsearch.training.teacher import Teacher
@@ -125,6 +125,23 @@ def test_every_change_of_the_images_and_its_seed_count(
         {"mixup": 0.1},
         {"mixup": 0.2},
         {"crop": 1, "mixup": 0.2},
+        {"cutmix": 0.2},
+        {"random_resized_crop": {}},
+        {"random_resized_crop": {"scale": [0.1, 1]}},
+        {"random_resized_crop": {"ratio": [0.75, 1.25]}},
+        {"vertical_flip": True},
+        {"rotation": 1},
+        {"rotation": 1.5},
+        {"trivial_augment": True},
+        {"rand_augment": {}},
+        {"rand_augment": {"operations": 1}},
+        {"rand_augment": {"magnitude": 8}},
+        *({"color_jitter": {name: 0.1}} for name in ColorJitter.model_fields),
+        {"color_jitter": {"hue": 0.2}},
+        {"random_erasing": {}},
+        {"random_erasing": {"probability": 0.25}},
+        {"random_erasing": {"scale": [0.02, 0.4]}},
+        {"random_erasing": {"ratio": [0.3, 3]}},
     ]
     augments = [Augmentation(**setting) for setting in settings]
     assert {name for setting in settings for name in setting} == set(Augmentation.model_fields)

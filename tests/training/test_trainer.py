@@ -156,8 +156,19 @@ def test_every_method_trains_under_every_augmentation(
     label: str,
 ) -> None:
     terms = parse_label(label)
-    mixup = 0.0 if any(term.by_sample for term in terms) else 0.4
-    augment = {"crop": 2, "flip": True, "cutout": 3, "mixup": mixup}
+    mixed = not any(term.by_sample for term in terms)
+    augment = {
+        "crop": 2,
+        "flip": True,
+        "vertical_flip": True,
+        "rotation": 10,
+        "trivial_augment": True,
+        "color_jitter": {"brightness": 0.2, "contrast": 0.2},
+        "random_erasing": {},
+        "cutout": 3,
+        "mixup": 0.4 if mixed else 0,
+        "cutmix": 1 if mixed else 0,
+    }
     task = make_task(label, augment=augment)
     model = adopting(label, task.model, ModelConfig(family="convnet", width=1, depth=3))
     trainer = Trainer(task.model_copy(update={"model": model}), digits, make_teacher())

@@ -82,7 +82,8 @@ def make_feed(
         workers: Processes that read, where they are needed; 0 reads in this process.
 
     Raises:
-        DataError: A crop or a cutout too large for the images, or no room for the workers' file.
+        DataError: Changes that the images are too small for, or have not the colours for, or no
+            room for the workers' file.
     """
     device = torch.device(device)
     if is_resident(split, device):

@@ -51,7 +51,8 @@ class WorkerFeed:
         self._labels_bytes = views.split.labels.nbytes
         self._ahead = workers * (prefetch + 1)
         labels = views.split.labels.to(self._device)
-        self._targets = TargetViews(labels, views.augment.mixup, views.seed)
+        _, height, width = self._shape
+        self._targets = TargetViews(labels, views.augment, (height, width), views.seed)
         self._plan = _Plan()
         self._loader: DataLoader[Tensor] | None = DataLoader(
             _Reader(_in_a_file(views) if workers else views),

@@ -50,6 +50,20 @@ def random_bits(seed: int, epoch: int, index: Tensor, draw: int) -> Tensor:
     return _shift_right(splitmix64(splitmix64(index) ^ _signed(key * _GOLDEN)), 1)
 
 
+def further_bits(bits: Tensor, count: int) -> Tensor:
+    """More numbers of a draw [B]: [B, count] of 63 bits, as non-negative int64.
+
+    They are the SplitMix64 sequence from the state ``bits``.
+    """
+    steps = torch.arange(count, device=bits.device) * _signed(_GOLDEN)
+    return _shift_right(splitmix64(bits[:, None] + steps), 1)
+
+
+def unit(bits: Tensor) -> Tensor:
+    """Numbers in [0, 1), float64, from the 24 highest of 63 bits."""
+    return (bits >> 39).to(torch.float64) * 2.0**-24
+
+
 class EpochBits:
     """:func:`random_bits` of all samples of a split, hashed once an epoch instead of once a batch.
 

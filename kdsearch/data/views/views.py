@@ -9,17 +9,9 @@ import torch
 from torch import Tensor
 
 from kdsearch.data.dataset import Split
-from kdsearch.data.views.augment import (
-    Bits,
-    Draw,
-    beta_quantiles,
-    blend_,
-    check_augmentation,
-    crop_and_flip,
-    cutout_,
-    mixup_partner,
-    mixup_share,
-)
+from kdsearch.data.views.augment import check_augmentation, erasures, pixel_changes
+from kdsearch.data.views.draws import Bits, Draw
+from kdsearch.data.views.mixing import Mixing, Mixture, blend_
 from kdsearch.data.views.random_streams import EpochBits
 from kdsearch.spec.sections import Augmentation
 
@@ -32,20 +24,24 @@ class TargetViews:
 
     Args:
         labels: [N] int64 class indices.
-        mixup: Parameter α of Beta(α, α); 0 blends nothing.
+        augment: Random changes, of which the mixing counts.
+        sides: (height, width) of the images.
         seed: Seed of the views.
     """
 
-    def __init__(self, labels: Tensor, mixup: float, seed: int) -> None:
+    def __init__(
+        self, labels: Tensor, augment: Augmentation, sides: tuple[int, int], seed: int
+    ) -> None:
         self._labels = labels
-        self._quantiles = beta_quantiles(mixup, labels.device) if mixup else None
+        mixing = augment.mixes
+        self._mixing = Mixing(augment, len(labels), sides, labels.device) if mixing else None
         self._bits = EpochBits(seed, len(labels), labels.device)
 
     def batch(self, index: Tensor, epoch: int) -> Targets:
         """The targets of the samples at ``index`` [B], on the labels' device."""
         return self.of(index, self.mixture(index, epoch))
 
-    def of(self, index: Tensor, mixture: tuple[Tensor, Tensor] | None) -> Targets:
+    def of(self, index: Tensor, mixture: Mixture | None) -> Targets:
         """The targets of the samples at ``index`` [B], blended by a :meth:`mixture`."""
         # Imported late: a process that only reads images never pays for methods and models.
         from kdsearch.methods.targets import Targets
@@ -53,18 +49,18 @@ class TargetViews:
         labels = self._labels.index_select(0, index)
         if mixture is None:
             return Targets(labels, index=index)
-        partner, share = mixture
-        return Targets(labels, self._labels.index_select(0, partner), share, index)
+        partner = self._labels.index_select(0, mixture.partner)
+        return Targets(labels, partner, mixture.share, index)
 
-    def mixture(self, index: Tensor, epoch: int) -> tuple[Tensor, Tensor] | None:
-        """Under mixup, the partner [B] of each sample and the share [B] of its own image."""
-        if self._quantiles is None:
+    def mixture(self, index: Tensor, epoch: int) -> Mixture | None:
+        """What the samples at ``index`` [B] are mixed with, under mixup and CutMix."""
+        if self._mixing is None:
             return None
 
         def bits(draw: Draw) -> Tensor:
             return self._bits(epoch, index, draw)
 
-        return mixup_partner(len(self._labels), bits), mixup_share(self._quantiles, bits)
+        return self._mixing(bits)
 
 
 class Views:
@@ -81,7 +77,7 @@ class Views:
         seed: Seed of the views.
 
     Raises:
-        DataError: A crop or a cutout too large for the images.
+        DataError: Changes that the images are too small for, or have not the colours for.
     """
 
     def __init__(
@@ -95,7 +91,10 @@ class Views:
         self.split = split
         self.augment = augment or Augmentation()
         self.seed = seed
-        check_augmentation(self.augment, split.images.shape[2:])
+        _, channels, height, width = split.images.shape
+        check_augmentation(self.augment, (channels, height, width))
+        self._pixel_changes = pixel_changes(self.augment)
+        self._erasures = erasures(self.augment)
         device = split.images.device
         # Divisors are tensors because CUDA turns division by a number into multiplication by its
         # inverse, which rounds differently from the CPU's division.
@@ -103,7 +102,7 @@ class Views:
         self._mean = torch.tensor(mean, dtype=torch.float32, device=device).view(1, -1, 1, 1)
         self._std = torch.tensor(std, dtype=torch.float32, device=device).view(1, -1, 1, 1)
         self._bits = EpochBits(seed, len(split), device)
-        self._targets = TargetViews(split.labels, self.augment.mixup, seed)
+        self._targets = TargetViews(split.labels, self.augment, (height, width), seed)
 
     def __len__(self) -> int:
         return len(self.split)
@@ -116,7 +115,8 @@ class Views:
             epoch: Epoch the views belong to.
 
         Returns:
-            Normalised float32 images [B, C, H, W] and their targets, blended under mixup.
+            Normalised float32 images [B, C, H, W] and their targets, blended under mixup
+            and CutMix.
         """
         index = index.to(self.split.labels.device)
         mixture = self._targets.mixture(index, epoch)
@@ -127,12 +127,11 @@ class Views:
         index = index.to(self.split.labels.device)
         return self._blended(index, epoch, self._targets.mixture(index, epoch))
 
-    def _blended(self, index: Tensor, epoch: int, mixture: tuple[Tensor, Tensor] | None) -> Tensor:
+    def _blended(self, index: Tensor, epoch: int, mixture: Mixture | None) -> Tensor:
         images = self._view(index, epoch)
         if mixture is None:
             return images
-        partner, share = mixture
-        return blend_(images, self._view(partner, epoch), share)
+        return blend_(images, self._view(mixture.partner, epoch), mixture.weight)
 
     def _view(self, index: Tensor, epoch: int) -> Tensor:
         """The samples' own views, without any partner."""
@@ -144,7 +143,9 @@ class Views:
 
     def _changed(self, images: Tensor, bits: Bits) -> Tensor:
         """Normalised float32 views of uint8 images [B, C, H, W]."""
-        change = self.augment
-        images = crop_and_flip(images, change.crop, change.flip, bits).to(torch.float32)
-        images = images.div_(self._scale).sub_(self._mean).div_(self._std)
-        return cutout_(images, change.cutout, bits)
+        for change in self._pixel_changes:
+            images = change(images, bits)
+        images = images.to(torch.float32).div_(self._scale).sub_(self._mean).div_(self._std)
+        for change in self._erasures:
+            images = change(images, bits)
+        return images

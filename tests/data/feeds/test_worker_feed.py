@@ -16,7 +16,13 @@ import torch
 
 from kdsearch.data import MappedImages, Split, Views, WorkerFeed, epoch_order
 from kdsearch.errors import DataError, RunError
-from kdsearch.spec.sections import Augmentation
+from kdsearch.spec.augmentation import (
+    Augmentation,
+    ColorJitter,
+    RandAugment,
+    RandomErasing,
+    RandomResizedCrop,
+)
 from tests.conftest import SmallDisk
 from tests.data.feeds.processes import is_running, wait_until_gone, worker_pids
 
@@ -25,6 +31,15 @@ Mapped = Callable[[Split], Split]
 MakeFeed = Callable[..., WorkerFeed]
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.1)
 EVERYTHING = Augmentation(crop=2, flip=True, cutout=3, mixup=0.4)
+PICTURES = Augmentation(
+    random_resized_crop=RandomResizedCrop(),
+    rotation=20,
+    rand_augment=RandAugment(),
+    color_jitter=ColorJitter(brightness=0.4, saturation=0.4, hue=0.1),
+    random_erasing=RandomErasing(),
+    mixup=0.4,
+    cutmix=1,
+)
 PARTS = epoch_order(1, 0, 37).split(4)
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="/proc is Linux's")
@@ -44,12 +59,18 @@ def make_feed() -> Iterator[MakeFeed]:
         feed.close()
 
 
-@pytest.mark.parametrize("in_a_file", [False, True])
+@pytest.mark.parametrize(
+    ("augment", "in_a_file"), [(EVERYTHING, False), (EVERYTHING, True), (PICTURES, True)]
+)
 def test_batches_are_those_of_the_views(
-    make_split: MakeSplit, mapped: Mapped, make_feed: MakeFeed, in_a_file: bool
+    make_split: MakeSplit,
+    mapped: Mapped,
+    make_feed: MakeFeed,
+    augment: Augmentation,
+    in_a_file: bool,
 ) -> None:
-    views = Views(make_split(), MEAN, STD, EVERYTHING, 4)
-    feed = make_feed(mapped(make_split()) if in_a_file else make_split())
+    views = Views(make_split(), MEAN, STD, augment, 4)
+    feed = make_feed(mapped(make_split()) if in_a_file else make_split(), augment)
     before = torch.get_rng_state()
     for epoch in (0, 1, 0):
         for index, (images, targets) in zip(PARTS, feed.batches(PARTS, epoch), strict=True):

@@ -7,15 +7,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import chisquare
+from scipy.stats import chisquare, kstest
 
 from kdsearch.data.views.random_streams import (
     EpochBits,
     derive,
     epoch_order,
+    further_bits,
     randint,
     random_bits,
     splitmix64,
+    unit,
 )
 
 WORD = (1 << 64) - 1
@@ -51,6 +53,27 @@ def test_random_bits_equal_integer_arithmetic(seed: int, epoch: int, draw: int, 
     key = (derive(seed, epoch, draw) * 0x9E3779B97F4A7C15) & WORD
     expected = reference_splitmix64(reference_splitmix64(index & WORD) ^ key) >> 1
     assert random_bits(seed, epoch, torch.tensor([index]), draw).item() == expected
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=4), st.integers(1, 12))
+def test_further_bits_equal_integer_arithmetic(bits: list[int], count: int) -> None:
+    steps = [0x9E3779B97F4A7C15 * number for number in range(count)]
+    expected = [[reference_splitmix64((one + step) & WORD) >> 1 for step in steps] for one in bits]
+    assert further_bits(torch.tensor(bits), count).tolist() == expected
+
+
+def test_further_bits_are_independent() -> None:
+    further = further_bits(random_bits(3, 1, torch.arange(40_000), 2), 3) % 8
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        pairs = further[:, one] * 8 + further[:, other]
+        assert chisquare(torch.bincount(pairs, minlength=64).numpy()).pvalue > 1e-3
+
+
+def test_unit_numbers_are_uniform_below_one() -> None:
+    numbers = unit(random_bits(3, 1, torch.arange(40_000), 2)).numpy()
+    assert kstest(numbers, "uniform").pvalue > 1e-3
+    assert unit(torch.tensor([0, 1 << 39, 2**63 - 1])).tolist() == [0.0, 2.0**-24, 1 - 2.0**-24]
 
 
 @settings(deadline=None)

@@ -11,22 +11,41 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kdsearch.data import Split, Views, epoch_order
-from kdsearch.data.views.augment import (
-    Bits,
-    beta_quantiles,
-    crop_and_flip,
-    cutout_,
-    mixup_partner,
-    mixup_share,
-)
+from kdsearch.data.views.draws import Bits
+from kdsearch.data.views.erasing import cutout_, random_erasing_
+from kdsearch.data.views.geometry import crop_and_flip
+from kdsearch.data.views.mixing import Mixing, beta_quantiles, mixup_partner, mixup_share
 from kdsearch.data.views.random_streams import random_bits
 from kdsearch.errors import DataError
-from kdsearch.spec.sections import Augmentation
+from kdsearch.spec.augmentation import (
+    Augmentation,
+    ColorJitter,
+    RandAugment,
+    RandomErasing,
+    RandomResizedCrop,
+)
 
 MakeSplit = Callable[..., Split]
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261)
 EVERYTHING = Augmentation(crop=2, flip=True, cutout=3, mixup=0.4)
+PICTURES = Augmentation(
+    random_resized_crop=RandomResizedCrop(),
+    flip=True,
+    vertical_flip=True,
+    rotation=25,
+    trivial_augment=True,
+    color_jitter=ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1),
+    random_erasing=RandomErasing(),
+    cutout=2,
+    mixup=0.3,
+    cutmix=1,
+)
+RANDOM = Augmentation(crop=1, rand_augment=RandAugment(operations=3, magnitude=20), cutmix=0.5)
+
+every = pytest.mark.parametrize(
+    "augment", [EVERYTHING, PICTURES, RANDOM], ids=["everything", "pictures", "random"]
+)
 
 
 def bits(seed: int, epoch: int, index: torch.Tensor) -> Bits:
@@ -100,14 +119,48 @@ def test_mixup_blends_two_samples_own_views(make_split: MakeSplit) -> None:
     assert torch.equal(targets.share, share)
 
 
+def test_cutmix_pastes_a_box_of_another_samples_own_view(make_split: MakeSplit) -> None:
+    split = make_split()
+    index = torch.tensor([8, 1, 30, 8, 2, 3])
+    images, targets = Views(split, MEAN, STD, RANDOM, 4).batch(index, 6)
+    alone = Views(split, MEAN, STD, RANDOM.model_copy(update={"cutmix": 0.0}), 4)
+    mixing = Mixing(RANDOM, len(split), (9, 11), torch.device("cpu"))
+    mixture = mixing(bits(4, 6, index))
+    own, other = (alone.batch(which, 6)[0] for which in (index, mixture.partner))
+    assert torch.equal(images, torch.where(mixture.weight == 1, own, other))
+    assert targets.partner is not None
+    assert torch.equal(targets.labels, split.labels[index])
+    assert torch.equal(targets.partner, split.labels[mixture.partner])
+    assert torch.equal(targets.share, mixture.share)  # type: ignore[arg-type]
+
+
+def test_erasing_comes_after_normalisation_and_cutout_after_it(make_split: MakeSplit) -> None:
+    split, index = make_split(), torch.arange(37)
+    change = Augmentation(cutout=3, random_erasing=RandomErasing(probability=1))
+    images, _ = Views(split, MEAN, STD, change, 1).batch(index, 2)
+    expected = torch.from_numpy(normalised(split.images))
+    random_erasing_(expected, bits(1, 2, index), 1.0, (0.02, 0.33), (0.3, 3.3))
+    assert torch.equal(images, cutout_(expected, 3, bits(1, 2, index)))
+
+
+def test_of_grey_images_the_colour_stays_and_all_else_changes(make_split: MakeSplit) -> None:
+    jitter = ColorJitter(brightness=0.4, contrast=0.4)
+    augment = PICTURES.model_copy(update={"color_jitter": jitter})
+    views = Views(make_split(37, 1), MEAN[:1], STD[:1], augment, 2)
+    images, _ = views.batch(torch.arange(37), 1)
+    assert images.isfinite().all()
+    assert torch.equal(views.batch(torch.tensor([30, 2]), 1)[0], images[[30, 2]])
+
+
+@every
 @settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25
 )
 @given(order=st.permutations(range(37)), cuts=st.sets(st.integers(1, 36), max_size=8))
 def test_any_partition_of_any_order_gives_the_same_bits(
-    make_split: MakeSplit, order: list[int], cuts: set[int]
+    make_split: MakeSplit, augment: Augmentation, order: list[int], cuts: set[int]
 ) -> None:
-    views = Views(make_split(), MEAN, STD, EVERYTHING, 2)
+    views = Views(make_split(), MEAN, STD, augment, 2)
     images, targets = views.batch(torch.arange(37), 1)
     assert targets.partner is not None
     assert targets.share is not None
@@ -121,15 +174,16 @@ def test_any_partition_of_any_order_gives_the_same_bits(
         assert torch.equal(answer.share, targets.share[index])
 
 
+@every
 @pytest.mark.parametrize("epochs", [(0, 1, 0), (3, 3, 2)])
 def test_views_do_not_depend_on_the_epochs_seen_before(
-    make_split: MakeSplit, epochs: tuple[int, ...]
+    make_split: MakeSplit, augment: Augmentation, epochs: tuple[int, ...]
 ) -> None:
     index = torch.tensor([4, 0, 36])
-    worn = Views(make_split(), MEAN, STD, EVERYTHING, 2)
+    worn = Views(make_split(), MEAN, STD, augment, 2)
     for epoch in epochs:
         images, targets = worn.batch(index, epoch)
-        fresh, answers = Views(make_split(), MEAN, STD, EVERYTHING, 2).batch(index, epoch)
+        fresh, answers = Views(make_split(), MEAN, STD, augment, 2).batch(index, epoch)
         assert torch.equal(images, fresh)
         assert torch.equal(targets.share, answers.share)  # type: ignore[arg-type]
 
@@ -165,27 +219,32 @@ def looped(split: Split, sample: int) -> np.ndarray:
     return view
 
 
-def test_views_repeat_whatever_the_global_generator_says(make_split: MakeSplit) -> None:
+@every
+def test_views_repeat_whatever_the_global_generator_says(
+    make_split: MakeSplit, augment: Augmentation
+) -> None:
     index = epoch_order(0, 0, 37)[:16]
-    first, _ = Views(make_split(), MEAN, STD, EVERYTHING, 2).batch(index, 3)
+    first, _ = Views(make_split(), MEAN, STD, augment, 2).batch(index, 3)
     with torch.random.fork_rng():
         torch.manual_seed(1234)
-        again, _ = Views(make_split(), MEAN, STD, EVERYTHING, 2).batch(index, 3)
+        again, _ = Views(make_split(), MEAN, STD, augment, 2).batch(index, 3)
     assert torch.equal(first, again)
 
 
-def test_views_change_with_epoch_and_seed(make_split: MakeSplit) -> None:
+@every
+def test_views_change_with_epoch_and_seed(make_split: MakeSplit, augment: Augmentation) -> None:
     index = torch.arange(37)
-    views = Views(make_split(), MEAN, STD, EVERYTHING, 2)
+    views = Views(make_split(), MEAN, STD, augment, 2)
     first, _ = views.batch(index, 0)
     assert not torch.equal(first, views.batch(index, 1)[0])
-    assert not torch.equal(first, Views(make_split(), MEAN, STD, EVERYTHING, 3).batch(index, 0)[0])
+    assert not torch.equal(first, Views(make_split(), MEAN, STD, augment, 3).batch(index, 0)[0])
 
 
-def test_the_split_is_left_as_it_was(make_split: MakeSplit) -> None:
+@every
+def test_the_split_is_left_as_it_was(make_split: MakeSplit, augment: Augmentation) -> None:
     split = make_split()
     before = split.images.clone()
-    Views(split, MEAN, STD, EVERYTHING, 2).batch(torch.arange(37), 0)
+    Views(split, MEAN, STD, augment, 2).batch(torch.arange(37), 0)
     assert torch.equal(split.images, before)
 
 
@@ -199,9 +258,10 @@ def test_a_change_too_large_for_the_images_is_refused(make_split: MakeSplit) -> 
 
 
 @pytest.mark.gpu
-def test_a_cuda_device_gives_the_same_bits(make_split: MakeSplit) -> None:
+@every
+def test_a_cuda_device_gives_the_same_bits(make_split: MakeSplit, augment: Augmentation) -> None:
     split, index = make_split(), torch.arange(37)
-    images, _ = Views(split, MEAN, STD, EVERYTHING, 2).batch(index, 1)
-    on_device, targets = Views(split.to("cuda"), MEAN, STD, EVERYTHING, 2).batch(index, 1)
+    images, _ = Views(split, MEAN, STD, augment, 2).batch(index, 1)
+    on_device, targets = Views(split.to("cuda"), MEAN, STD, augment, 2).batch(index, 1)
     assert targets.labels.is_cuda
     assert torch.equal(on_device.cpu(), images)
