@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kdsearch.data.dataset import Dataset, Split, channel_statistics, check_split
 from kdsearch.data.sources.catalogue import Source, find_source
 from kdsearch.data.sources.raw import as_splits, own_validation
@@ -18,11 +20,12 @@ def load_dataset(section: DataSection) -> Dataset:
     The test is the source's own, else the share ``test``. Of what is left, ``limit`` samples are
     kept and the share ``validation`` of these is set aside; where the source has a validation
     split of its own, ``limit`` keeps the same share of both. Each draw is a pure function of
-    labels and ``section.seed``. Mean and deviation are those of the training split alone.
+    labels and ``section.seed``. Mean and deviation are those of the training split alone, and
+    only it has the samples' weights.
 
     Raises:
         DataError: The source is unknown, missing or broken, does not read a setting that is
-            given, or has a class that is too small to split.
+            given, has a class that is too small to split, or weights that are all 0.
     """
     source = find_source(section.source)
     _refuse_unread(section, source)
@@ -38,8 +41,17 @@ def load_dataset(section: DataSection) -> Dataset:
     else:
         check_split(validation, len(classes), f"{section.source}'s validation data")
         train, validation = _limit_both(section, pool, validation, classes)
+    _check_weights(train, section.source)
+    validation, test = (replace(split, weights=None) for split in (validation, test))
     mean, std = channel_statistics(train)
     return Dataset(section.source, train, validation, test, classes, mean, std, raw.inventory)
+
+
+def _check_weights(train: Split, where: str) -> None:
+    if train.weights is not None and not bool(train.weights.any()):
+        raise DataError(
+            f"{where}: all training samples have the weight 0; give some a weight above 0"
+        )
 
 
 def _refuse_unread(section: DataSection, source: Source) -> None:

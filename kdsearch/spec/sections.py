@@ -28,6 +28,13 @@ def _not_negative(dimension: Any) -> Any:
     return dimension
 
 
+def _below_one(dimension: Any) -> Any:
+    for value in every(dimension):
+        if value >= 1:
+            raise ValueError(f"must be below 1, not {value:g}")
+    return dimension
+
+
 def _whole(dimension: Any) -> Any:
     steps = (dimension.step,) if isinstance(dimension, Range) and dimension.step else ()
     for value in (*every(dimension), *steps):
@@ -47,6 +54,7 @@ def _one_gpu(share: float) -> float:
 
 PositiveDimension = Annotated[Dimension, AfterValidator(_positive)]
 NotNegativeDimension = Annotated[Dimension, AfterValidator(_not_negative)]
+ShareDimension = Annotated[NotNegativeDimension, AfterValidator(_below_one)]
 WholeDimension = Annotated[Dimension, AfterValidator(_whole)]
 
 
@@ -154,12 +162,19 @@ class StudentSection(Section):
 
 
 class TrialTraining(TrainingConfig):
-    """``training``: how every trial is trained; rate and decay may be searched."""
+    """``training``: how every trial is trained; rate, decay and smoothing may be searched."""
 
     lr: PositiveDimension = 0.05  # type: ignore[assignment]
     """Peak learning rate, or a range of it."""
     weight_decay: NotNegativeDimension = 5e-4  # type: ignore[assignment]
     """Weight decay, or a range of it."""
+    label_smoothing: ShareDimension = 0.0  # type: ignore[assignment]
+    """Share of the target spread evenly over the classes, in the cross-entropy alone, or a range
+    of it."""
+
+
+SEARCHED_TRAINING = ("lr", "weight_decay", "label_smoothing")
+"""What of a trial's training may be searched."""
 
 
 class FinalistsSection(Section):

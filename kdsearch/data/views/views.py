@@ -34,10 +34,14 @@ class TargetViews:
         labels: [N] int64 class indices.
         mixup: Parameter α of Beta(α, α); 0 blends nothing.
         seed: Seed of the views.
+        weights: [N] weights of the samples, or ``None``.
     """
 
-    def __init__(self, labels: Tensor, mixup: float, seed: int) -> None:
+    def __init__(
+        self, labels: Tensor, mixup: float, seed: int, weights: Tensor | None = None
+    ) -> None:
         self._labels = labels
+        self._weights = weights
         self._quantiles = beta_quantiles(mixup, labels.device) if mixup else None
         self._bits = EpochBits(seed, len(labels), labels.device)
 
@@ -50,11 +54,17 @@ class TargetViews:
         # Imported late: a process that only reads images never pays for methods and models.
         from kdsearch.methods.targets import Targets
 
-        labels = self._labels.index_select(0, index)
+        labels, weights = self._at(index)
         if mixture is None:
-            return Targets(labels, index=index)
+            return Targets(labels, index=index, weights=weights)
         partner, share = mixture
-        return Targets(labels, self._labels.index_select(0, partner), share, index)
+        other, other_weights = self._at(partner)
+        return Targets(labels, other, share, index, weights, other_weights)
+
+    def _at(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The labels and weights of the samples at ``index`` [B]."""
+        weights = None if self._weights is None else self._weights.index_select(0, index)
+        return self._labels.index_select(0, index), weights
 
     def mixture(self, index: Tensor, epoch: int) -> tuple[Tensor, Tensor] | None:
         """Under mixup, the partner [B] of each sample and the share [B] of its own image."""
@@ -103,7 +113,7 @@ class Views:
         self._mean = torch.tensor(mean, dtype=torch.float32, device=device).view(1, -1, 1, 1)
         self._std = torch.tensor(std, dtype=torch.float32, device=device).view(1, -1, 1, 1)
         self._bits = EpochBits(seed, len(split), device)
-        self._targets = TargetViews(split.labels, self.augment.mixup, seed)
+        self._targets = TargetViews(split.labels, self.augment.mixup, seed, split.weights)
 
     def __len__(self) -> int:
         return len(self.split)
