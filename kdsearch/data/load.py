@@ -55,7 +55,7 @@ def _check_weights(train: Split, where: str) -> None:
 
 
 def _refuse_unread(section: DataSection, source: Source) -> None:
-    for name in ("root", "download", "image_size", "background", "options"):
+    for name in ("root", "table", "download", "image_size", "background", "options"):
         given = getattr(section, name) != DataSection.model_fields[name].default
         if given and name not in source.settings:
             raise DataError(f"data.{name} has no effect on the source {section.source}; remove it")

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from kdsearch.spec.base import Section
 from kdsearch.spec.concrete import ModelConfig, TrainingConfig
 from kdsearch.spec.ranges import Dimension, Range, every
+from kdsearch.spec.table import TableSection
 from kdsearch.spec.values import Colour, Flag, Number, Options, UserPath, Whole
 
 
@@ -97,7 +98,9 @@ class DataSection(Section):
     source: str
     """A name of kdsearch's sources, or ``module:function`` of your own."""
     root: UserPath | None = None
-    """Folder of the data set, for sources that read files."""
+    """Folder of the data set, for sources that read files; absent: the table's, for ``table``."""
+    table: TableSection | None = None
+    """The file of the source ``table``, and the names of its columns."""
     download: Flag = False
     """Let torchvision fetch a data set that is not in ``root``."""
     validation: Number = Field(default=0.1, gt=0, lt=1)
@@ -108,9 +111,10 @@ class DataSection(Section):
     limit: Whole | None = Field(default=None, ge=2)
     """Use only this many training and validation samples together, drawn class by class."""
     image_size: Whole | None = Field(default=None, ge=4)
-    """Side in pixels to which ``image_folder`` crops and resizes its images."""
+    """Side in pixels to which ``image_folder`` and ``table`` crop and resize their images."""
     background: Colour = "white"
-    """What ``image_folder`` puts behind transparent images: a colour's name, or ``"#rrggbb"``."""
+    """What ``image_folder`` and ``table`` put behind transparent images: a colour's name, or
+    ``"#rrggbb"``."""
     seed: Whole = Field(default=0, ge=0, lt=2**63)
     """Seed of the split, apart from the study's, so that studies can share a teacher."""
     augment: Augmentation = Augmentation()
