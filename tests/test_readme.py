@@ -51,6 +51,16 @@ def test_the_search_section_of_the_readme_is_sound() -> None:
     assert plan.spec.search.max_epochs == 1000
 
 
+def test_the_sections_for_tables_and_uneven_classes_are_sound() -> None:
+    space = yaml.safe_load(block("yaml", "study: {name: digits"))
+    sections = yaml.safe_load(block("yaml", "source: table"))
+    sections |= yaml.safe_load(block("yaml", "class_weights"))
+    spec = parse_spec(yaml.safe_dump(space | sections))
+    assert spec.data.table is not None
+    assert spec.data.table.target == ("species",)
+    assert spec.training.class_weights == "balanced"
+
+
 def test_the_lines_for_setting_up_use_the_constraints() -> None:
     lines = [line for line in TEXT.splitlines() if line.startswith("python3 -m venv")]
     assert len(lines) == 2

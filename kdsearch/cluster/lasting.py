@@ -39,6 +39,8 @@ def check_lasting(spec: StudySpec) -> None:
 def _read(spec: StudySpec) -> Iterator[tuple[KeyPath, Path | None]]:
     """Every path of a spec that a job reads from, or leaves something in."""
     yield ("data", "root"), spec.data.root
+    if spec.data.table is not None:
+        yield ("data", "table", "file"), spec.data.table.file
     for name, teacher in spec.teachers_in_use.items():
         yield (*teacher_path(name), "checkpoint"), teacher.checkpoint
     yield ("cache", "folder"), spec.cache.folder

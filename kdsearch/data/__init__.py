@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kdsearch.data.load import load_dataset
     from kdsearch.data.sources.catalogue import SOURCES
     from kdsearch.data.sources.raw import RawData
-    from kdsearch.data.views.random_streams import derive, epoch_order
+    from kdsearch.data.views.random_streams import balanced_order, derive, epoch_order
     from kdsearch.data.views.views import Views
 
 _HOMES = {
@@ -40,6 +40,7 @@ _HOMES = {
     "Split": "dataset",
     "Views": "views.views",
     "WorkerFeed": "feeds.worker_feed",
+    "balanced_order": "views.random_streams",
     "derive": "views.random_streams",
     "epoch_order": "views.random_streams",
     "load_dataset": "load",
@@ -59,6 +60,7 @@ __all__ = [
     "Split",
     "Views",
     "WorkerFeed",
+    "balanced_order",
     "derive",
     "epoch_order",
     "load_dataset",

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -29,10 +29,13 @@ class Split:
     Attributes:
         images: uint8 [N, C, H, W], in memory or mapped from a file.
         labels: [N] int64 class indices.
+        weights: [N] float32 weights of the samples in the cross-entropy of a training, at least 0,
+            or ``None`` where all count alike; evaluations pass them over.
     """
 
     images: Tensor | MappedImages
     labels: Tensor
+    weights: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -61,13 +64,19 @@ class Split:
 
     def take(self, index: Tensor) -> Split:
         """The samples at ``index`` [M]; mapped images stay where they are."""
-        if isinstance(self.images, MappedImages):
-            return Split(self.images.take(index), self.labels[index])
-        return Split(self.images[index], self.labels[index])
+        mapped = isinstance(self.images, MappedImages)
+        images = self.images.take(index) if mapped else self.images[index]
+        return self.with_images(images, index)
+
+    def with_images(self, images: Tensor | MappedImages, index: Tensor) -> Split:
+        """The samples at ``index`` [M], their ``images`` [M, C, H, W] given."""
+        weights = None if self.weights is None else self.weights[index]
+        return Split(images, self.labels[index], weights)
 
     def to(self, device: torch.device | str) -> Split:
         """The split on another device, to which mapped images go when they are read."""
-        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+        weights = None if self.weights is None else self.weights.to(device)
+        return Split(self.images.to(device), self.labels.to(device), weights)
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ class Dataset:
         classes: Name of each class.
         mean: Per-channel mean of the training images, scaled to [0, 1].
         std: Per-channel standard deviation, likewise.
-        inventory: The files that it was read from, of sources that are folders of images.
+        inventory: The files that it was read from, of sources that name them.
         problem: What is predicted, and by what it is judged.
     """
 
@@ -109,13 +118,16 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over every byte of the three splits and the class names."""
+        """SHA-256 over every byte of the three splits, weights among them, and the class names."""
         digest = hashlib.sha256(json.dumps([self.name, self.classes]).encode())
         for split in (self.train, self.validation, self.test):
             digest.update(repr(tuple(split.images.shape)).encode())
             for part in split.parts():
                 digest.update(np.ascontiguousarray(part.numpy()).data)
             digest.update(np.ascontiguousarray(split.labels.numpy()).data)
+            if split.weights is not None:
+                digest.update(b"weights")
+                digest.update(np.ascontiguousarray(split.weights.numpy()).data)
         return digest.hexdigest()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kdsearch.data.dataset import Dataset, Split, channel_statistics, check_split
 from kdsearch.data.sources.catalogue import Source, find_source
 from kdsearch.data.sources.raw import as_splits, own_validation
@@ -19,11 +21,12 @@ def load_dataset(section: DataSection, problem: Problem | None = None) -> Datase
     The test is the source's own, else the share ``test``. Of what is left, ``limit`` samples are
     kept and the share ``validation`` of these is set aside; where the source has a validation
     split of its own, ``limit`` keeps the same share of both. Each draw is a pure function of
-    labels and ``section.seed``. Mean and deviation are those of the training split alone.
+    labels and ``section.seed``. Mean and deviation are those of the training split alone, and
+    only it has the samples' weights.
 
     Raises:
         DataError: The source is unknown, missing or broken, does not read a setting that is
-            given, or has a class that is too small to split.
+            given, has a class that is too small to split, or weights that are all 0.
     """
     source = find_source(section.source)
     _refuse_unread(section, source)
@@ -39,13 +42,22 @@ def load_dataset(section: DataSection, problem: Problem | None = None) -> Datase
     else:
         check_split(validation, len(classes), f"{section.source}'s validation data")
         train, validation = _limit_both(section, pool, validation, classes)
+    _check_weights(train, section.source)
+    validation, test = (replace(split, weights=None) for split in (validation, test))
     mean, std = channel_statistics(train)
     inventory, problem = raw.inventory, problem or Problem()
     return Dataset(section.source, train, validation, test, classes, mean, std, inventory, problem)
 
 
+def _check_weights(train: Split, where: str) -> None:
+    if train.weights is not None and not bool(train.weights.any()):
+        raise DataError(
+            f"{where}: all training samples have the weight 0; give some a weight above 0"
+        )
+
+
 def _refuse_unread(section: DataSection, source: Source) -> None:
-    for name in ("root", "download", "image_size", "background", "options"):
+    for name in ("root", "table", "download", "image_size", "background", "options"):
         given = getattr(section, name) != DataSection.model_fields[name].default
         if given and name not in source.settings:
             raise DataError(f"data.{name} has no effect on the source {section.source}; remove it")

@@ -25,6 +25,10 @@ class Objective(nn.Module):
         student: Shapes of the student's signals.
         teacher: Shapes of the teacher's; may be ``None`` where there are no terms.
         label_smoothing: Share of the target spread over the classes, in the cross-entropy alone.
+        class_weights: [K] weights of the classes there, or ``None``.
+        mean_weight: Mean weight of a sample that is drawn, of its class and its own, by which the
+            cross-entropy is divided. One number for the whole training, and not the batch's own
+            mean as in ``torch.nn.CrossEntropyLoss``: so it is the same for any number of workers.
 
     Attributes:
         config: As given.
@@ -43,10 +47,15 @@ class Objective(nn.Module):
         student: SignalShapes,
         teacher: SignalShapes | None,
         label_smoothing: float = 0.0,
+        class_weights: Tensor | None = None,
+        mean_weight: float = 1.0,
     ) -> None:
         super().__init__()
         self.config = config
         self.label_smoothing = label_smoothing
+        self.mean_weight = mean_weight
+        self.class_weights: Tensor | None
+        self.register_buffer("class_weights", class_weights, persistent=False)
         self.terms = nn.ModuleDict()
         methods = _checked(config)
         for method, term in zip(methods, config.terms, strict=True):
@@ -102,8 +111,10 @@ class Objective(nn.Module):
             alone = [term for term in self.methods if term.initialises(progress)]
             parts: dict[str, Tensor] = {}
             if self.config.ce_weight > 0 or alone:
-                ce = targets.cross_entropy(full_precision(student.logits), self.label_smoothing)
-                parts["ce"] = _weighted(ce, 0.0 if alone else self.config.ce_weight)
+                logits = full_precision(student.logits)
+                ce = targets.cross_entropy(logits, self.label_smoothing, self.class_weights)
+                ce_weight = 0.0 if alone else self.config.ce_weight / self.mean_weight
+                parts["ce"] = _weighted(ce, ce_weight)
             for term in self.methods:
                 read = not term.signals or teacher is not None
                 assert read, f"{term.name} needs the teacher's signals"

@@ -1,4 +1,4 @@
-"""What a folder of images holds, class by class, as a table of 80 columns."""
+"""What a folder or table of images holds, class by class, as a table of 80 columns."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def inventory_view(inventory: Inventory) -> Table:
 
     Of more than forty classes those are shown that leave files out, and the smallest and largest.
     """
-    heads = [f"{folder}/" if folder else "images" for folder in inventory.folders]
+    slash = "/" if inventory.of_folders else ""
+    heads = [f"{folder}{slash}" if folder else "images" for folder in inventory.folders]
     table = plain_table("class", *heads, "skipped, and why", right=heads)
     table.columns[0].max_width = _NAME
     for column in table.columns[1:-1]:

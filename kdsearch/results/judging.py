@@ -14,6 +14,7 @@ from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import Phase, TrialRecord
 from kdsearch.results.sweep import Known, PlannedTraining, Sweep, sweep_epochs, sweep_points
 from kdsearch.spec.concrete import ModelConfig
+from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.candidate import Candidate
 from kdsearch.training.programs import total_epochs
@@ -122,9 +123,12 @@ class Judging:
         return found
 
     def _tuning(self, sharing: Sequence[TrialRecord], tried: Counter[str]) -> list[Task]:
-        """What a baseline is tried with: its members' own rate and decay, and points of the box."""
+        """What a baseline is tried with: its members' own rate and such, and points of the box."""
         plain = _plain(sharing[0])
-        own = [(each.task.training.lr, each.task.training.weight_decay) for each in sharing]
+        own = [
+            tuple(float(getattr(each.task.training, name)) for name in SEARCHED_TRAINING)
+            for each in sharing
+        ]
         most = max(LEAST, *(tried[each.task.method.label] for each in sharing))
         points = dict.fromkeys([*own, *sweep_points(self.spec, most)])
         return [plain.tuned(*point).task(self.spec, 0) for point in points]

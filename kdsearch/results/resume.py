@@ -18,6 +18,7 @@ FREE_TO_CHANGE = (
     "resources",
     "tracking",
     "data.root",
+    "data.table.file",
     "search.trials",
     "search.max_epochs",
     "search.max_hours",

@@ -1,4 +1,4 @@
-"""The tuning of a baseline: successive halving over learning rates and weight decays."""
+"""The tuning of a baseline: successive halving over what of its training is searched."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from scipy.stats import qmc
 from kdsearch.data import derive
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import Phase, TrialRecord
-from kdsearch.spec.ranges import Choices, Range
+from kdsearch.spec.ranges import Choices, Range, is_searched
 from kdsearch.spec.searching import SchedulerSection, SearchSection
+from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.reports import AVERAGED
 from kdsearch.training.task import Task
@@ -55,16 +56,20 @@ def sweep_epochs(count: int, epochs: int, scheduler: SchedulerSection) -> int:
     return total
 
 
-def sweep_points(spec: StudySpec, count: int) -> list[tuple[float, float]]:
-    """Learning rates and weight decays from the box that the search had, spread evenly over it.
+def sweep_points(spec: StudySpec, count: int) -> list[tuple[float, ...]]:
+    """Values of ``SEARCHED_TRAINING`` from the box that the search had, spread evenly over it.
 
     They are the first ``count`` of a Halton sequence, scrambled by the study's seed; what is not
     searched stays as it is. Points that choices make equal are there once.
     """
     training = spec.training
-    units = qmc.Halton(2, rng=derive(spec.study.seed, "baselines")).random(count)
+    # rate and decay alone where the smoothing is fixed: a third dimension would move the points
+    names = SEARCHED_TRAINING if is_searched(training.label_smoothing) else SEARCHED_TRAINING[:2]
+    units = qmc.Halton(len(names), rng=derive(spec.study.seed, "baselines")).random(count)
+    drawn = [dict(zip(names, unit, strict=True)) for unit in units]
     points = [
-        (_value(training.lr, unit[0]), _value(training.weight_decay, unit[1])) for unit in units
+        tuple(_value(getattr(training, name), unit.get(name, 0.0)) for name in SEARCHED_TRAINING)
+        for unit in drawn
     ]
     return list(dict.fromkeys(points))
 

@@ -43,6 +43,7 @@ def describe_trial(record: TrialRecord) -> dict[str, Any]:
         "depth": task.model.depth,
         "lr": task.training.lr,
         "weight_decay": task.training.weight_decay,
+        "label_smoothing": task.training.label_smoothing,
         "parameters": record.parameter_count,
         "macs": record.macs,
         "bytes": record.bytes,
@@ -113,6 +114,7 @@ def front_table(
         row |= {
             "baseline_lr": tuned and tuned.lr,
             "baseline_weight_decay": tuned and tuned.weight_decay,
+            "baseline_label_smoothing": tuned and tuned.label_smoothing,
             "trainings": trainings(trial.task),
             **_columns("gain", gain),
             "seeds": finalist.test(objectives.score).count,

@@ -18,13 +18,19 @@ from kdsearch.space.compatibility import Pairs, corners, find_fitting
 from kdsearch.space.space import Space
 from kdsearch.space.try_out import TryOut
 from kdsearch.space.warm_start import past_fronts, warm_start_proposals
-from kdsearch.spec.concrete import ModelConfig
+from kdsearch.spec.concrete import ModelConfig, TrainingConfig
 from kdsearch.spec.names import suggest
 from kdsearch.spec.origin import KeyPath
 from kdsearch.spec.ranges import Range, every
 from kdsearch.spec.sections import DataSection
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL, RESERVED, teacher_path
+from kdsearch.training.class_balance import (
+    class_weights,
+    mean_weight,
+    no_such_class,
+    unknown_class,
+)
 from kdsearch.training.teacher_store import StoredTeacher, given_teacher
 
 
@@ -67,6 +73,7 @@ def make_plan(spec: StudySpec, past: list[dict[str, Any]] | None = None) -> Plan
     _check_teaching(spec)
     data = _load_data(spec)
     _check_batches(spec, data)
+    _check_class_weights(spec, data)
     for name, section in spec.given_teachers.items():
         _check_model(spec, (*teacher_path(name), "model"), section.model, data)
     for number, students in enumerate(spec.students):
@@ -126,15 +133,32 @@ def _data_setting(reason: str) -> KeyPath:
 
 
 def _check_batches(spec: StudySpec, data: Dataset) -> None:
-    batches: dict[KeyPath, int] = {("training",): spec.training.batch_size}
-    for name, teacher in spec.given_teachers.items():
-        batches[*teacher_path(name), "training"] = teacher.training.batch_size
-    for path, batch in batches.items():
+    for path, training in _trainings(spec).items():
+        batch = training.batch_size
         if batch > len(data.train):
             raise spec.refuse(
                 (*path, "batch_size"),
                 f"a batch of {batch} is more than the {len(data.train)} training samples; lower it",
             )
+
+
+def _check_class_weights(spec: StudySpec, data: Dataset) -> None:
+    for path, training in _trainings(spec).items():
+        unknown = unknown_class(training, data.classes)
+        if unknown is not None:
+            told = no_such_class(unknown, data.classes)
+            raise spec.refuse((*path, "class_weights", unknown), told)
+        weights = class_weights(training, data.train.labels, data.classes)
+        if mean_weight(training, data.train, weights) == 0:
+            told = "class_weights gives all training samples the weight 0; give one class more"
+            raise spec.refuse((*path, "class_weights"), told)
+
+
+def _trainings(spec: StudySpec) -> dict[KeyPath, TrainingConfig]:
+    """How trials and teachers are trained, by where it stands."""
+    own: dict[KeyPath, TrainingConfig] = {("training",): spec.training}
+    teachers = spec.given_teachers.items()
+    return own | {(*teacher_path(name), "training"): each.training for name, each in teachers}
 
 
 def _check_model(spec: StudySpec, path: KeyPath, model: ModelConfig, data: Dataset) -> None:

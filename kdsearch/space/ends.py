@@ -15,7 +15,7 @@ from kdsearch.space.space import Space
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.origin import KeyPath
 from kdsearch.spec.ranges import extremes
-from kdsearch.spec.sections import StudentSection
+from kdsearch.spec.sections import SEARCHED_TRAINING, StudentSection
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import called
 from kdsearch.training.candidate import Candidate
@@ -113,7 +113,7 @@ class Ends:
 
     def _task(self, model: ModelConfig, method: MethodConfig, teacher: str | None) -> Task:
         section = self._spec.training
-        lowest = {name: extremes(getattr(section, name))[0] for name in ("lr", "weight_decay")}
+        lowest = {name: extremes(getattr(section, name))[0] for name in SEARCHED_TRAINING}
         training = TrainingConfig(**(section.model_dump() | lowest))
         return Candidate(model, method, training, teacher).task(self._spec, 0)
 

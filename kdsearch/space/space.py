@@ -9,6 +9,7 @@ from kdsearch.methods import UNDISTILLED, Hyperparameter, label_hyperparameters,
 from kdsearch.space.compatibility import Fitting, adopting, keyed_students
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.ranges import Choices, Range, Scalar, extremes, holds, is_searched
+from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import BORN_AGAIN
 from kdsearch.training.candidate import Candidate
@@ -80,8 +81,7 @@ class Space:
     def _training(self, trial: Suggester) -> TrainingConfig:
         section = self.spec.training
         drawn = {
-            name: float(_draw(trial, name, getattr(section, name)))
-            for name in ("lr", "weight_decay")
+            name: float(_draw(trial, name, getattr(section, name))) for name in SEARCHED_TRAINING
         }
         return TrainingConfig(**(section.model_dump() | drawn))
 

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from kdsearch.spec.base import Section
 from kdsearch.spec.values import Flag, Number, Whole
+
+_BY_CLASS, _NAMED = "<class>", "<value>"
+
+
+def _form(weights: Any) -> str:
+    return _BY_CLASS if isinstance(weights, Mapping) else _NAMED
+
+
+ClassWeights = Annotated[
+    Annotated[Literal["none", "balanced"], Tag(_NAMED)]
+    | Annotated[dict[str, Annotated[Number, Field(ge=0)]], Field(min_length=1), Tag(_BY_CLASS)],
+    Discriminator(_form),
+]
+"""``none``, ``balanced``, or a weight for each class by its name."""
 
 
 class ModelConfig(Section):
@@ -73,7 +88,13 @@ class TrainingConfig(Section):
     """Largest norm of a step's gradient; larger ones are scaled down to it."""
     label_smoothing: Number = Field(default=0.0, ge=0, lt=1)
     """Share of the target spread evenly over the classes, in the cross-entropy alone."""
-
+    class_weights: ClassWeights = "none"
+    """Weights of the classes in the cross-entropy alone: ``balanced``, n / (K · n_k) for a class of
+    n_k of n training samples, or ``{NAME: weight}``, where a class that is not named has 1. Their
+    mean over the samples that are drawn is brought to 1."""
+    sampling: Literal["none", "balanced"] = "none"
+    """``balanced``: an epoch draws as many samples as there are, with replacement, of each class
+    equally often in expectation; ``none``: it has each once."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the student's forward pass (autocast); auto: bfloat16 on a GPU that has it, else float32.
     Losses and weights are float32 in any case. On NVIDIA GPUs from Ampere on, cuDNN computes the
@@ -86,6 +107,11 @@ class TrainingConfig(Section):
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
                 f"warmup_epochs ({self.warmup_epochs:g}) must be below epochs ({self.epochs})"
+            )
+        if self.class_weights == self.sampling == "balanced":
+            raise ValueError(
+                "class_weights and sampling are both balanced, which would even the classes out "
+                "twice; set one of them to none"
             )
         if not all(0 < mark < 1 for mark in self.milestones):
             raise ValueError("milestones are fractions of the training, each between 0 and 1")

@@ -187,11 +187,11 @@ def _check_keys(keys: Iterable[yaml.Node], file: str) -> None:
         line, column = _place(key)
         if key.tag != _TEXT:
             shown = (
-                f"'{brief(key.value)}'"
+                f"'{brief(key.value)}'; put it in quotes if it is one"
                 if isinstance(key, yaml.ScalarNode)
-                else "a list or a section"
+                else "a list or a section; fix it"
             )
-            raise SpecError(f"a key must be a name, not {shown}; fix it", file, line, column)
+            raise SpecError(f"a key must be a name, not {shown}", file, line, column)
         if key.value in first:
             raise SpecError(
                 f"the key '{brief(key.value)}' stands here a second time (first on line "

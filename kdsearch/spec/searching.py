@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from kdsearch.spec.base import Section
-from kdsearch.spec.values import Flag, Number, UserPath, Whole
+from kdsearch.spec.values import Flag, Number, UserPath, Whole, listed
 
 
 def _rising(rungs: tuple[float, ...]) -> tuple[float, ...]:
@@ -44,10 +44,6 @@ SizeName = Literal["parameters", "macs", "bytes", "latency"]
 """What a student's size may be measured by."""
 
 
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
 def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise ValueError("give each size once")
@@ -78,7 +74,7 @@ class SearchSection(Section):
     """Which trials are paused on their way, and which go on."""
     objective: str = "accuracy"
     """The metric on validation that size is weighed against; ``agreement`` is with the teacher."""
-    size: Annotated[tuple[SizeName, ...], BeforeValidator(_listed), AfterValidator(_each_once)] = (
+    size: Annotated[tuple[SizeName, ...], BeforeValidator(listed), AfterValidator(_each_once)] = (
         Field(default=("parameters",), min_length=1)
     )
     """The size that the score is weighed against, or a list of several; tables and figures have the

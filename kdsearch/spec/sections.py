@@ -12,6 +12,7 @@ from kdsearch.spec.augmentation import Augmentation
 from kdsearch.spec.base import Section
 from kdsearch.spec.concrete import ModelConfig, TrainingConfig
 from kdsearch.spec.ranges import Dimension, Range, every
+from kdsearch.spec.table import TableSection
 from kdsearch.spec.values import Colour, Flag, Number, Options, UserPath, Whole
 
 
@@ -26,6 +27,13 @@ def _not_negative(dimension: Any) -> Any:
     for value in every(dimension):
         if value < 0:
             raise ValueError(f"must be at least 0, not {value:g}")
+    return dimension
+
+
+def _below_one(dimension: Any) -> Any:
+    for value in every(dimension):
+        if value >= 1:
+            raise ValueError(f"must be below 1, not {value:g}")
     return dimension
 
 
@@ -48,6 +56,7 @@ def _one_gpu(share: float) -> float:
 
 PositiveDimension = Annotated[Dimension, AfterValidator(_positive)]
 NotNegativeDimension = Annotated[Dimension, AfterValidator(_not_negative)]
+ShareDimension = Annotated[NotNegativeDimension, AfterValidator(_below_one)]
 WholeDimension = Annotated[Dimension, AfterValidator(_whole)]
 
 
@@ -77,7 +86,9 @@ class DataSection(Section):
     source: str
     """A name of kdsearch's sources, or ``module:function`` of your own."""
     root: UserPath | None = None
-    """Folder of the data set, for sources that read files."""
+    """Folder of the data set, for sources that read files; absent: the table's, for ``table``."""
+    table: TableSection | None = None
+    """The file of the source ``table``, and the names of its columns."""
     download: Flag = False
     """Let torchvision fetch a data set that is not in ``root``."""
     validation: Number = Field(default=0.1, gt=0, lt=1)
@@ -88,9 +99,10 @@ class DataSection(Section):
     limit: Whole | None = Field(default=None, ge=2)
     """Use only this many training and validation samples together, drawn class by class."""
     image_size: Whole | None = Field(default=None, ge=4)
-    """Side in pixels to which ``image_folder`` crops and resizes its images."""
+    """Side in pixels to which ``image_folder`` and ``table`` crop and resize their images."""
     background: Colour = "white"
-    """What ``image_folder`` puts behind transparent images: a colour's name, or ``"#rrggbb"``."""
+    """What ``image_folder`` and ``table`` put behind transparent images: a colour's name, or
+    ``"#rrggbb"``."""
     seed: Whole = Field(default=0, ge=0, lt=2**63)
     """Seed of the split, apart from the study's, so that studies can share a teacher."""
     augment: Augmentation = Augmentation()
@@ -142,12 +154,19 @@ class StudentSection(Section):
 
 
 class TrialTraining(TrainingConfig):
-    """``training``: how every trial is trained; rate and decay may be searched."""
+    """``training``: how every trial is trained; rate, decay and smoothing may be searched."""
 
     lr: PositiveDimension = 0.05  # type: ignore[assignment]
     """Peak learning rate, or a range of it."""
     weight_decay: NotNegativeDimension = 5e-4  # type: ignore[assignment]
     """Weight decay, or a range of it."""
+    label_smoothing: ShareDimension = 0.0  # type: ignore[assignment]
+    """Share of the target spread evenly over the classes, in the cross-entropy alone, or a range
+    of it."""
+
+
+SEARCHED_TRAINING = ("lr", "weight_decay", "label_smoothing")
+"""What of a trial's training may be searched."""
 
 
 class FinalistsSection(Section):

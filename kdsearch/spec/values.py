@@ -20,6 +20,11 @@ def _no_text(value: Any) -> Any:
     return value
 
 
+def listed(value: Any) -> Any:
+    """A text as the one entry of a list; anything else as it is."""
+    return [value] if isinstance(value, str) else value
+
+
 def _at_home(path: Path) -> Path:
     try:
         return path.expanduser()

@@ -14,6 +14,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, ML
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
 from kdsearch.results.tables import describe_trial
+from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.tracking.lookup import STUDY
 from kdsearch.tracking.provenance import git_commit, versions
 from kdsearch.tracking.store import Store
@@ -98,7 +99,7 @@ class Description:
 def describe_nested(record: TrialRecord) -> Description:
     """A training's parameters and sizes."""
     facts = describe_trial(record)
-    chosen = ("method", "teacher", "family", "width", "depth", "lr", "weight_decay")
+    chosen = ("method", "teacher", "family", "width", "depth", *SEARCHED_TRAINING)
     parameters = {key: facts[key] for key in chosen} | facts["hyperparameters"]
     parameters |= {"ce_weight": record.task.method.ce_weight, "seed": record.task.seed}
     sizes = {key: facts[key] for key in ("parameters", "macs", "bytes", "latency")}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from kdsearch.data import derive
 from kdsearch.methods import UNDISTILLED, method_config
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
+from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.task import Task
 
@@ -39,9 +40,9 @@ class Candidate:
         plain = self.model.model_copy(update={"adopts": None})
         return Candidate(plain, method_config(UNDISTILLED, {}), self.training)
 
-    def tuned(self, lr: float, weight_decay: float) -> Candidate:
-        """The same at another learning rate and weight decay."""
-        update = {"lr": lr, "weight_decay": weight_decay}
+    def tuned(self, *values: float) -> Candidate:
+        """The same at other values of what of a training may be searched, in its order."""
+        update = dict(zip(SEARCHED_TRAINING, values, strict=True))
         return replace(self, training=self.training.model_copy(update=update))
 
     def task(self, spec: StudySpec, replicate: int) -> Task:

@@ -43,7 +43,7 @@ def few_samples(data: Dataset, train: int) -> Dataset:
 
 def _drawn(split: Split, count: int) -> Split:
     index = epoch_order(0, 0, len(split))[:count]
-    return Split(split.images_at(index), split.labels[index])
+    return split.with_images(split.images_at(index), index)
 
 
 def short_task(task: Task, workers: int = 1) -> Task:

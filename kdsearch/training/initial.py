@@ -8,6 +8,7 @@ from kdsearch.data import Dataset, derive
 from kdsearch.errors import DataError
 from kdsearch.methods import Objective
 from kdsearch.models import Network, build_network
+from kdsearch.training.class_balance import class_weights, mean_weight
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teaching
 
@@ -36,13 +37,22 @@ def steps_per_epoch(task: Task, data: Dataset) -> int:
 def make_objective(
     task: Task, data: Dataset, student: Network, teacher: Teaching | None
 ) -> Objective:
-    """The objective of a task; its helpers' weights follow from the task's seed."""
+    """The objective of a task; its helpers' weights follow from the task's seed.
+
+    Raises:
+        DataError: ``class_weights`` names a class that the data do not have.
+        MethodError: As :class:`~kdsearch.methods.Objective`.
+    """
     torch.manual_seed(derive(task.seed, "helpers"))
+    weights = class_weights(task.training, data.train.labels, data.classes)
     objective = Objective(
         task.method,
         student.signal_shapes(),
         teacher.shapes if teacher else None,
         task.training.label_smoothing,
+        weights,
+        # 0 where all of the few samples of a short try have the weight 0
+        mean_weight(task.training, data.train, weights) or 1.0,
     )
     if teacher is not None:
         objective.prepare(student, teacher.network, len(data.train))

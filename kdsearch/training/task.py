@@ -9,6 +9,9 @@ from kdsearch.spec.base import Section
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.sections import Augmentation
 
+_ADDED = ("class_weights", "sampling")
+"""Settings that earlier versions did not have; where they change nothing, nor does the key."""
+
 
 class Task(Section):
     """One training: a network, its objective, its schedule and its seeds.
@@ -37,5 +40,9 @@ class Task(Section):
     @property
     def key(self) -> str:
         """SHA-256 of the task's content."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        content = self.model_dump(mode="json")
+        for name in _ADDED:
+            if content["training"][name] == TrainingConfig.model_fields[name].default:
+                del content["training"][name]
+        text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from kdsearch.data import Dataset, Views, derive, epoch_order, make_feed
+from kdsearch.data import Dataset, Views, derive, make_feed
 from kdsearch.errors import DivergedError, ModelError
 from kdsearch.models import Network
 from kdsearch.training.averaging import WeightAverage
+from kdsearch.training.class_balance import sample_order
 from kdsearch.training.distiller import Distiller
 from kdsearch.training.evaluation import Scores, evaluate
 from kdsearch.training.hardware import Hardware, memory_format
@@ -44,7 +45,8 @@ class Trainer:
             nothing else.
 
     Raises:
-        DataError: Fewer training samples than one batch.
+        DataError: Fewer training samples than one batch, or a class that ``class_weights`` names
+            and the data do not have.
         MethodError: The method cannot work on this pair of networks.
         ModelError: The network cannot be built.
     """
@@ -66,6 +68,7 @@ class Trainer:
         self.ranks = ranks or Ranks()
         self.steps_per_epoch = steps_per_epoch(task, data)
         self._data = data
+        self._labels = data.train.labels.cpu()
         self._reference = reference
         self._feed = make_feed(
             data.train,
@@ -126,7 +129,7 @@ class Trainer:
         torch.manual_seed(derive(self.task.seed, "epoch", self.epoch, self.ranks.rank))
         self.distiller.train()
         size, steps = self.task.training.batch_size, self.steps_per_epoch
-        order = epoch_order(self.task.seed, self.epoch, len(self._data.train))
+        order = sample_order(self.task.training, self.task.seed, self.epoch, self._labels)
         indices = [self.ranks.share(part) for part in order[: steps * size].split(size)]
         return self._batches(indices, self.epoch)
 

@@ -66,6 +66,34 @@ def test_a_colour_that_is_none_is_refused(images: Path, call_command: CallComman
     assert "'whit' is no colour; write a name such as white" in err
 
 
+def test_the_page_of_a_table(folder: Path, call_command: CallCommand) -> None:
+    (folder / "spec.yaml").write_text(IMAGES, encoding="utf-8")
+    lines = ["image,label,split"]
+    for split, count in (("train", 40), ("val", 10), ("test", 8)):
+        for number in range(2 * count):
+            name = f"{split}-{number}.png"
+            write(folder / "images" / name, np.full((8, 8, 3), number, np.uint8))
+            lines.append(f"{name},{'ab'[number % 2]},{split}")
+    table = folder / "images" / "table.csv"
+    table.write_text("\n".join(lines))
+    use = ["--set", "data.source=table", "--set", "data.root=null"]
+    use += ["--set", "data.table.file=images/table.csv"]
+    code, out, err = call_command("validate", "spec.yaml", *use)
+    assert (code, err) == (0, "")
+    text = " ".join(out.split())
+    for told in (
+        "class train validation test skipped, and why",
+        "a 40 10 8",
+        "all 80 20 16 none skipped",
+        "train: the rows of train in 'split'",
+    ):
+        assert told in text
+    table.write_text("\n".join([*lines, "x.png,a,train"]))
+    code, _, err = call_command("validate", "spec.yaml", *use)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "images/table.csv, line 118: there is no image images/x.png; correct the path" in err
+
+
 def test_one_class_with_nearly_all_images(folder: Path, call_command: CallCommand) -> None:
 
     (folder / "spec.yaml").write_text(IMAGES, encoding="utf-8")

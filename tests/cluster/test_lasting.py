@@ -26,6 +26,7 @@ def test_a_spec_with_absolute_paths_is_let_through(spec_file: Path) -> None:
     [
         ("study.directory=studies", "study.directory"),
         ("data.root=data/cifar", "data.root"),
+        ("data.table={file: birds.csv}", "data.table.file"),
         ("teacher.checkpoint=./teacher.safetensors", "teacher.checkpoint"),
         ("cache.folder=cache", "cache.folder"),
         ("search.warm_start=[/shared/a, b]", r"search\.warm_start\.1"),

@@ -1,5 +1,6 @@
 from copy import deepcopy
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -109,6 +110,59 @@ def test_mixup_blends_the_cross_entropy(student_shapes, pair):
     truth = share[:, None] * F.one_hot(LABELS, 7) + (1 - share[:, None]) * F.one_hot(partner, 7)
     expected = -(truth * pair[0].logits.log_softmax(dim=1)).sum(dim=1).mean()
     assert found["ce"].item() == pytest.approx(expected.item(), rel=1e-12)
+
+
+CLASS_WEIGHTS = torch.tensor([0.2, 1.0, 3.0, 0.0, 2.0, 0.7, 1.5]).double()
+WEIGHTS = torch.tensor([1.0, 0.0, 2.5, 0.5, 4.0, 1.0]).double()
+OTHERS = torch.tensor([0.3, 2.0, 1.0, 0.0, 1.0, 5.0]).double()
+
+
+def test_weights_of_classes_and_samples_are_those_of_the_formula(student_shapes, pair):
+    partner, share = LABELS.flip(0), torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9, 1.0]).double()
+    objective = Objective(
+        method_config("none", {}), student_shapes, None, 0.2, CLASS_WEIGHTS, mean_weight=1.7
+    )
+    targets = Targets(LABELS, partner, share, None, WEIGHTS, OTHERS)
+    found = objective(pair[0], None, targets, 0.0)["ce"].item()
+    log_p = pair[0].logits.detach().log_softmax(dim=1).numpy()
+    expected = 0.0
+    for row in range(6):
+        for label, weight in (
+            (LABELS[row], share[row] * WEIGHTS[row]),
+            (partner[row], (1 - share[row]) * OTHERS[row]),
+        ):
+            truth = 0.8 * np.eye(7)[label] + 0.2 / 7
+            expected -= float(weight) * (CLASS_WEIGHTS.numpy() * truth * log_p[row]).sum()
+    assert found == pytest.approx(expected / 6 / 1.7, rel=1e-9)
+
+
+def test_weights_leave_the_distillation_terms_alone(student_shapes, teacher_shapes, pair):
+    config = method_config("dkd+rkd", {})
+    plain = Objective(config, student_shapes, teacher_shapes)(*pair, Targets(LABELS), 1.0)
+    weighted = Objective(
+        config, student_shapes, teacher_shapes, 0.0, CLASS_WEIGHTS, mean_weight=3.0
+    )(*pair, Targets(LABELS, weights=WEIGHTS), 1.0)
+    assert weighted["ce"].item() != pytest.approx(plain["ce"].item())
+    for name in plain.keys() - {"ce", "loss"}:
+        assert weighted[name].item() == plain[name].item()
+
+
+def test_the_weighted_losses_of_two_workers_average_to_that_of_one(student_shapes, pair):
+    objective = Objective(
+        method_config("none", {}), student_shapes, None, 0.1, CLASS_WEIGHTS, mean_weight=1.3
+    )
+
+    def loss(index):
+        targets = Targets(LABELS[index], weights=WEIGHTS[index])
+        return objective(Signals(logits=pair[0].logits[index]), None, targets, 0.0)["loss"].item()
+
+    shares = [loss(torch.arange(start, 6, 2)) for start in (0, 1)]
+    assert sum(shares) / 2 == pytest.approx(loss(torch.arange(6)), rel=1e-12)
+
+
+def test_class_weights_are_no_part_of_a_checkpoint(student_shapes):
+    weighted = Objective(method_config("none", {}), student_shapes, None, 0.0, CLASS_WEIGHTS)
+    assert weighted.state_dict() == {}
 
 
 def test_regression_projector_is_trained_and_saved(student_shapes, teacher_shapes, random_signals):

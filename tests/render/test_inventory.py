@@ -41,3 +41,10 @@ def test_long_names_and_many_reasons_fit() -> None:
     text = " ".join(" ".join(lines).split())
     assert "9 .0, 8 .1, 7 .2, 6 .3 and 3 more: no image" in text
     assert "[b]" in text
+
+
+def test_the_splits_of_a_table_are_no_folders() -> None:
+    classes = tuple(ClassFiles(name, {"train": 5, "test": 1}) for name in ("a", "b"))
+    head, *lines = page(Inventory(("train", "test"), classes, (), {}, of_folders=False))
+    assert head.split()[:3] == ["class", "train", "test"]
+    assert lines[-1].split() == ["all", "10", "2", "none", "skipped"]

@@ -19,6 +19,7 @@ from kdsearch.search.study_run import stopped
 from kdsearch.space.architectures import Architectures
 from kdsearch.spec import MethodConfig, StudySpec, TermConfig, parse_spec
 from kdsearch.spec.sections import FinalistsSection
+from kdsearch.training.task import Task
 from tests.records import TASK, trial
 
 BLUEPRINTS = Architectures((1, 8, 8), 10)
@@ -137,12 +138,19 @@ def by_task(records: Sequence[TrialRecord]) -> dict[str, TrialRecord]:
     return {record.task.key: record for record in records}
 
 
+def searched_values(task: Task) -> tuple[float, ...]:
+    training = task.training
+    return training.lr, training.weight_decay, training.label_smoothing
+
+
 def judged(spec: StudySpec) -> dict[str, TrialRecord]:
     return by_task(run_all(JudgingJobs(Judging(spec, members(), SEARCHED, {}), {}, BLUEPRINTS)))
 
 
 def test_a_sweep_lies_in_the_box_of_the_search_and_spreads_over_it(spec: StudySpec) -> None:
-    points = np.log10(np.array(sweep_points(spec, 32)))
+    drawn = np.array(sweep_points(spec, 32))
+    assert not drawn[:, 2].any()  # the smoothing, which is not searched
+    points = np.log10(drawn[:, :2])
     low, high = np.log10([0.02, 1e-5]), np.log10([0.2, 1e-3])
     units = (points - low) / (high - low)
     assert units.shape == (32, 2)
@@ -157,12 +165,20 @@ def test_a_sweep_lies_in_the_box_of_the_search_and_spreads_over_it(spec: StudySp
 def test_choices_steps_and_fixed_values_are_kept(spec_text: str) -> None:
     given = ["training.lr={choices: [0.1, 0.2]}", "training.weight_decay=0.003"]
     points = sweep_points(parse_spec(spec_text, given), 20)
-    assert sorted(points) == [(0.1, 0.003), (0.2, 0.003)]
+    assert sorted(points) == [(0.1, 0.003, 0.0), (0.2, 0.003, 0.0)]
     stepped = parse_spec(spec_text, ["training.lr={low: 0.1, high: 0.3, step: 0.1}"])
-    rates = sorted({rate for rate, _ in sweep_points(stepped, 50)})
+    rates = sorted({rate for rate, *_ in sweep_points(stepped, 50)})
     assert rates == pytest.approx([0.1, 0.2, 0.3])
     even = parse_spec(spec_text, ["training.lr={low: 0.0001, high: 0.9999}"])
-    assert np.mean([rate for rate, _ in sweep_points(even, 64)]) == pytest.approx(0.5, abs=0.05)
+    assert np.mean([rate for rate, *_ in sweep_points(even, 64)]) == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_searched_smoothing_is_a_third_axis_of_the_sweep(spec_text: str) -> None:
+    box = ["training.label_smoothing={low: 0.0, high: 0.4}"]
+    points = np.array(sweep_points(parse_spec(spec_text, box), 64))
+    assert set((points[:, 2] * 20).astype(int)) == set(range(8))
+    correlations = np.corrcoef(np.log10(points[:, 0]), points[:, 2])
+    assert abs(correlations[0, 1]) < 0.3
 
 
 def test_other_studies_have_other_points(spec: StudySpec) -> None:
@@ -178,9 +194,8 @@ def test_a_baseline_is_tuned_from_as_many_configurations_as_the_method_had(
     # 11 trials of kd and 5 of dist, and the finalist's own rate and decay
     assert (len(first.trainings), len(second.trainings)) == (12, 6)
     for sweep, member in zip((first, second), members(), strict=False):
-        tried = [(t.task.training.lr, t.task.training.weight_decay) for t in sweep.trainings]
-        own = member.task.training
-        assert (own.lr, own.weight_decay) == tried[0]
+        tried = [searched_values(t.task) for t in sweep.trainings]
+        assert searched_values(member.task) == tried[0]
         assert set(sweep_points(spec, len(tried) - 1)) == set(tried[1:])
         assert {t.task.method.label for t in sweep.trainings} == {"none"}
     few = Judging(spec, members()[:1], search_of(kd=1), {})

@@ -23,6 +23,7 @@ TEACHERS = "teachers={second: {model: {family: mlp}, checkpoint: b.pt}}"
         "study.directory=elsewhere",
         "data.root=/moved/here",
         "data.root=null",
+        "data.table.file=/moved/birds.csv",
         "teacher.checkpoint=moved/a.pt",
         "teachers.second.checkpoint=moved/b.pt",
         "search.trials=99",
@@ -32,7 +33,7 @@ TEACHERS = "teachers={second: {model: {family: mlp}, checkpoint: b.pt}}"
     ],
 )
 def test_what_may_change(spec_text: str, override: str) -> None:
-    given = ["data.root=here", "teacher.checkpoint=a.pt", TEACHERS]
+    given = ["data.root=here", "data.table={file: birds.csv}", "teacher.checkpoint=a.pt", TEACHERS]
     old = parse_spec(spec_text, given)
     assert changed(old, parse_spec(spec_text, [*given, override])) is None
 
@@ -45,6 +46,8 @@ def test_what_may_change(spec_text: str, override: str) -> None:
         ("teacher.checkpoint=null", "teacher.checkpoint (a.pt, now None)"),
         ("students.0.width.high=2", "students.0.width.high (1.0, now 2.0)"),
         ("training.epochs=2", "training.epochs (1, now 2)"),
+        ("data.table={file: birds.csv, weight: w}", "data.table.image (None, now image)"),
+        ("training.sampling=balanced", "training.sampling (none, now balanced)"),
     ],
 )
 def test_what_must_stay(spec_text: str, override: str, told: str) -> None:

@@ -18,6 +18,18 @@ def test_a_sound_study_passes(spec: StudySpec) -> None:
     assert plan.teacher_sizes["teacher"].parameters > 1000
 
 
+def test_a_class_that_is_not_there_is_refused_at_its_own_line(spec_text: str) -> None:
+    spec = parse_spec(
+        f"{spec_text}teachers:\n  big:\n    model: {{family: mlp}}\n    training:\n"
+        "      class_weights:\n        '3': 2\n        three: 2\n",
+        file="x.yaml",
+    )
+    with pytest.raises(SpecError) as caught:
+        make_plan(spec)
+    assert caught.value.line == len(spec.text.splitlines())
+    assert "no class 'three'; valid: 0, 1, 2" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [
@@ -31,6 +43,13 @@ def test_a_sound_study_passes(spec: StudySpec) -> None:
         ("teacher.model.family=resnet", "resnet"),
         ("training.batch_size=4000", "lower it"),
         ("data.augment={crop: 9}", "crop"),
+        ("training.class_weights={'11': 2}", "class_weights: the data have no class '11'"),
+        ("teacher.training.class_weights={seven: 2}", "the data have no class 'seven'"),
+        (
+            "training.class_weights={'0': 0, '1': 0, '2': 0, '3': 0, '4': 0, "
+            "'5': 0, '6': 0, '7': 0, '8': 0, '9': 0}",
+            "gives all training samples the weight 0",
+        ),
         (
             "teaching={by: [wide]}",
             "unknown teacher 'wide'; valid: average, born_again, mutual, teacher",

@@ -46,6 +46,26 @@ def test_values_stay_in_their_ranges(spec: StudySpec) -> None:
                 assert 0.1 <= term.hyperparameters["weight"] <= 20
 
 
+def test_a_searched_smoothing_is_drawn_for_every_method_and_handed_to_the_training(
+    spec_text: str,
+) -> None:
+    override = "training.label_smoothing={low: 0.05, high: 0.2}"
+    for parameters, candidate in draw(parse_spec(spec_text, [override]), 40):
+        assert 0.05 <= parameters["label_smoothing"] <= 0.2
+        assert candidate.training.label_smoothing == parameters["label_smoothing"]
+        assert candidate.undistilled().training == candidate.training
+    for parameters, _ in draw(parse_spec(spec_text), 5):
+        assert "label_smoothing" not in parameters
+
+
+def test_what_evens_classes_out_is_that_of_the_undistilled_student_too(spec_text: str) -> None:
+    overrides = ["training.class_weights={'3': 2}", "training.sampling=balanced"]
+    for _, candidate in draw(parse_spec(spec_text, overrides), 10):
+        for each in (candidate, candidate.undistilled(), candidate.tuned(0.1, 0.0, 0.2)):
+            assert each.training.class_weights == {"3": 2.0}
+            assert each.training.sampling == "balanced"
+
+
 def test_the_spec_overrides_a_methods_own_range(spec_text: str) -> None:
     overrides = [
         "methods={kd: {temperature: 7, weight: {low: 1, high: 2}}, "

@@ -58,6 +58,11 @@ def documents(words: st.SearchStrategy[str] = WORDS) -> st.SearchStrategy[dict[s
                 optional={
                     "root": st.sampled_from(["data", "/data", "./a b"]) | st.none(),
                     "validation": st.floats(0.01, 0.99),
+                    "table": st.none()
+                    | st.fixed_dictionaries(
+                        {"file": st.sampled_from(["a.csv", "/a b.parquet"])},
+                        optional={"target": words, "split": words, "weight": st.none() | words},
+                    ),
                     "limit": st.none() | st.integers(2, 1000),
                     "augment": _augment,
                     "options": st.dictionaries(words, values, max_size=3),
@@ -80,7 +85,16 @@ def documents(words: st.SearchStrategy[str] = WORDS) -> st.SearchStrategy[dict[s
             | st.lists(words, min_size=1, max_size=3, unique=True),
         },
         optional={
-            "training": st.fixed_dictionaries({}, optional={"lr": rate, "weight_decay": rate}),
+            "training": st.fixed_dictionaries(
+                {},
+                optional={
+                    "lr": rate,
+                    "weight_decay": rate,
+                    "label_smoothing": st.floats(0, 0.9),
+                    "class_weights": st.sampled_from(["none", "balanced"])
+                    | st.dictionaries(words, st.floats(0, 10), min_size=1, max_size=3),
+                },
+            ),
             "search": st.fixed_dictionaries({}, optional={"max_macs": _optional}),
             "tracking": st.fixed_dictionaries({}, optional={"experiment": words}),
         },

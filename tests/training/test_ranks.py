@@ -99,7 +99,13 @@ def two_workers(
 ) -> TwoWorkers:
     plain = make_task(model={"family": "mlp", "width": 0.5, "depth": 2}, augment={"crop": 1})
     normalised = make_task(augment={"flip": True}, lr=0.2)
-    return TwoWorkers([plain, normalised], digits, tmp_path_factory.mktemp("ranks"))
+    balanced = make_task(
+        model={"family": "mlp", "width": 0.5, "depth": 2},
+        class_weights={"3": 5.0, "8": 0.1},
+        sampling="balanced",
+    )
+    tasks = [plain, normalised, balanced]
+    return TwoWorkers(tasks, digits, tmp_path_factory.mktemp("ranks"))
 
 
 @pytest.mark.slow
@@ -110,16 +116,19 @@ def test_two_workers_add_up_and_follow_the_first(two_workers: TwoWorkers) -> Non
 
 
 @pytest.mark.slow
-def test_two_workers_without_batch_statistics_train_as_one(two_workers: TwoWorkers) -> None:
-    alone = Trainer(two_workers.tasks[0], two_workers.data)
+@pytest.mark.parametrize("task", [0, 2], ids=["plain", "balanced"])
+def test_two_workers_without_batch_statistics_train_as_one(
+    two_workers: TwoWorkers, task: int
+) -> None:
+    alone = Trainer(two_workers.tasks[task], two_workers.data)
     while not alone.finished:
         report = alone.train_epoch()
     expected = alone.student.state_dict()
     for rank in (0, 1):
-        found = two_workers.trainer(0, rank).student.state_dict()
+        found = two_workers.trainer(task, rank).student.state_dict()
         for name, value in expected.items():
             torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-5)
-        told = two_workers.told[rank]["reports"][0]
+        told = two_workers.told[rank]["reports"][task]
         assert told == pytest.approx(
             [report.loss, report.scores["accuracy"], report.scores["nll"]], rel=1e-4
         )

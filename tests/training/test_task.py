@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 
 import pytest
@@ -17,6 +19,16 @@ def test_the_key_survives_a_dump_and_is_a_sha256(make_task: Callable[..., Task])
     assert len(bytes.fromhex(task.key)) == 32
 
 
+def test_settings_that_came_later_leave_earlier_keys_as_they_were(
+    make_task: Callable[..., Task],
+) -> None:
+    task = make_task("kd")
+    content = task.model_dump(mode="json")
+    del content["training"]["class_weights"], content["training"]["sampling"]
+    earlier = json.dumps(content, sort_keys=True).encode()
+    assert task.key == hashlib.sha256(earlier).hexdigest()
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -29,6 +41,9 @@ def test_the_key_survives_a_dump_and_is_a_sha256(make_task: Callable[..., Task])
         {"lr": 0.01},
         {"epochs": 3},
         {"label_smoothing": 0.1},
+        {"class_weights": "balanced"},
+        {"class_weights": {"0": 2.0}},
+        {"sampling": "balanced"},
     ],
     ids=lambda change: next(iter(change)),
 )

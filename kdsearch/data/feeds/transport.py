@@ -34,6 +34,8 @@ def pack(dataset: Dataset) -> dict[str, Any]:
         split: Split = getattr(dataset, name)
         packed[f"{name}_images"] = _packed_images(split.images)
         packed[f"{name}_labels"] = np.ascontiguousarray(split.labels.numpy())
+        if split.weights is not None:
+            packed[f"{name}_weights"] = np.ascontiguousarray(split.weights.numpy())
     return packed
 
 
@@ -45,10 +47,7 @@ def unpack(packed: dict[str, Any]) -> Dataset:
     Raises:
         DataError: Mapped images whose file is not on this machine.
     """
-    splits = {
-        name: Split(_images(packed[f"{name}_images"]), as_tensor(packed[f"{name}_labels"]))
-        for name in _SPLITS
-    }
+    splits = {name: _split(packed, name) for name in _SPLITS}
     dataset = Dataset(
         name=packed["name"],
         classes=packed["classes"],
@@ -62,6 +61,14 @@ def unpack(packed: dict[str, Any]) -> Dataset:
     # Fills the cached property, which would otherwise hash every image in every worker.
     dataset.__dict__["fingerprint"] = packed["fingerprint"]
     return dataset
+
+
+def _split(packed: dict[str, Any], name: str) -> Split:
+    images, labels = (packed[f"{name}_{part}"] for part in ("images", "labels"))
+    weights = packed.get(f"{name}_weights")
+    return Split(
+        _images(images), as_tensor(labels), None if weights is None else as_tensor(weights)
+    )
 
 
 def _packed_images(images: Tensor | MappedImages) -> np.ndarray | dict[str, Any]:

@@ -48,11 +48,13 @@ class WorkerFeed:
     ) -> None:
         self._device = torch.device(device)
         self._shape = views.split.images.shape[1:]
-        self._labels_bytes = views.split.labels.nbytes
+        beside = (views.split.labels, views.split.weights)
+        self._labels_bytes = sum(each.nbytes for each in beside if each is not None)
         self._ahead = workers * (prefetch + 1)
-        labels = views.split.labels.to(self._device)
+        labels, weights = views.split.labels.to(self._device), views.split.weights
+        weights = None if weights is None else weights.to(self._device)
         _, height, width = self._shape
-        self._targets = TargetViews(labels, views.augment, (height, width), views.seed)
+        self._targets = TargetViews(labels, views.augment, (height, width), views.seed, weights)
         self._plan = _Plan()
         self._loader: DataLoader[Tensor] | None = DataLoader(
             _Reader(_in_a_file(views) if workers else views),

@@ -37,7 +37,8 @@ def decoded_file(
     header says is made again.
 
     Args:
-        files: The image files under ``root``, in the order of their rows.
+        files: The image files, in the order of their rows; where they all lie under ``root``, it
+            may be moved with them.
         image_size: As :func:`kdsearch.data.images.decode.decode_into` takes it.
         root: The data set's folder.
         background: Colour on which transparent images are laid.
@@ -74,7 +75,8 @@ def _key(files: Sequence[Path], image_size: int | None, background: str, root: P
     digest = hashlib.sha256(json.dumps([FORMAT, image_size, background]).encode())
     for file in files:
         facts = file.stat()
-        row = [str(file.relative_to(root)), facts.st_size, facts.st_mtime_ns]
+        name = file.relative_to(root) if file.is_relative_to(root) else file.absolute()
+        row = [str(name), facts.st_size, facts.st_mtime_ns]
         digest.update(json.dumps(row).encode())
     return digest.hexdigest()[:32]
 

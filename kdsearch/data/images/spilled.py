@@ -6,7 +6,7 @@ import os
 import tempfile
 import weakref
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -57,7 +57,7 @@ def spilled(split: Split) -> Split:
         ) from error
     file = Path(f"/proc/{os.getpid()}/fd/{opened.fileno()}")
     rows = torch.arange(len(split))
-    return Split(SpilledImages(file, rows, kept=_Kept(opened)), split.labels)
+    return replace(split, images=SpilledImages(file, rows, kept=_Kept(opened)))
 
 
 class _Kept:

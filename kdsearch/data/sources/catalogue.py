@@ -12,6 +12,7 @@ import numpy as np
 from kdsearch.data.sources.custom import GROUP, is_custom, load_custom
 from kdsearch.data.sources.image_folder import load_image_folder
 from kdsearch.data.sources.raw import RawData
+from kdsearch.data.sources.table.load import load_table
 from kdsearch.data.sources.torchvision_files import load_torchvision
 from kdsearch.errors import DataError
 from kdsearch.plugins import installed
@@ -26,8 +27,8 @@ class Source:
     Attributes:
         about: What it holds, in a few words.
         load: Reads it; raises :class:`~kdsearch.errors.DataError` if it cannot.
-        settings: Those of ``root``, ``download``, ``image_size``, ``background`` and ``options``
-            that it reads.
+        settings: Those of ``root``, ``table``, ``download``, ``image_size``, ``background`` and
+            ``options`` that it reads.
     """
 
     about: str
@@ -65,6 +66,11 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
             "a folder of images for each class, with or without train/, val/ and test/ above them",
             load_image_folder,
             frozenset({"root", "image_size", "background"}),
+        ),
+        "table": Source(
+            "a CSV, TSV, JSONL or Parquet file with a row for each image",
+            load_table,
+            frozenset({"root", "table", "image_size", "background"}),
         ),
     }
 )

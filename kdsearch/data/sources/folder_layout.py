@@ -13,7 +13,7 @@ NAMES = {
     "validation": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing", "eval"),
 }
-"""Names of the folders of each split, in lower or upper case."""
+"""What each split is called, in lower or upper case."""
 
 
 def split_folders(root: Path) -> dict[str, Path]:
@@ -28,7 +28,7 @@ def split_folders(root: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     others = []
     for folder in class_folders(root):
-        split = _split(folder.name)
+        split = split_named(folder.name)
         if split is None or not class_folders(folder):
             others.append(folder)
             continue
@@ -47,5 +47,6 @@ def split_folders(root: Path) -> dict[str, Path]:
     return {split: found[split] for split in NAMES if split in found and "train" in found}
 
 
-def _split(name: str) -> str | None:
+def split_named(name: str) -> str | None:
+    """The split that goes by a name of :data:`NAMES`."""
     return next((split for split, names in NAMES.items() if name.lower() in names), None)

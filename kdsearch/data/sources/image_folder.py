@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import torch
-
-from kdsearch.data.feeds.memory import fits_memory
-from kdsearch.data.images.decode import decode_groups, decoded_sides, first_readable
-from kdsearch.data.images.decoded import decoded_file
-from kdsearch.data.images.mapped import MappedImages
+from kdsearch.data.images.read_splits import read_splits
 from kdsearch.data.sources.folder_layout import split_folders
 from kdsearch.data.sources.folder_scan import Listing, list_classes, skipped_beside
 from kdsearch.data.sources.inventory import NO_SPLIT, ClassFiles, Inventory, as_skipped
 from kdsearch.data.sources.names import shown_path
-from kdsearch.data.sources.raw import Images, RawData
+from kdsearch.data.sources.origins import split_origins
+from kdsearch.data.sources.raw import RawData
 from kdsearch.data.sources.root import required_root
 from kdsearch.errors import DataError
 from kdsearch.spec.sections import DataSection
@@ -32,13 +28,12 @@ def load_image_folder(section: DataSection) -> RawData:
     names in alphabetical order; their images may lie in folders of their own below. What is
     hidden, made by a system or no image that can be read is left out and told in the inventory.
 
-    Images that take more than half of the memory are decoded once into a file in
-    ``root/.kdsearch/`` and stay there: :func:`kdsearch.data.images.decoded.decoded_file`.
+    Images beyond the memory stay in a file: :func:`kdsearch.data.images.read_splits.read_splits`.
 
     Raises:
         DataError: No root, a test or validation folder without training images, fewer than two
-            classes, classes without images, classes that differ between splits, images that
-            :func:`kdsearch.data.images.decode.decode` refuses, or no room for the decoded ones.
+            classes, classes without images, classes that differ between splits, or images that
+            :func:`kdsearch.data.images.read_splits.read_splits` refuses.
     """
     root = required_root(section)
     folders = split_folders(root)
@@ -47,7 +42,8 @@ def load_image_folder(section: DataSection) -> RawData:
     for listing in listings.values():
         _check_classes(listing)
     _check_alike(root, listings)
-    read = _read(section, root, {split: each.files for split, each in listings.items()})
+    files = {split: each.files for split, each in listings.items()}
+    read = read_splits(files, section.image_size, root, section.background)
     labels = {split: each.labels for split, each in listings.items()}
     return RawData(
         read["train"],
@@ -100,20 +96,6 @@ def _listed(names: list[str]) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def _read(section: DataSection, root: Path, files: dict[str, list[Path]]) -> dict[str, Images]:
-    """The images of each split, in memory if they fit there, else mapped."""
-    size, background = section.image_size, section.background
-    groups = list(files.values())
-    together = [file for group in groups for file in group]
-    first = first_readable(together, size, background)
-    if fits_memory(len(together), *decoded_sides(first, size, background)):
-        return dict(zip(files, decode_groups(groups, size, first, background), strict=True))
-    decoded = decoded_file(together, size, root, background)
-    everything = MappedImages(decoded, torch.arange(len(together)))
-    places = everything.rows.split([len(group) for group in groups])
-    return {split: everything.take(rows) for split, rows in zip(files, places, strict=True)}
-
-
 def _inventory(
     section: DataSection, root: Path, folders: dict[str, Path], listings: dict[str, Listing]
 ) -> Inventory:
@@ -127,20 +109,6 @@ def _inventory(
     beside = sum((each.beside for each in listings.values()), Counter[tuple[str, str]]())
     if folders:
         beside += skipped_beside(root, {each.name for each in folders.values()}, NO_SPLIT)
-    return Inventory(
-        tuple(titles.values()), tuple(classes), as_skipped(beside), _origins(section, folders)
-    )
-
-
-def _origins(section: DataSection, folders: dict[str, Path]) -> dict[str, str]:
-    """Where each split comes from, in words."""
-    train = f"{folders['train'].name}/" if folders else "all images"
-    shares = {"validation": section.validation, "test": section.test}
-    left = train if "test" in folders else f"what the test leaves of {train}"
-    of = {"validation": left, "test": train}
-    drawn = {
-        split: f"{share:.0%} of {of[split]}, drawn class by class (data.{split})"
-        for split, share in shares.items()
-    }
     given = {split: f"{folder.name}/" for split, folder in folders.items()}
-    return {"train": train} | drawn | given
+    origins = split_origins(section, given, "all images")
+    return Inventory(tuple(titles.values()), tuple(classes), as_skipped(beside), origins)

@@ -1,4 +1,4 @@
-"""What a folder of images holds: every file as used or as skipped, and why."""
+"""What a folder or table of images holds: every file as used or as skipped, and why."""
 
 from __future__ import annotations
 
@@ -81,19 +81,21 @@ class ClassFiles:
 
 @dataclass(frozen=True)
 class Inventory:
-    """Every file under ``data.root``, used or skipped.
+    """Every file under ``data.root``, used or skipped; of a table, every file that it names.
 
     Attributes:
         folders: Names of the folders that are read: those of the splits, or one without a name.
         classes: The files of each class.
         beside: Files that lie in no class folder.
         splits: Where each split comes from, in words.
+        of_folders: Whether ``folders`` are folders; else they are the splits of a table.
     """
 
     folders: tuple[str, ...]
     classes: tuple[ClassFiles, ...]
     beside: tuple[Skipped, ...]
     splits: Mapping[str, str]
+    of_folders: bool = True
 
     @property
     def used(self) -> int:

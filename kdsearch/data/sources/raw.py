@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,9 @@ Images = Tensor | np.ndarray | MappedImages
 Labels = Tensor | np.ndarray | Sequence[int]
 """[N] whole numbers from 0."""
 
+Weights = Tensor | np.ndarray | Sequence[float]
+"""[N] finite numbers of at least 0, some above it."""
+
 
 @dataclass(frozen=True)
 class RawData:
@@ -38,7 +41,9 @@ class RawData:
         validation_images: Likewise, or ``None`` to have the validation drawn from the training
             data.
         validation_labels: Their labels, or ``None``.
-        inventory: The files that they were read from, if they are a folder's.
+        inventory: The files that they were read from, if they are a folder's or a table's.
+        train_weights: [N] weights of the training samples in the cross-entropy, or ``None`` where
+            all count alike; what is drawn from them for validation and test has none.
     """
 
     train_images: Images
@@ -49,6 +54,7 @@ class RawData:
     validation_images: Images | None = None
     validation_labels: Labels | None = None
     inventory: Inventory | None = None
+    train_weights: Weights | None = None
 
 
 def as_raw(value: Any, where: str) -> RawData:
@@ -119,9 +125,13 @@ def as_splits(raw: RawData, where: str) -> tuple[Split, Split | None, tuple[str,
 
     Raises:
         DataError: Images that are not uint8, a layout that cannot be told, labels that are not
-            whole numbers, half a test split, or class names that are too few or not distinct.
+            whole numbers, weights that are no numbers of at least 0, half a test split, or class
+            names that are too few or not distinct.
     """
     train = _split(raw.train_images, raw.train_labels, f"{where}'s training data")
+    if raw.train_weights is not None:
+        weights = _weights(raw.train_weights, len(train), f"{where}'s training data")
+        train = replace(train, weights=weights)
     test = _own(raw.test_images, raw.test_labels, "test", train, where)
     return train, test, _class_names(raw.classes, train, where)
 
@@ -231,6 +241,23 @@ def _labels(labels: Labels, where: str) -> Tensor:
             "give the class index of each image"
         )
     return torch.from_numpy(array.astype(np.int64))
+
+
+def _weights(weights: Weights, samples: int, where: str) -> Tensor:
+    given = weights.cpu().numpy() if isinstance(weights, Tensor) else weights
+    array = _as_array(given, f"{where}: weights", "weight")
+    if array.shape != (samples,) or array.dtype.kind not in "iuf":
+        raise DataError(
+            f"{where}: weights must be numbers [{samples}], one for each image, not {array.dtype} "
+            f"{list(array.shape)}; give them so"
+        )
+    with np.errstate(over="ignore"):
+        found = torch.from_numpy(array.astype(np.float32))
+    if not bool((found.isfinite() & (found >= 0)).all()):
+        raise DataError(
+            f"{where}: weights must be finite numbers of at least 0; correct the others"
+        )
+    return found
 
 
 def _class_names(given: Sequence[str] | None, train: Split, where: str) -> tuple[str, ...]:

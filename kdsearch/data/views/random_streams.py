@@ -100,6 +100,21 @@ def randint(seed: int, epoch: int, index: Tensor, draw: int, high: int) -> Tenso
     return random_bits(seed, epoch, index, draw) % high
 
 
+def balanced_order(seed: int, epoch: int, labels: Tensor) -> Tensor:
+    """As many samples [N] as there are labels [N], drawn with replacement, class by class.
+
+    Each place of the order draws one of the classes that have samples, all with the same
+    probability, and then one of its samples, likewise.
+    """
+    places = torch.arange(len(labels))
+    counts = torch.bincount(labels)
+    present = counts.nonzero().flatten()
+    drawn = present[randint(seed, epoch, places, -2, len(present))]
+    within = random_bits(seed, epoch, places, draw=-3) % counts[drawn]
+    starts = counts.cumsum(0) - counts
+    return torch.argsort(labels, stable=True)[starts[drawn] + within]
+
+
 def epoch_order(seed: int, epoch: int, size: int) -> Tensor:
     """The order [size] in which an epoch visits its samples."""
     return torch.argsort(random_bits(seed, epoch, torch.arange(size), draw=-1), stable=True)

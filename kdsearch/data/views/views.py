@@ -27,12 +27,19 @@ class TargetViews:
         augment: Random changes, of which the mixing counts.
         sides: (height, width) of the images.
         seed: Seed of the views.
+        weights: [N] weights of the samples, or ``None``.
     """
 
     def __init__(
-        self, labels: Tensor, augment: Augmentation, sides: tuple[int, int], seed: int
+        self,
+        labels: Tensor,
+        augment: Augmentation,
+        sides: tuple[int, int],
+        seed: int,
+        weights: Tensor | None = None,
     ) -> None:
         self._labels = labels
+        self._weights = weights
         mixing = augment.mixes
         self._mixing = Mixing(augment, len(labels), sides, labels.device) if mixing else None
         self._bits = EpochBits(seed, len(labels), labels.device)
@@ -46,11 +53,16 @@ class TargetViews:
         # Imported late: a process that only reads images never pays for methods and models.
         from kdsearch.methods.targets import Targets
 
-        labels = self._labels.index_select(0, index)
+        labels, weights = self._at(index)
         if mixture is None:
-            return Targets(labels, index=index)
-        partner = self._labels.index_select(0, mixture.partner)
-        return Targets(labels, partner, mixture.share, index)
+            return Targets(labels, index=index, weights=weights)
+        other, other_weights = self._at(mixture.partner)
+        return Targets(labels, other, mixture.share, index, weights, other_weights)
+
+    def _at(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The labels and weights of the samples at ``index`` [B]."""
+        weights = None if self._weights is None else self._weights.index_select(0, index)
+        return self._labels.index_select(0, index), weights
 
     def mixture(self, index: Tensor, epoch: int) -> Mixture | None:
         """What the samples at ``index`` [B] are mixed with, under mixup and CutMix."""
@@ -102,7 +114,8 @@ class Views:
         self._mean = torch.tensor(mean, dtype=torch.float32, device=device).view(1, -1, 1, 1)
         self._std = torch.tensor(std, dtype=torch.float32, device=device).view(1, -1, 1, 1)
         self._bits = EpochBits(seed, len(split), device)
-        self._targets = TargetViews(split.labels, self.augment, (height, width), seed)
+        sides = (height, width)
+        self._targets = TargetViews(split.labels, self.augment, sides, seed, split.weights)
 
     def __len__(self) -> int:
         return len(self.split)

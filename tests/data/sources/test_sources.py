@@ -117,6 +117,7 @@ def test_sources_cannot_be_changed() -> None:
         "cifar10",
         "cifar100",
         "image_folder",
+        "table",
     }
     assert all(source.about for source in SOURCES.values())
 

@@ -11,6 +11,7 @@ from scipy.stats import chisquare, kstest
 
 from kdsearch.data.views.random_streams import (
     EpochBits,
+    balanced_order,
     derive,
     epoch_order,
     further_bits,
@@ -115,6 +116,20 @@ def test_epoch_order_visits_each_sample_once(seed: int, epoch: int, size: int) -
     order = epoch_order(seed, epoch, size)
     assert sorted(order.tolist()) == list(range(size))
     assert torch.equal(order, epoch_order(seed, epoch, size))
+
+
+@pytest.mark.parametrize("seed", [0, 2**31 - 1])
+def test_a_balanced_order_is_that_of_the_hash_in_plain_integers(seed: int) -> None:
+    labels = torch.tensor([4, 1, 4, 4, 1, 4, 4, 4])  # and none of 0, 2 and 3
+    places = torch.arange(8)
+    classes = random_bits(seed, 5, places, draw=-2).tolist()
+    samples = random_bits(seed, 5, places, draw=-3).tolist()
+    members = {1: [1, 4], 4: [0, 2, 3, 5, 6, 7]}
+    expected = []
+    for drawn, sample in zip(classes, samples, strict=True):
+        one = members[[1, 4][drawn % 2]]
+        expected.append(one[sample % len(one)])
+    assert balanced_order(seed, 5, labels).tolist() == expected
 
 
 def test_epoch_order_changes_from_epoch_to_epoch() -> None:

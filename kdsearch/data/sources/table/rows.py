@@ -1,0 +1,184 @@
+"""The rows of a table of images, each checked."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kdsearch.data.sources.folder_layout import split_named
+from kdsearch.data.sources.names import shown_path
+from kdsearch.data.sources.table.columns import Columns
+from kdsearch.data.sources.table.files import column_names, read_columns
+from kdsearch.errors import DataError
+from kdsearch.spec.names import suggest
+from kdsearch.spec.table import TableSection
+from kdsearch.spec.wording import brief
+
+_SPLIT = "split"
+"""Column that is read as the splits, where none is named and there is one."""
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a table.
+
+    Attributes:
+        files: The image of each.
+        labels: The text of its class.
+        splits: ``train``, ``validation`` or ``test``; all ``train`` where no column says so.
+        weights: Its weight, where a column has it; 1 in rows that are not trained on.
+        split_column: The column that says so, if there is one.
+    """
+
+    files: Sequence[Path]
+    labels: Sequence[str]
+    splits: Sequence[str]
+    weights: Sequence[float] | None
+    split_column: str | None
+
+    def places(self, split: str) -> list[int]:
+        """Which rows belong to a split."""
+        return [place for place, name in enumerate(self.splits) if name == split]
+
+
+def read_rows(table: TableSection, root: Path) -> Rows:
+    """Read and check the rows of a table.
+
+    Args:
+        table: The file and its columns.
+        root: The folder in which relative paths begin.
+
+    Raises:
+        DataError: A column that is not there, or a row that cannot be used: an empty cell, an
+            unknown split, a weight that is no number of at least 0, a class that no training row
+            has, an image that is missing or stands in two rows.
+    """
+    split = _check_columns(table)
+    image, target = table.image, table.target[0]
+    wanted = dict.fromkeys((image, target, split, table.weight))
+    read = read_columns(table.file, [name for name in wanted if name is not None])
+    for name in (image, target, split):
+        _check_filled(read, name)
+    splits = _splits(read, split)
+    weights = None if table.weight is None else _weights(read, table.weight, splits)
+    _check_labels(read, read.cells[target], splits)
+    return Rows(_files(read, image, root), read.cells[target], splits, weights, split)
+
+
+def _check_columns(table: TableSection) -> str | None:
+    """Refuse columns that are not there; the column of the splits, if there is one."""
+    names = column_names(table.file)
+    split = _SPLIT if table.split is None and _SPLIT in names else table.split
+    chosen = {"image": table.image, "target": table.target[0], "split": split}
+    for setting, name in (chosen | {"weight": table.weight}).items():
+        if name is None or names.count(name) == 1:
+            continue
+        where, shown = shown_path(table.file), brief(name)
+        if name in names:
+            raise DataError(f"{where} has several columns '{shown}'; rename all but one")
+        raise DataError(
+            f"{where} has no column '{shown}'; set data.table.{setting} to one that it has "
+            f"({suggest(name, map(brief, names))})"
+        )
+    return split
+
+
+def _check_filled(read: Columns, name: str | None) -> None:
+    faults = read.faults()
+    for number, cell in zip(read.numbers, read.cells[name] if name else (), strict=False):
+        if not cell:
+            faults.add(number, f"'{brief(str(name))}' is empty", "fill the cell or remove the row")
+    faults.refuse()
+
+
+def _splits(read: Columns, column: str | None) -> list[str]:
+    if column is None:
+        return ["train"] * len(read.numbers)
+    found, faults = [], read.faults()
+    for number, cell in zip(read.numbers, read.cells[column], strict=True):
+        split = split_named(cell)
+        if split is None:
+            faults.add(number, f"'{brief(cell)}' is no split", "write train, validation or test")
+        found.append(split or "")
+    faults.refuse()
+    if "train" not in found:
+        raise DataError(
+            f"{shown_path(read.file)} has no row of train in '{brief(column)}'; add the training "
+            "rows"
+        )
+    return found
+
+
+def _weights(read: Columns, column: str, splits: Sequence[str]) -> list[float]:
+    found, faults = [], read.faults()
+    for number, cell, split in zip(read.numbers, read.cells[column], splits, strict=True):
+        weight = _number(cell) if split == "train" else 1.0
+        if not 0 <= weight <= _LARGEST:  # nor NaN
+            told = f"the weight '{brief(cell)}' is no finite number of at least 0"
+            faults.add(number, told if cell else "the weight is empty", "correct it")
+        found.append(weight)
+    faults.refuse()
+    return found
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return math.nan
+
+
+def _check_labels(read: Columns, labels: Sequence[str], splits: Sequence[str]) -> None:
+    rows = list(zip(read.numbers, labels, splits, strict=True))
+    known = {label for _, label, split in rows if split == "train"}
+    faults = read.faults()
+    for number, label, split in rows:
+        if label not in known:
+            faults.add(
+                number,
+                f"no training row has the class '{brief(label)}' of this {split} row",
+                "correct it, or add training rows of the class",
+            )
+    faults.refuse()
+
+
+def _files(read: Columns, column: str, root: Path) -> list[Path]:
+    first: dict[str, int] = {}
+    missing, twice = read.faults(), read.faults()
+    files = []
+    for number, cell in zip(read.numbers, read.cells[column], strict=True):
+        file = _file(root, cell)
+        if file is None:
+            missing.add(
+                number,
+                f"there is no image {brief(str(root / cell), 200)}",
+                "correct the path, or set data.root to the folder in which it begins",
+            )
+            continue
+        name = os.path.normpath(file)
+        if name in first:
+            twice.add(
+                number,
+                f"the image {brief(cell)} is in {read.unit} {first[name]} too",
+                "keep one row for each image, with a weight where it shall count more",
+            )
+        first.setdefault(name, number)
+        files.append(file)
+    missing.refuse()
+    twice.refuse()
+    return files
+
+
+def _file(root: Path, cell: str) -> Path | None:
+    """The file of a path, which may be written as Windows does; ``None`` where there is none."""
+    for written in dict.fromkeys((cell, cell.replace("\\", "/"))):
+        if os.path.isfile(root / written):
+            return root / written
+    return None
