@@ -6,10 +6,10 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,6 +18,7 @@ from kdsearch.errors import StudyError
 from kdsearch.models import (
     LatencyReference,
     build_network,
+    latency,
     leave_core,
     measure_latency,
     reserved_core,
@@ -160,17 +161,30 @@ def test_a_process_with_no_other_core_stays_where_it_is() -> None:
     assert _in_thread(lambda: (leave_core(only), os.sched_getaffinity(0))[1]) == [{only}]
 
 
-class Sleeping(Network):
-    """Takes so many milliseconds times how slow the machine is."""
+class Clock:
+    """A clock that moves by what networks take on it, times how slow the machine is just then."""
 
-    slowness = 1.0
+    def __init__(self, slowness: float) -> None:
+        self.now, self._slowness, self._passes = 0.0, slowness, 0
 
-    def __init__(self, milliseconds: float) -> None:
+    def __call__(self) -> float:
+        return self.now
+
+    def take(self, seconds: float) -> None:
+        self._passes += 1
+        busy = 1 + 0.5 * (self._passes // 10 % 2)  # by turns
+        self.now += seconds * self._slowness * busy
+
+
+class Taking(Network):
+    """Takes so many milliseconds on a clock."""
+
+    def __init__(self, milliseconds: float, clock: Clock) -> None:
         super().__init__((1, 8, 8), 10)
-        self.seconds = milliseconds / 1_000
+        self._seconds, self._clock = milliseconds / 1_000, clock
 
     def trace(self, images: torch.Tensor) -> Trace:
-        time.sleep(self.seconds * Sleeping.slowness)
+        self._clock.take(self._seconds)
         return Trace(images, images, ())
 
 
@@ -179,9 +193,10 @@ def test_a_slower_machine_does_not_move_what_is_timed_beside_a_reference(
     monkeypatch: pytest.MonkeyPatch, slowness: float
 ) -> None:
     """A network takes three times its reference, which took 200 µs when the study began."""
-    monkeypatch.setattr(Sleeping, "slowness", slowness)
-    reference = LatencyReference(Sleeping(2), microseconds=200.0)
-    assert measure_latency(Sleeping(6), beside=reference) == pytest.approx(600, rel=0.2)
+    clock = Clock(slowness)
+    monkeypatch.setattr(latency, "time", SimpleNamespace(perf_counter=clock))
+    reference = LatencyReference(Taking(2, clock), microseconds=200.0)
+    assert measure_latency(Taking(6, clock), beside=reference) == pytest.approx(600)
 
 
 def test_a_reference_is_measured_once_and_kept() -> None:
