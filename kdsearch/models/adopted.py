@@ -104,11 +104,13 @@ class AdoptedClassifier(Network):
             preactivation = (*(preactivation or features)[:-1], before)
             features = (*features[:-1], projected)
         embedding = projected.mean(dim=(2, 3))
-        return trace._replace(
-            logits=self.classifier(embedding),
-            embedding=embedding,
-            features=features,
-            preactivation=preactivation,
+        return Trace(
+            self.classifier(embedding),
+            embedding,
+            features,
+            preactivation,
+            trace.self_attention,
+            trace.mask,
         )
 
 
