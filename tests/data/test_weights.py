@@ -13,7 +13,7 @@ import torch
 
 from kdsearch.data import Dataset, Split, Views, make_feed, pack, unpack
 from kdsearch.data.images.spilled import spilled
-from kdsearch.data.views.augment import mixup_partner
+from kdsearch.data.views.mixing import mixup_partner
 from kdsearch.data.views.random_streams import random_bits
 from kdsearch.spec.sections import Augmentation
 from kdsearch.training.few_steps import few_samples
