@@ -112,7 +112,6 @@ class Display(Observer):
         self._console = console
         self._live: Live | None = None
         self._objectives = Objectives()
-        self._main = CLASSIFICATION.main
         self._most_epochs: float | None = None
         self._records: list[TrialRecord] = []
         self._progress: Progress | None = None
@@ -247,7 +246,7 @@ class Display(Observer):
 
     def _told(self, report: Mapping[str, float]) -> str:
         """The objective's score of an epoch, or one that it has where that is none of its own."""
-        for name in (self._objectives.score, self._main.name):
+        for name in (self._objectives.score, CLASSIFICATION.main.name):
             if name in report:
                 metric = find_metric(name)
                 return f", validation {metric.title} {metric.told(report[name])}"

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from kdsearch.methods import inputs
 from kdsearch.methods.stages import pool_to_common
+from kdsearch.models.network import without_padding
 from kdsearch.models.signals import SignalKind, Signals, SignalShape
 
 
@@ -47,14 +48,6 @@ def aligned(
         return (*pool_to_common(f_s, f_t), None)
     mask = _both(student.mask, teacher.mask) if f_s.ndim == 3 else None
     return without_padding(f_s, mask), without_padding(f_t, mask), mask
-
-
-def without_padding(values: Tensor, mask: Tensor | None) -> Tensor:
-    """A stage with zeros where a position of a sequence [B, L, D] is padding.
-
-    Whatever was there, even what is not finite, then reaches neither loss nor gradient.
-    """
-    return values if mask is None or values.ndim != 3 else values.masked_fill(~mask[..., None], 0)
 
 
 def mean_over_real(values: Tensor, mask: Tensor | None) -> Tensor:

@@ -9,8 +9,8 @@ from torch import Tensor
 from kdsearch.methods import inputs
 from kdsearch.methods.base import Method
 from kdsearch.methods.hyperparameter import Hyperparameter
-from kdsearch.methods.sequences import without_padding
 from kdsearch.methods.targets import Targets
+from kdsearch.models.network import without_padding
 from kdsearch.models.signals import Signal, SignalKind, Signals
 from kdsearch.spec.ranges import Range
 

@@ -115,6 +115,14 @@ def signals_of(trace: Trace, wanted: Collection[Signal]) -> Signals:
     return signals if trace.mask is None else _masked(signals, trace.mask)
 
 
+def without_padding(values: Tensor, mask: Tensor | None) -> Tensor:
+    """A stage with zeros where a position of a sequence [B, L, D] is padding.
+
+    Whatever was there, even what is not finite, then reaches neither loss nor gradient.
+    """
+    return values if mask is None or values.ndim != 3 else values.masked_fill(~mask[..., None], 0)
+
+
 def _masked(signals: Signals, mask: Tensor) -> Signals:
     """Signals with their mask and without what lies at padding; without either as they are."""
     stages = (*signals.features, *signals.preactivation)
@@ -122,16 +130,13 @@ def _masked(signals: Signals, mask: Tensor) -> Signals:
         return signals
     padding = ~mask
 
-    def at_positions(values: Tensor) -> Tensor:
-        return values.masked_fill(padding[:, :, None], 0) if values.ndim == 3 else values
-
     def at_pairs(values: Tensor) -> Tensor:
         return values.masked_fill(padding[:, None, :, None] | padding[:, None, None, :], 0)
 
     return replace(
         signals,
-        features=tuple(map(at_positions, signals.features)),
-        preactivation=tuple(map(at_positions, signals.preactivation)),
+        features=tuple(without_padding(each, mask) for each in signals.features),
+        preactivation=tuple(without_padding(each, mask) for each in signals.preactivation),
         self_attention=tuple(map(at_pairs, signals.self_attention)),
         mask=mask,
     )

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
+
+Loss = TypeVar("Loss", float, np.ndarray)
 
 DRAWS = 50
 """Draws of a bootstrap: its error is then known to a tenth of itself."""
@@ -100,6 +103,12 @@ class Metric:
         return self.unit == "%"
 
     @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the largest value, infinite where there is none."""
+        low = -math.inf if self.lowest is None else self.lowest
+        return low, math.inf if self.highest is None else self.highest
+
+    @property
     def scale(self) -> int:
         """What a value is multiplied by where it is told."""
         return 100 if self.share else 1
@@ -107,11 +116,8 @@ class Metric:
     @property
     def gain_unit(self) -> str:
         """The unit of a difference of two values."""
-        return f"points of {self.title}" if self.share else " of ".join(filter(None, self._parts))
-
-    @property
-    def _parts(self) -> tuple[str, str]:
-        return self.unit, self.title
+        unit = "points" if self.share else self.unit
+        return " of ".join(filter(None, (unit, self.title)))
 
     def loss(self, value: float) -> float:
         """A value as a loss, to be made small: the distance from the best that there can be.
@@ -123,8 +129,8 @@ class Metric:
             return self.highest - value
         return value - (self.lowest or 0.0)
 
-    def from_loss(self, loss: float) -> float:
-        """The value whose :meth:`loss` it is."""
+    def from_loss(self, loss: Loss) -> Loss:
+        """The value whose :meth:`loss` it is, or an array of them."""
         if self.better == "higher":
             assert self.highest is not None
             return self.highest - loss

@@ -132,8 +132,7 @@ def _score(name: str, metric: Metric, predictions: Predictions) -> float:
 
 def _check_bound(spec: StudySpec, path: KeyPath, metric: Metric, bound: float) -> None:
     """Refuse a bound that every value, or none, keeps."""
-    low = -math.inf if metric.lowest is None else metric.lowest
-    high = math.inf if metric.highest is None else metric.highest
+    low, high = metric.limits
     if not low < bound < high:
         told = f"{metric.title} lies between {low:g} and {high:g}, not at {bound:g}"
         raise spec.refuse(path, told)

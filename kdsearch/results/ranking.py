@@ -136,14 +136,8 @@ def _reached(
 
 def _best(metric: Metric, smallest: float, drawn: np.ndarray) -> _Figure:
     """The best score from the expected smallest loss, and that of each draw [DRAWS]."""
-    if metric.better == "lower":
-        most = math.inf if metric.highest is None else metric.highest
-        return _Figure(metric.from_loss(smallest), drawn + (metric.lowest or 0.0), most)
-    assert metric.highest is not None
-    least = -math.inf if metric.lowest is None else metric.lowest
-    return _Figure(
-        metric.from_loss(smallest), metric.highest - drawn, most=metric.highest, least=least
-    )
+    low, high = metric.limits
+    return _Figure(metric.from_loss(smallest), metric.from_loss(drawn), most=high, least=low)
 
 
 def _expected_best(scores: np.ndarray, budget: int) -> np.ndarray:

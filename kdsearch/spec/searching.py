@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from kdsearch.spec.base import Section
-from kdsearch.spec.values import Flag, Number, UserPath, Whole, listed
+from kdsearch.spec.values import Flag, Number, UserPath, Whole, each_once, listed
 
 
 def _rising(rungs: tuple[float, ...]) -> tuple[float, ...]:
@@ -44,12 +44,6 @@ SizeName = Literal["parameters", "macs", "bytes", "latency"]
 """What a student's size may be measured by."""
 
 
-def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(names)) < len(names):
-        raise ValueError("give each size once")
-    return names
-
-
 class SearchSection(Section):
     """``search``: how many trials, proposed how, and what is weighed against which size."""
 
@@ -74,9 +68,9 @@ class SearchSection(Section):
     """Which trials are paused on their way, and which go on."""
     objective: str = "accuracy"
     """The metric on validation that size is weighed against; ``agreement`` is with the teacher."""
-    size: Annotated[tuple[SizeName, ...], BeforeValidator(listed), AfterValidator(_each_once)] = (
-        Field(default=("parameters",), min_length=1)
-    )
+    size: Annotated[
+        tuple[SizeName, ...], BeforeValidator(listed), AfterValidator(each_once("size"))
+    ] = Field(default=("parameters",), min_length=1)
     """The size that the score is weighed against, or a list of several; tables and figures have the
     first. ``latency`` is measured on the machine that runs the study."""
     require: dict[str, Number] = {}

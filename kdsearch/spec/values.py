@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +24,17 @@ def _no_text(value: Any) -> Any:
 def listed(value: Any) -> Any:
     """A text as the one entry of a list; anything else as it is."""
     return [value] if isinstance(value, str) else value
+
+
+def each_once(what: str) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    """A check that no entry of a list of ``what`` is there twice."""
+
+    def check(names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError(f"give each {what} once")
+        return names
+
+    return check
 
 
 def _at_home(path: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -192,11 +191,10 @@ def _range(
     if metric.better == "lower":
         high = max([float(scored.quantile(0.9)), *values])
         return min(metric.lowest or 0.0, *values, 0.0), 1.05 * high
-    assert metric.highest is not None
+    least, most = metric.limits
     low = min([float(scored.quantile(0.1)), *values])
-    margin = max(0.01, (metric.highest - low) * 0.08)
-    least = -math.inf if metric.lowest is None else metric.lowest
-    return max(least, low - margin), metric.highest + margin * 0.5
+    margin = max(0.01, (most - low) * 0.08)
+    return max(least, low - margin), most + margin * 0.5
 
 
 def _ends(front: pd.DataFrame, name: str) -> list[float]:

@@ -49,7 +49,7 @@ def evaluate(
         network: The network.
         views: The split.
         problem: What is predicted, and by what it is judged.
-        reference: Logits [N, K] of the network to compare with.
+        reference: float32 logits [N, K] of the network to compare with, in host memory.
         ranks: This process's place among the workers.
         last: Whether the objective's standard error over samples is asked for too.
 
@@ -64,8 +64,7 @@ def evaluate(
         whole = own.new_zeros(len(views), own.shape[1])
         whole[share] = own
         own = ranks.sum(whole)
-    beside = None if reference is None else reference.float().cpu()
-    predictions = Predictions(own.cpu(), labels.cpu(), beside)
+    predictions = Predictions(own.cpu(), labels.cpu(), reference)
     if not predictions.finite:
         raise DivergedError("an output became infinite or no number")
     return problem.scores(predictions) | (problem.error(predictions) if last else {})

@@ -164,10 +164,10 @@ class Reference:
         self._known: dict[SplitName, Tensor] = {}
 
     def logits(self, split: SplitName, batch: int = 512) -> Tensor:
-        """[N, K] float32 logits of a split's images without augmentation."""
+        """[N, K] float32 logits of a split's images without augmentation, in host memory."""
         if split not in self._known:
             ask = self._known_logits or partial(self._ask, batch=batch)
-            self._known[split] = ask(split)
+            self._known[split] = ask(split).cpu()
         return self._known[split]
 
     def _ask(self, split: SplitName, batch: int) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kdsearch.data.views.draws import Bits, Draw
-from kdsearch.data.views.rectangles import draw_shapes, first_that_fits
+from kdsearch.data.views.rectangles import covered, draw_shapes, first_that_fits
 
 
 def cutout_(images: Tensor, side: int, bits: Bits) -> Tensor:
@@ -26,8 +26,8 @@ def cutout_(images: Tensor, side: int, bits: Bits) -> Tensor:
         return images
     _, _, height, width = images.shape
     row, column = bits(Draw.CUTOUT_ROW) % height, bits(Draw.CUTOUT_COLUMN) % width
-    rows = _covered(row - side // 2, side, height)
-    return _blank_(images, rows, _covered(column - side // 2, side, width))
+    rows = covered(row - side // 2, side, height)
+    return _blank_(images, rows, covered(column - side // 2, side, width))
 
 
 def random_erasing_(
@@ -55,14 +55,8 @@ def random_erasing_(
     height = torch.where(erased, height, 0)
     top = bits(Draw.ERASED_ROW) % (high - height + 1)
     left = bits(Draw.ERASED_COLUMN) % torch.where(erased, wide - width + 1, 1)
-    rows = _covered(top, height[:, None], high)
-    return _blank_(images, rows, _covered(left, width[:, None], wide))
-
-
-def _covered(start: Tensor, size: int | Tensor, length: int) -> Tensor:
-    """Mask [B, length] of the ``size`` pixels (a number, or [B, 1]) from ``start`` [B] on."""
-    offset = torch.arange(length, device=start.device) - start[:, None]
-    return (offset >= 0) & (offset < size)
+    rows = covered(top, height[:, None], high)
+    return _blank_(images, rows, covered(left, width[:, None], wide))
 
 
 def _blank_(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

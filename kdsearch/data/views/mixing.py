@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from kdsearch.data.views.draws import Bits, Draw
+from kdsearch.data.views.rectangles import covered
 from kdsearch.spec.sections import Augmentation
 
 _QUANTILE_BITS = 12
@@ -100,9 +101,8 @@ def cutmix_box(halves: Tensor, sides: tuple[int, int], bits: Bits) -> tuple[Tens
     drawn_halves = halves.index_select(0, drawn)
     masks = []
     for axis, draw in enumerate((Draw.CUTMIX_ROW, Draw.CUTMIX_COLUMN)):
-        centre, half = bits(draw) % sides[axis], drawn_halves[:, axis, None]
-        offset = torch.arange(sides[axis], device=drawn.device) - centre[:, None]
-        masks.append((offset >= -half) & (offset < half))
+        centre, half = bits(draw) % sides[axis], drawn_halves[:, axis]
+        masks.append(covered(centre - half, 2 * half[:, None], sides[axis]))
     rows, columns = masks
     # Whole numbers up to the division, which is by a tensor because CUDA turns one by a number into
     # multiplication by its inverse.

@@ -1,4 +1,4 @@
-"""Random rectangles by share of the area and by the ratio of the sides."""
+"""Random rectangles by share of the area and by the ratio of the sides, and the pixels in one."""
 
 from __future__ import annotations
 
@@ -60,3 +60,9 @@ def first_that_fits(first: Tensor, second: Tensor, fits: Tensor) -> tuple[Tensor
     found = place[:, 0] < TRIES
     place = place.clamp(max=TRIES - 1)
     return first.gather(1, place)[:, 0], second.gather(1, place)[:, 0], found
+
+
+def covered(start: Tensor, size: int | Tensor, length: int) -> Tensor:
+    """Mask [B, length] of the ``size`` pixels (a number, or [B, 1]) from ``start`` [B] on."""
+    offset = torch.arange(length, device=start.device) - start[:, None]
+    return (offset >= 0) & (offset < size)
