@@ -87,6 +87,9 @@ class Runner:
         except OSError as error:
             files.check(error)
             raise
+        if dispatcher.fault is None:
+            records = journal.read().values()
+            files.remove_unused(name, {each.checkpoint for each in records if each.checkpoint})
         if left := files.remove_rest():
             self.observer.warned(
                 f"{left} checkpoints that are needed no more could not be removed from "

@@ -12,11 +12,12 @@ import pytest
 from kdsearch.errors import RunError
 from kdsearch.execution.connection.session import ray_session
 from kdsearch.execution.observers import Observer
+from kdsearch.execution.storage.trial_files import TrialFiles
 from kdsearch.results.record import TrialRecord
 from kdsearch.spec import StudySpec
 from tests.execution.scripted import EPOCHS, ScriptedTrial, Trainings
 from tests.execution.test_tune_run import AT_ONCE, Phase, statuses
-from tests.object_store import ObjectStore, object_store
+from tests.object_store import BUCKET, ObjectStore, object_store
 
 pytestmark = pytest.mark.slow
 
@@ -119,4 +120,23 @@ def test_a_server_that_is_gone_for_good_fails_no_training(
     assert not any(record.status == "failed" for record in phase.journal.read().values())
     records = phase.run(Trainings(6, finished=phase.journal.read()))
     assert statuses(records) == dict.fromkeys(range(6), "complete")
+    assert not store.names("checkpoint_")
+
+
+def test_a_part_of_a_checkpoint_is_removed_from_the_bucket(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    """A folder that is only marked, and files without a mark of their folder."""
+    files = TrialFiles(store.uri("parts"), tmp_path / "failures")
+    needed = "run/trial-0001-a/checkpoint_000000"
+    names = (
+        f"parts/{needed}/training.pt",
+        "parts/run/trial-0002-b/checkpoint_000000/",
+        "parts/run/trial-0003-c/checkpoint_000001/training.pt",
+    )
+    for name in names:
+        store.client("s3").put_object(Bucket=BUCKET, Key=name, Body=b"")
+    files.remove_unused("run", {needed})
+    assert store.names("checkpoint_") == [f"parts/{needed}/training.pt"]
+    files.remove_unused("run", set())
     assert not store.names("checkpoint_")

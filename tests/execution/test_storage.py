@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from kdsearch.execution.storage import slow_saves
 from kdsearch.execution.storage.access import patiently
 from kdsearch.execution.storage.slow_saves import SlowSaves
+from kdsearch.execution.storage.trial_files import TrialFiles
 
 
 @pytest.mark.parametrize(
@@ -60,3 +63,22 @@ def test_a_row_of_slow_checkpoints_is_told_once(monkeypatch: pytest.MonkeyPatch)
     saves.begin(4)
     saves.check()
     assert len(told) == 2
+
+
+def test_checkpoints_of_which_nobody_was_told_are_removed(tmp_path: Path) -> None:
+    """What a process leaves that was lost while it saved; of another phase's, nothing."""
+    files = TrialFiles(tmp_path / "tune", tmp_path / "failures")
+    needed, partly, others, foreign = (
+        "run/trial-0001-a/checkpoint_000001",
+        "run/trial-0001-a/checkpoint_000002",
+        "run/trial-0002-b/checkpoint_000000",
+        "other/trial-0001-c/checkpoint_000000",
+    )
+    for checkpoint in (needed, partly, others, foreign):
+        (tmp_path / "tune" / checkpoint).mkdir(parents=True)
+        (tmp_path / "tune" / checkpoint / "training.pt").touch()
+    files.remove_unused("run", {needed})
+    left = (tmp_path / "tune").glob("*/*/checkpoint_*")
+    assert {str(path.relative_to(tmp_path / "tune")) for path in left} == {needed, foreign}
+    files.remove_unused("never begun", set())
+    assert files.remove_rest() == 0

@@ -99,6 +99,22 @@ class TrialFiles:
             folder = PurePath(path).parent
             self.remove(path if folder == in_use else str(folder))
 
+    def remove_unused(self, name: str, needed: set[str]) -> None:
+        """Remove the checkpoints below a name that nothing goes on from.
+
+        A process that is lost while it saves leaves a part of one, of which nobody was told.
+        """
+        try:
+            below = fs.FileSelector(f"{self._root}/{name}", allow_not_found=True, recursive=True)
+            found = self._files.get_file_info(below)
+        except OSError:  # as for what cannot be removed
+            return
+        paths = [PurePath(self.relative(each.path.rstrip("/"))) for each in found]
+        places = {place for path in paths for place in (path, *path.parents)}
+        unused = {str(place) for place in places if place.match("trial-*/checkpoint_*")} - needed
+        for path in sorted(unused):
+            self.remove(path)
+
     def remove(self, path: str) -> None:
         """Remove a checkpoint, or a Tune trial's folder, if it is still there.
 
