@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from kdsearch.data.dataset import Dataset, Split
+from kdsearch.problems import Head
 from kdsearch.problems.classification import misleads
 
 
@@ -30,11 +31,12 @@ class Balance:
         return misleads(self.share, self.even)
 
 
-def class_balance(split: Split, classes: tuple[str, ...]) -> Balance:
-    """The largest class of a split, and its share."""
-    counts = torch.bincount(split.labels.cpu(), minlength=len(classes))
+def class_balance(split: Split, head: Head) -> Balance:
+    """The largest class of a split in a task of classes, and its share."""
+    labels = split.targets[head.name].cpu()
+    counts = torch.bincount(labels[head.known(labels)], minlength=head.size)
     largest = int(counts.argmax())
-    return Balance(classes[largest], float(counts[largest] / counts.sum()), 1 / len(classes))
+    return Balance(head.names[largest], float(counts[largest] / counts.sum()), 1 / head.size)
 
 
 def data_warnings(data: Dataset) -> list[str]:
@@ -50,13 +52,13 @@ def data_warnings(data: Dataset) -> list[str]:
 
 
 def balance_warnings(data: Dataset) -> list[str]:
-    """A sentence if one class is so large that the accuracy alone misleads, else none."""
-    balance = class_balance(data.validation, data.classes)
-    if not balance.uneven:
-        return []
+    """A sentence for each class that is so large that the accuracy alone misleads."""
+    balances = (class_balance(data.validation, head) for head in data.problem.class_heads)
     return [
         f"'{balance.largest}' has {balance.share:.0%} of the validation samples (an even share "
         f"is {balance.even:.0%}), so a network that always answers it has an accuracy of "
         f"{balance.share:.0%}; compare by balanced accuracy, add images of the other classes, or "
         "let trainings even them out (training.class_weights or training.sampling: balanced)"
+        for balance in balances
+        if balance.uneven
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,7 +16,8 @@ from torch import Tensor
 from kdsearch.data.images.mapped import MappedImages
 from kdsearch.data.sources.inventory import Inventory
 from kdsearch.errors import DataError
-from kdsearch.problems import CLASSIFICATION, Problem
+from kdsearch.problems import CLASSIFICATION, Head, Problem
+from kdsearch.problems.head import MISSING_CLASS
 
 _PART_BYTES = 1 << 26
 """Images that are read at a time where a whole split is gone through."""
@@ -24,21 +25,39 @@ _PART_BYTES = 1 << 26
 
 @dataclass(frozen=True)
 class Split:
-    """Images with their labels.
+    """Images with their targets.
 
     Attributes:
         images: uint8 [N, C, H, W], in memory or mapped from a file.
-        labels: [N] int64 class indices.
-        weights: [N] float32 weights of the samples in the cross-entropy of a training, at least 0,
-            or ``None`` where all count alike; evaluations pass them over.
+        targets: Those of each task by its name, as :class:`~kdsearch.problems.Head` has them: [N]
+            int64 class indices, float32 [N, K] labels, or float32 [N] values.
+        weights: [N] float32 weights of the samples in the losses by the targets in a training, at
+            least 0, or ``None`` where all count alike; evaluations pass them over.
     """
 
     images: Tensor | MappedImages
-    labels: Tensor
+    targets: Mapping[str, Tensor]
     weights: Tensor | None = None
 
+    @classmethod
+    def of_classes(
+        cls, images: Tensor | MappedImages, labels: Tensor, weights: Tensor | None = None
+    ) -> Split:
+        """Images [N, C, H, W] with one class each: int64 class indices [N]."""
+        return cls(images, {Head().name: labels}, weights)
+
     def __len__(self) -> int:
-        return len(self.labels)
+        return self.images.shape[0]
+
+    @property
+    def labels(self) -> Tensor:
+        """The first target: of one class a sample, its class indices [N]."""
+        return next(iter(self.targets.values()))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the targets are, and the images that are in memory."""
+        return self.labels.device
 
     @property
     def mapped(self) -> bool:
@@ -71,12 +90,13 @@ class Split:
     def with_images(self, images: Tensor | MappedImages, index: Tensor) -> Split:
         """The samples at ``index`` [M], their ``images`` [M, C, H, W] given."""
         weights = None if self.weights is None else self.weights[index]
-        return Split(images, self.labels[index], weights)
+        return Split(images, {name: each[index] for name, each in self.targets.items()}, weights)
 
     def to(self, device: torch.device | str) -> Split:
         """The split on another device, to which mapped images go when they are read."""
         weights = None if self.weights is None else self.weights.to(device)
-        return Split(self.images.to(device), self.labels.to(device), weights)
+        targets = {name: each.to(device) for name, each in self.targets.items()}
+        return Split(self.images.to(device), targets, weights)
 
 
 @dataclass(frozen=True)
@@ -88,18 +108,16 @@ class Dataset:
         train: What students and teacher learn from.
         validation: What the search sees.
         test: What finalists are scored on, once.
-        classes: Name of each class.
         mean: Per-channel mean of the training images, scaled to [0, 1].
         std: Per-channel standard deviation, likewise.
         inventory: The files that it was read from, of sources that name them.
-        problem: What is predicted, and by what it is judged.
+        problem: What is predicted, with the names of the classes, and by what it is judged.
     """
 
     name: str
     train: Split
     validation: Split
     test: Split
-    classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     inventory: Inventory | None = None
@@ -116,15 +134,30 @@ class Dataset:
         """The shape of each input of a sample, by name."""
         return {"image": self.image_shape}
 
+    @property
+    def outputs(self) -> int:
+        """Columns of a network's output: of one class a sample, the number of classes."""
+        return self.problem.outputs
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes of the first task that predicts one; empty where none does."""
+        return next((head.names for head in self.problem.class_heads), ())
+
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over every byte of the three splits, weights among them, and the class names."""
-        digest = hashlib.sha256(json.dumps([self.name, self.classes]).encode())
+        """SHA-256 over every byte of the three splits, weights among them, and the tasks."""
+        heads = self.problem.heads
+        tasks: object = [[head.name, head.kind, head.names] for head in heads]
+        if [(head.name, head.kind) for head in heads] == [(Head().name, Head().kind)]:
+            tasks = heads[0].names
+        digest = hashlib.sha256(json.dumps([self.name, tasks]).encode())
         for split in (self.train, self.validation, self.test):
             digest.update(repr(tuple(split.images.shape)).encode())
             for part in split.parts():
                 digest.update(np.ascontiguousarray(part.numpy()).data)
-            digest.update(np.ascontiguousarray(split.labels.numpy()).data)
+            for targets in split.targets.values():
+                digest.update(np.ascontiguousarray(targets.numpy()).data)
             if split.weights is not None:
                 digest.update(b"weights")
                 digest.update(np.ascontiguousarray(split.weights.numpy()).data)
@@ -152,22 +185,37 @@ def _histograms(split: Split) -> Tensor:
     return counts
 
 
-def check_split(split: Split, classes: int, where: str) -> None:
+def check_split(split: Split, heads: tuple[Head, ...], where: str) -> None:
     """Refuse a split that cannot be trained on.
 
     Raises:
-        DataError: Wrong shape or type, no samples, or labels outside the classes.
+        DataError: Wrong shape or type, no samples, targets of another number or outside what they
+            may be, or a task without any.
     """
     if split.images.dtype != torch.uint8 or split.images.ndim != 4:
         raise DataError(
             f"{where}: images must be uint8 [N, C, H, W], not {split.images.dtype} "
             f"{list(split.images.shape)}"
         )
-    if len(split.images) != len(split.labels) or len(split) == 0:
+    for head in heads:
+        _check_targets(head, split.targets[head.name], len(split), where)
+
+
+def _check_targets(head: Head, targets: Tensor, samples: int, where: str) -> None:
+    plain = head.name == Head().name
+    called = "labels" if plain else f"targets of '{head.name}'"
+    if len(targets) != samples or not samples:
         raise DataError(
-            f"{where}: {len(split.images)} images and {len(split.labels)} labels; "
+            f"{where}: {samples} images and {len(targets)} {called}; "
             "give one label an image, and at least one image"
         )
-    low, high = int(split.labels.min()), int(split.labels.max())
-    if low < 0 or high >= classes:
-        raise DataError(f"{where}: labels run from {low} to {high}, outside 0 to {classes - 1}")
+    if not bool(head.known(targets).any()):
+        raise DataError(f"{where}: no sample has a target of '{head.name}'; give some one")
+    if head.kind == "class":
+        low, high = int(targets.min()), int(targets.max())
+        if low < (0 if plain else MISSING_CLASS) or high >= head.size:
+            told = f"labels run from {low} to {high}, outside 0 to {head.size - 1}"
+            raise DataError(f"{where}: {told}")
+    elif head.kind == "labels" and targets.shape[1] != head.size:
+        told = f"{targets.shape[1]} columns of '{head.name}', and {head.size} labels"
+        raise DataError(f"{where}: {told}; give a column a label")

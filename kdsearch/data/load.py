@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from kdsearch.data.dataset import Dataset, Split, channel_statistics, check_split
 from kdsearch.data.sources.catalogue import Source, find_source
-from kdsearch.data.sources.raw import as_splits, own_validation
-from kdsearch.data.split import draw_limit, draw_share
+from kdsearch.data.sources.raw import own_split, training_data
+from kdsearch.data.sources.targets import measured
+from kdsearch.data.split import draw_limit, draw_share, strata
 from kdsearch.data.views.augment import check_augmentation
 from kdsearch.data.views.random_streams import derive
 from kdsearch.errors import DataError
@@ -30,23 +31,25 @@ def load_dataset(section: DataSection, problem: Problem | None = None) -> Datase
     """
     source = find_source(section.source)
     _refuse_unread(section, source)
-    raw = source.load(section)
-    pool, test, classes = as_splits(raw, section.source)
-    validation = own_validation(raw, pool, section.source)
-    check_split(pool, len(classes), f"{section.source}'s training data")
+    problem, where = problem or Problem(), section.source
+    raw = source.load(section, problem)
+    pool, problem = training_data(raw, where, problem)
+    test = own_split(raw, "test", pool, where, problem)
+    validation = own_split(raw, "validation", pool, where, problem)
+    check_split(pool, problem.heads, f"{where}'s training data")
     check_augmentation(section.augment, pool.images.shape[1:])
-    pool, test = _set_test_aside(section, pool, test, classes)
-    check_split(test, len(classes), f"{section.source}'s test data")
+    pool, test = _set_test_aside(section, pool, test, problem)
+    check_split(test, problem.heads, f"{where}'s test data")
     if validation is None:
-        train, validation = _set_validation_aside(section, pool, classes)
+        train, validation = _set_validation_aside(section, pool, problem)
     else:
-        check_split(validation, len(classes), f"{section.source}'s validation data")
-        train, validation = _limit_both(section, pool, validation, classes)
-    _check_weights(train, section.source)
+        check_split(validation, problem.heads, f"{where}'s validation data")
+        train, validation = _limit_both(section, pool, validation, problem)
+    _check_weights(train, where)
+    problem = problem.with_heads(measured(train, problem.heads))
     validation, test = (replace(split, weights=None) for split in (validation, test))
     mean, std = channel_statistics(train)
-    inventory, problem = raw.inventory, problem or Problem()
-    return Dataset(section.source, train, validation, test, classes, mean, std, inventory, problem)
+    return Dataset(where, train, validation, test, mean, std, raw.inventory, problem)
 
 
 def _check_weights(train: Split, where: str) -> None:
@@ -64,28 +67,31 @@ def _refuse_unread(section: DataSection, source: Source) -> None:
 
 
 def _set_test_aside(
-    section: DataSection, pool: Split, test: Split | None, classes: tuple[str, ...]
+    section: DataSection, pool: Split, test: Split | None, problem: Problem
 ) -> tuple[Split, Split]:
     if test is not None:
         return pool, test
     seed = derive(section.seed, "test")
-    left, drawn = draw_share(pool.labels, section.test, seed, classes, keep=2)
+    labels, classes = strata(pool, problem)
+    left, drawn = draw_share(labels, section.test, seed, classes, keep=2)
     return pool.take(left), pool.take(drawn)
 
 
 def _set_validation_aside(
-    section: DataSection, pool: Split, classes: tuple[str, ...]
+    section: DataSection, pool: Split, problem: Problem
 ) -> tuple[Split, Split]:
     if section.limit is not None:
         limit_seed = derive(section.seed, "limit")
-        pool = pool.take(draw_limit(pool.labels, section.limit, limit_seed, classes))
+        labels, classes = strata(pool, problem)
+        pool = pool.take(draw_limit(labels, section.limit, limit_seed, classes))
     seed = derive(section.seed, "validation")
-    left, drawn = draw_share(pool.labels, section.validation, seed, classes)
+    labels, classes = strata(pool, problem)
+    left, drawn = draw_share(labels, section.validation, seed, classes)
     return pool.take(left), pool.take(drawn)
 
 
 def _limit_both(
-    section: DataSection, train: Split, validation: Split, classes: tuple[str, ...]
+    section: DataSection, train: Split, validation: Split, problem: Problem
 ) -> tuple[Split, Split]:
     """Training and validation data of the source's own, at most ``limit`` of them together."""
     if section.limit is None:
@@ -93,7 +99,8 @@ def _limit_both(
     share = len(train) / (len(train) + len(validation))
     kept = []
     for split, name, part in ((train, "limit", share), (validation, "limit validation", 1 - share)):
+        labels, classes = strata(split, problem)
         most = max(round(section.limit * part), 2 * len(classes))
-        index = draw_limit(split.labels, most, derive(section.seed, name), classes)
+        index = draw_limit(labels, most, derive(section.seed, name), classes)
         kept.append(split.take(index))
     return kept[0], kept[1]

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kdsearch.data.dataset import Split
 from kdsearch.data.views.random_streams import random_bits
 from kdsearch.errors import DataError
+from kdsearch.problems import Problem
 
 
 def draw_share(
@@ -39,6 +41,20 @@ def draw_share(
     total = round(share * len(labels))
     drawn = _drawn(labels, _quotas(counts, total, least=1, most=counts - keep), seed)
     return torch.nonzero(~drawn).flatten(), torch.nonzero(drawn).flatten()
+
+
+def strata(split: Split, problem: Problem) -> tuple[Tensor, tuple[str, ...]]:
+    """What a split is drawn by: the class of each sample [N] in the first task of classes.
+
+    Samples without one are a class of their own; without such a task all are of one.
+    """
+    if not problem.class_heads:
+        return torch.zeros(len(split), dtype=torch.int64), ("all",)
+    head = problem.class_heads[0]
+    labels = split.targets[head.name]
+    if bool(head.known(labels).all()):
+        return labels, head.names
+    return torch.where(head.known(labels), labels, head.size), (*head.names, "none")
 
 
 def draw_limit(labels: Tensor, limit: int, seed: int, classes: Sequence[str]) -> Tensor:

@@ -17,12 +17,24 @@ from kdsearch.errors import CheckpointError, RunError
 from kdsearch.export.images import check_range, check_shape
 from kdsearch.files import checksum, taking_name_last, write_atomically
 from kdsearch.models import Network, build_network
+from kdsearch.problems import Head, Kind
+from kdsearch.problems.head import natural, side_by_side
 from kdsearch.results.finalists import Finalist, Interval, trainings
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.weights import check_weights, load_weights
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a student.json of an earlier version can no longer be read."""
+
+
+class _Task(BaseModel):
+    """What ``student.json`` says of a task."""
+
+    name: str
+    kind: Kind
+    names: tuple[str, ...]
+    mean: float
+    std: float
 
 
 class _Description(BaseModel):
@@ -31,7 +43,7 @@ class _Description(BaseModel):
     format: int
     model: ModelConfig
     image_shape: tuple[int, int, int]
-    classes: tuple[str, ...]
+    tasks: tuple[_Task, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     sha256: str
@@ -50,15 +62,20 @@ class _Description(BaseModel):
         return self
 
 
+Answers = list[str] | list[tuple[str, ...]] | list[float]
+"""A class, labels or a value of each image."""
+
+
 class Student(nn.Module):
-    """A distilled network that takes images as they are and knows its classes.
+    """A distilled network that takes images as they are and knows its tasks.
 
     Args:
         network: The trained network, in eval mode.
         facts: The content of ``student.json``.
 
     Attributes:
-        classes: Name of each class.
+        heads: The tasks, with the names of their classes or labels.
+        classes: Name of each class of the first task that predicts one.
         image_shape: (channels, height, width) of the images.
         facts: Method, sizes, scores and everything else that ``student.json`` holds.
     """
@@ -70,14 +87,20 @@ class Student(nn.Module):
         super().__init__()
         self.network = network
         self.facts = facts
-        self.classes: tuple[str, ...] = tuple(facts["classes"])
+        told = (_Task.model_validate(each).model_dump() for each in facts["tasks"])
+        self.heads = side_by_side(Head(**each) for each in told)
+        named = (head.names for head in self.heads if head.kind == "class")
+        self.classes: tuple[str, ...] = next(named, ())
         self.image_shape: tuple[int, ...] = tuple(facts["image_shape"])
         shape = (1, -1, 1, 1)
         self.register_buffer("mean", torch.tensor(facts["mean"]).view(shape), persistent=False)
         self.register_buffer("std", torch.tensor(facts["std"]).view(shape), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits [B, K] of uint8 images [B, C, H, W], or of float images in [0, 1].
+        """Outputs of uint8 images [B, C, H, W], or of float images in [0, 1].
+
+        Of one class or labels the logits [B, K]; of several tasks those of all side by side, as
+        ``heads`` says. A value [B, 1] is in its own unit.
 
         Raises:
             DataError: The images are of another shape or type.
@@ -86,10 +109,12 @@ class Student(nn.Module):
         scaled = images.to(self.mean.dtype)
         if images.dtype == torch.uint8:
             scaled = scaled / 255
-        return self.network((scaled - self.mean) / self.std)
+        return natural(self.heads, self.network((scaled - self.mean) / self.std))
 
-    def predict(self, images: Tensor) -> list[str]:
-        """The name of the likeliest class of each image [B, C, H, W].
+    def predict(self, images: Tensor) -> Answers | dict[str, Answers]:
+        """What each image [B, C, H, W] is: the likeliest class, the likely labels, or the value.
+
+        Of several tasks the answers of each, by its name.
 
         Args:
             images: uint8 in 0 to 255, or floats in [0, 1], as they are: not normalised.
@@ -99,10 +124,22 @@ class Student(nn.Module):
         """
         check_shape(images, self.image_shape)
         check_range(images)
-        if not len(images):
-            return []
-        with torch.no_grad():
-            return [self.classes[index] for index in self(images).argmax(dim=1).tolist()]
+        answers: dict[str, Answers] = {head.name: [] for head in self.heads}
+        if len(images):
+            with torch.no_grad():
+                outputs = self(images)
+            answers = {head.name: _answers(head, head.of(outputs)) for head in self.heads}
+        return answers if len(self.heads) > 1 else answers[self.heads[0].name]
+
+
+def _answers(head: Head, outputs: Tensor) -> Answers:
+    """What outputs [B, K] say in a task, values in their own unit."""
+    if head.kind == "value":
+        return [float(value) for value in outputs[:, 0]]
+    if head.kind == "class":
+        return [head.names[index] for index in outputs.argmax(dim=1).tolist()]
+    likely = (outputs > 0).tolist()
+    return [tuple(n for n, has in zip(head.names, row, strict=True) if has) for row in likely]
 
 
 def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path) -> Path:
@@ -135,7 +172,7 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
         "format": FORMAT,
         "model": run.task.model.model_dump(mode="json"),
         "image_shape": list(data.image_shape),
-        "classes": list(data.classes),
+        "tasks": [_Task.model_validate(vars(head)).model_dump() for head in data.problem.heads],
         "mean": list(data.mean),
         "std": list(data.std),
         "sha256": checksum(target),
@@ -202,7 +239,8 @@ def load_student(path: str | Path) -> Student:
         raise CheckpointError(
             f"{weights} is not the file that {file} describes; copy both again from the study"
         )
-    network = build_network(told.model, told.image_shape, len(told.classes))
+    outputs = sum(len(task.names) for task in told.tasks)
+    network = build_network(told.model, told.image_shape, outputs)
     load_weights(network, weights, "the student")
     return Student(network.eval(), facts).eval()
 

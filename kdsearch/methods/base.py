@@ -13,6 +13,7 @@ from kdsearch.methods.hyperparameter import SCHEDULE, Hyperparameter, idle, sche
 from kdsearch.methods.targets import Targets
 from kdsearch.models.network import Network
 from kdsearch.models.signals import Signal, SignalKind, Signals, SignalShape, SignalShapes
+from kdsearch.problems import Kind as TaskKind
 from kdsearch.spec.names import suggest
 
 Kind = Literal["logit", "feature", "relation", "adversarial", "parameter"]
@@ -41,6 +42,7 @@ class Method(nn.Module, ABC):
 
     Attributes:
         values: Every hyperparameter with its value.
+        task: The kind of the task that is distilled, where the method reads logits.
 
     Raises:
         MethodError: A hyperparameter the method does not have, or a pair of networks on which the
@@ -71,6 +73,10 @@ class Method(nn.Module, ABC):
     by_sample: ClassVar[bool] = False
     """Whether outputs are remembered by sample (``targets.index``); impossible under mixup and
     CutMix."""
+    tasks: ClassVar[frozenset[TaskKind]] = frozenset({"class"})
+    """Kinds of tasks that it distils, where it reads logits; each task by itself."""
+    by_label: ClassVar[bool] = False
+    """Whether it reads the class of every sample (``targets.labels``)."""
     relative_cost: ClassVar[float] = 1.0
     """Time of a training step with this term alone, as a multiple of one without any: the search
     shares out work by it, and a third more or less does no harm."""
@@ -100,6 +106,7 @@ class Method(nn.Module, ABC):
             name: hyperparameters.get(name, declared.default)
             for name, declared in self.hyperparameters.items()
         }
+        self.task: TaskKind = "class"
         fault = None if self.kind == "parameter" else idle(self.values)
         if fault:
             raise MethodError(f"{self.name}: {fault}")
@@ -174,7 +181,8 @@ class Method(nn.Module, ABC):
         Args:
             student: The student's signals, with gradient.
             teacher: The teacher's signals, without.
-            targets: The labels of the batch.
+            targets: The targets of the batch in the task; of a method that reads no logits those
+                of the first task, which is one of classes if there is one.
             progress: Share of the training that is done, in [0, 1].
         """
 

@@ -137,6 +137,7 @@ class CRD(Method):
     helper_parts = frozenset({"teacher"})
     batchwise = True
     by_sample = True
+    by_label = True
     hyperparameters = {
         "weight": Hyperparameter(
             0.8, Range(low=0.05, high=5.0, log=True), "weight of the student's contrast"

@@ -74,6 +74,7 @@ class DKD(Method):
     paper = "Zhao, Cui, Song, Qiu & Liang 2022, Decoupled Knowledge Distillation"
     relative_cost = 1.1
     signals = frozenset({Signal.LOGITS})
+    by_label = True
     hyperparameters = {
         "weight": Hyperparameter(1.0, WEIGHT_RANGE, "weight of both parts together"),
         "temperature": TEMPERATURE,

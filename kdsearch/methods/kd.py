@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
@@ -31,8 +32,25 @@ def kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     return temperature**2 * divergence
 
 
+def binary_kd_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """:func:`kd_loss` of each label by itself, as two classes with logits z and 0; their mean.
+
+    Args:
+        student: Logits z_s [B, K] of labels.
+        teacher: Logits z_t [B, K].
+        temperature: T > 0.
+    """
+    pairs = (torch.stack((z, torch.zeros_like(z)), dim=-1) for z in (student, teacher))
+    z_s, z_t = (pair.flatten(end_dim=1) for pair in pairs)
+    return kd_loss(z_s, z_t, temperature)
+
+
 class KD(Method):
-    """The student imitates the teacher's softened class probabilities; part ``kd``."""
+    """The student imitates the teacher's softened class probabilities; part ``kd``.
+
+    Each of several labels counts as two classes. A value has no probabilities to soften: of it, the
+    mean squared distance to the teacher's is taken, in standard deviations of the targets.
+    """
 
     name = "kd"
     kind = "logit"
@@ -43,10 +61,14 @@ class KD(Method):
         "temperature": TEMPERATURE,
     }
     ce_weight = 0.1
+    tasks = frozenset({"class", "labels", "value"})
 
     def forward(
         self, student: Signals, teacher: Signals, targets: Targets, progress: float
     ) -> dict[str, Tensor]:
         """``{"kd": scalar}``."""
         z_s, z_t = inputs.logits(student, teacher)
-        return {"kd": kd_loss(z_s, z_t, self.values["temperature"])}
+        if self.task == "value":
+            return {"kd": F.mse_loss(z_s, z_t)}
+        loss = kd_loss if self.task == "class" else binary_kd_loss
+        return {"kd": loss(z_s, z_t, self.values["temperature"])}

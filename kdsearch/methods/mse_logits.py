@@ -25,6 +25,8 @@ def mse_logits_loss(student: Tensor, teacher: Tensor) -> Tensor:
 class MSELogits(Method):
     """The student's logits are regressed on the teacher's; part ``mse_logits``.
 
+    Labels and values too, by the network's outputs of them.
+
     As published, the labels are not used: the weight of the cross-entropy is 0.
     """
 
@@ -39,6 +41,7 @@ class MSELogits(Method):
         "weight": Hyperparameter(1.0, WEIGHT_RANGE, "weight of the squared error"),
     }
     ce_weight = 0.0
+    tasks = frozenset({"class", "labels", "value"})
 
     def forward(
         self, student: Signals, teacher: Signals, targets: Targets, progress: float

@@ -64,6 +64,7 @@ class NKD(Method):
     )
     relative_cost = 1.1
     signals = frozenset({Signal.LOGITS})
+    by_label = True
     hyperparameters = {
         "weight": Hyperparameter(1.0, WEIGHT_RANGE, "weight of both parts together"),
         "temperature": Hyperparameter(

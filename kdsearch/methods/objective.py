@@ -1,7 +1,9 @@
-"""What a training minimises: the weighted cross-entropy plus the weighted distillation terms."""
+"""What a training minimises: the weighted losses of the tasks plus the distillation terms."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -12,33 +14,47 @@ from kdsearch.methods.base import Method
 from kdsearch.methods.inputs import full_precision, zero_of
 from kdsearch.methods.labels import CE_WEIGHT, check_value, parse_label
 from kdsearch.methods.targets import Targets
+from kdsearch.methods.task_loss import TaskLoss, Uncertainty, likelihood_scale, plain_losses
 from kdsearch.models.network import Network
 from kdsearch.models.signals import Signal, Signals, SignalShapes
+from kdsearch.problems import Head
 from kdsearch.spec.concrete import MethodConfig
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A term as it is computed: of one task, or of what all tasks have in common."""
+
+    name: str
+    method: Method
+    place: int | None
+    """Of the task among all, for a method that reads logits."""
 
 
 class Objective(nn.Module):
     """The loss of one training, with every learnable helper of its terms registered.
 
+    A method that reads logits distils each task by itself, by what the teacher says of the same
+    task and with the task's weight; any other is computed once, since the tasks share their trunk.
+
     Args:
         config: The objective with every value decided.
         student: Shapes of the student's signals.
         teacher: Shapes of the teacher's; may be ``None`` where there are no terms.
-        label_smoothing: Share of the target spread over the classes, in the cross-entropy alone.
-        class_weights: [K] weights of the classes there, or ``None``.
-        mean_weight: Mean weight of a sample that is drawn, of its class and its own, by which the
-            cross-entropy is divided. One number for the whole training, and not the batch's own
-            mean as in ``torch.nn.CrossEntropyLoss``: so it is the same for any number of workers.
+        tasks: The losses by the targets; absent, the cross-entropy of one class a sample.
+        uncertainty: Whether the weights of the tasks are learnt.
 
     Attributes:
         config: As given.
-        terms: The methods by name; their parameters are to be optimised and kept in the training
-            checkpoint, and are no part of the exported student.
+        terms: The methods by name, with several tasks by ``METHOD/TASK``; their parameters are to
+            be optimised and kept in the training checkpoint, and are no part of the exported
+            student.
+        weighting: The weights of the tasks, where they are learnt.
 
     Raises:
         MethodError: A label or a value that is not possible, terms that are not those of the
-            label, a method that does not fit the pair, terms without a teacher, or nothing to
-            minimise.
+            label, a method that does not fit the pair or the tasks, terms without a teacher, or
+            nothing to minimise.
     """
 
     def __init__(
@@ -46,22 +62,56 @@ class Objective(nn.Module):
         config: MethodConfig,
         student: SignalShapes,
         teacher: SignalShapes | None,
-        label_smoothing: float = 0.0,
-        class_weights: Tensor | None = None,
-        mean_weight: float = 1.0,
+        tasks: Sequence[TaskLoss] = (),
+        uncertainty: bool = False,
     ) -> None:
         super().__init__()
         self.config = config
-        self.label_smoothing = label_smoothing
-        self.mean_weight = mean_weight
-        self.class_weights: Tensor | None
-        self.register_buffer("class_weights", class_weights, persistent=False)
+        self.tasks = nn.ModuleList(tasks or plain_losses(student.classes))
+        self.weighting = Uncertainty(len(self.tasks)) if uncertainty else None
         self.terms = nn.ModuleDict()
+        self._parts: list[_Part] = []
         methods = _checked(config)
         for method, term in zip(methods, config.terms, strict=True):
             if teacher is None:
                 raise MethodError(f"the method '{config.label}' needs a teacher; give one")
-            self.terms[method.name] = method(student, teacher, **term.hyperparameters)
+            for part in self._made(method, term.hyperparameters, student, teacher):
+                self.terms[part.name] = part.method
+                self._parts.append(part)
+
+    def _made(
+        self,
+        method: type[Method],
+        values: dict[str, float],
+        student: SignalShapes,
+        teacher: SignalShapes,
+    ) -> Iterator[_Part]:
+        """A term for each task, or one for all."""
+        heads = [task.head for task in self.losses]
+        reads = method.signals | method.teacher_signals
+        if Signal.LOGITS not in reads:
+            _check_labels(method, _labelled(heads))
+            yield _Part(method.name, method(student, teacher, **values), None)
+            return
+        if len(heads) > 1 and reads != {Signal.LOGITS}:
+            raise MethodError(
+                f"{method.name} reads logits beside other signals, which several tasks do not "
+                "share; leave it out, or keep one task"
+            )
+        for place, head in enumerate(heads):
+            _check_task(method, head)
+            name = method.name
+            if len(heads) > 1:
+                student, teacher = (replace(each, classes=head.size) for each in (student, teacher))
+                name = f"{method.name}/{head.name}"
+            made = method(student, teacher, **values)
+            made.task = head.kind
+            yield _Part(name, made, place)
+
+    @property
+    def losses(self) -> list[TaskLoss]:
+        """The losses by the targets."""
+        return [cast(TaskLoss, each) for each in self.tasks]
 
     def prepare(self, student: Network, teacher: Network, samples: int) -> None:
         """Let every term set up what it needs, once, before the first step.
@@ -91,19 +141,23 @@ class Objective(nn.Module):
         return frozenset[Signal]().union(*reads)
 
     def forward(
-        self, student: Signals, teacher: Signals | None, targets: Targets, progress: float
+        self,
+        student: Signals,
+        teacher: Signals | None,
+        targets: Mapping[str, Targets],
+        progress: float,
     ) -> dict[str, Tensor]:
         """Scalars by name: the weighted parts, and ``"loss"``, their sum.
 
-        While a term initialises the student, every other one and the cross-entropy have weight 0.
-        The cross-entropy is ``"ce"``, absent where its weight is 0. A method's part is
-        ``"method.part"`` (``"dkd.tckd"``), or the method's name alone where the part bears it
-        (``"kd"``). Everything is computed in full precision, also under autocast.
+        While a term initialises the student, every other one and the losses by the targets have
+        weight 0. Those are ``"ce"``, with several tasks ``"ce/task"``, absent where their weight is
+        0. A method's part is ``"method.part"`` (``"dkd.tckd"``), or the method's name alone where
+        the part bears it (``"kd"``). Everything is computed in full precision, also under autocast.
 
         Args:
             student: The student's signals; the logits are always read.
             teacher: The teacher's signals; may be ``None`` where there are no terms.
-            targets: The labels of the batch.
+            targets: The targets of the batch by task.
             progress: Share of the training that is done, in [0, 1].
         """
         assert student.logits is not None, "the student's logits were not observed"
@@ -111,24 +165,89 @@ class Objective(nn.Module):
             alone = [term for term in self.methods if term.initialises(progress)]
             parts: dict[str, Tensor] = {}
             if self.config.ce_weight > 0 or alone:
-                logits = full_precision(student.logits)
-                ce = targets.cross_entropy(logits, self.label_smoothing, self.class_weights)
-                ce_weight = 0.0 if alone else self.config.ce_weight / self.mean_weight
-                parts["ce"] = _weighted(ce, ce_weight)
-            for term in self.methods:
-                read = not term.signals or teacher is not None
-                assert read, f"{term.name} needs the teacher's signals"
-                factor = term.factor(progress) if not alone or term in alone else 0.0
-                for part, value in term(student, teacher or Signals(), targets, progress).items():
-                    weight = 1.0 if part in term.helper_parts else factor
-                    name = term.name if part == term.name else f"{term.name}.{part}"
-                    parts[name] = _weighted(value, weight)
+                outputs = full_precision(student.logits)
+                ce_weight = 0.0 if alone else self.config.ce_weight
+                for place, task in enumerate(self.losses):
+                    loss = task(outputs, targets[task.head.name])
+                    name = f"ce/{task.head.name}" if len(self.losses) > 1 else "ce"
+                    parts[name] = _weighted(loss, self._weight(place, ce_weight))
+            for part in self._parts:
+                parts |= self._distilled(part, student, teacher, targets, progress, alone)
+            if self.weighting is not None:
+                parts["uncertainty"] = self.weighting()
             return {**parts, "loss": torch.stack(list(parts.values())).sum()}
 
+    def _distilled(
+        self,
+        part: _Part,
+        student: Signals,
+        teacher: Signals | None,
+        targets: Mapping[str, Targets],
+        progress: float,
+        alone: Sequence[Method],
+    ) -> dict[str, Tensor]:
+        """The weighted loss parts of a term."""
+        term = part.method
+        assert not term.signals or teacher is not None, f"{term.name} needs the teacher's signals"
+        teacher = teacher or Signals()
+        head = self.losses[part.place or 0].head
+        if part.place is None:
+            head = _labelled([task.head for task in self.losses])
+        elif len(self.losses) > 1:
+            student, teacher = _of_head(head, student), _of_head(head, teacher)
+        factor = term.factor(progress) if not alone or term in alone else 0.0
+        factor_of_task = self._weight(part.place, factor)
+        found = {}
+        for name, value in term(student, teacher, targets[head.name], progress).items():
+            weight = 1.0 if name in term.helper_parts else factor_of_task
+            full = part.name if name == term.name else f"{part.name}.{name}"
+            found[full] = _weighted(value, weight)
+        return found
 
-def _weighted(value: Tensor, weight: float) -> Tensor:
+    def _weight(self, place: int | None, factor: float) -> float | Tensor:
+        """A factor times the weight of a task, at a place or of all."""
+        if place is None or not factor:
+            return factor
+        task = self.losses[place]
+        if self.weighting is None:
+            return factor * task.weight
+        return factor * likelihood_scale(task.head) * self.weighting.factor(place)
+
+
+def _of_head(head: Head, signals: Signals) -> Signals:
+    """The signals with the logits of one task."""
+    logits = signals.logits
+    return signals if logits is None else replace(signals, logits=head.of(logits))
+
+
+def _labelled(heads: Sequence[Head]) -> Head:
+    """The first task of classes, or the first of all."""
+    return next((head for head in heads if head.kind == "class"), heads[0])
+
+
+def _check_task(method: type[Method], head: Head) -> None:
+    """Refuse a task whose logits a method cannot compare."""
+    if head.kind not in method.tasks:
+        what = {"labels": "labels", "value": "a value"}.get(head.kind, "a class")
+        raise MethodError(
+            f"{method.name} distils classes, and '{head.name}' is {what}; use kd, mse_logits or a "
+            "method that reads no logits"
+        )
+    _check_labels(method, head)
+
+
+def _check_labels(method: type[Method], head: Head) -> None:
+    """Refuse a method that reads the class of each sample where there are none."""
+    if method.by_label and (head.kind != "class" or head.gaps):
+        lacks = "some samples have none" if head.kind == "class" else "there are none"
+        raise MethodError(
+            f"{method.name} reads the class of every sample, and {lacks}; leave it out"
+        )
+
+
+def _weighted(value: Tensor, weight: float | Tensor) -> Tensor:
     """The product; with weight 0 a zero with a zero gradient, even of what is not finite."""
-    return weight * value if weight else zero_of(value)
+    return weight * value if isinstance(weight, Tensor) or weight else zero_of(value)
 
 
 def _checked(config: MethodConfig) -> tuple[type[Method], ...]:

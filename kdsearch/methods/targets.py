@@ -1,4 +1,4 @@
-"""The labels of a batch, blended or not."""
+"""The targets of a batch in one task, blended or not."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 
 @dataclass(frozen=True)
 class Targets:
-    """Labels of a batch; under mixup and CutMix a second label and the share of the first.
+    """Targets of a batch; under mixup and CutMix a second one and the share of the first.
 
     Attributes:
-        labels: [B] class indices.
-        partner: [B] class indices of the images blended in, or ``None``.
+        labels: [B] class indices, -1 where one is missing; or labels [B, K] or values [B], NaN
+            where missing.
+        partner: Those of the images blended in, or ``None``.
         share: [B] share of the first image in [0, 1], or ``None``.
         index: [B] places of the (first) images in the training split, for methods that remember
             outputs by sample; ``None`` where nobody knows them.
-        weights: [B] weights of the samples in the cross-entropy, or ``None`` where all count alike.
+        weights: [B] weights of the samples in the loss by the targets, or ``None`` where all count
+            alike.
         partner_weights: [B] those of the images blended in, likewise.
     """
 
@@ -36,36 +37,38 @@ class Targets:
         partner = None if self.partner is None else loss(self.partner)
         return self._blended(loss(self.labels), partner)
 
-    def cross_entropy(
-        self, logits: Tensor, label_smoothing: float = 0.0, class_weights: Tensor | None = None
+    def weighted(
+        self, loss: Callable[[Tensor], Tensor], known: Callable[[Tensor], Tensor] | None = None
     ) -> Tensor:
-        """Cross-entropy with the labels times the samples' weights, summed and divided by B.
+        """Batch mean of ``loss(labels)`` [B] times the samples' weights.
 
         Args:
-            logits: [B, K].
-            label_smoothing: Share of the target spread over the classes.
-            class_weights: [K], as ``torch.nn.CrossEntropyLoss`` takes them; a mean over the
-                weights in place of one over the samples is the caller's to take.
+            loss: Finite also for targets that are missing.
+            known: Which of the targets are there, [B]; the mean is over these alone, and 0 where
+                there are none. Absent: all are.
         """
-
-        if class_weights is not None:
-            class_weights = class_weights.to(logits.dtype)
-
-        def loss(labels: Tensor, weights: Tensor | None) -> Tensor:
-            one = F.cross_entropy(
-                logits,
-                labels,
-                weight=class_weights,
-                reduction="none",
-                label_smoothing=label_smoothing,
-            )
-            return one if weights is None else weights * one
-
-        partner = None if self.partner is None else loss(self.partner, self.partner_weights)
-        return self._blended(loss(self.labels, self.weights), partner)
+        first = _times(self.weights, loss(self.labels))
+        partner = None
+        if self.partner is not None:
+            partner = _times(self.partner_weights, loss(self.partner))
+        if known is None:
+            return self._blended(first, partner)
+        share = torch.ones_like(first) if self.share is None else self.share.to(first.dtype)
+        counts = known(self.labels) * share
+        total = (counts * first).sum()
+        count = counts.sum()
+        if partner is not None and self.partner is not None:
+            counts = known(self.partner) * (1 - share)
+            total = total + (counts * partner).sum()
+            count = count + counts.sum()
+        return total / count.clamp(min=torch.finfo(first.dtype).tiny)
 
     def _blended(self, first: Tensor, partner: Tensor | None) -> Tensor:
         """Batch mean of the labels' losses [B], blended with those of the second labels."""
         if partner is None or self.share is None:
             return first.mean()
         return torch.lerp(partner, first, self.share.to(first.dtype)).mean()
+
+
+def _times(weights: Tensor | None, losses: Tensor) -> Tensor:
+    return losses if weights is None else weights * losses

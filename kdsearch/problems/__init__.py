@@ -1,6 +1,17 @@
-"""What is predicted and how it is judged: metrics by name."""
+"""What is predicted and how it is judged: tasks, and metrics by name."""
 
+from kdsearch.problems.catalogue import find_metric
+from kdsearch.problems.head import Head, Kind
 from kdsearch.problems.metric import Metric, Predictions
-from kdsearch.problems.problem import CLASSIFICATION, Problem, error_name, find_metric
+from kdsearch.problems.problem import CLASSIFICATION, Problem, error_name
 
-__all__ = ["CLASSIFICATION", "Metric", "Predictions", "Problem", "error_name", "find_metric"]
+__all__ = [
+    "CLASSIFICATION",
+    "Head",
+    "Kind",
+    "Metric",
+    "Predictions",
+    "Problem",
+    "error_name",
+    "find_metric",
+]

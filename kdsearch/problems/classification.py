@@ -37,7 +37,7 @@ def _top(k: int, of: Predictions) -> float:
 
     count = of.outputs.shape[1]
     found = multiclass_accuracy(
-        of.outputs, of.labels, count, average="micro", top_k=min(k, count), validate_args=False
+        of.outputs, of.targets, count, average="micro", top_k=min(k, count), validate_args=False
     )
     return float(found)
 
@@ -47,16 +47,16 @@ def _recalls(of: Predictions) -> Tensor:
     from torchmetrics.functional.classification import multiclass_recall
 
     count = of.outputs.shape[1]
-    each = multiclass_recall(of.outputs, of.labels, count, average="none", validate_args=False)
-    return each[torch.bincount(of.labels, minlength=count) > 0]
+    each = multiclass_recall(of.outputs, of.targets, count, average="none", validate_args=False)
+    return each[torch.bincount(of.targets, minlength=count) > 0]
 
 
 def _macro_f1(of: Predictions) -> float:
     from torchmetrics.functional.classification import multiclass_f1_score
 
     count = of.outputs.shape[1]
-    each = multiclass_f1_score(of.outputs, of.labels, count, average="none", validate_args=False)
-    met = torch.bincount(of.labels, minlength=count) > 0
+    each = multiclass_f1_score(of.outputs, of.targets, count, average="none", validate_args=False)
+    met = torch.bincount(of.targets, minlength=count) > 0
     met |= torch.bincount(of.outputs.argmax(dim=1), minlength=count) > 0
     return float(each[met].mean())
 
@@ -68,10 +68,10 @@ def _auroc(of: Predictions) -> float:
     with warnings.catch_warnings():  # of the classes that are left out below
         warnings.simplefilter("ignore", UserWarning)
         each = multiclass_auroc(
-            of.outputs.softmax(dim=1), of.labels, count, average="none", validate_args=False
+            of.outputs.softmax(dim=1), of.targets, count, average="none", validate_args=False
         )
-    samples = torch.bincount(of.labels, minlength=count)
-    both = (samples > 0) & (samples < len(of.labels))
+    samples = torch.bincount(of.targets, minlength=count)
+    both = (samples > 0) & (samples < len(of.targets))
     return float(each[both].mean())
 
 
@@ -80,7 +80,7 @@ def _calibration_error(of: Predictions) -> float:
 
     found = multiclass_calibration_error(
         of.outputs.softmax(dim=1),
-        of.labels,
+        of.targets,
         of.outputs.shape[1],
         n_bins=ECE_BINS,
         norm="l1",
@@ -101,18 +101,20 @@ def _divergence(of: Predictions) -> float:
 
 
 def _mean(loss: Callable[..., Tensor], of: Predictions) -> float:
-    return float(loss(of.outputs.double(), of.labels))
+    return float(loss(of.outputs.double(), of.targets))
 
+
+_Class = partial(Metric, kind="class")
 
 METRICS = (
-    Metric(
+    _Class(
         "accuracy",
         partial(_top, 1),
         error="binomial",
         loss_title="error",
         shown="always",
     ),
-    Metric(
+    _Class(
         "balanced_accuracy",
         lambda of: float(_recalls(of).mean()),
         head="balanced",
@@ -120,8 +122,8 @@ METRICS = (
         applies=_uneven,
         about="balanced accuracy (the mean over classes)",
     ),
-    Metric("nll", partial(_mean, F.cross_entropy), "lower", 0.0, None, "nats", title="NLL"),
-    Metric(
+    _Class("nll", partial(_mean, F.cross_entropy), "lower", 0.0, None, "nats", title="NLL"),
+    _Class(
         "ece",
         _calibration_error,
         "lower",
@@ -129,7 +131,7 @@ METRICS = (
         shown="wide",
         about="expected calibration error (ECE)",
     ),
-    Metric(
+    _Class(
         "agreement",
         _agreement,
         title="agreement with the teacher",
@@ -140,7 +142,7 @@ METRICS = (
         shown="wide",
         about="agreement with the teacher's predictions",
     ),
-    Metric(
+    _Class(
         "kl",
         _divergence,
         "lower",
@@ -151,14 +153,14 @@ METRICS = (
         head="KL",
         compares=True,
     ),
-    Metric("top5_accuracy", partial(_top, 5), error="binomial", title="top-5 accuracy"),
-    Metric("macro_f1", _macro_f1, title="macro F1"),
-    Metric(
+    _Class("top5_accuracy", partial(_top, 5), error="binomial", title="top-5 accuracy"),
+    _Class("macro_f1", _macro_f1, title="macro F1"),
+    _Class(
         "worst_class_recall",
         lambda of: float(_recalls(of).min()),
         title="worst class recall",
     ),
-    Metric("auroc", _auroc, title="AUROC"),
+    _Class("auroc", _auroc, title="AUROC"),
 )
 """Every metric of classification; those that nobody has to choose come first.
 

@@ -19,27 +19,23 @@ DRAWS = 50
 
 @dataclass(frozen=True)
 class Predictions:
-    """A network's outputs for a whole split, in host memory.
+    """A network's outputs of one task for the samples that have the target, in host memory.
 
     Attributes:
-        outputs: [N, K] float32 logits.
-        labels: [N] int64 class indices.
-        reference: [N, K] float32 logits of the teacher that the network is compared with.
+        outputs: [N, K] float32 logits of classes or labels, or [N] values in their own unit.
+        targets: [N] int64 class indices; float32 [N, K] labels of 0, 1 and NaN where one is not
+            known; or float32 [N] values.
+        reference: As ``outputs``, of the teacher that the network is compared with.
     """
 
     outputs: Tensor
-    labels: Tensor
+    targets: Tensor
     reference: Tensor | None = None
 
     def take(self, index: Tensor) -> Predictions:
         """Those of the samples at ``index`` [M]."""
         reference = None if self.reference is None else self.reference[index]
-        return Predictions(self.outputs[index], self.labels[index], reference)
-
-    @property
-    def finite(self) -> bool:
-        """Whether every output is a number."""
-        return bool(torch.isfinite(self.outputs).all())
+        return Predictions(self.outputs[index], self.targets[index], reference)
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,8 @@ class Metric:
         compares: Whether it compares with the teacher's outputs.
         shown: Whether a table of the front has it ``always``, in a ``wide`` terminal alone, or
             ``never``; the objective is always shown.
-        applies: Whether it is of use for a split, by the labels; asked where nobody chose it.
+        applies: Whether it is of use for a split, by the targets; asked where nobody chose it.
+        kind: What it judges: a ``class``, ``labels`` or a ``value``; ``None``: any of them.
     """
 
     name: str
@@ -81,12 +78,13 @@ class Metric:
     error: Literal["binomial", "bootstrap"] = "bootstrap"
     compares: bool = False
     shown: Literal["always", "wide", "never"] = "never"
-    applies: Callable[[Tensor], bool] = lambda labels: True
+    applies: Callable[[Tensor], bool] = lambda targets: True
+    kind: Literal["class", "labels", "value"] | None = None
 
     def __post_init__(self) -> None:
         if self.better == "higher" and self.highest is None:
             raise ValueError(f"the metric {self.name} is better the higher; say how high it can be")
-        title = self.title or self.name.replace("_", " ")
+        title = self.title or self.name.replace("_", " ").replace("/", " ")
         loss = title if self.better == "lower" else f"1 − {title}"
         object.__setattr__(self, "title", title)
         object.__setattr__(self, "head", self.head or title)
@@ -152,14 +150,23 @@ class Metric:
             return None
         return math.sqrt(max(value * (1 - value), 0.0) / samples)
 
-    def bootstrap(self, predictions: Predictions) -> float:
-        """The standard deviation of the score over :data:`DRAWS` draws of as many samples.
+    def draws(self, predictions: Predictions) -> Tensor:
+        """The score of each of :data:`DRAWS` draws of as many samples: float64 [DRAWS].
 
-        Drawn with replacement, and always alike (Efron 1979, "Bootstrap Methods"); a draw on which
-        the score is no number is left out.
+        Drawn with replacement, and always alike (Efron 1979, "Bootstrap Methods"); of the tasks of
+        one split that all have the same samples, each draw is of the same ones.
         """
-        count = len(predictions.labels)
+        count = len(predictions.targets)
         generator = torch.Generator().manual_seed(0)
         drawn = torch.randint(count, (DRAWS, count), generator=generator)
-        scores = torch.tensor([self(predictions.take(index)) for index in drawn])
-        return float(scores[torch.isfinite(scores)].double().std())
+        scores = [self(predictions.take(index)) for index in drawn]
+        return torch.tensor(scores, dtype=torch.float64)
+
+    def bootstrap(self, predictions: Predictions) -> float:
+        """The standard deviation of the score over the :meth:`draws` on which it is a number."""
+        return deviation(self.draws(predictions))
+
+
+def deviation(scores: Tensor) -> float:
+    """The standard deviation of those scores that are numbers."""
+    return float(scores[torch.isfinite(scores)].std())

@@ -3,86 +3,158 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
 
 from kdsearch.errors import DataError, SpecError, described
-from kdsearch.plugins import is_reference, resolve
-from kdsearch.problems import classification
-from kdsearch.problems.metric import Metric, Predictions
+from kdsearch.problems.catalogue import IN_MEAN, MEAN, METRICS, USUAL, find_metric
+from kdsearch.problems.head import Head, outputs_of, side_by_side
+from kdsearch.problems.metric import Metric, Predictions, deviation
 from kdsearch.spec.names import suggest
 from kdsearch.spec.origin import KeyPath
 from kdsearch.spec.study import StudySpec
 
-_KNOWN = {metric.name: metric for metric in classification.METRICS}
-
-
-@cache
-def find_metric(name: str) -> Metric:
-    """The metric that a spec calls ``name``: one of kdsearch's, or ``module:name`` of the user's.
-
-    Raises:
-        SpecError: There is none, or what the user's module has is no :class:`Metric`.
-    """
-    if name in _KNOWN:
-        return _KNOWN[name]
-    if not is_reference(name):
-        raise SpecError(
-            f"unknown metric '{name}'; {suggest(name, _KNOWN)} (a metric of your own is written "
-            "module:name)"
-        )
-    found = resolve(name, "metric", SpecError)
-    if not isinstance(found, Metric):
-        raise SpecError(f"{name} is no metric; make it a kdsearch.problems.Metric")
-    return found
-
 
 @dataclass(frozen=True)
 class Problem:
-    """Classification: one class a sample.
+    """The tasks of a study; without a word of them, one class a sample.
 
     Attributes:
         metrics: Names of the metrics that were chosen beside the usual ones.
-        objective: Name of the metric that a search weighs against size.
+        objective: Name of the metric that a search weighs against size; absent, the main one.
+        heads: The tasks, side by side in a network's output; their names come with the data.
     """
 
     metrics: tuple[str, ...] = ()
-    objective: str = classification.USUAL[0]
+    objective: str = ""
+    heads: tuple[Head, ...] = (Head(),)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "objective", self.objective or self.main.name)
 
     @classmethod
     def of(cls, spec: StudySpec) -> Problem:
         """That of a study, with every metric that the study asks for.
 
         Raises:
-            SpecError: A metric is not known; the message gives its line.
+            SpecError: A metric is not known, or judges no task of the study; the message gives its
+                line.
         """
+        given = spec.problem.tasks
+        heads = tuple(Head(name, task.kind) for name, task in given.items()) or (Head(),)
+        problem = cls(heads=heads)
         asked: dict[KeyPath, str] = {
             ("problem", "metrics", number): name for number, name in enumerate(spec.problem.metrics)
         }
-        asked["search", "objective"] = spec.search.objective
+        asked["search", "objective"] = spec.search.objective or problem.objective
         asked |= {("search", "require", name): name for name in spec.search.require}
         for path, name in asked.items():
             try:
-                metric = find_metric(name)
+                metric = problem.find(name)
             except SpecError as error:
                 raise spec.refuse(path, str(error)) from None
             bound = spec.search.require.get(name)
             if path[:2] == ("search", "require") and bound is not None:
                 _check_bound(spec, path, metric, bound)
-        return cls(tuple(dict.fromkeys(asked.values())), spec.search.objective)
+        chosen = tuple(dict.fromkeys(asked.values()))
+        return cls(chosen, asked["search", "objective"], heads)
+
+    @classmethod
+    def of_classes(cls, names: Iterable[str]) -> Problem:
+        """One class a sample, of these names."""
+        return cls(heads=(Head(names=tuple(names)),))
+
+    def with_heads(self, heads: Iterable[Head]) -> Problem:
+        """The same of tasks whose names are known."""
+        return replace(self, heads=side_by_side(heads))
+
+    @property
+    def told(self) -> str:
+        """The tasks for a person: ``10 classes``, or ``digit (10 classes) and ink (a value)``."""
+        sizes = {"class": "{} classes", "labels": "{} labels", "value": "a value"}
+        each = [sizes[head.kind].format(head.size) for head in self.heads]
+        if not self.several:
+            return each[0]
+        *first, last = (f"{h.name} ({t})" for h, t in zip(self.heads, each, strict=True))
+        return f"{', '.join(first)} and {last}"
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several tasks."""
+        return len(self.heads) > 1
+
+    @property
+    def outputs(self) -> int:
+        """Columns of a network's output."""
+        return outputs_of(self.heads)
+
+    @property
+    def class_heads(self) -> tuple[Head, ...]:
+        """The tasks that predict a class."""
+        return tuple(head for head in self.heads if head.kind == "class")
 
     @property
     def main(self) -> Metric:
         """The metric that stands for all where there is room for one."""
-        return find_metric(classification.USUAL[0])
+        return MEAN if self.several else find_metric(USUAL[self.heads[0].kind][0])
 
     @property
     def names(self) -> tuple[str, ...]:
         """The usual metrics and the chosen ones, each once."""
-        return tuple(dict.fromkeys((*classification.USUAL, *self.metrics)))
+        usual = (name for head in self.heads for name in self._usual(head))
+        mean = (MEAN.name,) if self.several else ()
+        return tuple(dict.fromkeys((*mean, *usual, *self.metrics)))
 
-    def scores(self, predictions: Predictions) -> dict[str, float]:
+    def find(self, name: str) -> Metric:
+        """A metric that judges a task of the problem.
+
+        Raises:
+            SpecError: There is none of the name, or it judges another kind of task.
+        """
+        metric = find_metric(name)
+        if metric is MEAN:
+            if not self.several:
+                raise SpecError(f"'{name}' is a mean over tasks, and there is one; choose another")
+            return metric
+        task, slash, of_task = name.partition("/")
+        if not slash:
+            task, of_task = "", name
+        heads = {head.name: head for head in self.heads}
+        if self.several and not slash:
+            told = ", ".join(f"{head}/{name}" for head in heads)
+            raise SpecError(f"say of which task '{name}' is: {told}; or choose mean")
+        if task and task not in heads:
+            raise SpecError(f"there is no task '{task}'; {suggest(task, heads)}")
+        if task and not self.several:
+            raise SpecError(f"there is one task; write {of_task}")
+        head = heads[task] if task else self.heads[0]
+        if metric.kind not in (None, head.kind):
+            fitting = [each.name for each in METRICS.values() if each.kind == head.kind]
+            raise SpecError(
+                f"{of_task} judges {_KINDS[str(metric.kind)]}, and '{head.name}' is "
+                f"{_KINDS[head.kind]}; choose one of {', '.join(fitting)}"
+            )
+        return metric
+
+    def predictions(
+        self, outputs: Tensor, targets: Mapping[str, Tensor], reference: Tensor | None = None
+    ) -> dict[str, Predictions]:
+        """What a network predicts in each task, of the samples that have the target.
+
+        Args:
+            outputs: [N, S] of the network.
+            targets: By the task's name.
+            reference: [N, S] of the teacher that it is compared with.
+        """
+        return {
+            head.name: head.predictions(outputs, targets[head.name], reference)
+            for head in self.heads
+        }
+
+    def scores(self, predictions: Mapping[str, Predictions]) -> dict[str, float]:
         """Every metric that can be had of the predictions, by name.
 
         Usual ones are left out where they are of no use, and those that compare with a teacher
@@ -92,24 +164,56 @@ class Problem:
             DataError: A metric is no number on these samples.
             SpecError: A metric of the user's own fails.
         """
-        return {name: _score(name, each, predictions) for name, each in self._of_use(predictions)}
+        scores = {
+            name: _score(name, metric, predictions[head.name])
+            for head, name, metric in self._of_use(predictions)
+        }
+        if self.several:
+            each = [scores[self._mean_name(head)] for head in self.heads]
+            scores = {MEAN.name: sum(each) / len(each)} | scores
+        return scores
 
-    def error(self, predictions: Predictions) -> dict[str, float]:
+    def error(self, predictions: Mapping[str, Predictions]) -> dict[str, float]:
         """The standard error of the objective over samples, under its name and ``_error``.
 
         Nothing where the score tells it itself, as a share does, or there is no score.
         """
         metric = find_metric(self.objective)
-        if metric.error == "binomial" or (metric.compares and predictions.reference is None):
+        if metric is MEAN:
+            drawn = [
+                find_metric(IN_MEAN[head.kind]).draws(predictions[head.name]) for head in self.heads
+            ]
+            return {error_name(MEAN.name): deviation(torch.stack(drawn).mean(dim=0))}
+        of = predictions[self._task(self.objective)]
+        if metric.error == "binomial" or (metric.compares and of.reference is None):
             return {}
-        return {error_name(self.objective): metric.bootstrap(predictions)}
+        return {error_name(self.objective): metric.bootstrap(of)}
 
-    def _of_use(self, predictions: Predictions) -> Iterable[tuple[str, Metric]]:
+    def _task(self, name: str) -> str:
+        """Whose metric it is."""
+        return name.partition("/")[0] if self.several else self.heads[0].name
+
+    def _usual(self, head: Head) -> Iterator[str]:
+        for name in USUAL[head.kind]:
+            yield f"{head.name}/{name}" if self.several else name
+
+    def _mean_name(self, head: Head) -> str:
+        return f"{head.name}/{IN_MEAN[head.kind]}"
+
+    def _of_use(self, predictions: Mapping[str, Predictions]) -> Iterator[tuple[Head, str, Metric]]:
+        heads = {head.name: head for head in self.heads}
         for name in self.names:
             metric = find_metric(name)
-            chosen = name in self.metrics or metric.applies(predictions.labels)
-            if chosen and not (metric.compares and predictions.reference is None):
-                yield name, metric
+            if metric is MEAN:
+                continue
+            head = heads[self._task(name)]
+            of = predictions[head.name]
+            chosen = name in self.metrics or metric.applies(of.targets)
+            if chosen and not (metric.compares and of.reference is None):
+                yield head, name, metric
+
+
+_KINDS = {"class": "one class", "labels": "labels", "value": "a value"}
 
 
 def error_name(metric: str) -> str:
@@ -123,9 +227,12 @@ def _score(name: str, metric: Metric, predictions: Predictions) -> float:
     except Exception as error:
         raise SpecError(f"the metric {name} failed with {described(error)}; fix it") from error
     if not math.isfinite(value):
+        remedy = "give every class samples in each split"
+        if metric.kind != "class":
+            remedy = "give each split samples that differ"
         raise DataError(
-            f"the metric {name} is {value} on these {len(predictions.labels)} samples; choose "
-            "another, or give every class samples in each split"
+            f"the metric {name} is {value} on these {len(predictions.targets)} samples; choose "
+            f"another, or {remedy}"
         )
     return value
 

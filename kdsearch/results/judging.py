@@ -12,7 +12,14 @@ from kdsearch.results.cost import CostOf
 from kdsearch.results.finalists import Finalist
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import Phase, TrialRecord
-from kdsearch.results.sweep import Known, PlannedTraining, Sweep, sweep_epochs, sweep_points
+from kdsearch.results.sweep import (
+    Known,
+    PlannedTraining,
+    Sweep,
+    searched_weights,
+    sweep_epochs,
+    sweep_points,
+)
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.study import StudySpec
@@ -64,7 +71,7 @@ class Judging:
             if member.task.method.label != UNDISTILLED:
                 sharing.setdefault(_plain(member).model, []).append(member)
         self.sweeps = {
-            student: Sweep(self._trainings("baselines", self._tuning(group, tried)), spec.search)
+            student: Sweep(self._trainings("baselines", self._tuning(group, tried)), spec)
             for student, group in sharing.items()
         }
         self._undistilled = {
@@ -111,7 +118,7 @@ class Judging:
 
     def finalists(self, known: Known) -> list[Finalist]:
         """The members with those of their trainings, and of their baselines', that are complete."""
-        found, objectives = [], Objectives.of(self.spec.search)
+        found, objectives = [], Objectives.of(self.spec)
         for member in self._members:
             own = self._seeded(Candidate.of(member.task))
             student = _plain(member).model
@@ -125,13 +132,22 @@ class Judging:
     def _tuning(self, sharing: Sequence[TrialRecord], tried: Counter[str]) -> list[Task]:
         """What a baseline is tried with: its members' own rate and such, and points of the box."""
         plain = _plain(sharing[0])
+        tasks, settings = searched_weights(self.spec), len(SEARCHED_TRAINING)
         own = [
-            tuple(float(getattr(each.task.training, name)) for name in SEARCHED_TRAINING)
+            (
+                *(float(getattr(each.task.training, name)) for name in SEARCHED_TRAINING),
+                *(each.task.task_weight(name) for name in tasks),
+            )
             for each in sharing
         ]
         most = max(LEAST, *(tried[each.task.method.label] for each in sharing))
         points = dict.fromkeys([*own, *sweep_points(self.spec, most)])
-        return [plain.tuned(*point).task(self.spec, 0) for point in points]
+        return [
+            plain.tuned(
+                *point[:settings], task_weights=dict(zip(tasks, point[settings:], strict=True))
+            ).task(self.spec, 0)
+            for point in points
+        ]
 
     def _baseline(self, student: ModelConfig, known: Known) -> list[Task]:
         """Trainings of a baseline as its sweep has tuned it; none before that is over."""

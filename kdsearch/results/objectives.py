@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kdsearch.problems import CLASSIFICATION, Metric, error_name, find_metric
+from kdsearch.problems import CLASSIFICATION, Metric, Problem, error_name, find_metric
 from kdsearch.results.record import TrialRecord
-from kdsearch.spec.searching import SearchSection
+from kdsearch.spec.study import StudySpec
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,10 @@ class Objectives:
     require: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, search: SearchSection) -> Objectives:
-        """Those of a spec."""
-        return cls(search.objective, search.size, search.require)
+    def of(cls, spec: StudySpec) -> Objectives:
+        """Those of a study."""
+        search = spec.search
+        return cls(Problem.of(spec).objective, search.size, search.require)
 
     @property
     def metric(self) -> Metric:

@@ -47,7 +47,7 @@ class Study:
     @property
     def objectives(self) -> Objectives:
         """What the search weighs."""
-        return Objectives.of(self.spec.search)
+        return Objectives.of(self.spec)
 
     @property
     def metrics(self) -> tuple[str, ...]:

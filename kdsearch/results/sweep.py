@@ -12,7 +12,7 @@ from kdsearch.data import derive
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import Phase, TrialRecord
 from kdsearch.spec.ranges import Choices, Range, is_searched
-from kdsearch.spec.searching import SchedulerSection, SearchSection
+from kdsearch.spec.searching import SchedulerSection
 from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.reports import AVERAGED
@@ -56,19 +56,33 @@ def sweep_epochs(count: int, epochs: int, scheduler: SchedulerSection) -> int:
     return total
 
 
+def searched_weights(spec: StudySpec) -> tuple[str, ...]:
+    """The tasks the weights of whose losses are searched."""
+    return tuple(name for name, task in spec.problem.tasks.items() if is_searched(task.weight))
+
+
 def sweep_points(spec: StudySpec, count: int) -> list[tuple[float, ...]]:
     """Values of ``SEARCHED_TRAINING`` from the box that the search had, spread evenly over it.
+
+    Those of :func:`searched_weights` come behind them.
 
     They are the first ``count`` of a Halton sequence, scrambled by the study's seed; what is not
     searched stays as it is. Points that choices make equal are there once.
     """
     training = spec.training
     # rate and decay alone where the smoothing is fixed: a third dimension would move the points
-    names = SEARCHED_TRAINING if is_searched(training.label_smoothing) else SEARCHED_TRAINING[:2]
+    names: tuple[str, ...] = SEARCHED_TRAINING
+    if not is_searched(training.label_smoothing):
+        names = SEARCHED_TRAINING[:2]
+    weights = {name: spec.problem.tasks[name].weight for name in searched_weights(spec)}
+    names += tuple(weights)
     units = qmc.Halton(len(names), rng=derive(spec.study.seed, "baselines")).random(count)
     drawn = [dict(zip(names, unit, strict=True)) for unit in units]
     points = [
-        tuple(_value(getattr(training, name), unit.get(name, 0.0)) for name in SEARCHED_TRAINING)
+        (
+            *(_value(getattr(training, name), unit.get(name, 0.0)) for name in SEARCHED_TRAINING),
+            *(_value(weight, unit[name]) for name, weight in weights.items()),
+        )
         for unit in drawn
     ]
     return list(dict.fromkeys(points))
@@ -99,14 +113,14 @@ class Sweep:
 
     Args:
         trainings: The trainings; one alone is chosen without being trained.
-        search: Says what is compared, where, and how many go on.
+        spec: Says what is compared, where, and how many go on.
     """
 
-    def __init__(self, trainings: Sequence[PlannedTraining], search: SearchSection) -> None:
+    def __init__(self, trainings: Sequence[PlannedTraining], spec: StudySpec) -> None:
         self.trainings = list(trainings) if len(trainings) > 1 else []
         self._only = trainings[0] if len(trainings) == 1 else None
-        self._scheduler = search.scheduler
-        self._objectives = Objectives.of(search)
+        self._scheduler = spec.search.scheduler
+        self._objectives = Objectives.of(spec)
         self._epochs = trainings[0].task.training.epochs
         self.rungs = rung_epochs(self._epochs, self._scheduler.rungs)
 

@@ -44,6 +44,7 @@ def describe_trial(record: TrialRecord) -> dict[str, Any]:
         "lr": task.training.lr,
         "weight_decay": task.training.weight_decay,
         "label_smoothing": task.training.label_smoothing,
+        **{f"task.{name}": weight for name, weight in task.task_weights.items()},
         "parameters": record.parameter_count,
         "macs": record.macs,
         "bytes": record.bytes,

@@ -109,7 +109,7 @@ def estimate_cost(plan: Plan, samples: Sequence[TrialRecord]) -> Cost:
     try:
         teachers = {
             name: Teacher(
-                build_network(section.model, plan.data.image_shape, len(plan.data.classes)),
+                build_network(section.model, plan.data.image_shape, plan.data.outputs),
                 hardware.device,
             )
             for name, section in spec.teachers_in_use.items()
@@ -128,7 +128,7 @@ def estimate_cost(plan: Plan, samples: Sequence[TrialRecord]) -> Cost:
     asking = sum(cache.seconds_left or 0.0 for cache in caches.teachers.values())
     trials = sample_trials(plan, min(TRIALS, spec.search.trials))
     lengths = [total_epochs(each.task) for each in trials]
-    halving, own = Halving(spec.search), spec.training.epochs
+    halving, own = Halving(spec), spec.training.epochs
     expected = [halving.expected_epochs(length, own) for length in lengths]
     whole = unit * fmean(map(predicted, trials, lengths))
     found = unit * fmean(map(predicted, trials, expected))

@@ -12,7 +12,6 @@ from kdsearch.results.objectives import Objectives
 from kdsearch.results.preference import neighbour_order, preference
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.sweep import rung_epochs
-from kdsearch.spec.searching import SearchSection
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.programs import total_epochs
 from kdsearch.training.reports import AVERAGED
@@ -35,10 +34,10 @@ class Halving:
     Hyperparameter Tuning", algorithm 2, promotes alike, by one objective).
     """
 
-    def __init__(self, search: SearchSection) -> None:
-        self._scheduler = search.scheduler
+    def __init__(self, spec: StudySpec) -> None:
+        self._scheduler = spec.search.scheduler
         self._prefix = "" if self._scheduler.score == "raw" else AVERAGED
-        self._objectives = Objectives.of(search)
+        self._objectives = Objectives.of(spec)
         self._rungs = [_Rung() for _ in self._scheduler.rungs]
 
     def rungs(self, task: Task) -> tuple[int, ...]:
@@ -123,7 +122,7 @@ class Halving:
 
 def expected_epochs(spec: StudySpec) -> float:
     """About how many epochs the trials of a search take together."""
-    halving, own = Halving(spec.search), spec.training.epochs
+    halving, own = Halving(spec), spec.training.epochs
     lengths = [halving.expected_epochs(length, own) for length in trial_lengths(spec)]
     each = sum(lengths) / len(lengths)
     return min(spec.search.trials * each, spec.search.max_epochs or math.inf)

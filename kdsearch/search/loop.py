@@ -54,7 +54,7 @@ class ProposedJobs(Jobs):
         self._cost_of = cost_of
         self._outcomes = dict(finished)
         self._budget.count(sum(record.seconds for record in finished.values()))
-        self._halving = Halving(spec.search)
+        self._halving = Halving(spec)
         self._proposed = 0
         self._cut_off: list[TrialRecord] = []
         self._clock: Clock = FeedbackClock(spec.resources.concurrent)

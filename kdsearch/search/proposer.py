@@ -54,7 +54,7 @@ class Proposer:
         known: Mapping[int, TrialRecord] | None = None,
     ) -> None:
         self._space, self._spec = space, space.spec
-        self._objectives = Objectives.of(self._spec.search)
+        self._objectives = Objectives.of(self._spec)
         self._architectures = architectures
         self._pairs = Pairs(self._spec, architectures)
         self._first = [*map(dict, past), *(space.published(label) for label in space.methods)]

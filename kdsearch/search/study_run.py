@@ -189,7 +189,7 @@ class StudyRun:
 
     def _copy_for_optuna(self) -> None:
         """Write the trials for optuna-dashboard; no study fails for want of a copy."""
-        name, objectives = self.spec.study.name, Objectives.of(self.spec.search)
+        name, objectives = self.spec.study.name, Objectives.of(self.spec)
         path, records = self.directory.optuna, self.directory.trials.read()
         try:
             write_optuna_journal(path, name, objectives, self.plan.space, records)
@@ -204,7 +204,7 @@ class StudyRun:
         records = list(self.directory.trials.read().values())
         members = Study(self.directory).chosen()
         if not members:
-            raise RunError(no_front(records, Objectives.of(self.spec.search)))
+            raise RunError(no_front(records, Objectives.of(self.spec)))
         before = by_task(self.directory.finalists)
         known = {key: each for key, each in before.items() if self._counts(each)}
         judging = Judging(self.spec, members, records, known)

@@ -23,6 +23,7 @@ from kdsearch.models import (
     measure_latency,
 )
 from kdsearch.models.signals import ImageShape
+from kdsearch.problems import Head
 from kdsearch.spec.concrete import ModelConfig
 
 ROOM = 512
@@ -69,13 +70,21 @@ class Architectures:
 
     Args:
         image_shape: Shape of one image.
-        classes: Number of classes.
+        classes: Columns of a network's output: of one class a sample, the number of classes.
         core: The core on which latencies are measured, which trials have to leave free; absent:
             whichever the system gives.
+        heads: The tasks of the networks; absent, one class a sample.
     """
 
-    def __init__(self, image_shape: ImageShape, classes: int, core: int | None = None) -> None:
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        classes: int,
+        core: int | None = None,
+        heads: Sequence[Head] = (),
+    ) -> None:
         self.image_shape, self.classes, self.core = image_shape, classes, core
+        self.heads = tuple(heads) or (Head(names=tuple(map(str, range(classes)))),)
         self._known: OrderedDict[Hashable, _Known] = OrderedDict()
         self._reference: LatencyReference | None = None
         self._keys: dict[ModelConfig, Hashable] = {}

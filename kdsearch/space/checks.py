@@ -29,6 +29,7 @@ from kdsearch.training.class_balance import (
     class_weights,
     mean_weight,
     no_such_class,
+    of_task,
     unknown_class,
 )
 from kdsearch.training.teacher_store import StoredTeacher, given_teacher
@@ -74,13 +75,14 @@ def make_plan(spec: StudySpec, past: list[dict[str, Any]] | None = None) -> Plan
     data = _load_data(spec)
     _check_batches(spec, data)
     _check_class_weights(spec, data)
+    _check_top_k(spec, data)
     for name, section in spec.given_teachers.items():
         _check_model(spec, (*teacher_path(name), "model"), section.model, data)
     for number, students in enumerate(spec.students):
         for model in corners(students):
             _check_model(spec, ("students", number), model, data)
     core = reserved_core() if spec.search.measures_latency else None
-    architectures = Architectures(data.image_shape, len(data.classes), core)
+    architectures = Architectures(data.image_shape, data.outputs, core, data.problem.heads)
     whole = Space(spec)
     probes = {label: whole.probes(label) for label in whole.methods if label != UNDISTILLED}
     space = Space(spec, find_fitting(spec, probes, Pairs(spec, architectures)))
@@ -143,15 +145,37 @@ def _check_batches(spec: StudySpec, data: Dataset) -> None:
 
 
 def _check_class_weights(spec: StudySpec, data: Dataset) -> None:
+    heads, split = data.problem.class_heads, data.train
+    classes = tuple(name for head in heads for name in head.names)
     for path, training in _trainings(spec).items():
-        unknown = unknown_class(training, data.classes)
+        if not heads:
+            _check_no_classes(spec, path, training)
+            continue
+        unknown = unknown_class(training, classes)
         if unknown is not None:
-            told = no_such_class(unknown, data.classes)
+            told = no_such_class(unknown, classes)
             raise spec.refuse((*path, "class_weights", unknown), told)
-        weights = class_weights(training, data.train.labels, data.classes)
-        if mean_weight(training, data.train, weights) == 0:
-            told = "class_weights gives all training samples the weight 0; give one class more"
-            raise spec.refuse((*path, "class_weights"), told)
+        for head in heads:
+            labels, own = split.targets[head.name], of_task(training, head)
+            weights = class_weights(own, labels[head.known(labels)], head.names)
+            if mean_weight(training, split, data.problem, head, weights) == 0:
+                told = "class_weights gives all training samples the weight 0; give one class more"
+                raise spec.refuse((*path, "class_weights"), told)
+
+
+def _check_top_k(spec: StudySpec, data: Dataset) -> None:
+    """Refuse to store the largest logits alone where logits are not those of one class."""
+    if spec.cache.top_k is not None and (data.problem.several or not data.problem.class_heads):
+        raise spec.refuse(
+            ("cache", "top_k"), "the largest logits stand for all of one class alone; remove top_k"
+        )
+
+
+def _check_no_classes(spec: StudySpec, path: KeyPath, training: TrainingConfig) -> None:
+    """Refuse what evens classes out where no task has any."""
+    for name in ("class_weights", "sampling"):
+        if getattr(training, name) != "none":
+            raise spec.refuse((*path, name), f"no task has classes; set {name} to none")
 
 
 def _trainings(spec: StudySpec) -> dict[KeyPath, TrainingConfig]:
@@ -163,7 +187,7 @@ def _trainings(spec: StudySpec) -> dict[KeyPath, TrainingConfig]:
 
 def _check_model(spec: StudySpec, path: KeyPath, model: ModelConfig, data: Dataset) -> None:
     try:
-        blueprint(model, data.image_shape, len(data.classes))
+        blueprint(model, data.image_shape, data.outputs)
     except ModelError as error:
         named = re.search(r"\b(depth|width)\b", str(error))
         raise spec.refuse((*path, named[0] if named else "family"), str(error)) from None

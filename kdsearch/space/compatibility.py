@@ -10,6 +10,7 @@ import torch
 
 from kdsearch.errors import MethodError, ModelError, described
 from kdsearch.methods import Method, Objective, parse_label
+from kdsearch.methods.task_loss import TaskLoss
 from kdsearch.models import SignalShapes
 from kdsearch.space.architectures import Architectures
 from kdsearch.spec.concrete import MethodConfig, ModelConfig
@@ -118,7 +119,7 @@ class Pairs:
             # a plug-in may compute with its tensors, which have no values on the meta device
             own = all(term.__module__.startswith("kdsearch.") for term in terms)
             with torch.random.fork_rng(devices=[]), torch.device("meta" if own else "cpu"):
-                Objective(method, *shapes)
+                Objective(method, *shapes, [TaskLoss(head) for head in self._architectures.heads])
         except (MethodError, ModelError) as error:
             return str(error)
         except Exception as error:  # a plug-in's own code

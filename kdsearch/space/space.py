@@ -56,7 +56,16 @@ class Space:
         model = self._student(trial, label, teacher)
         generations = self.spec.teaching.generations if teacher == BORN_AGAIN else 1
         method = method_config(label, values)
-        return Candidate(model, method, self._training(trial), teacher, generations)
+        training, weights = self._training(trial), self._task_weights(trial)
+        return Candidate(model, method, training, teacher, generations, weights)
+
+    def _task_weights(self, trial: Suggester) -> dict[str, float]:
+        """The weights of several tasks, where they are not all 1."""
+        drawn = {
+            name: float(_draw(trial, f"task.{name}", task.weight))
+            for name, task in self.spec.problem.tasks.items()
+        }
+        return drawn if any(weight != 1.0 for weight in drawn.values()) else {}
 
     def _teacher(self, trial: Suggester, label: str) -> str:
         every = list(self.spec.taught_by)

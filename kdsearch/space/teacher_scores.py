@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
-from kdsearch.data import Dataset, epoch_order
+from kdsearch.data import Dataset, Split, epoch_order
 from kdsearch.errors import ModelError
 from kdsearch.models import Network
+from kdsearch.problems import Head
 from kdsearch.spec.teaching import called
 from kdsearch.training.answers import answer_warnings, chance_warning
 from kdsearch.training.teacher import Reference, Teacher
@@ -46,14 +48,28 @@ def score_teacher(who: str, network: Network, data: Dataset, macs: float) -> lis
             f"its outputs are not finite for {bad} of {len(logits)} validation images; give "
             "weights that are"
         )
-    return answer_warnings(who, logits, drawn.validation.labels, data.classes)
+    return [
+        warning
+        for head in data.problem.class_heads
+        for warning in _warnings(who, logits, drawn.validation, head)
+    ]
+
+
+def _warnings(who: str, outputs: Tensor, split: Split, head: Head) -> list[str]:
+    """What is odd about the answers in a task of classes."""
+    labels = split.targets[head.name].cpu()
+    known = head.known(labels)
+    return answer_warnings(who, head.of(outputs)[known], labels[known], head.names)
 
 
 def training_warnings(teacher: StoredTeacher, data: Dataset) -> list[str]:
     """That a teacher which was trained here does no better than guessing, in a sentence."""
-    labels, history = data.validation.labels, teacher.facts.get("history")
-    if not history:
-        return []
-    right = round(history[-1]["accuracy"] * len(labels))
-    warning = chance_warning(f"the {called(teacher.name)}", right, labels, len(data.classes))
-    return [] if warning is None else [warning]
+    history: list[dict[str, float]] = teacher.facts.get("history") or []
+    problem, told = data.problem, []
+    for head in problem.class_heads if history else ():
+        labels = data.validation.targets[head.name]
+        labels = labels[head.known(labels)]
+        name = f"{head.name}/accuracy" if problem.several else "accuracy"
+        right = round(history[-1][name] * len(labels))
+        told.append(chance_warning(f"the {called(teacher.name)}", right, labels, head.size))
+    return [warning for warning in told if warning is not None]

@@ -126,7 +126,7 @@ class TryOut:
                 if own:
                     self._look_at(network, who)
             else:
-                shape, classes = self._data.image_shape, len(self._data.classes)
+                shape, classes = self._data.image_shape, self._data.outputs
                 network = build_network(section.model, shape, classes)
             if tried:
                 check_teacher(section.model, network, self._data)
@@ -148,12 +148,19 @@ class TryOut:
 
     def _look_at(self, network: Network, what: str) -> None:
         """Note outputs that are no logits; with initial weights logits may look like others."""
-        warning = output_warning(what, answers(network, self._data))
+        warning = self._form(network, what)
         if warning is None or warning in self._warnings:
             return
         with suppress(ModelError):  # as such images overflow in some
-            if output_warning(what, answers(network, self._data, CONTRAST)) == warning:
+            if self._form(network, what, CONTRAST) == warning:
                 self._warnings.append(warning)
+
+    def _form(self, network: Network, what: str, contrast: float = 1.0) -> str | None:
+        """That its outputs of classes or labels are no logits."""
+        outputs = answers(network, self._data, contrast)
+        heads = [head for head in self._data.problem.heads if head.kind != "value"]
+        found = (output_warning(what, head.of(outputs)) for head in heads)
+        return next((warning for warning in found if warning is not None), None)
 
     @contextmanager
     def _refused(self, path: KeyPath, what: str) -> Iterator[None]:

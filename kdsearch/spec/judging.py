@@ -2,17 +2,75 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from kdsearch.spec.base import Section
+from kdsearch.spec.ranges import Dimension, every
 from kdsearch.spec.values import each_once
+from kdsearch.spec.wording import brief
+
+
+class TaskSection(Section):
+    """A task: what kind of target it has, and how much it counts; a kind alone stands for it."""
+
+    kind: Literal["class", "labels", "value"] = "class"
+    """``class``: one of several classes; ``labels``: any number of labels; ``value``: a number."""
+    weight: Dimension = Field(default=1.0)
+    """Of its loss among those of several tasks, or a range of it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_alone(cls, given: Any) -> Any:
+        return {"kind": given} if isinstance(given, str) else given
+
+    @field_validator("weight")
+    @classmethod
+    def _positive(cls, weight: Any) -> Any:
+        for value in every(weight):
+            if value <= 0:
+                raise ValueError(f"must be above 0, not {value:g}; remove the task instead")
+        return weight
 
 
 class ProblemSection(Section):
     """``problem``: what is predicted, and how it is judged."""
 
+    tasks: dict[str, TaskSection] = {}
+    """The targets to learn, by the names that the data give them: of one network with an output
+    for each. Absent: the first target, one class a sample."""
+    weighting: Literal["fixed", "uncertainty"] = "fixed"
+    """How the losses of several tasks are summed: by their ``weight``, or by ``uncertainty``, a
+    weight for each that is learnt with the student (Kendall et al. 2018)."""
     metrics: Annotated[tuple[str, ...], AfterValidator(each_once("metric"))] = ()
     """Metrics beside the usual ones: names, or ``module:name`` of a ``kdsearch.problems.Metric`` of
-    your own."""
+    your own; with several tasks behind a task's name, as ``TASK/METRIC``."""
+
+    @field_validator("tasks")
+    @classmethod
+    def _names(cls, tasks: dict[str, TaskSection]) -> dict[str, TaskSection]:
+        for name in tasks:
+            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) or name == "mean":
+                raise ValueError(
+                    f"'{brief(name)}' cannot name a task; use letters, digits, '_', '-', a letter "
+                    "first, and another word than mean"
+                )
+        return tasks
+
+    @model_validator(mode="after")
+    def _weighted(self) -> ProblemSection:
+        if len(self.tasks) < 2:
+            if self.weighting != "fixed":
+                raise ValueError("weighting is for several tasks; remove it")
+            for name, task in self.tasks.items():
+                if task.weight != 1.0:
+                    raise ValueError(f"the one task {name} needs no weight; remove it")
+        elif self.weighting == "uncertainty":
+            for name, task in self.tasks.items():
+                if task.weight != 1.0:
+                    raise ValueError(
+                        f"weighting is uncertainty, which learns the weight of {name}; remove one"
+                    )
+        return self

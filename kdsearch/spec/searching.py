@@ -66,8 +66,9 @@ class SearchSection(Section):
     off: outcomes count as they come; absent: on with up to 32 trials at a time, on GPUs 8."""
     scheduler: SchedulerSection = SchedulerSection()
     """Which trials are paused on their way, and which go on."""
-    objective: str = "accuracy"
-    """The metric on validation that size is weighed against; ``agreement`` is with the teacher."""
+    objective: str | None = None
+    """The metric on validation that size is weighed against; absent: ``accuracy``, of labels
+    ``mean_average_precision``, of a value ``mae``, of several tasks their ``mean``."""
     size: Annotated[
         tuple[SizeName, ...], BeforeValidator(listed), AfterValidator(each_once("size"))
     ] = Field(default=("parameters",), min_length=1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from kdsearch.spec.base import Section
-from kdsearch.spec.values import UserPath, listed
+from kdsearch.spec.values import UserPath, each_once, listed
 
 
 class TableSection(Section):
@@ -17,22 +17,20 @@ class TableSection(Section):
     """A CSV, TSV, JSONL or Parquet file with a row for each image."""
     image: str = "image"
     """Column of the image files: absolute paths, or paths in ``data.root``."""
-    target: Annotated[tuple[str, ...], BeforeValidator(listed)] = Field(
-        default=("label",), min_length=1
-    )
-    """Column of the class, a name or a whole number; for now one column alone."""
+    target: (
+        Annotated[
+            tuple[str, ...],
+            BeforeValidator(listed),
+            AfterValidator(each_once("column")),
+            Field(min_length=1),
+        ]
+        | None
+    ) = None
+    """Columns of the targets, several as a list: those of ``problem.tasks`` by their names. A class
+    is a name or a whole number, labels are names with ``;`` between them, a value is a number.
+    Absent: the names of ``problem.tasks``, else ``label``."""
     split: str | None = None
     """Column that says ``train``, ``validation`` or ``test``; absent: ``split`` where the table
     has it, else the splits are drawn."""
     weight: str | None = None
     """Column of each sample's weight in the cross-entropy of trainings; absent: all count alike."""
-
-    @field_validator("target")
-    @classmethod
-    def _one_column(cls, columns: tuple[str, ...]) -> tuple[str, ...]:
-        if len(columns) > 1:
-            raise ValueError(
-                f"one class a row can be learnt for now; name one column, not {len(columns)} "
-                f"({', '.join(columns)})"
-            )
-        return columns

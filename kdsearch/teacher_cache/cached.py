@@ -89,8 +89,9 @@ class CachedTeacher(Teaching):
         if device.type == "cpu":
             return self._pick(signal, epoch, batch.index)
         resident = self._resident(signal, epoch, device)
-        if resident is not None and batch.targets.index is not None:
-            return {name: value[batch.targets.index] for name, value in resident.items()}
+        index = next(iter(batch.targets.values())).index
+        if resident is not None and index is not None:
+            return {name: value[index] for name, value in resident.items()}
         picked = self._pick(signal, epoch, batch.index)
         # only from pinned memory does a copy not wait for the device
         return {n: value.pin_memory().to(device, non_blocking=True) for n, value in picked.items()}

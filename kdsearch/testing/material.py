@@ -21,6 +21,7 @@ from kdsearch.models import (
     build_network,
     signals_of,
 )
+from kdsearch.problems import Problem
 from kdsearch.spec.concrete import ModelConfig
 
 IMAGE_SHAPE = (3, 8, 8)
@@ -208,8 +209,9 @@ def random_data() -> Dataset:
     def split(samples: int) -> Split:
         size = (samples, *IMAGE_SHAPE)
         images = torch.randint(0, 256, size, generator=generator, dtype=torch.uint8)
-        return Split(images, torch.arange(samples) % CLASSES)
+        return Split.of_classes(images, torch.arange(samples) % CLASSES)
 
     names = tuple(f"class {label}" for label in range(CLASSES))
     middle, spread = (0.5,) * IMAGE_SHAPE[0], (0.25,) * IMAGE_SHAPE[0]
-    return Dataset("random", split(SAMPLES), split(8), split(8), names, middle, spread)
+    problem = Problem.of_classes(names)
+    return Dataset("random", split(SAMPLES), split(8), split(8), middle, spread, problem=problem)

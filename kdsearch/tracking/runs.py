@@ -60,7 +60,7 @@ def describe_parent(store: Store, run: str, study: Study) -> None:
         "methods": ", ".join(spec.methods),
         "trials": spec.search.trials,
         "sampler": spec.search.sampler,
-        "objective": spec.search.objective,
+        "objective": study.objectives.score,
         "size": ", ".join(spec.search.size),
         "epochs": spec.training.epochs,
     }
@@ -101,6 +101,7 @@ def describe_nested(record: TrialRecord) -> Description:
     facts = describe_trial(record)
     chosen = ("method", "teacher", "family", "width", "depth", *SEARCHED_TRAINING)
     parameters = {key: facts[key] for key in chosen} | facts["hyperparameters"]
+    parameters |= {key: value for key, value in facts.items() if key.startswith("task.")}
     parameters |= {"ce_weight": record.task.method.ce_weight, "seed": record.task.seed}
     sizes = {key: facts[key] for key in ("parameters", "macs", "bytes", "latency")}
     return Description(params(parameters), metrics(sizes))

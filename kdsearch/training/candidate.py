@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from kdsearch.data import derive
 from kdsearch.methods import UNDISTILLED, method_config
@@ -22,6 +23,7 @@ class Candidate:
         training: The schedule.
         teacher: Who teaches; ``None`` without distillation.
         generations: Forebears, where the student is born again.
+        task_weights: What the losses of several tasks are multiplied by.
     """
 
     model: ModelConfig
@@ -29,21 +31,32 @@ class Candidate:
     training: TrainingConfig
     teacher: str | None = None
     generations: int = 1
+    task_weights: Mapping[str, float] = field(default_factory=dict)
 
     @staticmethod
     def of(task: Task) -> Candidate:
         """The candidate that a task trains."""
-        return Candidate(task.model, task.method, task.training, task.teacher, task.generations)
+        return Candidate(
+            task.model,
+            task.method,
+            task.training,
+            task.teacher,
+            task.generations,
+            task.task_weights,
+        )
 
     def undistilled(self) -> Candidate:
         """The same student under the same budget, without a teacher and with its own classifier."""
         plain = self.model.model_copy(update={"adopts": None})
-        return Candidate(plain, method_config(UNDISTILLED, {}), self.training)
+        method = method_config(UNDISTILLED, {})
+        return Candidate(plain, method, self.training, task_weights=self.task_weights)
 
-    def tuned(self, *values: float) -> Candidate:
+    def tuned(self, *values: float, task_weights: Mapping[str, float] | None = None) -> Candidate:
         """The same at other values of what of a training may be searched, in its order."""
         update = dict(zip(SEARCHED_TRAINING, values, strict=True))
-        return replace(self, training=self.training.model_copy(update=update))
+        training = self.training.model_copy(update=update)
+        weights = {**self.task_weights, **(task_weights or {})}
+        return replace(self, training=training, task_weights=weights)
 
     def task(self, spec: StudySpec, replicate: int) -> Task:
         """The training of this candidate.
@@ -63,6 +76,8 @@ class Candidate:
             teacher=self.teacher,
             generations=self.generations,
             seed=derive(seed, "student", replicate),
+            task_weights=dict(self.task_weights),
+            uncertainty=spec.problem.weighting == "uncertainty",
         )
 
 

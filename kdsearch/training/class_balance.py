@@ -8,7 +8,10 @@ import torch
 from torch import Tensor
 
 from kdsearch.data import Split, balanced_order, epoch_order
+from kdsearch.data.split import strata
 from kdsearch.errors import DataError
+from kdsearch.methods.task_loss import TaskLoss
+from kdsearch.problems import Head, Problem
 from kdsearch.spec.concrete import TrainingConfig
 from kdsearch.spec.names import suggest
 
@@ -59,25 +62,62 @@ def class_weights(
     return torch.where(there, even, 1.0).float()
 
 
-def mean_weight(training: TrainingConfig, split: Split, weights: Tensor | None) -> float:
-    """Mean weight, of its class times its own, of a sample as ``sampling`` draws it.
+def of_task(training: TrainingConfig, head: Head) -> TrainingConfig:
+    """The same with the weights of the classes of one task alone."""
+    given = training.class_weights
+    if head.kind != "class":
+        return training.model_copy(update={"class_weights": "none"})
+    if not isinstance(given, Mapping):
+        return training
+    own = {name: weight for name, weight in given.items() if name in head.names}
+    return training.model_copy(update={"class_weights": own or "none"})
+
+
+def task_loss(
+    training: TrainingConfig, split: Split, problem: Problem, head: Head, weight: float = 1.0
+) -> TaskLoss:
+    """The loss of a task by the targets of the training split.
+
+    Args:
+        training: How it is trained.
+        split: The training split.
+        problem: All tasks.
+        head: The task.
+        weight: Of its loss among those of several tasks.
+    """
+    targets = split.targets[head.name]
+    own = of_task(training, head)
+    known = targets[head.known(targets)]
+    weights = class_weights(own, known, head.names) if head.kind == "class" else None
+    # 0 where all of the few samples of a short try have the weight 0
+    mean = mean_weight(training, split, problem, head, weights) or 1.0
+    return TaskLoss(head, weight, training.label_smoothing, weights, mean)
+
+
+def mean_weight(
+    training: TrainingConfig, split: Split, problem: Problem, head: Head, weights: Tensor | None
+) -> float:
+    """Mean weight, of its class times its own, of a sample with a target as ``sampling`` draws it.
 
     Args:
         training: Says how samples are drawn.
         split: The training split.
-        weights: [K] of the classes, or ``None``.
+        problem: All tasks, of which the first of classes decides how samples are drawn.
+        head: The task.
+        weights: [K] of its classes, or ``None``.
     """
-    each = torch.ones(len(split), dtype=torch.float64, device=split.labels.device)
+    targets = split.targets[head.name]
+    known = head.known(targets)
+    each = torch.ones(len(split), dtype=torch.float64, device=split.device)
     if weights is not None:
-        each *= weights.to(each.device)[split.labels]
+        each *= weights.to(each.device)[targets.clamp(min=0)]
     if split.weights is not None:
         each *= split.weights
-    if training.sampling == "none":
-        return float(each.mean())
-    counts = torch.bincount(split.labels)
-    there = counts > 0
-    sums = torch.bincount(split.labels, weights=each)
-    return float((sums[there] / counts[there]).mean())
+    drawn = torch.ones_like(each)
+    if training.sampling == "balanced":
+        labels, _ = strata(split, problem)
+        drawn /= torch.bincount(labels)[labels]
+    return float((drawn * each)[known].sum() / drawn[known].sum().clamp(min=1e-300))
 
 
 def sample_order(training: TrainingConfig, seed: int, epoch: int, labels: Tensor) -> Tensor:
@@ -87,7 +127,7 @@ def sample_order(training: TrainingConfig, seed: int, epoch: int, labels: Tensor
         training: Says how samples are drawn.
         seed: Seed of the training.
         epoch: Which epoch.
-        labels: [N] class indices of the training split, on the CPU.
+        labels: [N] class indices of the training split in the first task of classes, on the CPU.
     """
     if training.sampling == "balanced":
         return balanced_order(seed, epoch, labels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 
@@ -32,7 +32,11 @@ class Distiller(nn.Module):
         self._compiled = compiled
 
     def forward(
-        self, images: Tensor, targets: Targets, teacher: Signals | None, progress: float
+        self,
+        images: Tensor,
+        targets: Mapping[str, Targets],
+        teacher: Signals | None,
+        progress: float,
     ) -> dict[str, Tensor]:
         """Named loss parts of a batch; ``"loss"`` is their sum."""
         wanted = self.objective.signals

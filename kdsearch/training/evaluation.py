@@ -8,7 +8,7 @@ from torch import Tensor
 from kdsearch.data import Views
 from kdsearch.errors import DivergedError
 from kdsearch.models import Network
-from kdsearch.problems import Predictions, Problem
+from kdsearch.problems import Problem
 from kdsearch.training.ranks import Ranks
 
 Scores = dict[str, float]
@@ -16,7 +16,7 @@ Scores = dict[str, float]
 
 
 def predict(network: Network, views: Views, index: Tensor, batch: int = 512) -> Tensor:
-    """[N, K] float32 logits of the samples at ``index`` [N] of a split, without gradient.
+    """[N, S] float32 outputs of the samples at ``index`` [N] of a split, without gradient.
 
     Args:
         network: Asked in eval mode and left in the mode it came in.
@@ -49,7 +49,7 @@ def evaluate(
         network: The network.
         views: The split.
         problem: What is predicted, and by what it is judged.
-        reference: float32 logits [N, K] of the network to compare with, in host memory.
+        reference: float32 outputs [N, S] of the network to compare with, in host memory.
         ranks: This process's place among the workers.
         last: Whether the objective's standard error over samples is asked for too.
 
@@ -57,14 +57,15 @@ def evaluate(
         DivergedError: An output is not finite.
     """
     ranks = ranks or Ranks()
-    labels = views.split.labels
-    share = ranks.share(torch.arange(len(views), device=labels.device))
+    share = ranks.share(torch.arange(len(views), device=views.split.device))
     own = predict(network, views, share)
     if ranks.world_size > 1:  # each adds its rows to zeros, which changes none
         whole = own.new_zeros(len(views), own.shape[1])
         whole[share] = own
         own = ranks.sum(whole)
-    predictions = Predictions(own.cpu(), labels.cpu(), reference)
-    if not predictions.finite:
+    own = own.cpu()
+    if not bool(torch.isfinite(own).all()):
         raise DivergedError("an output became infinite or no number")
+    targets = {name: each.cpu() for name, each in views.split.targets.items()}
+    predictions = problem.predictions(own, targets, reference)
     return problem.scores(predictions) | (problem.error(predictions) if last else {})

@@ -189,7 +189,7 @@ def answers(network: Network, data: Dataset, contrast: float = 1.0) -> Tensor:
     images, _ = views.batch(torch.arange(len(views)), epoch=0)
     with _told("evaluation", network), evaluating(network):
         logits = network(images * contrast)
-    shape, expected = tuple(logits.shape), (len(views), len(data.classes))
+    shape, expected = tuple(logits.shape), (len(views), data.outputs)
     if shape != expected:
         raise ModelError(
             f"for {expected[0]} images it returns {list(shape)}; it must give logits "

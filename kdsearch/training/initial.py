@@ -8,7 +8,7 @@ from kdsearch.data import Dataset, derive
 from kdsearch.errors import DataError
 from kdsearch.methods import Objective
 from kdsearch.models import Network, build_network
-from kdsearch.training.class_balance import class_weights, mean_weight
+from kdsearch.training.class_balance import task_loss
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teaching
 
@@ -16,7 +16,7 @@ from kdsearch.training.teacher import Teaching
 def initial_student(task: Task, data: Dataset) -> Network:
     """The network of a task with the weights that its seed gives it."""
     torch.manual_seed(task.seed)
-    return build_network(task.model, data.image_shape, len(data.classes))
+    return build_network(task.model, data.image_shape, data.outputs)
 
 
 def steps_per_epoch(task: Task, data: Dataset) -> int:
@@ -40,19 +40,19 @@ def make_objective(
     """The objective of a task; its helpers' weights follow from the task's seed.
 
     Raises:
-        DataError: ``class_weights`` names a class that the data do not have.
         MethodError: As :class:`~kdsearch.methods.Objective`.
     """
     torch.manual_seed(derive(task.seed, "helpers"))
-    weights = class_weights(task.training, data.train.labels, data.classes)
+    losses = [
+        task_loss(task.training, data.train, data.problem, head, task.task_weight(head.name))
+        for head in data.problem.heads
+    ]
     objective = Objective(
         task.method,
         student.signal_shapes(),
         teacher.shapes if teacher else None,
-        task.training.label_smoothing,
-        weights,
-        # 0 where all of the few samples of a short try have the weight 0
-        mean_weight(task.training, data.train, weights) or 1.0,
+        losses,
+        task.uncertainty,
     )
     if teacher is not None:
         objective.prepare(student, teacher.network, len(data.train))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,9 +12,24 @@ from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from kdsearch.spec.concrete import TrainingConfig
+from kdsearch.training.distiller import Distiller
+
+Parameters = Iterable[nn.Parameter] | Iterable[dict[str, Any]]
+"""Parameters, or groups of them as PyTorch's optimisers take them."""
 
 
-def make_optimizer(parameters: Iterable[nn.Parameter], config: TrainingConfig) -> Optimizer:
+def parameter_groups(distiller: Distiller) -> Parameters:
+    """What is trained; weights of tasks that are learnt take no weight decay."""
+    weighting = distiller.objective.weighting
+    if weighting is None:
+        return distiller.parameters()
+    apart = list(weighting.parameters())
+    others = [one for one in distiller.parameters() if all(one is not each for each in apart)]
+    groups: list[dict[str, Any]] = [{"params": others}, {"params": apart, "weight_decay": 0.0}]
+    return groups
+
+
+def make_optimizer(parameters: Parameters, config: TrainingConfig) -> Optimizer:
     """SGD, its momentum Nesterov's or plain, or AdamW, over all parameters; one kernel a device."""
     if config.optimizer == "adamw":
         return AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True)

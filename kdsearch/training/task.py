@@ -9,7 +9,8 @@ from kdsearch.spec.base import Section
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.sections import Augmentation
 
-_ADDED = ("class_weights", "sampling")
+_ADDED_TRAINING = ("class_weights", "sampling")
+_ADDED = ("task_weights", "uncertainty")
 """Settings that earlier versions did not have; where they change nothing, nor does the key."""
 
 
@@ -36,13 +37,24 @@ class Task(Section):
     """Students that teach one after another before it, where ``teacher`` is ``born_again``."""
     seed: int
     """Seed of the initial weights and of the order of samples."""
+    task_weights: dict[str, float] = {}
+    """What the losses of several tasks are multiplied by; 1 where it is not said."""
+    uncertainty: bool = False
+    """Whether these weights are learnt."""
+
+    def task_weight(self, name: str) -> float:
+        """What the loss of a task is multiplied by."""
+        return self.task_weights.get(name, 1.0)
 
     @property
     def key(self) -> str:
         """SHA-256 of the task's content."""
         content = self.model_dump(mode="json")
-        for name in _ADDED:
+        for name in _ADDED_TRAINING:
             if content["training"][name] == TrainingConfig.model_fields[name].default:
                 del content["training"][name]
+        for name in _ADDED:
+            if content[name] == Task.model_fields[name].default:
+                del content[name]
         text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Protocol
@@ -25,14 +25,14 @@ class Batch:
 
     Attributes:
         images: Normalised images [B, C, H, W], on the device of the training.
-        targets: Their labels, there too.
+        targets: Their targets by task, there too.
         epoch: The epoch that the views belong to.
         index: [B] places of the images in their split, in host memory: what is read from files
             by them need not wait for the device.
     """
 
     images: Tensor
-    targets: Targets
+    targets: Mapping[str, Targets]
     epoch: int
     index: Tensor
 

@@ -32,7 +32,19 @@ def teacher_task(spec: StudySpec, name: str = TEACHER) -> Task:
         augment=spec.data.augment,
         views_seed=derive(teacher.seed, "views"),
         seed=derive(teacher.seed, "teacher"),
+        task_weights=_fixed_weights(spec),
+        uncertainty=spec.problem.weighting == "uncertainty",
     )
+
+
+def _fixed_weights(spec: StudySpec) -> dict[str, float]:
+    """The weights of a study's tasks that are not searched; the others count once."""
+    weights = {name: task.weight for name, task in spec.problem.tasks.items()}
+    return {
+        name: float(weight)
+        for name, weight in weights.items()
+        if isinstance(weight, int | float) and weight != 1.0
+    }
 
 
 def teacher_key(task: Task, data: Dataset) -> str:
@@ -69,7 +81,7 @@ class StoredTeacher:
         Raises:
             CheckpointError: The file is missing, corrupt, or fits another architecture.
         """
-        network = build_network(self.model, data.image_shape, len(data.classes))
+        network = build_network(self.model, data.image_shape, data.outputs)
         load_weights(network, self.weights, f"the teacher ({describe(self.model)})")
         return network
 

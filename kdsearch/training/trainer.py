@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from kdsearch.data import Dataset, Views, derive, make_feed
+from kdsearch.data.split import strata
 from kdsearch.errors import DivergedError, ModelError
 from kdsearch.models import Network
 from kdsearch.training.averaging import WeightAverage
@@ -20,7 +21,7 @@ from kdsearch.training.distiller import Distiller
 from kdsearch.training.evaluation import Scores, evaluate
 from kdsearch.training.hardware import Hardware, memory_format
 from kdsearch.training.initial import initial_student, make_objective, steps_per_epoch
-from kdsearch.training.optimizer import make_optimizer, make_schedule
+from kdsearch.training.optimizer import make_optimizer, make_schedule, parameter_groups
 from kdsearch.training.ranks import Ranks
 from kdsearch.training.reports import EpochReport
 from kdsearch.training.task import Task
@@ -45,8 +46,7 @@ class Trainer:
             nothing else.
 
     Raises:
-        DataError: Fewer training samples than one batch, or a class that ``class_weights`` names
-            and the data do not have.
+        DataError: Fewer training samples than one batch.
         MethodError: The method cannot work on this pair of networks.
         ModelError: The network cannot be built.
     """
@@ -68,7 +68,7 @@ class Trainer:
         self.ranks = ranks or Ranks()
         self.steps_per_epoch = steps_per_epoch(task, data)
         self._data = data
-        self._labels = data.train.labels.cpu()
+        self._labels = strata(data.train, data.problem)[0].cpu()
         self._reference = reference
         self._feed = make_feed(
             data.train,
@@ -95,7 +95,7 @@ class Trainer:
             self._module = DistributedDataParallel(
                 self.distiller, find_unused_parameters=bool(objective.terms)
             )
-        self._optimizer = make_optimizer(self.distiller.parameters(), task.training)
+        self._optimizer = make_optimizer(parameter_groups(self.distiller), task.training)
         self._schedule = make_schedule(self._optimizer, task.training, self.steps_per_epoch)
         self._lr = float(self._schedule.get_last_lr()[0])
         self._rungs = frozenset(rungs)

@@ -9,6 +9,7 @@ from images import noise
 
 from kdsearch.data import Dataset, Split
 from kdsearch.methods import method_config
+from kdsearch.problems import Problem
 from kdsearch.spec.concrete import ModelConfig, TrainingConfig
 from kdsearch.spec.sections import Augmentation
 from kdsearch.training.task import Task
@@ -54,12 +55,12 @@ class Case:
     def data(self) -> Dataset:
         """Noise in the form of a data set."""
         images, labels = noise(self.steps * BATCH + VALIDATION, self.shape, self.classes)
-        whole = Split(torch.from_numpy(images), torch.from_numpy(labels))
+        whole = Split.of_classes(torch.from_numpy(images), torch.from_numpy(labels))
         places = torch.arange(len(whole)).split([self.steps * BATCH, VALIDATION])
         train, validation = (whole.take(part) for part in places)
-        channels, classes = self.shape[0], tuple(map(str, range(self.classes)))
+        channels, problem = self.shape[0], Problem.of_classes(map(str, range(self.classes)))
         mean, std = (0.5,) * channels, (0.289,) * channels
-        return Dataset("noise", train, validation, validation, classes, mean, std)
+        return Dataset("noise", train, validation, validation, mean, std, problem=problem)
 
 
 _RESNET = Case(

@@ -75,7 +75,7 @@ class Bare(Contender):
         self.student = initial_student(task, data).to(hardware.device).train()
         views = Views(data.train.to(hardware.device), data.mean, data.std, None, 0)
         self._images, targets = views.batch(torch.arange(len(views)), 0)
-        self._labels = targets.labels
+        self._labels = targets["label"].labels
         if tuned:
             layout = memory_format(self.student)
             self.student.to(memory_format=layout)

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from kdsearch.data import Dataset, MappedImages, Split
+from kdsearch.problems import Problem
 
 REAL_DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -29,7 +30,7 @@ def make_split() -> Callable[..., Split]:
     def make(samples: int = 37, channels: int = 3, side: int = 9, classes: int = 4) -> Split:
         generator = np.random.default_rng(samples + channels)
         pixels = generator.integers(0, 256, (samples, channels, side, side + 2), dtype=np.uint8)
-        return Split(torch.from_numpy(pixels), torch.arange(samples) % classes)
+        return Split.of_classes(torch.from_numpy(pixels), torch.arange(samples) % classes)
 
     return make
 
@@ -45,7 +46,7 @@ def mapped(tmp_path: Path) -> Callable[[Split], Split]:
         pool[rows.numpy()] = images
         file = tmp_path / f"{len(split)}.npy"
         np.save(file, pool)
-        return Split(MappedImages(file, rows), split.labels)
+        return Split.of_classes(MappedImages(file, rows), split.labels)
 
     return write
 
@@ -53,9 +54,9 @@ def mapped(tmp_path: Path) -> Callable[[Split], Split]:
 @pytest.fixture
 def small_dataset(make_split: Callable[..., Split]) -> Dataset:
     train, validation, test = make_split(20), make_split(9), make_split(11)
-    return Dataset(
-        "small", train, validation, test, ("a", "b", "c", "d"), (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
-    )
+    problem = Problem.of_classes("abcd")
+    mean, std = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
+    return Dataset("small", train, validation, test, mean, std, problem=problem)
 
 
 @pytest.fixture

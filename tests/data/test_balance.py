@@ -11,6 +11,7 @@ import torch
 from kdsearch.data import Dataset, Split
 from kdsearch.data.balance import balance_warnings, class_balance, data_warnings
 from kdsearch.data.sources.inventory import NO_IMAGE, ClassFiles, Inventory, Skipped
+from kdsearch.problems import Head
 
 
 @pytest.mark.parametrize(
@@ -26,8 +27,8 @@ from kdsearch.data.sources.inventory import NO_IMAGE, ClassFiles, Inventory, Ski
 )
 def test_what_counts_as_uneven(counts: list[int], uneven: bool) -> None:
     labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-    split = Split(torch.zeros(len(labels), 1, 2, 2, dtype=torch.uint8), labels)
-    balance = class_balance(split, tuple("abcd")[: len(counts)])
+    split = Split.of_classes(torch.zeros(len(labels), 1, 2, 2, dtype=torch.uint8), labels)
+    balance = class_balance(split, Head(names=tuple("abcd")[: len(counts)]))
     assert (balance.largest, balance.uneven) == ("a", uneven)
     assert balance.share == pytest.approx(counts[0] / sum(counts))
 
@@ -36,7 +37,7 @@ def test_what_is_told(small_dataset: Dataset, make_split: Callable[..., Split]) 
     assert data_warnings(small_dataset) == []
     split = small_dataset.validation
     labels = torch.full_like(split.labels, 1)
-    one_sided = replace(small_dataset, validation=Split(split.images, labels))
+    one_sided = replace(small_dataset, validation=Split.of_classes(split.images, labels))
     (told,) = balance_warnings(one_sided)
     assert told.startswith("'b' has 100% of the validation samples (an even share is 25%)")
     skipped = (Skipped(".txt", NO_IMAGE, 3),)

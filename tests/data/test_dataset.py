@@ -12,8 +12,13 @@ import torch
 
 from kdsearch.data.dataset import Dataset, Split, channel_statistics, check_split
 from kdsearch.errors import DataError
+from kdsearch.problems import Head, Problem
 
 MakeSplit = Callable[..., Split]
+
+
+def renamed(dataset: Dataset, *names: str) -> Dataset:
+    return replace(dataset, problem=Problem.of_classes(names))
 
 
 def test_statistics_equal_numpy(make_split: MakeSplit) -> None:
@@ -39,7 +44,7 @@ def test_parts_are_the_images_in_order(
 
 def test_a_constant_channel_can_still_be_divided_by() -> None:
     plain = torch.full((3, 1, 4, 4), 51, dtype=torch.uint8)
-    mean, std = channel_statistics(Split(plain, torch.zeros(3, dtype=torch.int64)))
+    mean, std = channel_statistics(Split.of_classes(plain, torch.zeros(3, dtype=torch.int64)))
     assert mean == pytest.approx((0.2,))
     assert std[0] > 0
 
@@ -57,7 +62,7 @@ def test_a_constant_channel_can_still_be_divided_by() -> None:
 )
 def test_check_split_refuses(images: torch.Tensor, labels: torch.Tensor, sentence: str) -> None:
     with pytest.raises(DataError, match=sentence):
-        check_split(Split(images, labels), 2, "here")
+        check_split(Split.of_classes(images, labels), (Head(names=("a", "b")),), "here")
 
 
 def test_fingerprint_sees_every_split_and_the_names(small_dataset: Dataset) -> None:
@@ -68,8 +73,9 @@ def test_fingerprint_sees_every_split_and_the_names(small_dataset: Dataset) -> N
         images[-1, -1, -1, -1] ^= 1
         labels[0] += 1
         prints.add(replace(small_dataset, **{name: replace(split, images=images)}).fingerprint)
-        prints.add(replace(small_dataset, **{name: replace(split, labels=labels)}).fingerprint)
-    prints.add(replace(small_dataset, classes=("a", "b", "c", "x")).fingerprint)
+        changed = Split.of_classes(split.images, labels)
+        prints.add(replace(small_dataset, **{name: changed}).fingerprint)
+    prints.add(renamed(small_dataset, "a", "b", "c", "x").fingerprint)
     assert len(prints) == 8
 
 

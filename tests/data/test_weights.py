@@ -45,16 +45,16 @@ def test_every_feed_hands_out_the_weights(
         feed = make_feed(split, MEAN, STD, Augmentation(mixup=mixup), 4, "cpu", workers=0)
         ((_, targets),) = feed.batches([index], 6)
         feed.close()
-        assert targets.weights is not None
-        assert torch.equal(targets.weights, index / 7)
+        assert targets["label"].weights is not None
+        assert torch.equal(targets["label"].weights, index / 7)
         if not mixup:
-            assert targets.partner_weights is None
+            assert targets["label"].partner_weights is None
             continue
         partner = mixup_partner(37, lambda draw: random_bits(4, 6, index, draw))
-        assert targets.partner_weights is not None
-        assert torch.equal(targets.partner_weights, partner / 7)
+        assert targets["label"].partner_weights is not None
+        assert torch.equal(targets["label"].partner_weights, partner / 7)
     _, targets = Views(plain, MEAN, STD, None, 4).batch(index, 6)
-    assert (targets.weights, targets.partner_weights) == (None, None)
+    assert (targets["label"].weights, targets["label"].partner_weights) == (None, None)
 
 
 def test_processes_that_read_leave_the_weights_to_the_training(
@@ -64,8 +64,8 @@ def test_processes_that_read_leave_the_weights_to_the_training(
     feed = make_feed(split, MEAN, STD, None, 4, "cpu", workers=1)
     ((_, targets),) = feed.batches([index], 0)
     feed.close()
-    assert targets.weights is not None
-    assert torch.equal(targets.weights, index / 7)
+    assert targets["label"].weights is not None
+    assert torch.equal(targets["label"].weights, index / 7)
 
 
 def test_weights_survive_the_way_between_processes(small_dataset: Dataset) -> None:

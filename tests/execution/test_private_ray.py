@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from kdsearch.errors import ClusterError, StudyError
+from kdsearch.execution.connection import private_ray
 from kdsearch.execution.connection.private_ray import check_home, not_started, private_files
 from tests.conftest import SmallDisk
 
@@ -33,15 +34,18 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     assert list(folder.iterdir()) == []
 
 
-def in_tmp() -> set[Path]:
-    return set(Path("/tmp").glob("kdsearch-*"))
+@pytest.fixture
+def short(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where links with short paths are made; in /tmp, those of other processes come and go."""
+    monkeypatch.setattr(private_ray, "_SHORT", (str(short_folder),))
+    return short_folder
 
 
 @pytest.mark.parametrize("length", [1, 20, 200])
 def test_the_folder_of_a_ray_is_private_short_and_removed(
-    length: int, temporary: Path, monkeypatch: pytest.MonkeyPatch
+    length: int, temporary: Path, short: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, place = in_tmp(), temporary / ("x" * length)
+    before, place = set(short.iterdir()), temporary / ("x" * length)
     monkeypatch.setenv("RAY_TMPDIR", str(place))
     with private_files():
         folder = Path(os.environ["RAY_TMPDIR"])
@@ -50,14 +54,15 @@ def test_the_folder_of_a_ray_is_private_short_and_removed(
         assert folder.stat().st_mode & 0o077 == 0
         assert {path.name for path in place.glob("*/*")} == {"ray", ".in-use"}
     assert os.environ["RAY_TMPDIR"] == str(place)
-    assert in_tmp() == before
+    assert set(short.iterdir()) == before
     place.rmdir()
 
 
 KILLED = """
-import os
-from kdsearch.execution.connection.private_ray import private_files
-with private_files():
+import os, sys
+from kdsearch.execution.connection import private_ray
+private_ray._SHORT = (sys.argv[1],)
+with private_ray.private_files():
     print(os.environ["RAY_TMPDIR"], flush=True)
     os.kill(os.getpid(), 9)
 """
@@ -65,11 +70,11 @@ with private_files():
 
 @pytest.mark.parametrize("length", [1, 200])
 def test_the_folder_of_a_process_that_was_killed_is_removed_by_the_next(
-    length: int, temporary: Path, monkeypatch: pytest.MonkeyPatch
+    length: int, temporary: Path, short: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, place = in_tmp(), temporary / ("x" * length)
+    before, place = set(short.iterdir()), temporary / ("x" * length)
     monkeypatch.setenv("RAY_TMPDIR", str(place))
-    command = [sys.executable, "-c", KILLED]
+    command = [sys.executable, "-c", KILLED, str(short)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     left = Path(done.stdout.strip())
     with private_files():
@@ -81,7 +86,7 @@ def test_the_folder_of_a_process_that_was_killed_is_removed_by_the_next(
         with private_files():
             assert own.is_dir()  # it is in use
             assert not left.exists()
-    assert in_tmp() == before
+    assert set(short.iterdir()) == before
     place.rmdir()
 
 

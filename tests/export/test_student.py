@@ -18,6 +18,7 @@ from kdsearch.errors import CheckpointError, DataError, ModelError, RunError
 from kdsearch.export import Student, load_student, save_student
 from kdsearch.files import checksum
 from kdsearch.models import measure
+from kdsearch.problems import Problem
 from kdsearch.results.finalists import Finalist
 from tests.export.conftest import Trained, strict_json
 
@@ -124,10 +125,18 @@ def test_the_json_says_all_that_is_known(folder: Path, trained: Trained, digits:
     assert run.test is not None
     size = measure(trained.network)
     assert facts == {
-        "format": 1,
+        "format": 2,
         "model": {"family": "convnet", "width": 0.5, "depth": 2, "adopts": None},
         "image_shape": [1, 8, 8],
-        "classes": [str(digit) for digit in range(10)],
+        "tasks": [
+            {
+                "name": "label",
+                "kind": "class",
+                "names": [str(digit) for digit in range(10)],
+                "mean": 0.0,
+                "std": 1.0,
+            }
+        ],
         "mean": list(digits.mean),
         "std": list(digits.std),
         "sha256": checksum(trained.weights),
@@ -167,7 +176,8 @@ def test_a_finalist_without_a_baseline_has_no_gain(
 
 def test_classes_keep_their_names(trained: Trained, digits: Dataset, tmp_path: Path) -> None:
     names = tuple(f"Zahl „{digit}“" for digit in range(10))
-    save_student(trained.finalist, replace(digits, classes=names), trained.weights, tmp_path)
+    renamed = replace(digits, problem=Problem.of_classes(names))
+    save_student(trained.finalist, renamed, trained.weights, tmp_path)
     assert set(load_student(tmp_path).predict(digits.test.images)) <= set(names)
 
 
@@ -248,7 +258,7 @@ def test_a_json_of_something_else(folder: Path, content: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["format", "model", "image_shape", "classes", "mean", "std", "sha256"]
+    "key", ["format", "model", "image_shape", "tasks", "mean", "std", "sha256"]
 )
 @pytest.mark.parametrize("fault", ["absent", "wrong"])
 def test_a_json_that_lacks_or_spoils_what_rebuilds_the_network(
@@ -263,8 +273,8 @@ def test_a_json_that_lacks_or_spoils_what_rebuilds_the_network(
 
 
 def test_a_student_of_a_later_kdsearch(folder: Path) -> None:
-    edit(folder, lambda facts: facts | {"format": 2})
-    assert "format 2" in refusal(folder)
+    edit(folder, lambda facts: facts | {"format": 3})
+    assert "format 3" in refusal(folder)
 
 
 def test_weights_of_another_width(folder: Path) -> None:

@@ -61,10 +61,10 @@ def test_a_split_that_does_not_fit_is_read_by_processes_into_the_same_batches(
         for epoch in (0, 1):
             pairs = zip(read.batches(parts, epoch), resident.batches(parts, epoch), strict=True)
             for (images, targets), (others, answers) in pairs:
-                assert images.device.type == targets.labels.device.type == device.type
+                assert images.device.type == targets["label"].labels.device.type == device.type
                 assert torch.equal(images, others)
-                assert torch.equal(targets.labels, answers.labels)
-                assert torch.equal(targets.share, answers.share)  # type: ignore[arg-type]
+                assert torch.equal(targets["label"].labels, answers["label"].labels)
+                assert torch.equal(targets["label"].share, answers["label"].share)  # type: ignore[arg-type]
 
 
 def test_signals_that_are_cached_on_the_device_are_the_teachers_on_the_cpu(

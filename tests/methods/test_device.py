@@ -82,7 +82,7 @@ def _step(name: str, progress: float, training: bool, mixup: bool) -> None:
     targets = Targets(_labels(), partner, share, index=_labels())
     student, teacher = _signals(SHAPES, True), _signals(TEACHER, False)
     with OnDevice():
-        objective(student, teacher, targets, progress)["loss"].backward()
+        objective(student, teacher, {"label": targets}, progress)["loss"].backward()
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.5])

@@ -200,7 +200,7 @@ def objective_at(progress: float, label: str, shapes) -> tuple[dict[str, float],
     f_s, f_t = random_maps(shapes), random_maps(shapes, seed=1)
     z = torch.zeros(3, 7, dtype=torch.float64)
     pair = (replace(features_of(f), logits=z) for f in (f_s, f_t))
-    parts = Objective(method_config(label, {}), shapes, shapes)(*pair, TARGETS, progress)
+    parts = Objective(method_config(label, {}), shapes, shapes)(*pair, {"label": TARGETS}, progress)
     return {name: value.item() for name, value in parts.items()}, reference(f_s, f_t)
 
 

@@ -151,7 +151,7 @@ def test_the_default_objective_is_that_of_the_published_numbers(student_shapes):
     labels = np.arange(6)
     objective = Objective(method_config("mlkd", {}), student_shapes, student_shapes)
     pair = (Signals(logits=torch.tensor(z)) for z in (z_s, z_t))
-    parts = objective(*pair, Targets(torch.tensor(labels)), 0.5)
+    parts = objective(*pair, {"label": Targets(torch.tensor(labels))}, 0.5)
     ce = -np.log(softmax(z_s, axis=1)[labels, labels]).mean()
     instance, batch, classes = (
         sum(one(z_s, z_t, t) for t in (4.0, 2.0, 3.0, 5.0, 6.0))

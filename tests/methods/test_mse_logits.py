@@ -23,6 +23,6 @@ def test_as_published_the_logits_alone_are_learned(student_shapes):
     z_s, z_t = np.random.default_rng(0).normal(size=(2, 5, 7))
     objective = Objective(method_config("mse_logits", {}), student_shapes, student_shapes)
     pair = (Signals(logits=torch.tensor(z)) for z in (z_s, z_t))
-    parts = objective(*pair, Targets(torch.zeros(5, dtype=torch.long)), 0.5)
+    parts = objective(*pair, {"label": Targets(torch.zeros(5, dtype=torch.long))}, 0.5)
     assert set(parts) == {"mse_logits", "loss"}
     assert parts["loss"].item() == pytest.approx(((z_s - z_t) ** 2).mean(), rel=1e-12)

@@ -9,7 +9,9 @@ from kdsearch.errors import MethodError
 from kdsearch.methods import METHODS, Objective, Targets, method_config
 from kdsearch.methods.dkd import nckd_loss, tckd_loss
 from kdsearch.methods.kd import kd_loss
+from kdsearch.methods.task_loss import TaskLoss
 from kdsearch.models.signals import Signal, Signals
+from kdsearch.problems import Head
 from kdsearch.spec.concrete import MethodConfig, TermConfig
 
 # the others need a real student, or a memory of the data set
@@ -21,6 +23,16 @@ LOSSES = [
 LABELS = torch.tensor([0, 1, 2, 3, 4, 5])
 
 
+def of(labels, *blended, **weights):
+    """The targets of the one task."""
+    return {"label": Targets(labels, *blended, **weights)}
+
+
+def loss_of(**settings):
+    """The loss of one class of seven."""
+    return [TaskLoss(Head(names=tuple("abcdefg")), **settings)]
+
+
 @pytest.fixture
 def pair(student_shapes, teacher_shapes, random_signals):
     return random_signals(student_shapes), random_signals(teacher_shapes, seed=1)
@@ -28,7 +40,7 @@ def pair(student_shapes, teacher_shapes, random_signals):
 
 def test_kd_is_weighted_beside_the_cross_entropy(student_shapes, teacher_shapes, pair):
     config = method_config("kd", {"weight": 0.7, "ce_weight": 0.3, "temperature": 2.0})
-    found = Objective(config, student_shapes, teacher_shapes)(*pair, Targets(LABELS), 0.0)
+    found = Objective(config, student_shapes, teacher_shapes)(*pair, of(LABELS), 0.0)
     assert list(found) == ["ce", "kd", "loss"]
     z_s, z_t = pair[0].logits, pair[1].logits
     ce = -z_s.log_softmax(dim=1)[torch.arange(6), LABELS].mean()
@@ -39,7 +51,7 @@ def test_kd_is_weighted_beside_the_cross_entropy(student_shapes, teacher_shapes,
 
 def test_parts_of_a_method_are_named_after_it_and_weighted(student_shapes, teacher_shapes, pair):
     config = method_config("dkd+rkd", {"dkd.weight": 3.0})
-    found = Objective(config, student_shapes, teacher_shapes)(*pair, Targets(LABELS), 1.0)
+    found = Objective(config, student_shapes, teacher_shapes)(*pair, of(LABELS), 1.0)
     assert list(found) == ["ce", "dkd.tckd", "dkd.nckd", "rkd.distance", "rkd.angle", "loss"]
     z = pair[0].logits, pair[1].logits
     tckd, nckd = (loss(*z, LABELS, 4.0).mean().item() for loss in (tckd_loss, nckd_loss))
@@ -50,7 +62,7 @@ def test_parts_of_a_method_are_named_after_it_and_weighted(student_shapes, teach
 @pytest.mark.parametrize("label", [*LOSSES, "kd+at", "dist+fitnet+rkd"])
 def test_loss_is_the_sum_of_the_parts(label, student_shapes, teacher_shapes, pair):
     objective = Objective(method_config(label, {}), student_shapes, teacher_shapes).double()
-    found = objective(*pair, Targets(LABELS), 0.5)
+    found = objective(*pair, of(LABELS), 0.5)
     parts = [value.item() for name, value in found.items() if name != "loss"]
     assert found["loss"].item() == pytest.approx(sum(parts), rel=1e-12)
     assert all(value.shape == () for value in found.values())
@@ -74,7 +86,7 @@ def test_signals_are_the_union_of_what_the_terms_declare(
 
 def test_undistilled_baseline_needs_no_teacher(student_shapes, pair):
     objective = Objective(method_config("none", {}), student_shapes, None)
-    found = objective(pair[0], None, Targets(LABELS), 0.0)
+    found = objective(pair[0], None, of(LABELS), 0.0)
     assert list(found) == ["ce", "loss"]
     expected = F.cross_entropy(pair[0].logits, LABELS).item()
     assert found["loss"].item() == pytest.approx(expected, rel=1e-12)
@@ -84,17 +96,15 @@ def test_undistilled_baseline_needs_no_teacher(student_shapes, pair):
 def test_cross_entropy_of_weight_zero_is_not_computed(student_shapes, teacher_shapes, pair):
     config = method_config("kd", {"ce_weight": 0.0})
     # A label outside the classes would break the cross-entropy, were it computed.
-    found = Objective(config, student_shapes, teacher_shapes)(
-        *pair, Targets(torch.full((6,), 99)), 0.0
-    )
+    found = Objective(config, student_shapes, teacher_shapes)(*pair, of(torch.full((6,), 99)), 0.0)
     assert list(found) == ["kd", "loss"]
 
 
 def test_label_smoothing_touches_the_cross_entropy_alone(student_shapes, teacher_shapes, pair):
     config = method_config("dkd", {})
-    plain = Objective(config, student_shapes, teacher_shapes)(*pair, Targets(LABELS), 1.0)
-    smooth = Objective(config, student_shapes, teacher_shapes, label_smoothing=0.2)(
-        *pair, Targets(LABELS), 1.0
+    plain = Objective(config, student_shapes, teacher_shapes)(*pair, of(LABELS), 1.0)
+    smooth = Objective(config, student_shapes, teacher_shapes, loss_of(label_smoothing=0.2))(
+        *pair, of(LABELS), 1.0
     )
     log_p = pair[0].logits.log_softmax(dim=1)
     truth = 0.8 * F.one_hot(LABELS, 7) + 0.2 / 7
@@ -106,7 +116,7 @@ def test_label_smoothing_touches_the_cross_entropy_alone(student_shapes, teacher
 def test_mixup_blends_the_cross_entropy(student_shapes, pair):
     partner, share = LABELS.flip(0), torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9, 1.0]).double()
     objective = Objective(method_config("none", {}), student_shapes, None)
-    found = objective(pair[0], None, Targets(LABELS, partner, share), 0.0)
+    found = objective(pair[0], None, of(LABELS, partner, share), 0.0)
     truth = share[:, None] * F.one_hot(LABELS, 7) + (1 - share[:, None]) * F.one_hot(partner, 7)
     expected = -(truth * pair[0].logits.log_softmax(dim=1)).sum(dim=1).mean()
     assert found["ce"].item() == pytest.approx(expected.item(), rel=1e-12)
@@ -120,9 +130,12 @@ OTHERS = torch.tensor([0.3, 2.0, 1.0, 0.0, 1.0, 5.0]).double()
 def test_weights_of_classes_and_samples_are_those_of_the_formula(student_shapes, pair):
     partner, share = LABELS.flip(0), torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9, 1.0]).double()
     objective = Objective(
-        method_config("none", {}), student_shapes, None, 0.2, CLASS_WEIGHTS, mean_weight=1.7
+        method_config("none", {}),
+        student_shapes,
+        None,
+        loss_of(label_smoothing=0.2, class_weights=CLASS_WEIGHTS, mean_weight=1.7),
     )
-    targets = Targets(LABELS, partner, share, None, WEIGHTS, OTHERS)
+    targets = of(LABELS, partner, share, None, WEIGHTS, OTHERS)
     found = objective(pair[0], None, targets, 0.0)["ce"].item()
     log_p = pair[0].logits.detach().log_softmax(dim=1).numpy()
     expected = 0.0
@@ -138,10 +151,13 @@ def test_weights_of_classes_and_samples_are_those_of_the_formula(student_shapes,
 
 def test_weights_leave_the_distillation_terms_alone(student_shapes, teacher_shapes, pair):
     config = method_config("dkd+rkd", {})
-    plain = Objective(config, student_shapes, teacher_shapes)(*pair, Targets(LABELS), 1.0)
+    plain = Objective(config, student_shapes, teacher_shapes)(*pair, of(LABELS), 1.0)
     weighted = Objective(
-        config, student_shapes, teacher_shapes, 0.0, CLASS_WEIGHTS, mean_weight=3.0
-    )(*pair, Targets(LABELS, weights=WEIGHTS), 1.0)
+        config,
+        student_shapes,
+        teacher_shapes,
+        loss_of(class_weights=CLASS_WEIGHTS, mean_weight=3.0),
+    )(*pair, of(LABELS, weights=WEIGHTS), 1.0)
     assert weighted["ce"].item() != pytest.approx(plain["ce"].item())
     for name in plain.keys() - {"ce", "loss"}:
         assert weighted[name].item() == plain[name].item()
@@ -149,11 +165,14 @@ def test_weights_leave_the_distillation_terms_alone(student_shapes, teacher_shap
 
 def test_the_weighted_losses_of_two_workers_average_to_that_of_one(student_shapes, pair):
     objective = Objective(
-        method_config("none", {}), student_shapes, None, 0.1, CLASS_WEIGHTS, mean_weight=1.3
+        method_config("none", {}),
+        student_shapes,
+        None,
+        loss_of(label_smoothing=0.1, class_weights=CLASS_WEIGHTS, mean_weight=1.3),
     )
 
     def loss(index):
-        targets = Targets(LABELS[index], weights=WEIGHTS[index])
+        targets = of(LABELS[index], weights=WEIGHTS[index])
         return objective(Signals(logits=pair[0].logits[index]), None, targets, 0.0)["loss"].item()
 
     shares = [loss(torch.arange(start, 6, 2)) for start in (0, 1)]
@@ -161,7 +180,9 @@ def test_the_weighted_losses_of_two_workers_average_to_that_of_one(student_shape
 
 
 def test_class_weights_are_no_part_of_a_checkpoint(student_shapes):
-    weighted = Objective(method_config("none", {}), student_shapes, None, 0.0, CLASS_WEIGHTS)
+    weighted = Objective(
+        method_config("none", {}), student_shapes, None, loss_of(class_weights=CLASS_WEIGHTS)
+    )
     assert weighted.state_dict() == {}
 
 
@@ -175,14 +196,14 @@ def test_regression_projector_is_trained_and_saved(student_shapes, teacher_shape
     before = {name: value.clone() for name, value in objective.state_dict().items()}
     assert names <= set(before)
     optimizer = torch.optim.SGD(objective.parameters(), lr=1e-3)
-    first = objective(student, teacher, Targets(LABELS), 0.0)
+    first = objective(student, teacher, of(LABELS), 0.0)
     first["loss"].backward()
     optimizer.step()
-    second = objective(student, teacher, Targets(LABELS), 0.0)
+    second = objective(student, teacher, of(LABELS), 0.0)
     assert second["fitnet"] < first["fitnet"]
     fresh = Objective(method_config("kd+fitnet", {}), student_shapes, teacher_shapes)
     fresh.load_state_dict(objective.state_dict())
-    again = fresh(student, teacher, Targets(LABELS), 0.0)
+    again = fresh(student, teacher, of(LABELS), 0.0)
     assert again["fitnet"].item() == second["fitnet"].item()
 
 
@@ -194,9 +215,9 @@ def test_autocast_does_not_lower_the_precision(
     student = random_signals(student_shapes, dtype=torch.float32)
     teacher = random_signals(teacher_shapes, seed=1, dtype=torch.float32)
     # each call moves what a term estimates as it goes, such as spectral norms
-    plain = deepcopy(objective)(student, teacher, Targets(LABELS), 0.5)
+    plain = deepcopy(objective)(student, teacher, of(LABELS), 0.5)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        lowered = objective(student, teacher, Targets(LABELS), 0.5)
+        lowered = objective(student, teacher, of(LABELS), 0.5)
     assert {name: v.item() for name, v in lowered.items()} == {
         name: v.item() for name, v in plain.items()
     }
@@ -205,7 +226,7 @@ def test_autocast_does_not_lower_the_precision(
 def test_cross_entropy_of_half_precision_logits_is_in_float32(student_shapes, random_signals):
     student = random_signals(student_shapes, dtype=torch.bfloat16)
     objective = Objective(method_config("none", {}), student_shapes, None)
-    found = objective(student, None, Targets(LABELS), 0.0)["loss"]
+    found = objective(student, None, of(LABELS), 0.0)["loss"]
     assert found.dtype == torch.float32
     exact = F.cross_entropy(student.logits.double(), LABELS).item()
     assert found.item() == pytest.approx(exact, rel=1e-6)
@@ -219,9 +240,9 @@ def test_terms_without_a_teacher_are_refused(student_shapes):
 def test_missing_teacher_signals_are_named(student_shapes, teacher_shapes, pair):
     objective = Objective(method_config("kd", {}), student_shapes, teacher_shapes)
     with pytest.raises(AssertionError, match="kd needs the teacher's signals"):
-        objective(pair[0], None, Targets(LABELS), 0.0)
+        objective(pair[0], None, of(LABELS), 0.0)
     with pytest.raises(AssertionError, match="student's logits"):
-        objective(Signals(), pair[1], Targets(LABELS), 0.0)
+        objective(Signals(), pair[1], of(LABELS), 0.0)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +275,7 @@ def test_values_left_out_of_a_configuration_take_the_published_defaults(
     bare = MethodConfig(label="kd", ce_weight=0.1, terms=(TermConfig(name="kd"),))
     full = method_config("kd", {})
     found = [
-        Objective(config, student_shapes, teacher_shapes)(*pair, Targets(LABELS), 0.0)["loss"]
+        Objective(config, student_shapes, teacher_shapes)(*pair, of(LABELS), 0.0)["loss"]
         for config in (bare, full)
     ]
     assert found[0].item() == found[1].item()
@@ -264,9 +285,9 @@ def test_the_schedule_of_a_term_leaves_the_others_alone(student_shapes, teacher_
     values = {"rkd.start": 0.5, "rkd.ramp": 0.2, "kd.decay": 1.0}
     scheduled = Objective(method_config("kd+rkd", values), student_shapes, teacher_shapes)
     plain = Objective(method_config("kd+rkd", {}), student_shapes, teacher_shapes)
-    full = {name: value.item() for name, value in plain(*pair, Targets(LABELS), 0.0).items()}
+    full = {name: value.item() for name, value in plain(*pair, of(LABELS), 0.0).items()}
     for progress, kd, rkd in ((0.0, 1.0, 0.0), (0.25, 0.75, 0.0), (0.6, 0.4, 0.5), (1.0, 0.0, 1.0)):
-        found = scheduled(*pair, Targets(LABELS), progress)
+        found = scheduled(*pair, of(LABELS), progress)
         assert found["ce"].item() == pytest.approx(full["ce"])
         assert found["kd"].item() == pytest.approx(kd * full["kd"])
         assert found["rkd.angle"].item() == pytest.approx(rkd * full["rkd.angle"])
@@ -274,9 +295,9 @@ def test_the_schedule_of_a_term_leaves_the_others_alone(student_shapes, teacher_
 
 def test_a_term_that_initialises_the_student_is_trained_alone(student_shapes, teacher_shapes, pair):
     objective = Objective(method_config("kd+ab", {}), student_shapes, teacher_shapes).double()
-    before = objective(*pair, Targets(LABELS), 0.0)
+    before = objective(*pair, of(LABELS), 0.0)
     assert (before["ce"].item(), before["kd"].item()) == (0.0, 0.0)
     assert before["ab"].item() > 0
-    after = objective(*pair, Targets(LABELS), 0.5)
+    after = objective(*pair, of(LABELS), 0.5)
     assert after["ab"].item() == 0.0
     assert min(after["ce"].item(), after["kd"].item()) > 0

@@ -10,6 +10,7 @@ from kdsearch.methods import Objective, method_config
 from kdsearch.methods.simkd import SimKD, simkd_loss
 from kdsearch.methods.targets import Targets
 from kdsearch.models import Signal, Signals, SignalShapes, blueprint, build_network
+from kdsearch.problems import Problem
 from kdsearch.spec.concrete import ModelConfig, TrainingConfig
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
@@ -173,9 +174,10 @@ def noise() -> Dataset:
 
     def split(samples: int) -> Split:
         images = torch.randint(0, 256, (samples, *SHAPE), generator=generator, dtype=torch.uint8)
-        return Split(images, torch.arange(samples) % 10)
+        return Split.of_classes(images, torch.arange(samples) % 10)
 
-    return Dataset("noise", split(64), split(20), split(20), tuple("abcdefghij"), (0.5,), (0.25,))
+    problem = Problem.of_classes("abcdefghij")
+    return Dataset("noise", split(64), split(20), split(20), (0.5,), (0.25,), problem=problem)
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +224,7 @@ def test_a_sum_adds_the_labels_and_the_softened_answers():
     with torch.no_grad():
         answers = teacher.observe(images, objective.signals)
     targets = Targets(torch.arange(4))
-    parts = objective(student.observe(images, objective.signals), answers, targets, 0.0)
+    parts = objective(student.observe(images, objective.signals), answers, {"label": targets}, 0.0)
     assert {"kd", "simkd"} <= parts.keys()
     parts["loss"].backward()
     weights = student.named_parameters()

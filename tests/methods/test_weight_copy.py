@@ -291,7 +291,7 @@ def test_the_other_terms_of_a_sum_train_the_student_from_there():
     images, targets = torch.randn(4, *SHAPE), Targets(torch.arange(4))
     with torch.no_grad():
         answers = teacher.observe(images, objective.signals)
-    parts = objective(student.observe(images, objective.signals), answers, targets, 0.0)
+    parts = objective(student.observe(images, objective.signals), answers, {"label": targets}, 0.0)
     assert parts.keys() == {"ce", "kd", "loss"}
     parts["loss"].backward()
     assert all(weight.grad is not None for weight in student.parameters())

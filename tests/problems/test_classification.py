@@ -43,7 +43,7 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 def expected(name: str, of: Predictions) -> float:
     """The score by another library, or by hand."""
-    logits, labels = of.outputs.double().numpy(), of.labels.numpy()
+    logits, labels = of.outputs.double().numpy(), of.targets.numpy()
     assert of.reference is not None
     probabilities, predicted = softmax(logits, axis=1), logits.argmax(axis=1)
     teacher = softmax(of.reference.double().numpy(), axis=1)
@@ -102,10 +102,10 @@ def test_few_classes_are_all_among_the_five_best() -> None:
 
 def test_a_study_has_the_usual_metrics_as_far_as_they_are_of_use() -> None:
     of = made()
-    alone = Predictions(of.outputs, of.labels)
-    assert CLASSIFICATION.scores(of).keys() == set(USUAL) - {"balanced_accuracy"}
-    assert CLASSIFICATION.scores(alone).keys() == {"accuracy", "nll", "ece"}
-    assert Problem(("balanced_accuracy", "auroc")).scores(alone).keys() == {
+    alone = Predictions(of.outputs, of.targets)
+    assert CLASSIFICATION.scores({"label": of}).keys() == set(USUAL) - {"balanced_accuracy"}
+    assert CLASSIFICATION.scores({"label": alone}).keys() == {"accuracy", "nll", "ece"}
+    assert Problem(("balanced_accuracy", "auroc")).scores({"label": alone}).keys() == {
         "accuracy",
         "nll",
         "ece",
@@ -120,4 +120,4 @@ def test_a_study_has_the_usual_metrics_as_far_as_they_are_of_use() -> None:
 def test_balanced_accuracy_stands_where_a_class_is_large(counts: list[int], there: bool) -> None:
     labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
     of = Predictions(torch.randn(len(labels), len(counts)), labels)
-    assert ("balanced_accuracy" in CLASSIFICATION.scores(of)) is there
+    assert ("balanced_accuracy" in CLASSIFICATION.scores({"label": of})) is there

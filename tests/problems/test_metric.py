@@ -16,7 +16,7 @@ from kdsearch.spec import parse_spec
 COST = """
 from kdsearch.problems import Metric
 
-cost = Metric("cost", lambda of: float((of.outputs.argmax(1) - of.labels).abs().float().mean()),
+cost = Metric("cost", lambda of: float((of.outputs.argmax(1) - of.targets).abs().float().mean()),
               better="lower", highest=None, unit="digits")
 number = 3
 def plain(of):
@@ -36,7 +36,7 @@ def test_a_metric_of_ones_own_is_found_and_told_in_its_unit(own_metric: str) -> 
     metric = find_metric(own_metric)
     logits = torch.eye(4)[[0, 1, 3]]
     of = Predictions(logits, torch.tensor([0, 3, 3]))
-    assert Problem((own_metric,)).scores(of)[own_metric] == pytest.approx(2 / 3)
+    assert Problem((own_metric,)).scores({"label": of})[own_metric] == pytest.approx(2 / 3)
     assert metric.told(2 / 3) == "0.667 digits"
     assert metric.gain_unit == "digits of cost"
     assert (metric.loss(2.0), metric.from_loss(2.0)) == (2.0, 2.0)
@@ -94,7 +94,7 @@ def test_the_bootstrap_finds_the_standard_error_of_a_mean() -> None:
     """Of a mean of n values it is their standard deviation over √n."""
     logits = torch.randn(2000, 3, generator=torch.Generator().manual_seed(1))
     of = Predictions(logits, torch.zeros(2000, dtype=torch.long))
-    losses = torch.nn.functional.cross_entropy(of.outputs, of.labels, reduction="none")
+    losses = torch.nn.functional.cross_entropy(of.outputs, of.targets, reduction="none")
     known = float(losses.std()) / math.sqrt(2000)
     assert find_metric("nll").bootstrap(of) == pytest.approx(known, rel=0.35)
     assert find_metric("nll").bootstrap(of) == find_metric("nll").bootstrap(of)
@@ -102,10 +102,10 @@ def test_the_bootstrap_finds_the_standard_error_of_a_mean() -> None:
 
 def test_the_objectives_error_stands_beside_it_where_the_score_does_not_tell_it() -> None:
     of = Predictions(torch.randn(30, 3), torch.arange(30) % 3)
-    assert Problem().error(of) == {}
-    assert Problem(("nll",), "nll").error(of).keys() == {"nll_error"}
-    assert Problem(("agreement",), "agreement").error(of) == {}
-    assert Problem(("kl",), "kl").error(of) == {}  # nobody to compare with
+    assert Problem().error({"label": of}) == {}
+    assert Problem(("nll",), "nll").error({"label": of}).keys() == {"nll_error"}
+    assert Problem(("agreement",), "agreement").error({"label": of}) == {}
+    assert Problem(("kl",), "kl").error({"label": of}) == {}  # nobody to compare with
 
 
 def test_a_bound_is_kept_from_its_own_side() -> None:

@@ -340,7 +340,7 @@ def test_by_raw_accuracy_no_average_is_taken(spec_text: str) -> None:
         task = records[0].task
         training = task.training.model_copy(update={"epochs": EPOCHS})
         task = task.model_copy(update={"training": training})
-        assert Halving(spec.search).averaged_after(task) == expected
+        assert Halving(spec).averaged_after(task) == expected
 
 
 def test_without_a_scheduler_every_trial_goes_on(spec_text: str) -> None:
@@ -351,7 +351,7 @@ def test_without_a_scheduler_every_trial_goes_on(spec_text: str) -> None:
 
 @pytest.fixture
 def halving(spec_text: str) -> Halving:
-    return Halving(parse_spec(spec_text, [*WORDS, "search.scheduler.score=raw"]).search)
+    return Halving(parse_spec(spec_text, [*WORDS, "search.scheduler.score=raw"]))
 
 
 def at_first_rung(number: int, accuracy: float, size: int = 100) -> TrialRecord:
@@ -397,7 +397,7 @@ def test_those_with_too_little_accuracy_go_on_after_all_others(spec_text: str, n
         f"search.scheduler={{name: {name}, score: raw}}",
         "search.require={accuracy: 0.5}",
     ]
-    halving = Halving(parse_spec(spec_text, words).search)
+    halving = Halving(parse_spec(spec_text, words))
     for number, (accuracy, size) in enumerate(((0.3, 10), (0.4, 20), (0.6, 300), (0.5, 400))):
         halving.reached(at_first_rung(number, accuracy, size))
     numbers = []
@@ -409,7 +409,7 @@ def test_those_with_too_little_accuracy_go_on_after_all_others(spec_text: str, n
 
 def test_no_rung_lies_among_the_epochs_of_a_forebear(spec_text: str) -> None:
     """Two forebears of 9 epochs, then the student's own: rungs after 1 and 3 of those."""
-    halving = Halving(parse_spec(spec_text, WORDS).search)
+    halving = Halving(parse_spec(spec_text, WORDS))
     record = at_first_rung(0, 0.5)
     task = record.task.model_copy(update={"teacher": BORN_AGAIN, "generations": 2})
     assert halving.rungs(task) == (18 + 1, 18 + 3)
@@ -429,7 +429,7 @@ def test_with_too_little_room_nobody_goes_on_and_with_the_rest_anyone(halving: H
 
 def test_the_expected_epochs_count_who_reaches_each_part(spec_text: str) -> None:
     """Of 9 epochs: 1 by all, 2 by a third, 6 by a ninth."""
-    halving = Halving(parse_spec(spec_text, WORDS).search)
+    halving = Halving(parse_spec(spec_text, WORDS))
     assert halving.expected_epochs(EPOCHS, EPOCHS) == pytest.approx(1 + 2 / 3 + 6 / 9)
-    unbridled = Halving(parse_spec(spec_text).search)
+    unbridled = Halving(parse_spec(spec_text))
     assert unbridled.expected_epochs(EPOCHS, EPOCHS) == EPOCHS

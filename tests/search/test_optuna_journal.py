@@ -56,7 +56,7 @@ def records(spec: StudySpec) -> dict[int, TrialRecord]:
 
 
 def write(path: Path, spec: StudySpec, records: dict[int, TrialRecord]) -> None:
-    write_optuna_journal(path, spec.study.name, Objectives.of(spec.search), Space(spec), records)
+    write_optuna_journal(path, spec.study.name, Objectives.of(spec), Space(spec), records)
 
 
 def test_optuna_reads_every_trial_under_our_number(

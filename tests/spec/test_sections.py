@@ -73,7 +73,7 @@ from kdsearch.spec.sections import (
         ("data.root=3", "data.root must be a path, not 3"),
         ("data.table={image: file}", "'data.table.file' is missing; add it"),
         ("data.table={file: a.csv, targt: x}", "'data.table.targt'; did you mean 'target'?"),
-        ("data.table={file: a.csv, target: [a, b]}", "name one column, not 2 (a, b)"),
+        ("data.table={file: a.csv, target: [a, a]}", "give each column once"),
         ("data.table={file: a.csv, target: []}", "data.table.target must have at least 1 entry"),
         ("data.table={file: a.csv, weight: 3}", "data.table.weight must be text"),
         ("data.options=[1]", "data.options must be a section of keys and values, not a list"),

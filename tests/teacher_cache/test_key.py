@@ -91,8 +91,8 @@ def test_every_image_and_label_counts(
     assert isinstance(images, Tensor)
     data = [
         digits,
-        with_split(digits, name, Split(changed(images, (3, 0, 7, 7)), split.labels)),
-        with_split(digits, name, Split(images, changed(split.labels, (5,)))),
+        with_split(digits, name, Split.of_classes(changed(images, (3, 0, 7, 7)), split.labels)),
+        with_split(digits, name, Split.of_classes(images, changed(split.labels, (5,)))),
         with_split(digits, name, split.take(torch.arange(len(split) - 1))),
         with_split(digits, name, split.take(torch.arange(len(split)).flip(0))),
     ]

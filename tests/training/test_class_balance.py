@@ -16,6 +16,7 @@ from kdsearch.data import Dataset, Split
 from kdsearch.errors import DataError
 from kdsearch.methods.targets import Targets
 from kdsearch.models import Signals
+from kdsearch.problems import Head, Problem
 from kdsearch.spec.concrete import TrainingConfig
 from kdsearch.training.class_balance import class_weights, mean_weight, sample_order
 from kdsearch.training.few_steps import few_samples
@@ -25,6 +26,8 @@ from kdsearch.training.trainer import Trainer
 
 LABELS = torch.tensor([0] * 60 + [1] * 25 + [2] * 15)
 NAMES = ("ant", "bee", "cow")
+HEAD = Head(names=NAMES)
+PROBLEM = Problem(heads=(HEAD,))
 
 
 def training(**settings: Any) -> TrainingConfig:
@@ -32,7 +35,7 @@ def training(**settings: Any) -> TrainingConfig:
 
 
 def split(weights: Tensor | None = None) -> Split:
-    return Split(torch.zeros(100, 1, 2, 2, dtype=torch.uint8), LABELS, weights)
+    return Split.of_classes(torch.zeros(100, 1, 2, 2, dtype=torch.uint8), LABELS, weights)
 
 
 def test_balanced_weights_are_those_of_scikit_learn() -> None:
@@ -69,12 +72,13 @@ def test_the_mean_weight_is_that_of_the_samples_that_are_drawn() -> None:
     each = by_class[LABELS.numpy()] * own.numpy()
     weights = torch.tensor(by_class).float()
     uniform, balanced = training(), training(sampling="balanced")
-    assert mean_weight(uniform, split(own), weights) == pytest.approx(each.mean())
+    assert mean_weight(uniform, split(own), PROBLEM, HEAD, weights) == pytest.approx(each.mean())
     expected = np.mean([each[:60].mean(), each[60:85].mean(), each[85:].mean()])
-    assert mean_weight(balanced, split(own), weights) == pytest.approx(expected)
-    assert mean_weight(uniform, split(), None) == mean_weight(balanced, split(), None) == 1.0
+    assert mean_weight(balanced, split(own), PROBLEM, HEAD, weights) == pytest.approx(expected)
+    for config in (uniform, balanced):
+        assert mean_weight(config, split(), PROBLEM, HEAD, None) == 1.0
     even = class_weights(training(class_weights="balanced"), LABELS, NAMES)
-    assert mean_weight(uniform, split(), even) == pytest.approx(1.0, rel=1e-6)
+    assert mean_weight(uniform, split(), PROBLEM, HEAD, even) == pytest.approx(1.0, rel=1e-6)
 
 
 def test_balanced_sampling_draws_each_class_and_each_of_its_samples_alike() -> None:
@@ -111,7 +115,8 @@ def test_the_loss_over_the_training_split_is_torchs_own(
         objective = make_objective(task, data, initial_student(task, data), None)
         weights = class_weights(task.training, uneven.labels, data.classes)
         own = torch.nn.CrossEntropyLoss(weight=weights, label_smoothing=0.1)
-        found = objective(Signals(logits=logits), None, Targets(uneven.labels), 0.0)["ce"]
+        targets = {"label": Targets(uneven.labels)}
+        found = objective(Signals(logits=logits), None, targets, 0.0)["ce"]
         torch.testing.assert_close(found, own(logits, uneven.labels))
 
 

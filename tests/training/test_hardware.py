@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from kdsearch.data import Dataset, Split
 from kdsearch.errors import RunError
 from kdsearch.models import FAMILIES, Network, Signal, Signals, build_network
+from kdsearch.problems import Problem
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.sections import ResourcesSection
 from kdsearch.training import trainer as loop
@@ -55,11 +56,11 @@ def colours(side: int, samples: int = 48) -> Dataset:
     def split(count: int) -> Split:
         shape = (count, 3, side, side)
         images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
-        return Split(images, torch.arange(count) % 4)
+        return Split.of_classes(images, torch.arange(count) % 4)
 
     middle = (0.5, 0.5, 0.5)
-    classes = ("a", "b", "c", "d")
-    return Dataset("colours", split(samples), split(16), split(16), classes, middle, middle)
+    problem = Problem.of_classes("abcd")
+    return Dataset("colours", split(samples), split(16), split(16), middle, middle, problem=problem)
 
 
 def step_losses(trainer: Trainer, steps: int) -> list[float]:

@@ -141,7 +141,7 @@ def test_mutual_learning_is_the_papers_algorithm(
             for own, peer in ((0, 1), (1, 0)):
                 with torch.no_grad():
                     answers = deepcopy(networks[peer])(images)
-                loss = kd_loss(networks[own](images), targets.labels, answers)
+                loss = kd_loss(networks[own](images), targets["label"].labels, answers)
                 optimizers[own].zero_grad()
                 loss.backward()
                 optimizers[own].step()

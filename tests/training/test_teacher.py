@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from kdsearch.data import Dataset, Split
 from kdsearch.methods.targets import Targets
 from kdsearch.models import Signal, build_network
+from kdsearch.problems import Problem
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Batch, Teacher
@@ -76,9 +77,11 @@ def test_a_teacher_that_counts_on_the_order_in_memory_teaches_a_student_that_doe
     """Images come with their channels innermost, as the student has them."""
     generator = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, (64, 3, 8, 8), dtype=torch.uint8, generator=generator)
-    split = Split(images, torch.arange(64) % 10)
+    split = Split.of_classes(images, torch.arange(64) % 10)
     names = tuple(str(label) for label in range(10))
-    data = Dataset("made", split, split, split, names, (0.5,) * 3, (0.3,) * 3)
+    data = Dataset(
+        "made", split, split, split, (0.5,) * 3, (0.3,) * 3, problem=Problem.of_classes(names)
+    )
     family = ModelConfig(family="tests.training.own_networks:flattening")
     teacher = Teacher(build_network(family, data.image_shape, 10))
     trainer = Trainer(make_task("kd", batch_size=32), data, teacher)

@@ -16,6 +16,7 @@ import torch
 from kdsearch.data import Dataset, load_dataset
 from kdsearch.errors import CheckpointError
 from kdsearch.models import Network, build_network
+from kdsearch.problems import Problem
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.own_code import code_digest, own_code
@@ -187,7 +188,7 @@ def test_a_teacher_of_other_data_does_not_fit(store: TeacherStore, digits: Datas
     found = store.find("k")
     assert found is not None
     with pytest.raises(CheckpointError, match=r"made for 10 classes .* the data have 5"):
-        found.build(replace(digits, classes=digits.classes[:5]))
+        found.build(replace(digits, problem=Problem.of_classes(digits.classes[:5])))
 
 
 def test_a_teacher_can_be_kept_anew(store: TeacherStore, network: Network, task: Task) -> None:

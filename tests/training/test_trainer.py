@@ -49,7 +49,7 @@ def plain_training(task: Task, data: Dataset, loss: Loss) -> Network:
             angle = math.pi * done / (config.epochs * steps)
             optimizer.param_groups[0]["lr"] = config.lr * (1 + math.cos(angle)) / 2
             optimizer.zero_grad()
-            loss(model(images), targets.labels, images).backward()
+            loss(model(images), targets["label"].labels, images).backward()
             optimizer.step()
             done += 1
     return model
@@ -222,5 +222,5 @@ def test_the_test_split_is_scored_as_any_other(
         torch.arange(len(digits.test)), 0
     )
     with torch.no_grad():
-        right = trainer.student.eval()(images).argmax(dim=1) == targets.labels
+        right = trainer.student.eval()(images).argmax(dim=1) == targets["label"].labels
     assert trainer.score_test()["accuracy"] == pytest.approx(float(right.double().mean()))

@@ -25,7 +25,9 @@ RESIDENT_SHARE = 0.4
 class Feed(Protocol):
     """The batches of one split, on the device that trains. Every feed gives the same bits."""
 
-    def batches(self, indices: Sequence[Tensor], epoch: int) -> Iterator[tuple[Tensor, Targets]]:
+    def batches(
+        self, indices: Sequence[Tensor], epoch: int
+    ) -> Iterator[tuple[Tensor, dict[str, Targets]]]:
         """The views of :meth:`kdsearch.data.views.views.Views.batch` for one batch after another.
 
         Args:
@@ -49,9 +51,11 @@ class ResidentFeed:
     def __init__(self, views: Views) -> None:
         self._views = views
 
-    def batches(self, indices: Sequence[Tensor], epoch: int) -> Iterator[tuple[Tensor, Targets]]:
+    def batches(
+        self, indices: Sequence[Tensor], epoch: int
+    ) -> Iterator[tuple[Tensor, dict[str, Targets]]]:
         """As :meth:`Feed.batches` says."""
-        for index in concatenated(indices, self._views.split.labels.device):
+        for index in concatenated(indices, self._views.split.device):
             yield self._views.batch(index, epoch)
 
     def close(self) -> None:
@@ -73,7 +77,7 @@ def make_feed(
     by worker processes; any other lives on the device.
 
     Args:
-        split: The images and labels.
+        split: The images and targets.
         mean: [C] means of the training images, scaled to [0, 1].
         std: [C] standard deviations, likewise.
         augment: Random changes, or ``None`` for the plain images.
@@ -112,7 +116,7 @@ def on_device(dataset: Dataset, device: torch.device, loaders: int) -> Dataset:
 
 def is_resident(split: Split, device: torch.device) -> bool:
     """Whether :func:`make_feed` puts the split on the device, or it is there."""
-    if split.mapped or split.labels.device.type == device.type:
+    if split.mapped or split.device.type == device.type:
         return not split.mapped
     free, total = torch.cuda.mem_get_info(device)
     may = torch.cuda.get_per_process_memory_fraction(device) * total

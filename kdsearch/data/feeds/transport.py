@@ -24,7 +24,6 @@ def pack(dataset: Dataset) -> dict[str, Any]:
     """The data set as NumPy arrays and plain values, its fingerprint among them."""
     packed: dict[str, Any] = {
         "name": dataset.name,
-        "classes": dataset.classes,
         "mean": dataset.mean,
         "std": dataset.std,
         "problem": dataset.problem,
@@ -33,7 +32,9 @@ def pack(dataset: Dataset) -> dict[str, Any]:
     for name in _SPLITS:
         split: Split = getattr(dataset, name)
         packed[f"{name}_images"] = _packed_images(split.images)
-        packed[f"{name}_labels"] = np.ascontiguousarray(split.labels.numpy())
+        packed[f"{name}_targets"] = {
+            task: np.ascontiguousarray(each.numpy()) for task, each in split.targets.items()
+        }
         if split.weights is not None:
             packed[f"{name}_weights"] = np.ascontiguousarray(split.weights.numpy())
     return packed
@@ -50,7 +51,6 @@ def unpack(packed: dict[str, Any]) -> Dataset:
     splits = {name: _split(packed, name) for name in _SPLITS}
     dataset = Dataset(
         name=packed["name"],
-        classes=packed["classes"],
         mean=packed["mean"],
         std=packed["std"],
         train=splits["train"],
@@ -64,10 +64,10 @@ def unpack(packed: dict[str, Any]) -> Dataset:
 
 
 def _split(packed: dict[str, Any], name: str) -> Split:
-    images, labels = (packed[f"{name}_{part}"] for part in ("images", "labels"))
+    targets = {task: as_tensor(each) for task, each in packed[f"{name}_targets"].items()}
     weights = packed.get(f"{name}_weights")
     return Split(
-        _images(images), as_tensor(labels), None if weights is None else as_tensor(weights)
+        _images(packed[f"{name}_images"]), targets, None if weights is None else as_tensor(weights)
     )
 
 

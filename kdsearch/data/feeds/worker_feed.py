@@ -48,13 +48,13 @@ class WorkerFeed:
     ) -> None:
         self._device = torch.device(device)
         self._shape = views.split.images.shape[1:]
-        beside = (views.split.labels, views.split.weights)
-        self._labels_bytes = sum(each.nbytes for each in beside if each is not None)
+        beside = (*views.split.targets.values(), views.split.weights)
+        self._targets_bytes = sum(each.nbytes for each in beside if each is not None)
         self._ahead = workers * (prefetch + 1)
-        labels, weights = views.split.labels.to(self._device), views.split.weights
-        weights = None if weights is None else weights.to(self._device)
+        targets = {name: each.to(self._device) for name, each in views.split.targets.items()}
+        weights = None if views.split.weights is None else views.split.weights.to(self._device)
         _, height, width = self._shape
-        self._targets = TargetViews(labels, views.augment, (height, width), views.seed, weights)
+        self._targets = TargetViews(targets, views.augment, (height, width), views.seed, weights)
         self._plan = _Plan()
         self._loader: DataLoader[Tensor] | None = DataLoader(
             _Reader(_in_a_file(views) if workers else views),
@@ -70,7 +70,9 @@ class WorkerFeed:
             generator=torch.Generator(),
         )
 
-    def batches(self, indices: Sequence[Tensor], epoch: int) -> Iterator[tuple[Tensor, Targets]]:
+    def batches(
+        self, indices: Sequence[Tensor], epoch: int
+    ) -> Iterator[tuple[Tensor, dict[str, Targets]]]:
         """As :meth:`kdsearch.data.feeds.feed.Feed.batches` says.
 
         Raises:
@@ -130,7 +132,7 @@ class WorkerFeed:
             return
         facts = os.statvfs(_SHARED_MEMORY)
         ahead = self._ahead * batch * self._shape.numel() * 4
-        needed, free = ahead + self._labels_bytes, facts.f_bavail * facts.f_frsize
+        needed, free = ahead + self._targets_bytes, facts.f_bavail * facts.f_frsize
         if needed > free:
             raise DataError(
                 f"batches that are read ahead take {needed / 1e9:.1f} GB of {_SHARED_MEMORY}, "

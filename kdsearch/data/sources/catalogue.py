@@ -16,6 +16,7 @@ from kdsearch.data.sources.table.load import load_table
 from kdsearch.data.sources.torchvision_files import load_torchvision
 from kdsearch.errors import DataError
 from kdsearch.plugins import installed
+from kdsearch.problems import Problem
 from kdsearch.spec.names import suggest
 from kdsearch.spec.sections import DataSection
 
@@ -26,32 +27,48 @@ class Source:
 
     Attributes:
         about: What it holds, in a few words.
-        load: Reads it; raises :class:`~kdsearch.errors.DataError` if it cannot.
+        load: Reads it for the tasks of a problem; raises :class:`~kdsearch.errors.DataError` if it
+            cannot.
         settings: Those of ``root``, ``table``, ``download``, ``image_size``, ``background`` and
             ``options`` that it reads.
     """
 
     about: str
-    load: Callable[[DataSection], RawData]
+    load: Callable[[DataSection, Problem], RawData]
     settings: frozenset[str] = frozenset()
 
 
-def _load_digits(_: DataSection) -> RawData:
+def _load_digits(*_: DataSection | Problem) -> RawData:
     # Imported late: a worker that is handed its data set never pays for the import.
     from sklearn.datasets import load_digits
 
     scans = load_digits()
     images = np.rint(scans.images * (255 / 16)).astype(np.uint8)
-    return RawData(images, scans.target, classes=tuple(str(name) for name in scans.target_names))
+    targets = {
+        "digit": scans.target,
+        "parity": scans.target % 2,
+        "ink": scans.images.mean(axis=(1, 2)) * (100 / 16),  # percent of the area's blackness
+    }
+    names = {"digit": tuple(map(str, scans.target_names)), "parity": ("even", "odd")}
+    return RawData(images, targets, classes=names)
+
+
+def _alone(load: Callable[[DataSection], RawData]) -> Callable[[DataSection, Problem], RawData]:
+    """A source that has its targets whatever the tasks are."""
+    return lambda section, _: load(section)
 
 
 def _torchvision(about: str, name: str, folder: str) -> Source:
-    return Source(about, partial(load_torchvision, name, folder), frozenset({"root", "download"}))
+    return Source(
+        about, _alone(partial(load_torchvision, name, folder)), frozenset({"root", "download"})
+    )
 
 
 SOURCES: Mapping[str, Source] = MappingProxyType(
     {
-        "digits": Source("1,797 scans of digits, 8×8 grey, part of scikit-learn", _load_digits),
+        "digits": Source(
+            "1,797 scans, 8×8 grey, of scikit-learn, with digit, parity and ink (%)", _load_digits
+        ),
         "mnist": _torchvision("70,000 digits, 28×28 grey", "MNIST", "MNIST/raw"),
         "fashion_mnist": _torchvision(
             "70,000 images of clothes, 28×28 grey", "FashionMNIST", "FashionMNIST/raw"
@@ -64,7 +81,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         ),
         "image_folder": Source(
             "a folder of images for each class, with or without train/, val/ and test/ above them",
-            load_image_folder,
+            _alone(load_image_folder),
             frozenset({"root", "image_size", "background"}),
         ),
         "table": Source(
@@ -76,7 +93,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
 )
 """Every built-in source by its name in the spec."""
 
-_CUSTOM = Source("a function of the user's own", load_custom, frozenset({"options"}))
+_CUSTOM = Source("a function of the user's own", _alone(load_custom), frozenset({"options"}))
 
 
 def find_source(name: str) -> Source:

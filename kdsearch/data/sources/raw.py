@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,15 +13,23 @@ from torch import Tensor
 from kdsearch.data.arrays import as_tensor
 from kdsearch.data.dataset import Split
 from kdsearch.data.images.mapped import MappedImages
+from kdsearch.data.sources.arrays import as_array
 from kdsearch.data.sources.inventory import Inventory
-from kdsearch.errors import DataError, described
+from kdsearch.data.sources.targets import (
+    Names,
+    Targets,
+    chosen_heads,
+    measured,
+    named,
+    read_target,
+    target_of,
+)
+from kdsearch.errors import DataError
+from kdsearch.problems import Problem
 from kdsearch.spec.names import suggest
 
 Images = Tensor | np.ndarray | MappedImages
 """uint8 [N, H, W], [N, H, W, C] or [N, C, H, W]; mapped ones are [N, C, H, W]."""
-
-Labels = Tensor | np.ndarray | Sequence[int]
-"""[N] whole numbers from 0."""
 
 Weights = Tensor | np.ndarray | Sequence[float]
 """[N] finite numbers of at least 0, some above it."""
@@ -29,15 +37,18 @@ Weights = Tensor | np.ndarray | Sequence[float]
 
 @dataclass(frozen=True)
 class RawData:
-    """Images and labels as a source has them.
+    """Images and targets as a source has them.
 
     Attributes:
         train_images: uint8 [N, H, W], [N, H, W, C] or [N, C, H, W]; the channel axis is the one
             that is shorter than both sides of the image.
-        train_labels: [N] class indices from 0.
+        train_labels: [N] class indices from 0, or several targets by name: class indices with -1
+            for a missing one, labels [N, K] of 0 and 1, or numbers, NaN where missing. The spec's
+            ``problem.tasks`` says which are learnt; without it the first is, as a class.
         test_images: Likewise, or ``None`` to have the test drawn from the training data.
         test_labels: Their labels, or ``None``.
-        classes: Name of each class; ``None`` takes the class indices as names.
+        classes: Name of each class, or of each target's classes or labels by the target's name;
+            ``None`` takes the indices as names.
         validation_images: Likewise, or ``None`` to have the validation drawn from the training
             data.
         validation_labels: Their labels, or ``None``.
@@ -47,12 +58,12 @@ class RawData:
     """
 
     train_images: Images
-    train_labels: Labels
+    train_labels: Targets
     test_images: Images | None = None
-    test_labels: Labels | None = None
-    classes: Sequence[str] | None = None
+    test_labels: Targets | None = None
+    classes: Names | None = None
     validation_images: Images | None = None
-    validation_labels: Labels | None = None
+    validation_labels: Targets | None = None
     inventory: Inventory | None = None
     train_weights: Weights | None = None
 
@@ -120,41 +131,40 @@ def _from_mapping(value: Mapping[str, Any], where: str) -> RawData:
     return RawData(**value)
 
 
-def as_splits(raw: RawData, where: str) -> tuple[Split, Split | None, tuple[str, ...]]:
-    """The training data, the test data if there are any, and the class names.
+def training_data(raw: RawData, where: str, problem: Problem) -> tuple[Split, Problem]:
+    """The training data with the targets of the tasks, and the problem with their names.
 
     Raises:
-        DataError: Images that are not uint8, a layout that cannot be told, labels that are not
-            whole numbers, weights that are no numbers of at least 0, half a test split, or class
-            names that are too few or not distinct.
+        DataError: Images that are not uint8, a layout that cannot be told, targets that are missing
+            or of another kind, weights that are no numbers of at least 0, or names of classes that
+            are too few or not distinct.
     """
-    train = _split(raw.train_images, raw.train_labels, f"{where}'s training data")
+    told = f"{where}'s training data"
+    problem = problem.with_heads(chosen_heads(raw.train_labels, problem, where))
+    train = _split(raw.train_images, raw.train_labels, problem, told)
     if raw.train_weights is not None:
-        weights = _weights(raw.train_weights, len(train), f"{where}'s training data")
-        train = replace(train, weights=weights)
-    test = _own(raw.test_images, raw.test_labels, "test", train, where)
-    return train, test, _class_names(raw.classes, train, where)
+        train = replace(train, weights=_weights(raw.train_weights, len(train), told))
+    heads = [named(head, raw.classes, train.targets[head.name], where) for head in problem.heads]
+    return train, problem.with_heads(measured(train, heads))
 
 
-def own_validation(raw: RawData, train: Split, where: str) -> Split | None:
-    """The validation data if there are any; ``train`` are the training data of the same source.
+def own_split(
+    raw: RawData, name: Literal["validation", "test"], train: Split, where: str, problem: Problem
+) -> Split | None:
+    """The test or validation data if there are any; ``train`` are those of the same source.
 
     Raises:
-        DataError: As :func:`as_splits`.
+        DataError: As :func:`training_data`, or half a split.
     """
-    return _own(raw.validation_images, raw.validation_labels, "validation", train, where)
-
-
-def _own(
-    images: Images | None, labels: Labels | None, name: str, train: Split, where: str
-) -> Split | None:
+    images = getattr(raw, f"{name}_images")
+    labels = getattr(raw, f"{name}_labels")
     if (images is None) != (labels is None):
         raise DataError(
             f"{where} has only one of {name}_images and {name}_labels; give both or none"
         )
     if images is None or labels is None:
         return None
-    split = _split(images, labels, f"{where}'s {name} data")
+    split = _split(images, labels, problem, f"{where}'s {name} data")
     if split.images.shape[1:] != train.images.shape[1:]:
         raise DataError(
             f"{where} has training images of {list(train.images.shape[1:])} and {name} "
@@ -163,9 +173,14 @@ def _own(
     return split
 
 
-def _split(images: Images, labels: Labels, where: str) -> Split:
-    split = Split(_images(images, where), _labels(labels, where))
-    if len(split.images) == 0:
+def _split(images: Images, labels: Targets, problem: Problem, where: str) -> Split:
+    read = _images(images, where)
+    targets = {
+        head.name: read_target(target_of(labels, head, where), head, where)
+        for head in problem.heads
+    }
+    split = Split(read, targets)
+    if len(split) == 0:
         raise DataError(f"{where} holds no images; give at least one")
     return split
 
@@ -174,43 +189,13 @@ def _images(images: Images, where: str) -> Tensor | MappedImages:
     if isinstance(images, MappedImages):
         return images
     if not isinstance(images, Tensor):
-        array = _as_array(images, f"{where}: images", "image")
+        array = as_array(images, f"{where}: images", "image")
         if array.dtype != np.uint8:
             raise _not_uint8(where, str(array.dtype))
         images = as_tensor(array)
     if images.dtype != torch.uint8:
         raise _not_uint8(where, str(images.dtype).removeprefix("torch."))
     return _channels_first(images.cpu(), where).contiguous()
-
-
-def _as_array(values: Any, what: str, one: str) -> np.ndarray:
-    """An array of what may be a list of anything."""
-    try:
-        array = np.ascontiguousarray(values)
-    except Exception as error:  # NumPy's own, and that of whatever is in the list
-        shapes = _shapes(values)
-        if len(shapes) > 1:
-            told = " and ".join("×".join(map(str, shape)) or "a number" for shape in shapes[:2])
-            raise DataError(
-                f"{what} have several sizes ({told}); bring each {one} to one size"
-            ) from error
-        raise DataError(f"{what} are no array ({described(error)}); give a NumPy array") from error
-    if array.dtype == object:
-        raise DataError(f"{what} have several sizes or no numbers; bring each {one} to one size")
-    return array
-
-
-def _shapes(values: Any) -> list[tuple[int, ...]]:
-    """The different shapes of the items of a list."""
-    shapes: list[tuple[int, ...]] = []
-    try:
-        for value in values:
-            shape = np.shape(value)
-            if shape not in shapes:
-                shapes.append(shape)
-    except Exception:  # an item is ragged itself
-        return []
-    return shapes
 
 
 def _not_uint8(where: str, kind: str) -> DataError:
@@ -232,20 +217,9 @@ def _channels_first(images: Tensor, where: str) -> Tensor:
     )
 
 
-def _labels(labels: Labels, where: str) -> Tensor:
-    given = labels.cpu().numpy() if isinstance(labels, Tensor) else labels
-    array = _as_array(given, f"{where}: labels", "label")
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise DataError(
-            f"{where}: labels must be whole numbers [N], not {array.dtype} {list(array.shape)}; "
-            "give the class index of each image"
-        )
-    return torch.from_numpy(array.astype(np.int64))
-
-
 def _weights(weights: Weights, samples: int, where: str) -> Tensor:
     given = weights.cpu().numpy() if isinstance(weights, Tensor) else weights
-    array = _as_array(given, f"{where}: weights", "weight")
+    array = as_array(given, f"{where}: weights", "weight")
     if array.shape != (samples,) or array.dtype.kind not in "iuf":
         raise DataError(
             f"{where}: weights must be numbers [{samples}], one for each image, not {array.dtype} "
@@ -258,17 +232,3 @@ def _weights(weights: Weights, samples: int, where: str) -> Tensor:
             f"{where}: weights must be finite numbers of at least 0; correct the others"
         )
     return found
-
-
-def _class_names(given: Sequence[str] | None, train: Split, where: str) -> tuple[str, ...]:
-    if given is None:
-        highest = int(train.labels.max()) if len(train.labels) else -1
-        names = tuple(str(label) for label in range(highest + 1))
-    else:
-        names = tuple(str(name) for name in given)
-    if len(names) < 2 or len(set(names)) < len(names):
-        raise DataError(
-            f"{where} has the classes {', '.join(names) or 'of no sample'}; give at least two, "
-            "each with a name of its own"
-        )
-    return names

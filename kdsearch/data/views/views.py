@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,7 +23,7 @@ class TargetViews:
     """The targets of a split's views.
 
     Args:
-        labels: [N] int64 class indices.
+        targets: Those of each task by its name, each [N] or [N, K], on one device.
         augment: Random changes, of which the mixing counts.
         sides: (height, width) of the images.
         seed: Seed of the views.
@@ -32,37 +32,47 @@ class TargetViews:
 
     def __init__(
         self,
-        labels: Tensor,
+        targets: Mapping[str, Tensor],
         augment: Augmentation,
         sides: tuple[int, int],
         seed: int,
         weights: Tensor | None = None,
     ) -> None:
-        self._labels = labels
+        self._all = targets
         self._weights = weights
+        first = next(iter(targets.values()))
         mixing = augment.mixes
-        self._mixing = Mixing(augment, len(labels), sides, labels.device) if mixing else None
-        self._bits = EpochBits(seed, len(labels), labels.device)
+        self._mixing = Mixing(augment, len(first), sides, first.device) if mixing else None
+        self._bits = EpochBits(seed, len(first), first.device)
 
-    def batch(self, index: Tensor, epoch: int) -> Targets:
-        """The targets of the samples at ``index`` [B], on the labels' device."""
+    def batch(self, index: Tensor, epoch: int) -> dict[str, Targets]:
+        """The targets of the samples at ``index`` [B] by task, on the targets' device."""
         return self.of(index, self.mixture(index, epoch))
 
-    def of(self, index: Tensor, mixture: Mixture | None) -> Targets:
-        """The targets of the samples at ``index`` [B], blended by a :meth:`mixture`."""
+    def of(self, index: Tensor, mixture: Mixture | None) -> dict[str, Targets]:
+        """The targets of the samples at ``index`` [B] by task, blended by a :meth:`mixture`."""
         # Imported late: a process that only reads images never pays for methods and models.
         from kdsearch.methods.targets import Targets
 
-        labels, weights = self._at(index)
-        if mixture is None:
-            return Targets(labels, index=index, weights=weights)
-        other, other_weights = self._at(mixture.partner)
-        return Targets(labels, other, mixture.share, index, weights, other_weights)
+        weights, partner, share, partner_weights = self._weights_at(index), None, None, None
+        if mixture is not None:
+            partner, share = mixture.partner, mixture.share
+            partner_weights = self._weights_at(partner)
+        return {
+            name: Targets(
+                each.index_select(0, index),
+                None if partner is None else each.index_select(0, partner),
+                share,
+                index,
+                weights,
+                partner_weights,
+            )
+            for name, each in self._all.items()
+        }
 
-    def _at(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The labels and weights of the samples at ``index`` [B]."""
-        weights = None if self._weights is None else self._weights.index_select(0, index)
-        return self._labels.index_select(0, index), weights
+    def _weights_at(self, index: Tensor) -> Tensor | None:
+        """The weights of the samples at ``index`` [B]."""
+        return None if self._weights is None else self._weights.index_select(0, index)
 
     def mixture(self, index: Tensor, epoch: int) -> Mixture | None:
         """What the samples at ``index`` [B] are mixed with, under mixup and CutMix."""
@@ -82,7 +92,7 @@ class Views:
     batch the sample is in and in whatever order the epoch is visited.
 
     Args:
-        split: The images and labels.
+        split: The images and targets.
         mean: [C] means of the training images, scaled to [0, 1].
         std: [C] standard deviations, likewise.
         augment: Random changes, or ``None`` for the plain images.
@@ -115,12 +125,12 @@ class Views:
         self._std = torch.tensor(std, dtype=torch.float32, device=device).view(1, -1, 1, 1)
         self._bits = EpochBits(seed, len(split), device)
         sides = (height, width)
-        self._targets = TargetViews(split.labels, self.augment, sides, seed, split.weights)
+        self._targets = TargetViews(split.targets, self.augment, sides, seed, split.weights)
 
     def __len__(self) -> int:
         return len(self.split)
 
-    def batch(self, index: Tensor, epoch: int) -> tuple[Tensor, Targets]:
+    def batch(self, index: Tensor, epoch: int) -> tuple[Tensor, dict[str, Targets]]:
         """The views of some samples in one epoch.
 
         Args:
@@ -128,16 +138,16 @@ class Views:
             epoch: Epoch the views belong to.
 
         Returns:
-            Normalised float32 images [B, C, H, W] and their targets, blended under mixup
-            and CutMix.
+            Normalised float32 images [B, C, H, W] and their targets by task, blended under
+            mixup and CutMix.
         """
-        index = index.to(self.split.labels.device)
+        index = index.to(self.split.device)
         mixture = self._targets.mixture(index, epoch)
         return self._blended(index, epoch, mixture), self._targets.of(index, mixture)
 
     def images(self, index: Tensor, epoch: int) -> Tensor:
         """The images of :meth:`batch` alone."""
-        index = index.to(self.split.labels.device)
+        index = index.to(self.split.device)
         return self._blended(index, epoch, self._targets.mixture(index, epoch))
 
     def _blended(self, index: Tensor, epoch: int, mixture: Mixture | None) -> Tensor:

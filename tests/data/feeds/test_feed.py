@@ -19,6 +19,7 @@ from kdsearch.data import (
 )
 from kdsearch.data.feeds.feed import is_resident
 from kdsearch.errors import DataError
+from kdsearch.problems import Problem
 from kdsearch.spec.sections import Augmentation
 
 MakeSplit = Callable[..., Split]
@@ -43,7 +44,7 @@ def test_batches_are_those_of_the_views(
             expected, answers = views.batch(index, epoch)
             assert torch.equal(images, expected)
             for name in ("labels", "partner", "share", "index"):
-                one, other = getattr(targets, name), getattr(answers, name)
+                one, other = getattr(targets["label"], name), getattr(answers["label"], name)
                 assert (one is None and other is None) or torch.equal(one, other)
     assert list(feed.batches([], 0)) == []
     feed.close()
@@ -95,7 +96,7 @@ def test_what_fits_is_moved_once_and_what_does_not_is_put_into_a_file(
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2**20, 2**40))
     monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda _: 1.0)
     train, validation, test = make_split(3000), make_split(40), mapped(make_split(8))
-    data = Dataset("made", train, validation, test, ("a", "b"), MEAN, STD)
+    data = Dataset("made", train, validation, test, MEAN, STD, problem=Problem.of_classes("ab"))
     moved = on_device(data, torch.device("meta"), loaders=0)
     assert (moved.train, moved.test) == (train, test)
     moved = on_device(data, torch.device("meta"), loaders=1)
@@ -126,8 +127,8 @@ def test_batches_reach_a_cuda_device_with_the_same_bits(
         feed = make_feed(given, MEAN, STD, EVERYTHING, 4, "cuda", workers)
         for index, (images, targets) in zip(parts, feed.batches(parts, 3), strict=True):
             assert images.is_cuda
-            assert targets.labels.is_cuda
+            assert targets["label"].labels.is_cuda
             expected, answers = views.batch(index, 3)
             assert torch.equal(images.cpu(), expected)
-            assert torch.equal(targets.share.cpu(), answers.share)  # type: ignore[union-attr,arg-type]
+            assert torch.equal(targets["label"].share.cpu(), answers["label"].share)  # type: ignore[union-attr,arg-type]
         feed.close()

@@ -42,7 +42,7 @@ from pathlib import Path
 import torch
 from kdsearch.data import MappedImages, Split, Views, WorkerFeed
 
-split = Split(MappedImages(Path(sys.argv[1]), torch.arange(37)), torch.zeros(37).long())
+split = Split.of_classes(MappedImages(Path(sys.argv[1]), torch.arange(37)), torch.zeros(37).long())
 feed = WorkerFeed(Views(split, [0.5] * 3, [0.2] * 3, None, 0), "cpu", workers=2)
 for _ in feed.batches([torch.arange(4)] * 10_000, 0):
     break
@@ -133,7 +133,7 @@ class Trial:
     def train(self, file):
         import multiprocessing
         from kdsearch.data import MappedImages, Split, Views, WorkerFeed
-        split = Split(MappedImages(Path(file), torch.arange(37)), torch.arange(37) % 4)
+        split = Split.of_classes(MappedImages(Path(file), torch.arange(37)), torch.arange(37) % 4)
         views = Views(split, [0.5] * 3, [0.2] * 3, None, 0)
         self.feed = WorkerFeed(views, "cpu", workers=2)
         parts = torch.arange(37).split(4)

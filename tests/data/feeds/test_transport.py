@@ -53,7 +53,7 @@ def test_unpack_does_not_copy(small_dataset: Dataset) -> None:
     for name in SPLITS:
         split = getattr(back, name)
         assert split.images.data_ptr() == packed[f"{name}_images"].ctypes.data
-        assert split.labels.data_ptr() == packed[f"{name}_labels"].ctypes.data
+        assert split.labels.data_ptr() == packed[f"{name}_targets"]["label"].ctypes.data
 
 
 @pytest.mark.usefixtures("every_warning")

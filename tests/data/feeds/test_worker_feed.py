@@ -77,7 +77,7 @@ def test_batches_are_those_of_the_views(
             expected, answers = views.batch(index, epoch)
             assert torch.equal(images, expected)
             for name in ("labels", "partner", "share", "index"):
-                assert torch.equal(getattr(targets, name), getattr(answers, name))
+                assert torch.equal(getattr(targets["label"], name), getattr(answers["label"], name))
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -17,6 +17,7 @@ import torch
 from kdsearch.data import Dataset, MappedImages, Split, Views, pack, unpack
 from kdsearch.data.dataset import channel_statistics, check_split
 from kdsearch.errors import DataError
+from kdsearch.problems import Head
 from kdsearch.spec.sections import Augmentation
 
 MakeSplit = Callable[..., Split]
@@ -47,9 +48,9 @@ def test_a_mapped_split_equals_the_one_in_memory(make_split: MakeSplit, mapped: 
     assert torch.equal(some.images_at(torch.tensor([3, 1])), split.images[torch.tensor([5, 36])])
     assert torch.equal(some.labels, split.labels[index])
     assert channel_statistics(other) == channel_statistics(split)
-    check_split(other, 4, "here")
+    check_split(other, (Head(names=tuple("abcd")),), "here")
     with pytest.raises(DataError, match="outside 0 to 2"):
-        check_split(other, 3, "here")
+        check_split(other, (Head(names=tuple("abc")),), "here")
 
 
 def test_images_are_a_copy(make_split: MakeSplit, mapped: Mapped) -> None:
@@ -69,7 +70,7 @@ def test_views_are_the_same_bits(
     images, targets = Views(split, mean, std, augment, 4).batch(index, 2)
     others, answers = Views(mapped(split), mean, std, augment, 4).batch(index, 2)
     assert torch.equal(images, others)
-    assert torch.equal(targets.labels, answers.labels)
+    assert torch.equal(targets["label"].labels, answers["label"].labels)
 
 
 def in_files(dataset: Dataset, mapped: Mapped) -> Dataset:
@@ -138,7 +139,7 @@ def own():
 
 torch.set_num_threads(1)
 file, samples = Path(sys.argv[1]), int(sys.argv[2])
-split = Split(MappedImages(file, torch.arange(samples)), torch.zeros(samples).long())
+split = Split.of_classes(MappedImages(file, torch.arange(samples)), torch.zeros(samples).long())
 views = Views(split, [0.5] * 3, [0.2] * 3, Augmentation(crop=4, flip=True), 0)
 views.batch(torch.arange(8), 0)
 before = own()

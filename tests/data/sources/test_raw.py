@@ -9,15 +9,23 @@ import pytest
 import torch
 
 from kdsearch.data import RawData
-from kdsearch.data.sources.raw import as_raw, as_splits, own_validation
+from kdsearch.data.sources.raw import as_raw, own_split, training_data
 from kdsearch.errors import DataError
+from kdsearch.problems import Problem
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 3, 8, 9), dtype=np.uint8)
 LABELS = np.array([0, 1, 2, 0, 1, 2])
 
 
 def splits(images: Any, labels: Any = LABELS, **rest: Any) -> Any:
-    return as_splits(RawData(images, labels, **rest), "mine:load")
+    raw, where = RawData(images, labels, **rest), "mine:load"
+    train, problem = training_data(raw, where, Problem())
+    return train, own_split(raw, "test", train, where, problem), problem.heads[0].names
+
+
+def own_validation(raw: RawData) -> Any:
+    train, problem = training_data(raw, "mine:load", Problem())
+    return own_split(raw, "validation", train, "mine:load", problem)
 
 
 @pytest.mark.parametrize("as_torch", [False, True])
@@ -92,7 +100,7 @@ def test_a_test_split_of_its_own() -> None:
 def test_refusals(fields: dict[str, Any], sentence: str) -> None:
     given = {"train_images": PIXELS, "train_labels": LABELS, **fields}
     with pytest.raises(DataError, match=f"mine:load.*{sentence}"):
-        as_splits(RawData(**given), "mine:load")
+        splits(given.pop("train_images"), given.pop("train_labels"), **given)
 
 
 @pytest.mark.parametrize(
@@ -124,11 +132,11 @@ def test_pairs_are_the_splits() -> None:
     assert raw.train_images is train[0]
     assert raw.test_labels is test[1]
     assert raw.validation_images is None
-    assert own_validation(raw, as_splits(raw, "mine:load")[0], "mine:load") is None
+    assert own_validation(raw) is None
     raw = as_raw((train, validation, test), "mine:load")
     assert raw.validation_images is validation[0]
     assert raw.test_images is test[0]
-    split = own_validation(raw, as_splits(raw, "mine:load")[0], "mine:load")
+    split = own_validation(raw)
     assert split is not None
     assert split.labels.tolist() == [0, 1]
 

@@ -100,7 +100,7 @@ def test_real_idx_files(real_data: Path, source: str, mean: float, first_class: 
     assert dataset.image_shape == (1, 28, 28)
     assert dataset.classes[0] == first_class
     published, _ = channel_statistics(
-        Split(torch.cat([parts[0].images, parts[1].images]), torch.zeros(60_000))
+        Split.of_classes(torch.cat([parts[0].images, parts[1].images]), torch.zeros(60_000))
     )
     assert published == pytest.approx((mean,), abs=5e-5)
     if source == "fashion_mnist":

@@ -13,9 +13,10 @@ import torch
 
 from kdsearch.data import Dataset, Split, load_dataset
 from kdsearch.data.images import read_splits
-from kdsearch.data.sources.raw import RawData, as_splits
-from kdsearch.data.sources.table.load import class_names
+from kdsearch.data.sources.raw import RawData, training_data
+from kdsearch.data.sources.table.targets import class_names
 from kdsearch.errors import DataError
+from kdsearch.problems import Problem
 from kdsearch.spec.sections import DataSection
 from kdsearch.spec.table import TableSection
 
@@ -193,7 +194,8 @@ def test_the_fingerprint_counts_weights_where_there_are_any(images: Path) -> Non
 
 def test_a_source_of_ones_own_gives_weights_too() -> None:
     images, labels = torch.zeros(4, 3, 8, 8, dtype=torch.uint8), torch.tensor([0, 1, 0, 1])
-    train, _, _ = as_splits(RawData(images, labels, train_weights=[0, 1, 2.5, 3]), "mine")
+    raw = RawData(images, labels, train_weights=[0, 1, 2.5, 3])
+    train, _ = training_data(raw, "mine", Problem())
     assert train.weights is not None
     assert (train.weights.dtype, train.weights.tolist()) == (torch.float32, [0, 1, 2.5, 3])
     for weights, told in (
@@ -204,4 +206,4 @@ def test_a_source_of_ones_own_gives_weights_too() -> None:
         ([1, 2, 3, 1e300], "finite numbers of at least 0"),
     ):
         with pytest.raises(DataError, match=told):
-            as_splits(RawData(images, labels, train_weights=weights), "mine")
+            training_data(RawData(images, labels, train_weights=weights), "mine", Problem())

@@ -67,16 +67,16 @@ def test_plain_views_are_the_normalised_images(
     images, targets = Views(split, MEAN, STD, augment, 5).batch(index, 9)
     assert images.dtype == torch.float32
     np.testing.assert_array_equal(images.numpy(), normalised(split.images[index]))
-    assert targets.labels.tolist() == [3, 0, 0, 3]
-    assert targets.partner is None
-    assert targets.share is None
+    assert targets["label"].labels.tolist() == [3, 0, 0, 3]
+    assert targets["label"].partner is None
+    assert targets["label"].share is None
 
 
 def test_training_images_come_out_with_mean_zero_and_deviation_one() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (200, 3, 8, 8), dtype=np.uint8)
     scaled = pixels / 255
     views = Views(
-        Split(torch.from_numpy(pixels), torch.zeros(200, dtype=torch.int64)),
+        Split.of_classes(torch.from_numpy(pixels), torch.zeros(200, dtype=torch.int64)),
         scaled.mean(axis=(0, 2, 3)).tolist(),
         scaled.std(axis=(0, 2, 3)).tolist(),
         None,
@@ -112,11 +112,11 @@ def test_mixup_blends_two_samples_own_views(make_split: MakeSplit) -> None:
     weight = share.double().numpy()[:, None, None, None]
     expected = weight * own + (1 - weight) * other
     np.testing.assert_allclose(images.numpy(), expected, atol=1e-5)
-    assert targets.partner is not None
-    assert targets.share is not None
-    assert torch.equal(targets.labels, split.labels[index])
-    assert torch.equal(targets.partner, split.labels[partner])
-    assert torch.equal(targets.share, share)
+    assert targets["label"].partner is not None
+    assert targets["label"].share is not None
+    assert torch.equal(targets["label"].labels, split.labels[index])
+    assert torch.equal(targets["label"].partner, split.labels[partner])
+    assert torch.equal(targets["label"].share, share)
 
 
 def test_cutmix_pastes_a_box_of_another_samples_own_view(make_split: MakeSplit) -> None:
@@ -128,10 +128,10 @@ def test_cutmix_pastes_a_box_of_another_samples_own_view(make_split: MakeSplit) 
     mixture = mixing(bits(4, 6, index))
     own, other = (alone.batch(which, 6)[0] for which in (index, mixture.partner))
     assert torch.equal(images, torch.where(mixture.weight == 1, own, other))
-    assert targets.partner is not None
-    assert torch.equal(targets.labels, split.labels[index])
-    assert torch.equal(targets.partner, split.labels[mixture.partner])
-    assert torch.equal(targets.share, mixture.share)  # type: ignore[arg-type]
+    assert targets["label"].partner is not None
+    assert torch.equal(targets["label"].labels, split.labels[index])
+    assert torch.equal(targets["label"].partner, split.labels[mixture.partner])
+    assert torch.equal(targets["label"].share, mixture.share)  # type: ignore[arg-type]
 
 
 def test_erasing_comes_after_normalisation_and_cutout_after_it(make_split: MakeSplit) -> None:
@@ -162,16 +162,16 @@ def test_any_partition_of_any_order_gives_the_same_bits(
 ) -> None:
     views = Views(make_split(), MEAN, STD, augment, 2)
     images, targets = views.batch(torch.arange(37), 1)
-    assert targets.partner is not None
-    assert targets.share is not None
+    assert targets["label"].partner is not None
+    assert targets["label"].share is not None
     for index in torch.tensor(order).tensor_split(sorted(cuts)):
         part, answer = views.batch(index, 1)
-        assert answer.partner is not None
-        assert answer.share is not None
+        assert answer["label"].partner is not None
+        assert answer["label"].share is not None
         assert torch.equal(part, images[index])
-        assert torch.equal(answer.labels, targets.labels[index])
-        assert torch.equal(answer.partner, targets.partner[index])
-        assert torch.equal(answer.share, targets.share[index])
+        assert torch.equal(answer["label"].labels, targets["label"].labels[index])
+        assert torch.equal(answer["label"].partner, targets["label"].partner[index])
+        assert torch.equal(answer["label"].share, targets["label"].share[index])
 
 
 @every
@@ -185,7 +185,7 @@ def test_views_do_not_depend_on_the_epochs_seen_before(
         images, targets = worn.batch(index, epoch)
         fresh, answers = Views(make_split(), MEAN, STD, augment, 2).batch(index, epoch)
         assert torch.equal(images, fresh)
-        assert torch.equal(targets.share, answers.share)  # type: ignore[arg-type]
+        assert torch.equal(targets["label"].share, answers["label"].share)  # type: ignore[arg-type]
 
 
 def test_every_part_of_a_view_equals_a_loop_over_samples(make_split: MakeSplit) -> None:
@@ -200,8 +200,8 @@ def test_every_part_of_a_view_equals_a_loop_over_samples(make_split: MakeSplit) 
         own, other = (looped(split, which) for which in (sample, partner))
         expected = own * share + other * (np.float32(1) - share)
         np.testing.assert_array_equal(images[place].numpy(), expected)
-        assert targets.share is not None
-        assert targets.share[place] == share
+        assert targets["label"].share is not None
+        assert targets["label"].share[place] == share
 
 
 def looped(split: Split, sample: int) -> np.ndarray:
@@ -263,5 +263,5 @@ def test_a_cuda_device_gives_the_same_bits(make_split: MakeSplit, augment: Augme
     split, index = make_split(), torch.arange(37)
     images, _ = Views(split, MEAN, STD, augment, 2).batch(index, 1)
     on_device, targets = Views(split.to("cuda"), MEAN, STD, augment, 2).batch(index, 1)
-    assert targets.labels.is_cuda
+    assert targets["label"].labels.is_cuda
     assert torch.equal(on_device.cpu(), images)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kdsearch.data.sources.names import shown_path
 from kdsearch.errors import DataError
+from kdsearch.spec.wording import brief
 
 ENCODING = "utf-8-sig"
 """Of tables that are text: UTF-8, with a byte order mark or without."""
@@ -60,6 +61,10 @@ class RowFaults:
         """
         self._first.setdefault(remedy, (number, what))
         self._count[remedy] = self._count.get(remedy, 0) + 1
+
+    def add_empty(self, number: int, column: str) -> None:
+        """Note a cell in which nothing is."""
+        self.add(number, f"'{brief(column)}' is empty", "fill the cell or remove the row")
 
     def refuse(self) -> None:
         """Raise what was found first, if anything was.

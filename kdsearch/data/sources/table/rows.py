@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,9 @@ from kdsearch.data.sources.folder_layout import split_named
 from kdsearch.data.sources.names import shown_path
 from kdsearch.data.sources.table.columns import Columns
 from kdsearch.data.sources.table.files import column_names, read_columns
+from kdsearch.data.sources.table.targets import check_targets, number_of, target_columns
 from kdsearch.errors import DataError
+from kdsearch.problems import Head
 from kdsearch.spec.names import suggest
 from kdsearch.spec.table import TableSection
 from kdsearch.spec.wording import brief
@@ -31,14 +32,14 @@ class Rows:
 
     Attributes:
         files: The image of each.
-        labels: The text of its class.
+        targets: The text of each target by its task, empty where a task of several is missing.
         splits: ``train``, ``validation`` or ``test``; all ``train`` where no column says so.
         weights: Its weight, where a column has it; 1 in rows that are not trained on.
         split_column: The column that says so, if there is one.
     """
 
     files: Sequence[Path]
-    labels: Sequence[str]
+    targets: Mapping[str, Sequence[str]]
     splits: Sequence[str]
     weights: Sequence[float] | None
     split_column: str | None
@@ -48,36 +49,39 @@ class Rows:
         return [place for place, name in enumerate(self.splits) if name == split]
 
 
-def read_rows(table: TableSection, root: Path) -> Rows:
+def read_rows(table: TableSection, root: Path, heads: Sequence[Head] = (Head(),)) -> Rows:
     """Read and check the rows of a table.
 
     Args:
         table: The file and its columns.
         root: The folder in which relative paths begin.
+        heads: The tasks, of which each has a column.
 
     Raises:
-        DataError: A column that is not there, or a row that cannot be used: an empty cell, an
-            unknown split, a weight that is no number of at least 0, a class that no training row
-            has, an image that is missing or stands in two rows.
+        DataError: A column that is not there, or a row that cannot be used: an empty cell where
+            something must be, an unknown split, a weight that is no number of at least 0, a class
+            or label that no training row has, a value that is no number, an image that is missing
+            or stands in two rows.
     """
-    split = _check_columns(table)
-    image, target = table.image, table.target[0]
-    wanted = dict.fromkeys((image, target, split, table.weight))
+    columns = target_columns(table, heads)
+    split = _check_columns(table, columns)
+    wanted = dict.fromkeys((table.image, *columns.values(), split, table.weight))
     read = read_columns(table.file, [name for name in wanted if name is not None])
-    for name in (image, target, split):
+    for name in (table.image, split):
         _check_filled(read, name)
     splits = _splits(read, split)
     weights = None if table.weight is None else _weights(read, table.weight, splits)
-    _check_labels(read, read.cells[target], splits)
-    return Rows(_files(read, image, root), read.cells[target], splits, weights, split)
+    cells = {task: read.cells[column] for task, column in columns.items()}
+    check_targets(read, columns, heads, splits)
+    return Rows(_files(read, table.image, root), cells, splits, weights, split)
 
 
-def _check_columns(table: TableSection) -> str | None:
+def _check_columns(table: TableSection, targets: Mapping[str, str]) -> str | None:
     """Refuse columns that are not there; the column of the splits, if there is one."""
     names = column_names(table.file)
     split = _SPLIT if table.split is None and _SPLIT in names else table.split
-    chosen = {"image": table.image, "target": table.target[0], "split": split}
-    for setting, name in (chosen | {"weight": table.weight}).items():
+    chosen = [("image", table.image), *(("target", column) for column in targets.values())]
+    for setting, name in (*chosen, ("split", split), ("weight", table.weight)):
         if name is None or names.count(name) == 1:
             continue
         where, shown = shown_path(table.file), brief(name)
@@ -94,7 +98,7 @@ def _check_filled(read: Columns, name: str | None) -> None:
     faults = read.faults()
     for number, cell in zip(read.numbers, read.cells[name] if name else (), strict=False):
         if not cell:
-            faults.add(number, f"'{brief(str(name))}' is empty", "fill the cell or remove the row")
+            faults.add_empty(number, str(name))
     faults.refuse()
 
 
@@ -119,34 +123,13 @@ def _splits(read: Columns, column: str | None) -> list[str]:
 def _weights(read: Columns, column: str, splits: Sequence[str]) -> list[float]:
     found, faults = [], read.faults()
     for number, cell, split in zip(read.numbers, read.cells[column], splits, strict=True):
-        weight = _number(cell) if split == "train" else 1.0
+        weight = number_of(cell) if split == "train" else 1.0
         if not 0 <= weight <= _LARGEST:  # nor NaN
             told = f"the weight '{brief(cell)}' is no finite number of at least 0"
             faults.add(number, told if cell else "the weight is empty", "correct it")
         found.append(weight)
     faults.refuse()
     return found
-
-
-def _number(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return math.nan
-
-
-def _check_labels(read: Columns, labels: Sequence[str], splits: Sequence[str]) -> None:
-    rows = list(zip(read.numbers, labels, splits, strict=True))
-    known = {label for _, label, split in rows if split == "train"}
-    faults = read.faults()
-    for number, label, split in rows:
-        if label not in known:
-            faults.add(
-                number,
-                f"no training row has the class '{brief(label)}' of this {split} row",
-                "correct it, or add training rows of the class",
-            )
-    faults.refuse()
 
 
 def _files(read: Columns, column: str, root: Path) -> list[Path]:

@@ -1,0 +1,114 @@
+"""The page on tasks: each of its examples runs as it stands, but for its length."""
+
+from __future__ import annotations
+
+import csv
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from mlflow import MlflowClient
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from kdsearch import load_student
+from kdsearch.export.student import Student
+from kdsearch.spec import parse_spec
+from tests.user_study import command
+
+PAGE = (Path(__file__).parents[1] / "docs" / "tasks.md").read_text()
+SHORTER = (
+    "teacher.training.epochs=3",
+    "training.epochs=3",
+    "search.trials=5",
+    "finalists.seeds=2",
+    "finalists.max=2",
+    "tracking.uri=sqlite:///mlflow.db",
+)
+MODULES = {"tags": "my_tags", "ink": "my_ink"}
+
+
+def examples() -> dict[str, str]:
+    """The search spaces of the page by the study's name."""
+    found = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    return {re.search(r"name: (\w+)", text)[1]: text for text in found}
+
+
+def write_birds(folder: Path) -> None:
+    """A table as the page describes it, of some digits; some cells are empty."""
+    folder.mkdir()
+    scans = load_digits()
+    rows = []
+    for number, (image, digit) in enumerate(zip(scans.images, scans.target, strict=True)):
+        if number >= 240:
+            break
+        Image.fromarray((image * 15.9375).astype(np.uint8)).save(folder / f"{number}.png")
+        tags = [name for name, has in (("odd", digit % 2), ("small", digit < 5)) if has]
+        age = "" if number % 7 == 3 else f"{image.mean():.3f}"
+        species = "" if number % 11 == 5 else ("wren", "owl", "crow")[digit % 3]
+        rows.append([f"{number}.png", species, "; ".join(tags), age])
+    with (folder / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["image", "species", "tags", "age"], *rows])
+
+
+@pytest.mark.parametrize("name", ["tags", "ink", "birds"])
+def test_the_examples_are_sound(name: str) -> None:
+    assert parse_spec(examples()[name], list(SHORTER)).study.name == name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "objective", "unit"),
+    [
+        ("tags", "mean_average_precision", "points of mAP"),
+        ("ink", "mae", "gain in MAE over"),
+        ("birds", "species/accuracy", "points of species accuracy"),
+    ],
+)
+def test_an_example_runs_to_its_front(tmp_path: Path, name: str, objective: str, unit: str) -> None:
+    (tmp_path / "space.yaml").write_text(examples()[name])
+    codes = dict(zip(MODULES, re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL), strict=True))
+    for study, module in MODULES.items():
+        (tmp_path / f"{module}.py").write_text(codes[study])
+    write_birds(tmp_path / "birds")
+    words = [word for change in SHORTER for word in ("--set", change)]
+    done = subprocess.run(
+        command("run", "space.yaml", *words),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert unit in re.sub(r"\s+", " ", done.stdout)
+    front = pd.read_csv(tmp_path / "studies" / name / "front.csv")
+    assert len(front)
+    assert set(front["objective"]) == {objective}
+    sign = 1 if objective != "mae" else -1
+    gaps = sign * (front[f"test_{objective}"] - front[f"baseline_{objective}"])
+    distilled = front["method"] != "none"
+    np.testing.assert_allclose(front["gain"][distilled], gaps[distilled], atol=1e-9)
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    (experiment,) = client.search_experiments(filter_string="name = 'kdsearch'")
+    runs = client.search_runs([experiment.experiment_id])
+    with_scores = [run for run in runs if f"validation_{objective}" in run.data.metrics]
+    assert len(with_scores) >= 5
+    for folder in (tmp_path / "studies" / name / "students").iterdir():
+        _check_answers(load_student(folder), name)
+
+
+def _check_answers(student: Student, name: str) -> None:
+    images = np.zeros((2, *student.image_shape), np.uint8)
+    found = student.predict(torch.from_numpy(images))
+    if name == "birds":
+        assert set(found) == {"species", "tags", "age"}
+        assert set(found["species"]) <= {"wren", "owl", "crow"}
+        found = found["tags"]
+    if name == "ink":
+        assert all(isinstance(each, float) for each in found)
+    else:
+        assert all(isinstance(each, tuple) for each in found)
