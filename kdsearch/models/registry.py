@@ -80,10 +80,10 @@ def build_network(config: ModelConfig, image_shape: ImageShape, classes: int) ->
 
 
 def _build(config: ModelConfig, image_shape: ImageShape, classes: int) -> Network:
-    if len(image_shape) != 3 or min(image_shape) < 1 or classes < 2:
+    if len(image_shape) != 3 or min(image_shape) < 1 or classes < 1:
         raise ModelError(
-            f"no network for images {image_shape} and {classes} classes; give (channels, "
-            "height, width) of at least 1 each, and at least 2 classes"
+            f"no network for images {image_shape} and {classes} outputs; give (channels, "
+            "height, width) of at least 1 each, and at least 1 output"
         )
     return _builder(config.family)(config, image_shape, classes)
 

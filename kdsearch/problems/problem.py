@@ -26,11 +26,13 @@ class Problem:
         metrics: Names of the metrics that were chosen beside the usual ones.
         objective: Name of the metric that a search weighs against size; absent, the main one.
         heads: The tasks, side by side in a network's output; their names come with the data.
+        more: Names of further ones that it weighs.
     """
 
     metrics: tuple[str, ...] = ()
     objective: str = ""
     heads: tuple[Head, ...] = (Head(),)
+    more: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "objective", self.objective or self.main.name)
@@ -49,7 +51,9 @@ class Problem:
         asked: dict[KeyPath, str] = {
             ("problem", "metrics", number): name for number, name in enumerate(spec.problem.metrics)
         }
-        asked["search", "objective"] = spec.search.objective or problem.objective
+        objectives = spec.search.objective or (problem.objective,)
+        for place, name in enumerate(objectives):
+            asked["search", "objective", *([place] if len(objectives) > 1 else [])] = name
         asked |= {("search", "require", name): name for name in spec.search.require}
         for path, name in asked.items():
             try:
@@ -60,7 +64,7 @@ class Problem:
             if path[:2] == ("search", "require") and bound is not None:
                 _check_bound(spec, path, metric, bound)
         chosen = tuple(dict.fromkeys(asked.values()))
-        return cls(chosen, asked["search", "objective"], heads)
+        return cls(chosen, objectives[0], heads, objectives[1:])
 
     @classmethod
     def of_classes(cls, names: Iterable[str]) -> Problem:
@@ -184,14 +188,15 @@ class Problem:
                 find_metric(IN_MEAN[head.kind]).draws(predictions[head.name]) for head in self.heads
             ]
             return {error_name(MEAN.name): deviation(torch.stack(drawn).mean(dim=0))}
-        of = predictions[self._task(self.objective)]
+        of = predictions[self.head_of(self.objective).name]
         if metric.error == "binomial" or (metric.compares and of.reference is None):
             return {}
         return {error_name(self.objective): metric.bootstrap(of)}
 
-    def _task(self, name: str) -> str:
-        """Whose metric it is."""
-        return name.partition("/")[0] if self.several else self.heads[0].name
+    def head_of(self, name: str) -> Head:
+        """The task that a metric judges."""
+        task = name.partition("/")[0]
+        return next((head for head in self.heads if head.name == task), self.heads[0])
 
     def _usual(self, head: Head) -> Iterator[str]:
         for name in USUAL[head.kind]:
@@ -201,12 +206,11 @@ class Problem:
         return f"{head.name}/{IN_MEAN[head.kind]}"
 
     def _of_use(self, predictions: Mapping[str, Predictions]) -> Iterator[tuple[Head, str, Metric]]:
-        heads = {head.name: head for head in self.heads}
         for name in self.names:
             metric = find_metric(name)
             if metric is MEAN:
                 continue
-            head = heads[self._task(name)]
+            head = self.head_of(name)
             of = predictions[head.name]
             chosen = name in self.metrics or metric.applies(of.targets)
             if chosen and not (metric.compares and of.reference is None):

@@ -12,7 +12,7 @@ from kdsearch.results.record import TrialRecord
 
 
 def pareto_front(records: Sequence[TrialRecord], objectives: Objectives) -> list[TrialRecord]:
-    """The complete trials that no other beats in score and every size, small to large.
+    """The complete trials that no other beats in every score and size, small to large.
 
     Of trials equal in all, the first proposed counts.
     """
@@ -32,8 +32,9 @@ def near_front(
 ) -> list[TrialRecord]:
     """The trials that another draw of the validation samples might have put on the front.
 
-    A trial is near if the best member that is no larger is ahead of it by at most one standard
-    error of that member's score over so many validation samples. The nearest come first.
+    A trial is near if the best member that is no larger, nor worse by another score of several, is
+    ahead of it by at most one standard error of that member's score over so many validation
+    samples. The nearest come first.
     """
     if not members:
         return []
@@ -53,19 +54,18 @@ def near_front(
 def hypervolume(
     records: Sequence[TrialRecord], objectives: Objectives, largest: Sequence[float]
 ) -> float:
-    """Share of the box of loss × relative log sizes that the complete trials dominate.
+    """Share of the box of losses × relative log sizes that the complete trials dominate.
 
-    The axis of the loss runs from 0 to 1: it is an error, or for instance a negative log-likelihood
-    in nats. The others are log(size) / log(``largest``), so that halving a size counts the same at
-    every size.
-    The reference point is a loss of 1 at ``largest``, the teacher's sizes in the objectives' order;
-    trials beyond it add nothing. Higher is better, 1 is the limit.
+    The axis of a loss runs from 0 to the worst that counts, 1 for a share. The others are log(size)
+    / log(``largest``), so that halving a size counts the same at every size. The reference point is
+    those worst losses at ``largest``, the teacher's sizes in the objectives' order; trials beyond
+    it add nothing. Higher is better, 1 is the limit.
     """
     counted = objectives.counted(records)
     if not counted or min(largest) <= 1:
         return 0.0
     points = objectives.costs(counted)
-    points[:, 1:] /= np.log10(largest)
+    points /= [objectives.worst, *np.log10(largest), *objectives.more.values()]
     return float(moocore.hypervolume(points, ref=[1.0] * points.shape[1]))
 
 

@@ -21,17 +21,23 @@ class Objectives:
         score: Name of the metric, on validation.
         sizes: Names of sizes; the first is the one of tables and figures.
         require: Bounds of metrics, by name; students that miss one count for nothing.
+        worst: The loss at which a student counts for nothing, the end of the hypervolume's axis.
+        more: Further scores that are weighed, each with the loss at which a student counts for
+            nothing by it; gains and figures are those of ``score``.
     """
 
     score: str = CLASSIFICATION.main.name
     sizes: tuple[str, ...] = ("parameters",)
     require: Mapping[str, float] = field(default_factory=dict)
+    worst: float = 1.0
+    more: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, spec: StudySpec) -> Objectives:
         """Those of a study."""
-        search = spec.search
-        return cls(Problem.of(spec).objective, search.size, search.require)
+        search, problem = spec.search, Problem.of(spec)
+        more = dict.fromkeys(problem.more, 1.0)
+        return cls(problem.objective, search.size, search.require, more=more)
 
     @property
     def metric(self) -> Metric:
@@ -79,6 +85,14 @@ class Objectives:
         return [math.log10(record.size(name)) for name in self.sizes]
 
     def costs(self, records: Sequence[TrialRecord], prefix: str = "") -> np.ndarray:
-        """[N, 1 + sizes] loss after the latest epoch, and log sizes; all to be made small."""
-        rows = [[self.loss(each.epochs[-1], prefix), *self.log_sizes(each)] for each in records]
-        return np.array(rows, dtype=float).reshape(len(records), 1 + len(self.sizes))
+        """[N, 1 + sizes + more] losses after the latest epoch, and log sizes; all to be made small.
+
+        The loss by ``score`` comes first, then the sizes, then the losses by further scores.
+        """
+        rows = []
+        for each in records:
+            latest = each.epochs[-1]
+            others = [find_metric(name).loss(latest[prefix + name]) for name in self.more]
+            rows.append([self.loss(latest, prefix), *self.log_sizes(each), *others])
+        width = 1 + len(self.sizes) + len(self.more)
+        return np.array(rows, dtype=float).reshape(len(records), width)

@@ -121,7 +121,7 @@ def _reached(
     """
     costs = objectives.costs(sorted(trials, key=lambda record: record.size(objectives.size)))
     losses, log_sizes = costs[:, 0], costs[:, 1]
-    heights = np.maximum(1 - losses, 0.0)
+    heights = np.maximum(1 - losses / objectives.worst, 0.0)
     ends = log_sizes / np.log10(largest) if largest > 1 else np.ones(len(log_sizes))
     steps = np.diff(np.minimum(ends, 1.0), append=1.0)
     chosen = np.random.default_rng(seed).integers(len(heights), size=(DRAWS, budget))

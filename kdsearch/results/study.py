@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,9 @@ class Study:
     @property
     def objectives(self) -> Objectives:
         """What the search weighs."""
-        return Objectives.of(self.spec)
+        found, worst = Objectives.of(self.spec), self.state.get("worst_losses", {})
+        more = {name: worst.get(name, one) for name, one in found.more.items()}
+        return replace(found, worst=worst.get(found.score, found.worst), more=more)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -141,5 +144,5 @@ class Study:
     def hypervolumes(self) -> list[float]:
         """Hypervolume of the validation front after each complete trial, by their ends."""
         complete = [record for record in self.records() if record.complete]
-        counts, largest = range(1, len(complete) + 1), self.largest
-        return [hypervolume(complete[:count], self.objectives, largest) for count in counts]
+        counts, largest, objectives = range(1, len(complete) + 1), self.largest, self.objectives
+        return [hypervolume(complete[:count], objectives, largest) for count in counts]

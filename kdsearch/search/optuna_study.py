@@ -12,6 +12,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
 from kdsearch.files import taking_name_last
+from kdsearch.problems import find_metric
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
 from kdsearch.space.space import Space
@@ -28,12 +29,13 @@ def make_optuna_study(
     objectives: Objectives, name: str | None = None, storage: BaseStorage | None = None
 ) -> optuna.Study:
     """An empty study, in memory where no storage is given."""
-    smallest, largest = StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE
-    best = smallest if objectives.metric.better == "lower" else largest
-    directions = [best, *(smallest for _ in objectives.sizes)]
+    best = {"lower": StudyDirection.MINIMIZE, "higher": StudyDirection.MAXIMIZE}
+    scores = [best[find_metric(name).better] for name in (objectives.score, *objectives.more)]
+    directions = [scores[0], *(best["lower"] for _ in objectives.sizes), *scores[1:]]
     study = optuna.create_study(storage=storage, study_name=name, directions=directions)
     sizes = (f"log10 {size}" for size in objectives.sizes)
-    study.set_metric_names([f"validation {objectives.score}", *sizes])
+    first, *others = (f"validation {name}" for name in (objectives.score, *objectives.more))
+    study.set_metric_names([first, *sizes, *others])
     return study
 
 
@@ -41,7 +43,8 @@ def values(record: TrialRecord, objectives: Objectives) -> list[float] | None:
     """What a complete trial has reached; of another nothing, as a score on the way is none."""
     if not record.complete:
         return None
-    return [objectives.value(record), *objectives.log_sizes(record)]
+    others = (record.scores[name] for name in objectives.more)
+    return [objectives.value(record), *objectives.log_sizes(record), *others]
 
 
 def constraints(record: TrialRecord, objectives: Objectives) -> dict[str, float]:

@@ -17,6 +17,7 @@ from kdsearch.execution.observers import Observer
 from kdsearch.execution.storage.trial_files import TrialFiles
 from kdsearch.execution.tune_run import Runner
 from kdsearch.problems import find_metric
+from kdsearch.problems.constant import constant_losses
 from kdsearch.results.cost import TrialCost
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.judging import Judging
@@ -162,7 +163,9 @@ class StudyRun:
 
     def _search(self, runner: Runner) -> None:
         spec, journal = self.spec, self.directory.trials
-        self.directory.update(phase="search")
+        data = self.plan.data
+        worst = constant_losses(data.problem, data.validation.targets)
+        self.directory.update(phase="search", worst_losses=worst)
         known = journal.read()
         finished = {number: each for number, each in known.items() if self._counts(each)}
         spent = self.directory.state().get("search_seconds", 0.0)

@@ -66,9 +66,18 @@ class SearchSection(Section):
     off: outcomes count as they come; absent: on with up to 32 trials at a time, on GPUs 8."""
     scheduler: SchedulerSection = SchedulerSection()
     """Which trials are paused on their way, and which go on."""
-    objective: str | None = None
-    """The metric on validation that size is weighed against; absent: ``accuracy``, of labels
-    ``mean_average_precision``, of a value ``mae``, of several tasks their ``mean``."""
+    objective: (
+        Annotated[
+            tuple[str, ...],
+            BeforeValidator(listed),
+            AfterValidator(each_once("metric")),
+            Field(min_length=1),
+        ]
+        | None
+    ) = None
+    """The metric on validation that size is weighed against, or a list of several; gains and
+    figures are of the first. Absent: ``accuracy``, of labels ``mean_average_precision``, of a
+    value ``mae``, of several tasks their ``mean``."""
     size: Annotated[
         tuple[SizeName, ...], BeforeValidator(listed), AfterValidator(each_once("size"))
     ] = Field(default=("parameters",), min_length=1)

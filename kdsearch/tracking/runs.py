@@ -60,7 +60,7 @@ def describe_parent(store: Store, run: str, study: Study) -> None:
         "methods": ", ".join(spec.methods),
         "trials": spec.search.trials,
         "sampler": spec.search.sampler,
-        "objective": study.objectives.score,
+        "objective": ", ".join((study.objectives.score, *study.objectives.more)),
         "size": ", ".join(spec.search.size),
         "epochs": spec.training.epochs,
     }

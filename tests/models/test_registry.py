@@ -165,7 +165,7 @@ def test_too_small_images_are_refused_by_all_but_the_perceptron(family: str) -> 
         build_network(config, (1, 3, 9), 2)
 
 
-@pytest.mark.parametrize(("shape", "classes"), [((0, 8, 8), 10), ((1, 8, 8), 1), ((8, 8), 10)])
+@pytest.mark.parametrize(("shape", "classes"), [((0, 8, 8), 10), ((1, 8, 8), 0), ((8, 8), 10)])
 def test_impossible_images_or_classes_are_refused(shape: tuple, classes: int) -> None:
-    with pytest.raises(ModelError, match="at least 2 classes"):
+    with pytest.raises(ModelError, match="at least 1 output"):
         build_network(ModelConfig(family="mlp"), shape, classes)

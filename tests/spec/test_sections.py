@@ -127,7 +127,7 @@ from kdsearch.spec.sections import (
         ("search.size=params", "must be 'parameters', 'macs', 'bytes' or 'latency', not 'params'"),
         ("search.size=[macs, macs]", "give each size once"),
         ("search.size=[]", "search.size must have at least 1 entry"),
-        ("search.objective=7", "search.objective must be text"),
+        ("search.objective=7", "search.objective must be a list, not 7"),
         ("search.require={accuracy: high}", "search.require.accuracy must be a number"),
         ("problem.metrics=[ece, ece]", "give each metric once"),
         ("search.max_hours=0", "search.max_hours must be above 0, not 0"),
