@@ -210,10 +210,13 @@ def _check_targets(head: Head, targets: Tensor, samples: int, where: str) -> Non
             "give one label an image, and at least one image"
         )
     if not bool(head.known(targets).any()):
-        raise DataError(f"{where}: no sample has a target of '{head.name}'; give some one")
+        raise DataError(
+            f"{where}: no sample has a target of '{head.name}'; give some of them one, or another "
+            "data.seed"
+        )
     if head.kind == "class":
         low, high = int(targets.min()), int(targets.max())
-        if low < (0 if plain else MISSING_CLASS) or high >= head.size:
+        if low < (MISSING_CLASS if head.optional else 0) or high >= head.size:
             told = f"labels run from {low} to {high}, outside 0 to {head.size - 1}"
             raise DataError(f"{where}: {told}")
     elif head.kind == "labels" and targets.shape[1] != head.size:

@@ -39,12 +39,13 @@ def load_dataset(section: DataSection, problem: Problem | None = None) -> Datase
     check_split(pool, problem.heads, f"{where}'s training data")
     check_augmentation(section.augment, pool.images.shape[1:])
     pool, test = _set_test_aside(section, pool, test, problem)
-    check_split(test, problem.heads, f"{where}'s test data")
     if validation is None:
         train, validation = _set_validation_aside(section, pool, problem)
     else:
-        check_split(validation, problem.heads, f"{where}'s validation data")
         train, validation = _limit_both(section, pool, validation, problem)
+    check_split(train, problem.heads, f"{where}'s training data")
+    check_split(validation, problem.heads, f"{where}'s validation data")
+    check_split(test, problem.heads, f"{where}'s test data")
     _check_weights(train, where)
     problem = problem.with_heads(measured(train, problem.heads))
     validation, test = (replace(split, weights=None) for split in (validation, test))

@@ -46,15 +46,17 @@ def draw_share(
 def strata(split: Split, problem: Problem) -> tuple[Tensor, tuple[str, ...]]:
     """What a split is drawn by: the class of each sample [N] in the first task of classes.
 
-    Samples without one are a class of their own; without such a task all are of one.
+    Samples without one go with the largest class; without such a task all are of one.
     """
     if not problem.class_heads:
         return torch.zeros(len(split), dtype=torch.int64), ("all",)
     head = problem.class_heads[0]
     labels = split.targets[head.name]
-    if bool(head.known(labels).all()):
+    known = head.known(labels)
+    if bool(known.all()):
         return labels, head.names
-    return torch.where(head.known(labels), labels, head.size), (*head.names, "none")
+    largest = torch.bincount(labels[known], minlength=head.size).argmax()
+    return torch.where(known, labels, largest), head.names
 
 
 def draw_limit(labels: Tensor, limit: int, seed: int, classes: Sequence[str]) -> Tensor:

@@ -109,6 +109,11 @@ class Objective(nn.Module):
             yield _Part(name, made, place)
 
     @property
+    def _weighs(self) -> bool:
+        """Whether anything is multiplied by the weights of the tasks."""
+        return self.config.ce_weight > 0 or any(part.place is not None for part in self._parts)
+
+    @property
     def losses(self) -> list[TaskLoss]:
         """The losses by the targets."""
         return [cast(TaskLoss, each) for each in self.tasks]
@@ -173,7 +178,7 @@ class Objective(nn.Module):
                     parts[name] = _weighted(loss, self._weight(place, ce_weight))
             for part in self._parts:
                 parts |= self._distilled(part, student, teacher, targets, progress, alone)
-            if self.weighting is not None:
+            if self.weighting is not None and not alone and self._weighs:
                 parts["uncertainty"] = self.weighting()
             return {**parts, "loss": torch.stack(list(parts.values())).sum()}
 

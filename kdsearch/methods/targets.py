@@ -37,31 +37,13 @@ class Targets:
         partner = None if self.partner is None else loss(self.partner)
         return self._blended(loss(self.labels), partner)
 
-    def weighted(
-        self, loss: Callable[[Tensor], Tensor], known: Callable[[Tensor], Tensor] | None = None
-    ) -> Tensor:
-        """Batch mean of ``loss(labels)`` [B] times the samples' weights.
-
-        Args:
-            loss: Finite also for targets that are missing.
-            known: Which of the targets are there, [B]; the mean is over these alone, and 0 where
-                there are none. Absent: all are.
-        """
+    def weighted(self, loss: Callable[[Tensor], Tensor]) -> Tensor:
+        """Batch mean of ``loss(labels)`` [B], 0 for missing ones, times the samples' weights."""
         first = _times(self.weights, loss(self.labels))
         partner = None
         if self.partner is not None:
             partner = _times(self.partner_weights, loss(self.partner))
-        if known is None:
-            return self._blended(first, partner)
-        share = torch.ones_like(first) if self.share is None else self.share.to(first.dtype)
-        counts = known(self.labels) * share
-        total = (counts * first).sum()
-        count = counts.sum()
-        if partner is not None and self.partner is not None:
-            counts = known(self.partner) * (1 - share)
-            total = total + (counts * partner).sum()
-            count = count + counts.sum()
-        return total / count.clamp(min=torch.finfo(first.dtype).tiny)
+        return self._blended(first, partner)
 
     def _blended(self, first: Tensor, partner: Tensor | None) -> Tensor:
         """Batch mean of the labels' losses [B], blended with those of the second labels."""

@@ -14,17 +14,18 @@ class TaskLoss(nn.Module):
     """The mean loss of a batch in one task: over the samples, times their weights.
 
     Of a class the cross-entropy; of labels the binary cross-entropy, a mean over the labels; of a
-    value the squared error in standard deviations of the training targets. Samples that lack the
-    target, and labels that are missing, are left out.
+    value the squared error in standard deviations of the training targets. A sample that lacks the
+    target counts 0, and so does a missing label in the mean over a sample's labels.
 
     Args:
         head: The task.
         weight: Of its loss, and of what is distilled of it, among those of several tasks.
         label_smoothing: Share of the target spread over the classes; of labels over yes and no.
         class_weights: [K] weights of the classes, or ``None``.
-        mean_weight: Mean weight of a sample that is drawn, of its class and its own, by which the
-            loss is divided. One number for the whole training, and not the batch's own mean as in
-            ``torch.nn.CrossEntropyLoss``: so it is the same for any number of workers.
+        mean_weight: Mean weight of a sample that is drawn, of its class and its own, 0 where it
+            lacks the target; the loss is divided by it. One number for the whole training, and not
+            the batch's own mean as in ``torch.nn.CrossEntropyLoss``: so it is the same for any
+            number of workers.
     """
 
     class_weights: Tensor | None
@@ -52,9 +53,13 @@ class TaskLoss(nn.Module):
             targets: Those of this task.
         """
         own = self.head.of(outputs)
-        known = self.head.known if self.head.gaps else None
         each = {"class": self._class, "labels": self._labels, "value": self._value}[self.head.kind]
-        return targets.weighted(lambda labels: each(own, labels), known) / self.mean_weight
+
+        def loss(labels: Tensor) -> Tensor:
+            losses = each(own, labels)
+            return losses * self.head.known(labels) if self.head.gaps else losses
+
+        return targets.weighted(loss) / self.mean_weight
 
     def _class(self, logits: Tensor, labels: Tensor) -> Tensor:
         weights = self.class_weights

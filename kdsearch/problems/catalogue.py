@@ -61,6 +61,8 @@ def find_metric(name: str) -> Metric:
         SpecError: There is none, or what the user's module has is no :class:`Metric`.
     """
     task, slash, of_task = name.partition("/")
+    if slash and ("/" in of_task or of_task == MEAN.name):
+        raise SpecError(f"unknown metric '{name}'; write TASK/METRIC, or mean")
     if slash:
         return _of_task(name, task, find_metric(of_task))
     if name == MEAN.name:

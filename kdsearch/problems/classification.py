@@ -29,7 +29,7 @@ def misleads(share: float, even: float) -> bool:
 
 def _uneven(labels: Tensor) -> bool:
     counts = torch.bincount(labels)
-    return misleads(float(counts.max() / counts.sum()), 1 / len(counts))
+    return bool(len(labels)) and misleads(float(counts.max() / counts.sum()), 1 / len(counts))
 
 
 def _top(k: int, of: Predictions) -> float:
@@ -68,7 +68,11 @@ def _auroc(of: Predictions) -> float:
     with warnings.catch_warnings():  # of the classes that are left out below
         warnings.simplefilter("ignore", UserWarning)
         each = multiclass_auroc(
-            of.outputs.softmax(dim=1), of.targets, count, average="none", validate_args=False
+            of.outputs.double().softmax(dim=1),
+            of.targets,
+            count,
+            average="none",
+            validate_args=False,
         )
     samples = torch.bincount(of.targets, minlength=count)
     both = (samples > 0) & (samples < len(of.targets))

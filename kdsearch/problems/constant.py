@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kdsearch.problems.catalogue import find_metric
 from kdsearch.problems.head import Head
-from kdsearch.problems.metric import Predictions
+from kdsearch.problems.metric import Metric, Predictions
 from kdsearch.problems.problem import Problem
 
 _SURE = 60.0
@@ -27,8 +27,8 @@ def constant_loss(problem: Problem, targets: Mapping[str, Tensor], name: str = "
     """The loss by an objective at which a student counts for nothing.
 
     1 for a share, or the mean of several. Of another metric, such as an error in the target's unit,
-    the loss of the one answer that fits all samples best: the classes' or labels' shares, or the
-    mean of the values.
+    the loss of one answer to all samples: the classes' or labels' shares, or the better of the
+    values' mean and median; 1 where it has no value of such an answer.
 
     Args:
         problem: The tasks and the objective.
@@ -41,15 +41,23 @@ def constant_loss(problem: Problem, targets: Mapping[str, Tensor], name: str = "
         return 1.0
     head = problem.head_of(name)
     own = targets[head.name].cpu()
-    of = _constant(head, own[head.known(own)])
-    loss = metric.loss(float(metric(of)))
-    return loss if loss > 0 and math.isfinite(loss) else 1.0
+    answers = _constants(head, own[head.known(own)])
+    losses = [_loss(metric, of) for of in answers]
+    return min((loss for loss in losses if loss > 0 and math.isfinite(loss)), default=1.0)
 
 
-def _constant(head: Head, targets: Tensor) -> Predictions:
-    """The best constant answer, compared with a teacher that is right and sure."""
+def _loss(metric: Metric, of: Predictions) -> float:
+    try:
+        return metric.loss(float(metric(of)))
+    except Exception:  # a user's own may have no value for answers that are all alike
+        return math.nan
+
+
+def _constants(head: Head, targets: Tensor) -> list[Predictions]:
+    """Constant answers, compared with a teacher that is right and sure."""
     if head.kind == "value":
-        return Predictions(targets.mean().expand(len(targets)), targets, targets)
+        middles = targets.mean(), targets.median()
+        return [Predictions(each.repeat(len(targets)), targets, targets) for each in middles]
     if head.kind == "class":
         counts = torch.bincount(targets, minlength=head.size)
         logits = (counts / counts.sum()).clamp(min=1e-12).log()
@@ -57,4 +65,4 @@ def _constant(head: Head, targets: Tensor) -> Predictions:
     else:
         logits = targets.nanmean(dim=0).logit(eps=1e-6)
         teacher = _SURE * (2 * targets.nan_to_num() - 1)
-    return Predictions(logits.float().expand(len(targets), head.size), targets, teacher)
+    return [Predictions(logits.float().repeat(len(targets), 1), targets, teacher)]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from kdsearch.problems.metric import Predictions
@@ -31,7 +32,8 @@ class Head:
         start: Its first column.
         mean: Of a value, the mean of the training targets.
         std: Of a value, their standard deviation: networks learn (target − mean) / std.
-        gaps: Whether a training sample may lack it.
+        optional: Whether a sample may lack it.
+        gaps: Whether a training sample does.
     """
 
     name: str = "label"
@@ -40,6 +42,7 @@ class Head:
     start: int = 0
     mean: float = 0.0
     std: float = 1.0
+    optional: bool = False
     gaps: bool = False
 
     @property
@@ -100,18 +103,8 @@ def side_by_side(heads: Iterable[Head]) -> tuple[Head, ...]:
 
 def natural(heads: Sequence[Head], outputs: Tensor) -> Tensor:
     """Outputs [B, S] with the values in their own units; logits as they are."""
-    if all(head.kind != "value" for head in heads):
-        return outputs
-    scale, shift = ([v for h in heads for v in [each(h)] * h.size] for each in (_std, _mean))
-    return outputs * outputs.new_tensor(scale) + outputs.new_tensor(shift)
-
-
-def _std(head: Head) -> float:
-    return head.std if head.kind == "value" else 1.0
-
-
-def _mean(head: Head) -> float:
-    return head.mean if head.kind == "value" else 0.0
+    each = [head.natural(outputs) for head in heads]
+    return torch.cat([one if one.ndim == 2 else one[:, None] for one in each], dim=1)
 
 
 def outputs_of(heads: Iterable[Head]) -> int:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
@@ -29,14 +30,35 @@ def _right(of: Predictions) -> Tensor:
 def _each(score: Callable[..., Tensor], of: Predictions) -> Tensor:
     with warnings.catch_warnings():  # of the labels that are left out below
         warnings.simplefilter("ignore", UserWarning)
-        return score(
-            of.outputs.sigmoid(),
+        each = score(
+            _ranks(of.outputs),
             _whole(of),
             of.outputs.shape[1],
             average="none",
             ignore_index=_MISSING,
             validate_args=False,
         )
+    return each.reshape(-1)
+
+
+def _ranks(outputs: Tensor) -> Tensor:
+    """Each label's logits [N, K] by their order, from 0 to 1 and above ½ where they are above 0.
+
+    As probabilities, those of sure logits would be equal.
+    """
+    columns = []
+    for logits in outputs.double().unbind(dim=1):
+        values, place = logits.unique(return_inverse=True)
+        below = int((values <= 0).sum())
+        spread = torch.cat([_steps(below, 0.0), _steps(len(values) - below, 0.5)])
+        columns.append(spread[place])
+    return torch.stack(columns, dim=1)
+
+
+def _steps(count: int, start: float) -> Tensor:
+    """``count`` rising numbers above ``start``, at most ½ above it."""
+    steps = torch.arange(1, count + 1, dtype=torch.float64) / (2 * count + 2)
+    return start + steps
 
 
 def _average_precision(of: Predictions) -> float:
@@ -88,7 +110,8 @@ def _accuracy(of: Predictions) -> float:
 
 def _agreement(of: Predictions) -> float:
     assert of.reference is not None
-    return float(((of.outputs > 0) == (of.reference > 0)).double().mean())
+    known = ~of.targets.isnan()
+    return float(((of.outputs > 0) == (of.reference > 0))[known].double().mean())
 
 
 _Labels = partial(Metric, kind="labels")

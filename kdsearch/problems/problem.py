@@ -27,12 +27,14 @@ class Problem:
         objective: Name of the metric that a search weighs against size; absent, the main one.
         heads: The tasks, side by side in a network's output; their names come with the data.
         more: Names of further ones that it weighs.
+        few: Whether scores that are no number are left out, as few samples have some.
     """
 
     metrics: tuple[str, ...] = ()
     objective: str = ""
     heads: tuple[Head, ...] = (Head(),)
     more: tuple[str, ...] = ()
+    few: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "objective", self.objective or self.main.name)
@@ -46,7 +48,8 @@ class Problem:
                 line.
         """
         given = spec.problem.tasks
-        heads = tuple(Head(name, task.kind) for name, task in given.items()) or (Head(),)
+        heads = tuple(Head(name, task.kind, optional=True) for name, task in given.items())
+        heads = heads or (Head(),)
         problem = cls(heads=heads)
         asked: dict[KeyPath, str] = {
             ("problem", "metrics", number): name for number, name in enumerate(spec.problem.metrics)
@@ -169,19 +172,26 @@ class Problem:
             SpecError: A metric of the user's own fails.
         """
         scores = {
-            name: _score(name, metric, predictions[head.name])
+            name: _score(name, metric, predictions[head.name], self.few)
             for head, name, metric in self._of_use(predictions)
         }
         if self.several:
             each = [scores[self._mean_name(head)] for head in self.heads]
             scores = {MEAN.name: sum(each) / len(each)} | scores
-        return scores
+        return {name: score for name, score in scores.items() if math.isfinite(score)}
 
-    def error(self, predictions: Mapping[str, Predictions]) -> dict[str, float]:
+    def error(self, predictions: Mapping[str, Predictions], samples: int) -> dict[str, float]:
         """The standard error of the objective over samples, under its name and ``_error``.
 
-        Nothing where the score tells it itself, as a share does, or there is no score.
+        Nothing where the score and the number of samples tell it, as of a share of samples that
+        all have the target, or there is no score.
+
+        Args:
+            predictions: By task, of the samples that have the target.
+            samples: How many the split has.
         """
+        if self.few:
+            return {}
         metric = find_metric(self.objective)
         if metric is MEAN:
             drawn = [
@@ -189,9 +199,13 @@ class Problem:
             ]
             return {error_name(MEAN.name): deviation(torch.stack(drawn).mean(dim=0))}
         of = predictions[self.head_of(self.objective).name]
-        if metric.error == "binomial" or (metric.compares and of.reference is None):
+        known = len(of.targets)
+        if (metric.error == "binomial" and known == samples) or (
+            metric.compares and of.reference is None
+        ):
             return {}
-        return {error_name(self.objective): metric.bootstrap(of)}
+        counted = metric.standard_error(metric(of), known)
+        return {error_name(self.objective): metric.bootstrap(of) if counted is None else counted}
 
     def head_of(self, name: str) -> Head:
         """The task that a metric judges."""
@@ -225,12 +239,14 @@ def error_name(metric: str) -> str:
     return f"{metric}_error"
 
 
-def _score(name: str, metric: Metric, predictions: Predictions) -> float:
+def _score(name: str, metric: Metric, predictions: Predictions, few: bool) -> float:
+    if few and not len(predictions.targets):
+        return math.nan
     try:
         value = float(metric(predictions))
     except Exception as error:
         raise SpecError(f"the metric {name} failed with {described(error)}; fix it") from error
-    if not math.isfinite(value):
+    if not (math.isfinite(value) or few):
         remedy = "give every class samples in each split"
         if metric.kind != "class":
             remedy = "give each split samples that differ"

@@ -79,10 +79,17 @@ def front_note(front: pd.DataFrame, width: int = WIDE) -> str:
     hidden = f"; {heads}: in a wider terminal" if heads else ""
     return (
         f"test {told}; gain in {_unit(front)} over the same student undistilled, at "
-        f"its own best learning rate and weight decay; mean ± 95 % interval (Student's t) over "
+        f"its own best {_tuned(front)}; mean ± 95 % interval (Student's t) over "
         f"{seeds} seeds unless n says otherwise; front chosen on validation{_near_note(front)}"
         f"{_beaten_note(front)}{_trainings_note(front)}{hidden}"
     )
+
+
+def _tuned(front: pd.DataFrame) -> str:
+    """What a baseline is tuned over."""
+    if any(str(name).startswith("task.") for name in front):
+        return "learning rate, weight decay and task weights"
+    return "learning rate and weight decay"
 
 
 def gain_note(front: pd.DataFrame, size: str) -> str:

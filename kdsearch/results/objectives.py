@@ -73,8 +73,8 @@ class Objectives:
 
     def error(self, record: TrialRecord, samples: int) -> float | None:
         """The standard error of a complete trial's score over validation samples, if known."""
-        counted = self.metric.standard_error(self.value(record), samples)
-        return record.scores.get(error_name(self.score)) if counted is None else counted
+        known = record.scores.get(error_name(self.score))
+        return self.metric.standard_error(self.value(record), samples) if known is None else known
 
     def loss(self, scores: Mapping[str, float], prefix: str = "") -> float:
         """A score, to be made small: an error in [0, 1], or what the metric says of itself."""

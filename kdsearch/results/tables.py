@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from kdsearch.methods import METHODS
-from kdsearch.problems import CLASSIFICATION
+from kdsearch.problems import CLASSIFICATION, find_metric
 from kdsearch.results.finalists import Finalist, Interval, trainings
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
@@ -139,7 +139,12 @@ def beaten_by(finalists: Sequence[Finalist], objectives: Objectives) -> dict[int
             score = other.test(objectives.score)
             no_larger = all(other.trial.size(n) <= one.trial.size(n) for n in objectives.sizes)
             gap = sign * (own.mean - score.mean)
-            if no_larger and gap > own.half_width + score.half_width:
+            worse = any(
+                find_metric(name).loss(other.test(name).mean)
+                > find_metric(name).loss(one.test(name).mean)
+                for name in objectives.more
+            )
+            if no_larger and not worse and gap > own.half_width + score.half_width:
                 rivals.append((sign * score.mean, other.trial.number))
         if rivals:
             found[one.trial.number] = min(rivals)[1]

@@ -155,6 +155,11 @@ def _check_class_weights(spec: StudySpec, data: Dataset) -> None:
         if unknown is not None:
             told = no_such_class(unknown, classes)
             raise spec.refuse((*path, "class_weights", unknown), told)
+        named = training.class_weights if isinstance(training.class_weights, dict) else {}
+        for name in named:
+            if classes.count(name) > 1:
+                told = f"several tasks have a class '{name}'; give the classes other names"
+                raise spec.refuse((*path, "class_weights", name), told)
         for head in heads:
             labels, own = split.targets[head.name], of_task(training, head)
             weights = class_weights(own, labels[head.known(labels)], head.names)

@@ -10,7 +10,7 @@ from torch import Tensor
 from kdsearch.data import Dataset, Split, epoch_order
 from kdsearch.errors import ModelError
 from kdsearch.models import Network
-from kdsearch.problems import Head
+from kdsearch.problems import Head, Predictions, find_metric
 from kdsearch.spec.teaching import called
 from kdsearch.training.answers import answer_warnings, chance_warning
 from kdsearch.training.teacher import Reference, Teacher
@@ -50,16 +50,32 @@ def score_teacher(who: str, network: Network, data: Dataset, macs: float) -> lis
         )
     return [
         warning
-        for head in data.problem.class_heads
+        for head in data.problem.heads
         for warning in _warnings(who, logits, drawn.validation, head)
     ]
 
 
 def _warnings(who: str, outputs: Tensor, split: Split, head: Head) -> list[str]:
-    """What is odd about the answers in a task of classes."""
+    """What is odd about the answers in a task of classes or of a value."""
     labels = split.targets[head.name].cpu()
     known = head.known(labels)
+    if head.kind == "value":
+        return _value_warnings(who, head, head.predictions(outputs, labels))
+    if head.kind == "labels" or not bool(known.any()):
+        return []
     return answer_warnings(who, head.of(outputs)[known], labels[known], head.names)
+
+
+def _value_warnings(who: str, head: Head, of: Predictions) -> list[str]:
+    """That values are no better than their mean, as those in another unit are."""
+    share = find_metric("r2")(of)
+    if not share <= 0:  # nor NaN, of targets that do not differ
+        return []
+    return [
+        f"{who} explains nothing of '{head.name}' (R² {share:.2g} on {len(of.targets)} validation "
+        "images); check its weights, and that it answers (value - mean) / standard deviation of "
+        f"the training targets ({head.mean:.4g} and {head.std:.4g})"
+    ]
 
 
 def training_warnings(teacher: StoredTeacher, data: Dataset) -> list[str]:

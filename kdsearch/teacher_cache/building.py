@@ -58,6 +58,7 @@ class CacheBuilder:
         self.plan = plan
         self.teacher = teacher
         self.fetch: Fetch | None = None
+        self._one_class = bool(data.problem.class_heads) and not data.problem.several
         self._open_feed = partial(plan.views.feed, data, device, loaders)
         self._feed: Feed | None = None
 
@@ -129,7 +130,8 @@ class CacheBuilder:
         """Run the teacher on the views of a part and write some of its signals."""
         plan = self.plan
         rows: dict[Signal, list[Stored]] = {signal: [] for signal in wanted}
-        errors = {signal: StorageError(signal, self.teacher.shapes.classes) for signal in wanted}
+        classes = self.teacher.shapes.classes
+        errors = {signal: StorageError(signal, classes, self._one_class) for signal in wanted}
         for batch in self._batches(epoch, part):
             signals = self.teacher.observe(batch, wanted)
             for signal in wanted:

@@ -104,11 +104,18 @@ def _same_mask(live: Tensor | None, found: Tensor | None) -> bool:
 
 
 class StorageError:
-    """How far stored values of one signal are from the computed ones, over all samples added."""
+    """How far stored values of one signal are from the computed ones, over all samples added.
 
-    def __init__(self, signal: Signal, classes: int) -> None:
+    Args:
+        signal: The signal.
+        classes: Columns of the teacher's output.
+        one_class: Whether these are the logits of one class a sample.
+    """
+
+    def __init__(self, signal: Signal, classes: int, one_class: bool = True) -> None:
         self._signal = signal
         self._classes = classes
+        self._has_kl = one_class and signal == Signal.LOGITS
         self._samples = 0
         self._worst = self._gaps = self._values = self._kl = 0.0
 
@@ -122,7 +129,7 @@ class StorageError:
             self._gaps += _square_sum(gaps)
             self._values += _square_sum(values)
         self._samples += len(exact[0])
-        if self._signal == Signal.LOGITS:
+        if self._has_kl:
             log_p, log_q = (F.log_softmax(z[0].double(), dim=1) for z in (exact, found))
             self._kl += float(F.kl_div(log_q, log_p, reduction="sum", log_target=True))
 
@@ -130,13 +137,13 @@ class StorageError:
         """The error by name.
 
         ``worst`` is the largest absolute difference, ``relative`` the root of the mean square of
-        all differences over that of the values, and for logits ``kl`` the mean
+        all differences over that of the values, and for logits of one class ``kl`` the mean
         KL(computed ‖ stored) of the class probabilities, in nats.
         """
         relative = math.sqrt(self._gaps / self._values) if self._values else 0.0
         error = {"worst": self._worst, "relative": relative}
         of_classes = {"kl": self._kl / max(self._samples, 1)}
-        return error | (of_classes if self._signal == Signal.LOGITS else {})
+        return error | (of_classes if self._has_kl else {})
 
 
 def _square_sum(values: Tensor) -> float:

@@ -97,7 +97,9 @@ def task_loss(
 def mean_weight(
     training: TrainingConfig, split: Split, problem: Problem, head: Head, weights: Tensor | None
 ) -> float:
-    """Mean weight, of its class times its own, of a sample with a target as ``sampling`` draws it.
+    """Mean weight, of its class times its own, of a sample as ``sampling`` draws it.
+
+    A sample without a target has the weight 0.
 
     Args:
         training: Says how samples are drawn.
@@ -117,7 +119,7 @@ def mean_weight(
     if training.sampling == "balanced":
         labels, _ = strata(split, problem)
         drawn /= torch.bincount(labels)[labels]
-    return float((drawn * each)[known].sum() / drawn[known].sum().clamp(min=1e-300))
+    return float((drawn * each * known).sum() / drawn.sum())
 
 
 def sample_order(training: TrainingConfig, seed: int, epoch: int, labels: Tensor) -> Tensor:

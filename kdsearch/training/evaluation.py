@@ -68,4 +68,4 @@ def evaluate(
         raise DivergedError("an output became infinite or no number")
     targets = {name: each.cpu() for name, each in views.split.targets.items()}
     predictions = problem.predictions(own, targets, reference)
-    return problem.scores(predictions) | (problem.error(predictions) if last else {})
+    return problem.scores(predictions) | (problem.error(predictions, len(views)) if last else {})

@@ -36,9 +36,18 @@ _RATE = 1e-3
 
 
 def few_samples(data: Dataset, train: int) -> Dataset:
-    """Some samples of a data set, in memory; the test split stays unseen, validation stands in."""
+    """Some samples of a data set, in memory; the test split stays unseen, validation stands in.
+
+    What so few have no score of is left out, in place of an error.
+    """
     validation = _drawn(data.validation, EVALUATED)
-    return replace(data, train=_drawn(data.train, train), validation=validation, test=validation)
+    return replace(
+        data,
+        train=_drawn(data.train, train),
+        validation=validation,
+        test=validation,
+        problem=replace(data.problem, few=True),
+    )
 
 
 def _drawn(split: Split, count: int) -> Split:

@@ -85,34 +85,41 @@ def test_weights_and_blends_are_those_of_a_loop() -> None:
 
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head.kind)
 def test_samples_without_the_target_count_for_nothing(head: Head) -> None:
-    """The mean is over the others, and no gradient of a missing one is NaN."""
+    """The mean is over the others, by their share; no gradient of a missing one is NaN."""
     there = torch.tensor([0, 2, 3, 6])
     gone = torch.tensor([each for each in range(SIZE) if each not in there])
     labels = targets()[head.name].labels.clone()
     labels[gone] = -1 if head.kind == "class" else torch.nan
-    z = outputs(0).requires_grad_()
-    found = TaskLoss(replace(head, gaps=True))(z, Targets(labels))
+    gaps, z = replace(head, gaps=True), outputs(0).requires_grad_()
+    found = TaskLoss(gaps, mean_weight=0.5)(z, Targets(labels))
     expected = TaskLoss(head)(outputs(0)[there], Targets(labels[there]))
     assert found.item() == pytest.approx(expected.item())
     (gradient,) = torch.autograd.grad(found, z)
     assert bool((gradient[gone] == 0).all())
     assert bool(gradient.isfinite().all())
     none = torch.full_like(labels, -1 if head.kind == "class" else torch.nan)
-    assert TaskLoss(replace(head, gaps=True))(outputs(0), Targets(none)).item() == 0.0
+    assert TaskLoss(gaps)(outputs(0), Targets(none)).item() == 0.0
+
+
+def test_two_workers_average_to_one_however_the_gaps_lie() -> None:
+    labels = torch.tensor([0, -1, 2, 1, -1, -1, 0, -1])
+    loss = TaskLoss(replace(DIGIT, gaps=True), mean_weight=0.5)
+    halves = [loss(outputs(0)[part], Targets(labels[part])) for part in (slice(0, 4), slice(4, 8))]
+    whole = loss(outputs(0), Targets(labels))
+    assert (sum(halves) / 2).item() == pytest.approx(whole.item())
 
 
 def test_gaps_blend_by_the_shares_of_what_is_there() -> None:
     labels, share = torch.tensor([0, -1, 2, 1]), torch.tensor([0.3, 0.6, 0.9, 0.5]).double()
     partner = torch.tensor([-1, 1, 2, -1])
     z = outputs(0)[:4]
-    total = weight = 0.0
+    total = 0.0
     for row in range(4):
         for label, part in ((labels[row], share[row]), (partner[row], 1 - share[row])):
             if label >= 0:
                 total -= float(part * z[row, :3].log_softmax(dim=0)[label])
-                weight += float(part)
     found = TaskLoss(replace(DIGIT, gaps=True))(z, Targets(labels, partner, share))
-    assert found.item() == pytest.approx(total / weight)
+    assert found.item() == pytest.approx(total / 4)
 
 
 def test_a_missing_label_of_several_leaves_the_others() -> None:
@@ -228,3 +235,23 @@ def test_one_task_of_labels_or_of_a_value_is_distilled_too() -> None:
         whole = objective("kd")(signals(0), signals(1), targets(), 0.0)
         assert list(found) == ["ce", "kd", "loss"]
         assert found["kd"].item() == pytest.approx(whole[f"kd/{other}"].item())
+
+
+@pytest.mark.parametrize("label", ["ab", "fsp"])
+def test_learnt_weights_rest_while_the_student_is_initialised(
+    label, student_shapes, teacher_shapes, random_signals
+):
+    """Nothing would hold them back then."""
+    heads = side_by_side([Head("one", "class", tuple("abcd")), Head("two", "class", tuple("xyz"))])
+    losses = [TaskLoss(head) for head in heads]
+    made = Objective(method_config(label, {}), student_shapes, teacher_shapes, losses, True)
+    assert made.weighting is not None
+    assert made.methods[0].initialises(0.0)
+    made.double()
+    student = random_signals(student_shapes, requires_grad=True)
+    teacher = random_signals(teacher_shapes, seed=1)
+    of = {head.name: Targets(torch.arange(6) % head.size) for head in heads}
+    made(student, teacher, of, 0.0)["loss"].backward()
+    gradient = made.weighting.log_variances.grad
+    assert gradient is None or not gradient.any()
+    assert "uncertainty" in made(student, teacher, of, 0.9)

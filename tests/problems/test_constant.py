@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -39,16 +41,19 @@ def dummy(objective: str) -> float:
     """The loss of scikit-learn's constant answer."""
     nothing = np.zeros((200, 1))
     shares = DummyClassifier(strategy="prior").fit(nothing, CLASSES).predict_proba(nothing)
-    mean = DummyRegressor().fit(nothing, VALUES).predict(nothing)
+    mean, median = (
+        DummyRegressor(strategy=strategy).fit(nothing, VALUES).predict(nothing)
+        for strategy in ("mean", "median")
+    )
     return {
         "kind/nll": lambda: sk.log_loss(CLASSES, shares),
         "kind/kl": lambda: sk.log_loss(CLASSES, shares),
         "tags/multilabel_nll": lambda: np.mean(
             [sk.log_loss(TAGS[:, k], np.full(200, TAGS[:, k].mean())) for k in range(2)]
         ),
-        "age/mae": lambda: sk.mean_absolute_error(VALUES, mean),
+        "age/mae": lambda: sk.mean_absolute_error(VALUES, median),
         "age/rmse": lambda: sk.root_mean_squared_error(VALUES, mean),
-        "age/teacher_mae": lambda: sk.mean_absolute_error(VALUES, mean),
+        "age/teacher_mae": lambda: sk.mean_absolute_error(VALUES, median),
         "age/r2": lambda: 1.0,
         "kind/accuracy": lambda: 1.0,
         "mean": lambda: 1.0,
@@ -100,3 +105,19 @@ def with_mae(number: int, error: float, size: int) -> TrialRecord:
     record = trial(number, 0.5, size)
     last = {**record.epochs[-1], "mae": error}
     return record.model_copy(update={"epochs": (*record.epochs[:-1], last)})
+
+
+def test_a_metric_without_a_value_of_constant_answers_leaves_it_at_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "strict.py").write_text(
+        "from statistics import correlation\n"
+        "from kdsearch.problems import Metric\n"
+        "def along(of):\n"
+        "    return 1 - correlation(of.outputs.tolist(), of.targets.tolist())\n"
+        "metric = Metric('along', along, better='lower', highest=None, unit='')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    problem = Problem(objective="strict:metric", heads=(Head("age", "value", ("age",)),))
+    assert constant_loss(problem, {"age": TARGETS["age"]}) == 1.0

@@ -102,10 +102,12 @@ def test_the_bootstrap_finds_the_standard_error_of_a_mean() -> None:
 
 def test_the_objectives_error_stands_beside_it_where_the_score_does_not_tell_it() -> None:
     of = Predictions(torch.randn(30, 3), torch.arange(30) % 3)
-    assert Problem().error({"label": of}) == {}
-    assert Problem(("nll",), "nll").error({"label": of}).keys() == {"nll_error"}
-    assert Problem(("agreement",), "agreement").error({"label": of}) == {}
-    assert Problem(("kl",), "kl").error({"label": of}) == {}  # nobody to compare with
+    assert Problem().error({"label": of}, len(of.targets)) == {}
+    assert Problem(("nll",), "nll").error({"label": of}, len(of.targets)).keys() == {"nll_error"}
+    assert Problem(("agreement",), "agreement").error({"label": of}, len(of.targets)) == {}
+    assert (
+        Problem(("kl",), "kl").error({"label": of}, len(of.targets)) == {}
+    )  # nobody to compare with
 
 
 def test_a_bound_is_kept_from_its_own_side() -> None:

@@ -52,7 +52,9 @@ def expected(name: str, of: Predictions) -> float:
         "multilabel_accuracy": lambda: sk.accuracy_score(truth, flat > 0),
         "multilabel_nll": lambda: sk.log_loss(truth, expit(flat)),
         "multilabel_ece": lambda: calibration_error(expit(flat), truth),
-        "multilabel_agreement": lambda: np.mean((logits > 0) == (of.reference.numpy() > 0)),
+        "multilabel_agreement": lambda: np.mean(
+            (logits > 0)[known] == (of.reference.numpy() > 0)[known]
+        ),
     }[name]()
 
 
@@ -80,3 +82,13 @@ def test_a_label_that_nobody_has_is_left_out() -> None:
     without = Predictions(of.outputs[:, others], of.targets[:, others])
     for name in ("mean_average_precision", "multilabel_f1", "multilabel_auroc"):
         assert find_metric(name)(of) == pytest.approx(find_metric(name)(without))
+
+
+def test_sure_logits_keep_their_order() -> None:
+    """As float32 probabilities, those from 17 on are all 1."""
+    of = Predictions(
+        torch.tensor([[20.0], [30.0], [40.0], [-5.0]]), torch.tensor([[0.0], [0.0], [1.0], [0.0]])
+    )
+    assert find_metric("mean_average_precision")(of) == 1.0
+    assert find_metric("multilabel_auroc")(of) == 1.0
+    assert find_metric("multilabel_f1")(of) == pytest.approx(0.5)

@@ -89,7 +89,7 @@ def test_scores_are_those_of_each_task_and_their_mean(spec_text: str) -> None:
     expected = (digit + scores["parity/accuracy"] + r2) / 3
     assert scores["mean"] == pytest.approx(expected, rel=1e-4)
     assert problem.objective == "mean"
-    assert 0 < problem.error(predictions)["mean_error"] < 0.4
+    assert 0 < problem.error(predictions, 50)["mean_error"] < 0.4
 
 
 def test_the_error_of_the_mean_is_found_on_common_draws() -> None:
@@ -100,7 +100,7 @@ def test_the_error_of_the_mean_is_found_on_common_draws() -> None:
     labels = torch.arange(80) % 2
     outputs = torch.cat([logits, logits], dim=1)
     found = Problem(heads=twice.heads).error(
-        twice.predictions(outputs, {"one": labels, "two": labels})
+        twice.predictions(outputs, {"one": labels, "two": labels}), 80
     )
     alone = Problem().with_heads([one]).predictions(logits, {"one": labels})["one"]
     assert found["mean_error"] == pytest.approx(find_metric("accuracy").bootstrap(alone))
@@ -120,6 +120,8 @@ def test_a_metric_is_told_with_its_task() -> None:
         (["search.objective=accuracy"], r"say of which task 'accuracy' is: digit/accuracy"),
         (["search.objective=ink/accuracy"], "accuracy judges one class, and 'ink' is a value"),
         (["search.require={inc/mae: 3}"], "there is no task 'inc'; did you mean 'ink'"),
+        (["search.objective=digit/mean"], "unknown metric 'digit/mean'; write TASK/METRIC"),
+        (["search.objective=digit/digit/accuracy"], "write TASK/METRIC, or mean"),
         (["problem.metrics=[digit/acuracy]"], "did you mean 'accuracy'"),
     ],
 )
@@ -177,3 +179,26 @@ def test_a_weight_that_is_learnt_is_not_given(spec_text: str) -> None:
         parse_spec(spec_text, [tasks, "problem.weighting=uncertainty"])
     with pytest.raises(SpecError, match="weighting is for several tasks"):
         parse_spec(spec_text, ["problem.weighting=uncertainty"])
+
+
+def test_a_share_of_the_samples_that_have_the_target_has_their_error() -> None:
+    head = Head("kind", "class", ("a", "b"), optional=True)
+    problem = Problem(heads=(head,))
+    labels = torch.tensor([0, 1, -1, -1, 1, -1, 0, -1])
+    outputs = torch.eye(2)[[0, 0, 0, 0, 1, 1, 0, 1]]
+    predictions = problem.predictions(outputs, {"kind": labels})
+    assert problem.scores(predictions)["accuracy"] == 0.75
+    error = problem.error(predictions, 8)["accuracy_error"]
+    assert error == pytest.approx((0.75 * 0.25 / 4) ** 0.5)
+    assert problem.error(predictions, 4) == {}
+
+
+def test_few_samples_have_the_scores_that_they_can_have() -> None:
+    value = Head("ink", "value", ("ink",))
+    problem = Problem(heads=side_by_side([Head("kind", "class", ("a", "b")), value]), few=True)
+    of = {"kind": torch.tensor([-1, -1]), "ink": torch.tensor([2.0, 2.0])}
+    predictions = problem.predictions(torch.zeros(2, 3), of)
+    scores = problem.scores(predictions)
+    assert {"ink/mae", "ink/rmse"} <= scores.keys()
+    assert not {"mean", "ink/r2", "kind/accuracy"} & scores.keys()
+    assert problem.error(predictions, 2) == {}

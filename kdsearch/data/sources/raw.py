@@ -19,13 +19,12 @@ from kdsearch.data.sources.targets import (
     Names,
     Targets,
     chosen_heads,
-    measured,
     named,
     read_target,
     target_of,
 )
 from kdsearch.errors import DataError
-from kdsearch.problems import Problem
+from kdsearch.problems import Head, Problem
 from kdsearch.spec.names import suggest
 
 Images = Tensor | np.ndarray | MappedImages
@@ -141,11 +140,36 @@ def training_data(raw: RawData, where: str, problem: Problem) -> tuple[Split, Pr
     """
     told = f"{where}'s training data"
     problem = problem.with_heads(chosen_heads(raw.train_labels, problem, where))
-    train = _split(raw.train_images, raw.train_labels, problem, told)
+    raw, key = first_alone(raw, problem)
+    train = _split(raw.train_images, raw.train_labels, problem, told, key)
     if raw.train_weights is not None:
         train = replace(train, weights=_weights(raw.train_weights, len(train), told))
     heads = [named(head, raw.classes, train.targets[head.name], where) for head in problem.heads]
-    return train, problem.with_heads(measured(train, heads))
+    return train, problem.with_heads(heads)
+
+
+def first_alone(raw: RawData, problem: Problem) -> tuple[RawData, str]:
+    """The data with their first target under the name of the one task, where none is named.
+
+    Returns:
+        The data, and what the source calls that target; nothing where tasks are named.
+
+    Raises:
+        DataError: Another split lacks it.
+    """
+    given, name = raw.train_labels, Head().name
+    if not isinstance(given, Mapping) or [head.name for head in problem.heads] != [name]:
+        return raw, ""
+    key = name if name in given else next(iter(given))
+    renamed: dict[str, Any] = {}
+    for split in ("train", "validation", "test"):
+        targets = getattr(raw, f"{split}_labels")
+        if isinstance(targets, Mapping):
+            told = f"the {split} data"
+            renamed[f"{split}_labels"] = {name: target_of(targets, Head(key), told)}
+    if isinstance(raw.classes, Mapping):
+        renamed["classes"] = {name: raw.classes[key]} if key in raw.classes else None
+    return replace(raw, **renamed), key
 
 
 def own_split(
@@ -156,6 +180,7 @@ def own_split(
     Raises:
         DataError: As :func:`training_data`, or half a split.
     """
+    raw, key = first_alone(raw, problem)
     images = getattr(raw, f"{name}_images")
     labels = getattr(raw, f"{name}_labels")
     if (images is None) != (labels is None):
@@ -164,7 +189,7 @@ def own_split(
         )
     if images is None or labels is None:
         return None
-    split = _split(images, labels, problem, f"{where}'s {name} data")
+    split = _split(images, labels, problem, f"{where}'s {name} data", key)
     if split.images.shape[1:] != train.images.shape[1:]:
         raise DataError(
             f"{where} has training images of {list(train.images.shape[1:])} and {name} "
@@ -173,10 +198,10 @@ def own_split(
     return split
 
 
-def _split(images: Images, labels: Targets, problem: Problem, where: str) -> Split:
+def _split(images: Images, labels: Targets, problem: Problem, where: str, key: str) -> Split:
     read = _images(images, where)
     targets = {
-        head.name: read_target(target_of(labels, head, where), head, where)
+        head.name: read_target(target_of(labels, head, where), head, where, key)
         for head in problem.heads
     }
     split = Split(read, targets)

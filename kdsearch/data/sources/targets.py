@@ -53,35 +53,44 @@ def chosen_heads(given: Targets, problem: Problem, where: str) -> tuple[Head, ..
 
 
 def target_of(given: Targets, head: Head, where: str) -> Target:
-    """The target of a task; without a name, the first."""
+    """The target of a task.
+
+    Raises:
+        DataError: There is none of its name.
+    """
     if not isinstance(given, Mapping):
         return given
     if head.name in given:
         return given[head.name]
-    if head.name == Head().name:
-        return next(iter(given.values()))
     raise DataError(f"{where} have no target '{head.name}'; give it as the training data have it")
 
 
-def read_target(given: Target, head: Head, where: str) -> Tensor:
+def read_target(given: Target, head: Head, where: str, key: str = "") -> Tensor:
     """The targets of a task.
+
+    Args:
+        given: As the source has them.
+        head: The task.
+        where: Which data they are of.
+        key: What the source calls them, where the task has no name.
 
     Raises:
         DataError: Another kind of target than the task's.
     """
-    what = "labels" if head.name == Head().name else f"targets of '{head.name}'"
+    name = key or head.name
+    what = "labels" if name == Head().name else f"targets of '{name}'"
     plain = given.cpu().numpy() if isinstance(given, Tensor) else given
     array = as_array(plain, f"{where}: {what}", "label")
-    return _READERS[head.kind](array, head, f"{where}: {what}")
+    return _READERS[head.kind](array, name, f"{where}: {what}")
 
 
-def _classes(array: np.ndarray, head: Head, told: str) -> Tensor:
+def _classes(array: np.ndarray, name: str, told: str) -> Tensor:
     if array.ndim != 1 or array.dtype.kind not in "iu":
         other = ""
         if array.dtype.kind == "f" and array.ndim == 1:
-            other = f"; or, to learn a number, set problem.tasks to {{{head.name}: value}}"
+            other = f"; or, to learn a number, set problem.tasks to {{{name}: value}}"
         elif array.ndim == 2:
-            other = f"; or, to learn several labels, set problem.tasks to {{{head.name}: labels}}"
+            other = f"; or, to learn several labels, set problem.tasks to {{{name}: labels}}"
         raise DataError(
             f"{told} must be whole numbers [N], not {array.dtype} {list(array.shape)}; "
             f"give the class index of each image{other}"
@@ -89,7 +98,7 @@ def _classes(array: np.ndarray, head: Head, told: str) -> Tensor:
     return torch.from_numpy(array.astype(np.int64))
 
 
-def _labels(array: np.ndarray, head: Head, told: str) -> Tensor:
+def _labels(array: np.ndarray, name: str, told: str) -> Tensor:
     if array.ndim != 2 or array.dtype.kind not in "iufb":
         raise DataError(
             f"{told} must be numbers [N, K], not {array.dtype} {list(array.shape)}; give 0 or 1 "
@@ -101,7 +110,7 @@ def _labels(array: np.ndarray, head: Head, told: str) -> Tensor:
     return torch.from_numpy(found)
 
 
-def _values(array: np.ndarray, head: Head, told: str) -> Tensor:
+def _values(array: np.ndarray, name: str, told: str) -> Tensor:
     if array.ndim != 1 or array.dtype.kind not in "iuf":
         raise DataError(
             f"{told} must be numbers [N], not {array.dtype} {list(array.shape)}; give one for each "
@@ -126,10 +135,9 @@ def named(head: Head, names: Names | None, targets: Tensor, where: str) -> Head:
     if head.kind == "value":
         return replace(head, names=(head.name,))
     given = names.get(head.name) if isinstance(names, Mapping) else names
-    if given is None and isinstance(names, Mapping) and head.name == Head().name:
-        given = next(iter(names.values()), None)
     if given is None:
-        count = targets.shape[1] if head.kind == "labels" else int(targets.max()) + 1
+        highest = int(targets.max()) if len(targets) else MISSING_CLASS
+        count = targets.shape[1] if head.kind == "labels" else highest + 1
         given = [str(place) for place in range(count)]
     found = tuple(str(name) for name in given)
     least, what = (2, "classes") if head.kind == "class" else (1, "labels")

@@ -16,7 +16,10 @@ from kdsearch.problems import Head, Problem
 from kdsearch.spec.sections import DataSection
 from kdsearch.spec.table import TableSection
 
-TASKS = (Head("species", "class"), Head("tags", "labels"), Head("age", "value"))
+TASKS = tuple(
+    Head(name, kind, optional=True)
+    for name, kind in (("species", "class"), ("tags", "labels"), ("age", "value"))
+)
 SPLITS = ["train"] * 12 + ["val"] * 4 + ["test"] * 4
 
 

@@ -64,7 +64,8 @@ def check_targets(
 ) -> None:
     """Refuse rows with cells that cannot be targets.
 
-    A row of several tasks may lack some of its targets, though not all.
+    A row of several tasks may lack some of its targets, though not all; of labels, an empty cell
+    says that there are none.
 
     Args:
         read: The table.
@@ -76,7 +77,6 @@ def check_targets(
         DataError: The first fault.
     """
     faults = read.faults()
-    # of labels, an empty cell says that there are none
     needed = [columns[head.name] for head in heads if head.kind != "labels"]
     for place, number in enumerate(read.numbers if len(needed) == len(heads) else ()):
         if not any(read.cells[column][place] for column in needed):
