@@ -1,0 +1,131 @@
+"""What a plan accepts and refuses of tasks: rare targets, methods, weights, caches, teachers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from optuna.trial import FixedTrial
+
+from kdsearch.data import RawData
+from kdsearch.errors import SpecError
+from kdsearch.models import build_network
+from kdsearch.problems import Head
+from kdsearch.space.checks import make_plan
+from kdsearch.space.teacher_scores import score_teacher
+from kdsearch.spec import parse_spec
+from kdsearch.spec.concrete import ModelConfig
+
+SPEC = {
+    "study": {"name": "x"},
+    "data": {"source": f"{__name__}:load", "validation": 0.2},
+    "teacher": {
+        "model": {"family": "mlp", "width": 0.5, "depth": 1},
+        "training": {"epochs": 1},
+    },
+    "students": [{"family": "mlp", "width": 0.2, "depth": 1}],
+    "methods": ["none", "kd", "rkd"],
+    "training": {"epochs": 1},
+}
+
+
+def load(*names: str) -> RawData:
+    """Noise with targets that few samples have, or that hardly differ."""
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (400, 8, 8), dtype=np.uint8)
+    targets = {
+        "rare": generator.random((400, 3)) < 0.03,
+        "one": generator.random((400, 1)) < 0.5,
+        "sparse": np.where(generator.random(400) < 0.8, np.nan, generator.random(400)),
+        "zeros": np.where(generator.random(400) < 0.9, 0.0, 5.0),
+        "few": np.where(generator.random(400) < 0.9, -1, generator.integers(0, 2, 400)),
+        "kind": np.arange(400) % 3,
+        "tone": np.arange(400) % 2,
+    }
+    return RawData(images, targets, classes={"kind": ("a", "b", "c"), "tone": ("b", "d")})
+
+
+def plan(tasks: dict[str, Any], **sections: Any) -> Any:
+    changed = {
+        name: SPEC[name] | given if isinstance(SPEC.get(name), dict) else given
+        for name, given in sections.items()
+    }
+    spec = SPEC | {"problem": {"tasks": tasks}} | changed
+    return make_plan(parse_spec(yaml.safe_dump(spec, sort_keys=False)))
+
+
+@pytest.mark.parametrize(
+    "tasks",
+    [
+        {"rare": "labels"},
+        {"one": "labels"},
+        {"sparse": "value"},
+        {"zeros": "value"},
+        {"few": "class"},
+        {"few": "class", "sparse": "value", "rare": "labels"},
+    ],
+    ids=lambda tasks: "+".join(tasks),
+)
+def test_targets_that_few_samples_have_are_no_reason_to_refuse(tasks: dict[str, str]) -> None:
+    made = plan(tasks)
+    assert [head.name for head in made.data.problem.heads] == list(tasks)
+    assert made.data.problem.few is False
+
+
+@pytest.mark.parametrize(
+    ("tasks", "sections", "message"),
+    [
+        ({"zeros": "value"}, {"methods": ["dkd"]}, "dkd distils classes, and 'zeros' is a value"),
+        ({"few": "class"}, {"methods": ["crd"]}, "crd reads the class of every sample, and some"),
+        (
+            {"kind": "class", "tone": "class"},
+            {"training": {"epochs": 1, "class_weights": {"b": 2}}},
+            "several tasks have a class 'b'",
+        ),
+        (
+            {"zeros": "value"},
+            {"training": {"epochs": 1, "sampling": "balanced"}},
+            "no task has classes; set sampling to none",
+        ),
+        ({"kind": "class", "zeros": "value"}, {"cache": {"top_k": 2}}, "remove top_k"),
+    ],
+)
+def test_what_tasks_cannot_have_is_refused(
+    tasks: dict[str, str], sections: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SpecError, match=message):
+        plan(tasks, **sections)
+
+
+def test_class_weights_are_those_of_the_task_that_has_the_class() -> None:
+    plan(
+        {"kind": "class", "tone": "class"},
+        training={"epochs": 1, "class_weights": {"a": 2, "d": 0.5}},
+    )
+
+
+def test_a_teacher_that_answers_in_another_unit_is_told() -> None:
+    data = plan({"zeros": "value"}).data
+    network = build_network(ModelConfig(family="mlp", width=0.5, depth=1), (1, 8, 8), 1)
+    head: Head = data.problem.heads[0]
+    with torch.no_grad():
+        network.classifier.weight.zero_()
+        network.classifier.bias.fill_(7.0)
+    (told,) = score_teacher("the teacher", network, data, 1e3)
+    assert told.startswith("the teacher explains nothing of 'zeros' (R² ")
+    assert f"({head.mean:.4g} and {head.std:.4g})" in told
+
+
+def test_the_weights_of_tasks_are_proposed_and_tuned() -> None:
+    weight = {"low": 0.1, "high": 3.0, "log": True}
+    made = plan({"kind": "class", "zeros": {"kind": "value", "weight": weight}})
+    candidate = made.space.suggest(
+        FixedTrial({"method": "kd", "task.zeros": 0.5, "kd.temperature": 2.0, "kd.weight": 0.9})
+    )
+    assert candidate.task_weights == {"kind": 1.0, "zeros": 0.5}
+    assert candidate.undistilled().task_weights == candidate.task_weights
+    task = candidate.task(made.spec, 0)
+    assert (task.task_weight("zeros"), task.task_weight("kind")) == (0.5, 1.0)
