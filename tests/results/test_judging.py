@@ -229,7 +229,7 @@ def test_what_is_chosen_follows_the_objective(spec: StudySpec) -> None:
     """Of two configurations one has the better accuracy, the other the better likelihood."""
     chosen = {}
     for objective in ("accuracy", "nll"):
-        search = spec.search.model_copy(update={"objective": objective})
+        search = spec.search.model_copy(update={"objective": (objective,)})
         other = spec.model_copy(update={"search": search})
         judging = Judging(other, members()[:1], search_of(kd=1), {})
         (sweep,) = judging.sweeps.values()
