@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from kdsearch.data import Dataset
 from kdsearch.errors import CheckpointError, RunError
+from kdsearch.export.answers import Answers, answers_of
 from kdsearch.export.images import check_range, check_shape
 from kdsearch.files import checksum, taking_name_last, write_atomically
 from kdsearch.models import Network, build_network
@@ -60,10 +61,6 @@ class _Description(BaseModel):
         if not len(self.mean) == len(self.std) == self.image_shape[0]:
             raise ValueError("mean and std must have one value a channel")
         return self
-
-
-Answers = list[str] | list[tuple[str, ...]] | list[float]
-"""A class, labels or a value of each image."""
 
 
 class Student(nn.Module):
@@ -128,18 +125,8 @@ class Student(nn.Module):
         if len(images):
             with torch.no_grad():
                 outputs = self(images)
-            answers = {head.name: _answers(head, head.of(outputs)) for head in self.heads}
+            answers = {head.name: answers_of(head, head.of(outputs)) for head in self.heads}
         return answers if len(self.heads) > 1 else answers[self.heads[0].name]
-
-
-def _answers(head: Head, outputs: Tensor) -> Answers:
-    """What outputs [B, K] say in a task, values in their own unit."""
-    if head.kind == "value":
-        return [float(value) for value in outputs[:, 0]]
-    if head.kind == "class":
-        return [head.names[index] for index in outputs.argmax(dim=1).tolist()]
-    likely = (outputs > 0).tolist()
-    return [tuple(n for n, has in zip(head.names, row, strict=True) if has) for row in likely]
 
 
 def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path) -> Path:

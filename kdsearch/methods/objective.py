@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from kdsearch.errors import MethodError
 from kdsearch.methods.base import Method
+from kdsearch.methods.heads import check_labels, check_task, labelled, of_head
 from kdsearch.methods.inputs import full_precision, zero_of
 from kdsearch.methods.labels import CE_WEIGHT, check_value, parse_label
 from kdsearch.methods.targets import Targets
 from kdsearch.methods.task_loss import TaskLoss, Uncertainty, likelihood_scale, plain_losses
 from kdsearch.models.network import Network
 from kdsearch.models.signals import Signal, Signals, SignalShapes
-from kdsearch.problems import Head
 from kdsearch.spec.concrete import MethodConfig
 
 
@@ -90,7 +90,7 @@ class Objective(nn.Module):
         heads = [task.head for task in self.losses]
         reads = method.signals | method.teacher_signals
         if Signal.LOGITS not in reads:
-            _check_labels(method, _labelled(heads))
+            check_labels(method, labelled(heads))
             yield _Part(method.name, method(student, teacher, **values), None)
             return
         if len(heads) > 1 and reads != {Signal.LOGITS}:
@@ -99,7 +99,7 @@ class Objective(nn.Module):
                 "share; leave it out, or keep one task"
             )
         for place, head in enumerate(heads):
-            _check_task(method, head)
+            check_task(method, head)
             name = method.name
             if len(heads) > 1:
                 student, teacher = (replace(each, classes=head.size) for each in (student, teacher))
@@ -197,9 +197,9 @@ class Objective(nn.Module):
         teacher = teacher or Signals()
         head = self.losses[part.place or 0].head
         if part.place is None:
-            head = _labelled([task.head for task in self.losses])
+            head = labelled([task.head for task in self.losses])
         elif len(self.losses) > 1:
-            student, teacher = _of_head(head, student), _of_head(head, teacher)
+            student, teacher = of_head(head, student), of_head(head, teacher)
         factor = term.factor(progress) if not alone or term in alone else 0.0
         factor_of_task = self._weight(part.place, factor)
         found = {}
@@ -217,37 +217,6 @@ class Objective(nn.Module):
         if self.weighting is None:
             return factor * task.weight
         return factor * likelihood_scale(task.head) * self.weighting.factor(place)
-
-
-def _of_head(head: Head, signals: Signals) -> Signals:
-    """The signals with the logits of one task."""
-    logits = signals.logits
-    return signals if logits is None else replace(signals, logits=head.of(logits))
-
-
-def _labelled(heads: Sequence[Head]) -> Head:
-    """The first task of classes, or the first of all."""
-    return next((head for head in heads if head.kind == "class"), heads[0])
-
-
-def _check_task(method: type[Method], head: Head) -> None:
-    """Refuse a task whose logits a method cannot compare."""
-    if head.kind not in method.tasks:
-        what = {"labels": "labels", "value": "a value"}.get(head.kind, "a class")
-        raise MethodError(
-            f"{method.name} distils classes, and '{head.name}' is {what}; use kd, mse_logits or a "
-            "method that reads no logits"
-        )
-    _check_labels(method, head)
-
-
-def _check_labels(method: type[Method], head: Head) -> None:
-    """Refuse a method that reads the class of each sample where there are none."""
-    if method.by_label and (head.kind != "class" or head.gaps):
-        lacks = "some samples have none" if head.kind == "class" else "there are none"
-        raise MethodError(
-            f"{method.name} reads the class of every sample, and {lacks}; leave it out"
-        )
 
 
 def _weighted(value: Tensor, weight: float | Tensor) -> Tensor:

@@ -3,7 +3,8 @@
 from kdsearch.problems.catalogue import find_metric
 from kdsearch.problems.head import Head, Kind
 from kdsearch.problems.metric import Metric, Predictions
-from kdsearch.problems.problem import CLASSIFICATION, Problem, error_name
+from kdsearch.problems.problem import CLASSIFICATION, Problem
+from kdsearch.problems.scoring import error_name
 
 __all__ = [
     "CLASSIFICATION",

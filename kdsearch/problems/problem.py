@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from kdsearch.errors import DataError, SpecError, described
+from kdsearch.errors import SpecError
 from kdsearch.problems.catalogue import IN_MEAN, MEAN, METRICS, USUAL, find_metric
 from kdsearch.problems.head import Head, outputs_of, side_by_side
 from kdsearch.problems.metric import Metric, Predictions, deviation
+from kdsearch.problems.scoring import check_bound, error_name, score_of
 from kdsearch.spec.names import suggest
 from kdsearch.spec.origin import KeyPath
 from kdsearch.spec.study import StudySpec
@@ -65,7 +66,7 @@ class Problem:
                 raise spec.refuse(path, str(error)) from None
             bound = spec.search.require.get(name)
             if path[:2] == ("search", "require") and bound is not None:
-                _check_bound(spec, path, metric, bound)
+                check_bound(spec, path, metric, bound)
         chosen = tuple(dict.fromkeys(asked.values()))
         return cls(chosen, objectives[0], heads, objectives[1:])
 
@@ -172,7 +173,7 @@ class Problem:
             SpecError: A metric of the user's own fails.
         """
         scores = {
-            name: _score(name, metric, predictions[head.name], self.few)
+            name: score_of(name, metric, predictions[head.name], self.few)
             for head, name, metric in self._of_use(predictions)
         }
         if self.several:
@@ -232,37 +233,6 @@ class Problem:
 
 
 _KINDS = {"class": "one class", "labels": "labels", "value": "a value"}
-
-
-def error_name(metric: str) -> str:
-    """Under what name a record has the standard error of a metric."""
-    return f"{metric}_error"
-
-
-def _score(name: str, metric: Metric, predictions: Predictions, few: bool) -> float:
-    if few and not len(predictions.targets):
-        return math.nan
-    try:
-        value = float(metric(predictions))
-    except Exception as error:
-        raise SpecError(f"the metric {name} failed with {described(error)}; fix it") from error
-    if not (math.isfinite(value) or few):
-        remedy = "give every class samples in each split"
-        if metric.kind != "class":
-            remedy = "give each split samples that differ"
-        raise DataError(
-            f"the metric {name} is {value} on these {len(predictions.targets)} samples; choose "
-            f"another, or {remedy}"
-        )
-    return value
-
-
-def _check_bound(spec: StudySpec, path: KeyPath, metric: Metric, bound: float) -> None:
-    """Refuse a bound that every value, or none, keeps."""
-    low, high = metric.limits
-    if not low < bound < high:
-        told = f"{metric.title} lies between {low:g} and {high:g}, not at {bound:g}"
-        raise spec.refuse(path, told)
 
 
 CLASSIFICATION = Problem()

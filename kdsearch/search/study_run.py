@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,11 +16,11 @@ from kdsearch.execution.jobs import Jobs
 from kdsearch.execution.observers import Observer
 from kdsearch.execution.storage.trial_files import TrialFiles
 from kdsearch.execution.tune_run import Runner
-from kdsearch.problems import find_metric
 from kdsearch.problems.constant import constant_losses
 from kdsearch.results.cost import TrialCost
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.judging import Judging
+from kdsearch.results.no_front import no_front
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import Journal, TrialRecord, by_task
 from kdsearch.results.study import Study
@@ -235,35 +235,3 @@ def stopped(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     """The trainings that wait when all is done, now stopped; a finalist's own never waits."""
     waiting = [each for each in records if not each.ended and each.phase != "finalists"]
     return [each.model_copy(update={"status": "stopped"}) for each in waiting]
-
-
-def no_front(records: Sequence[TrialRecord], objectives: Objectives) -> str:
-    """Why a study has no front, and what to do."""
-    complete = [each for each in records if each.complete]
-    if complete:
-        return _missed(complete, objectives)
-    reasons = sorted({record.reason for record in records if record.reason})
-    return (
-        f"none of the {len(records)} trials ended well, so there is no front; the first "
-        f"reason was: {reasons[0] if reasons else 'no trial ran to its end'}"
-    )
-
-
-def _missed(complete: Sequence[TrialRecord], objectives: Objectives) -> str:
-    """Which bound no trial keeps, and how near the nearest comes; else that none keeps all."""
-    for name, bound in objectives.require.items():
-        metric = find_metric(name)
-        nearest = min(complete, key=lambda each: metric.enough(each.scores[name], bound))
-        reached = nearest.scores[name]
-        if metric.enough(reached, bound) > 0:
-            side = "below" if metric.better == "higher" else "above"
-            return (
-                f"the best of {len(complete)} complete trials reaches a validation {metric.title} "
-                f"of {metric.told(reached)}, {side} search.require.{name} "
-                f"({metric.told(bound)}), so there is no front; relax it, or allow larger "
-                "students or longer trainings"
-            )
-    return (
-        f"none of {len(complete)} complete trials keeps all bounds of search.require, so there is "
-        "no front; relax one, or allow larger students or longer trainings"
-    )

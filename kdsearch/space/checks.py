@@ -14,24 +14,18 @@ from kdsearch.models import Size, blueprint, reserved_core
 from kdsearch.problems import Problem
 from kdsearch.results.cost import trial_lengths
 from kdsearch.space.architectures import Architectures
+from kdsearch.space.class_checks import check_class_weights, check_top_k, trainings
 from kdsearch.space.compatibility import Pairs, corners, find_fitting
 from kdsearch.space.space import Space
 from kdsearch.space.try_out import TryOut
 from kdsearch.space.warm_start import past_fronts, warm_start_proposals
-from kdsearch.spec.concrete import ModelConfig, TrainingConfig
+from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.names import suggest
 from kdsearch.spec.origin import KeyPath
 from kdsearch.spec.ranges import Range, every
 from kdsearch.spec.sections import DataSection
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL, RESERVED, teacher_path
-from kdsearch.training.class_balance import (
-    class_weights,
-    mean_weight,
-    no_such_class,
-    of_task,
-    unknown_class,
-)
 from kdsearch.training.teacher_store import StoredTeacher, given_teacher
 
 
@@ -74,8 +68,8 @@ def make_plan(spec: StudySpec, past: list[dict[str, Any]] | None = None) -> Plan
     _check_teaching(spec)
     data = _load_data(spec)
     _check_batches(spec, data)
-    _check_class_weights(spec, data)
-    _check_top_k(spec, data)
+    check_class_weights(spec, data)
+    check_top_k(spec, data)
     for name, section in spec.given_teachers.items():
         _check_model(spec, (*teacher_path(name), "model"), section.model, data)
     for number, students in enumerate(spec.students):
@@ -135,59 +129,13 @@ def _data_setting(reason: str) -> KeyPath:
 
 
 def _check_batches(spec: StudySpec, data: Dataset) -> None:
-    for path, training in _trainings(spec).items():
+    for path, training in trainings(spec).items():
         batch = training.batch_size
         if batch > len(data.train):
             raise spec.refuse(
                 (*path, "batch_size"),
                 f"a batch of {batch} is more than the {len(data.train)} training samples; lower it",
             )
-
-
-def _check_class_weights(spec: StudySpec, data: Dataset) -> None:
-    heads, split = data.problem.class_heads, data.train
-    classes = tuple(name for head in heads for name in head.names)
-    for path, training in _trainings(spec).items():
-        if not heads:
-            _check_no_classes(spec, path, training)
-            continue
-        unknown = unknown_class(training, classes)
-        if unknown is not None:
-            told = no_such_class(unknown, classes)
-            raise spec.refuse((*path, "class_weights", unknown), told)
-        named = training.class_weights if isinstance(training.class_weights, dict) else {}
-        for name in named:
-            if classes.count(name) > 1:
-                told = f"several tasks have a class '{name}'; give the classes other names"
-                raise spec.refuse((*path, "class_weights", name), told)
-        for head in heads:
-            labels, own = split.targets[head.name], of_task(training, head)
-            weights = class_weights(own, labels[head.known(labels)], head.names)
-            if mean_weight(training, split, data.problem, head, weights) == 0:
-                told = "class_weights gives all training samples the weight 0; give one class more"
-                raise spec.refuse((*path, "class_weights"), told)
-
-
-def _check_top_k(spec: StudySpec, data: Dataset) -> None:
-    """Refuse to store the largest logits alone where logits are not those of one class."""
-    if spec.cache.top_k is not None and (data.problem.several or not data.problem.class_heads):
-        raise spec.refuse(
-            ("cache", "top_k"), "the largest logits stand for all of one class alone; remove top_k"
-        )
-
-
-def _check_no_classes(spec: StudySpec, path: KeyPath, training: TrainingConfig) -> None:
-    """Refuse what evens classes out where no task has any."""
-    for name in ("class_weights", "sampling"):
-        if getattr(training, name) != "none":
-            raise spec.refuse((*path, name), f"no task has classes; set {name} to none")
-
-
-def _trainings(spec: StudySpec) -> dict[KeyPath, TrainingConfig]:
-    """How trials and teachers are trained, by where it stands."""
-    own: dict[KeyPath, TrainingConfig] = {("training",): spec.training}
-    teachers = spec.given_teachers.items()
-    return own | {(*teacher_path(name), "training"): each.training for name, each in teachers}
 
 
 def _check_model(spec: StudySpec, path: KeyPath, model: ModelConfig, data: Dataset) -> None:

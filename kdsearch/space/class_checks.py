@@ -1,0 +1,62 @@
+"""What a study says of classes, checked against the tasks and the data."""
+
+from __future__ import annotations
+
+from kdsearch.data import Dataset
+from kdsearch.spec.concrete import TrainingConfig
+from kdsearch.spec.origin import KeyPath
+from kdsearch.spec.study import StudySpec
+from kdsearch.spec.teaching import teacher_path
+from kdsearch.training.class_balance import (
+    class_weights,
+    mean_weight,
+    no_such_class,
+    of_task,
+    unknown_class,
+)
+
+
+def trainings(spec: StudySpec) -> dict[KeyPath, TrainingConfig]:
+    """How trials and teachers are trained, by where it stands."""
+    own: dict[KeyPath, TrainingConfig] = {("training",): spec.training}
+    teachers = spec.given_teachers.items()
+    return own | {(*teacher_path(name), "training"): each.training for name, each in teachers}
+
+
+def check_class_weights(spec: StudySpec, data: Dataset) -> None:
+    heads, split = data.problem.class_heads, data.train
+    classes = tuple(name for head in heads for name in head.names)
+    for path, training in trainings(spec).items():
+        if not heads:
+            _check_no_classes(spec, path, training)
+            continue
+        unknown = unknown_class(training, classes)
+        if unknown is not None:
+            told = no_such_class(unknown, classes)
+            raise spec.refuse((*path, "class_weights", unknown), told)
+        named = training.class_weights if isinstance(training.class_weights, dict) else {}
+        for name in named:
+            if classes.count(name) > 1:
+                told = f"several tasks have a class '{name}'; give the classes other names"
+                raise spec.refuse((*path, "class_weights", name), told)
+        for head in heads:
+            labels, own = split.targets[head.name], of_task(training, head)
+            weights = class_weights(own, labels[head.known(labels)], head.names)
+            if mean_weight(training, split, data.problem, head, weights) == 0:
+                told = "class_weights gives all training samples the weight 0; give one class more"
+                raise spec.refuse((*path, "class_weights"), told)
+
+
+def check_top_k(spec: StudySpec, data: Dataset) -> None:
+    """Refuse to store the largest logits alone where logits are not those of one class."""
+    if spec.cache.top_k is not None and (data.problem.several or not data.problem.class_heads):
+        raise spec.refuse(
+            ("cache", "top_k"), "the largest logits stand for all of one class alone; remove top_k"
+        )
+
+
+def _check_no_classes(spec: StudySpec, path: KeyPath, training: TrainingConfig) -> None:
+    """Refuse what evens classes out where no task has any."""
+    for name in ("class_weights", "sampling"):
+        if getattr(training, name) != "none":
+            raise spec.refuse((*path, name), f"no task has classes; set {name} to none")
