@@ -17,7 +17,7 @@ from kdsearch.data.images.mapped import MappedImages
 from kdsearch.data.sources.inventory import Inventory
 from kdsearch.errors import DataError
 from kdsearch.problems import CLASSIFICATION, Head, Problem
-from kdsearch.problems.head import MISSING_CLASS
+from kdsearch.problems.head import MISSING_CLASS, UNNAMED, called
 
 _PART_BYTES = 1 << 26
 """Images that are read at a time where a whole split is gone through."""
@@ -44,7 +44,7 @@ class Split:
         cls, images: Tensor | MappedImages, labels: Tensor, weights: Tensor | None = None
     ) -> Split:
         """Images [N, C, H, W] with one class each: int64 class indices [N]."""
-        return cls(images, {Head().name: labels}, weights)
+        return cls(images, {UNNAMED: labels}, weights)
 
     def __len__(self) -> int:
         return self.images.shape[0]
@@ -149,7 +149,7 @@ class Dataset:
         """SHA-256 over every byte of the three splits, weights among them, and the tasks."""
         heads = self.problem.heads
         tasks: object = [[head.name, head.kind, head.names] for head in heads]
-        if [(head.name, head.kind) for head in heads] == [(Head().name, Head().kind)]:
+        if [(head.name, head.kind) for head in heads] == [(UNNAMED, "class")]:
             tasks = heads[0].names
         digest = hashlib.sha256(json.dumps([self.name, tasks]).encode())
         for split in (self.train, self.validation, self.test):
@@ -202,11 +202,9 @@ def check_split(split: Split, heads: tuple[Head, ...], where: str) -> None:
 
 
 def _check_targets(head: Head, targets: Tensor, samples: int, where: str) -> None:
-    plain = head.name == Head().name
-    called = "labels" if plain else f"targets of '{head.name}'"
     if len(targets) != samples or not samples:
         raise DataError(
-            f"{where}: {samples} images and {len(targets)} {called}; "
+            f"{where}: {samples} images and {len(targets)} {called(head.name)}; "
             "give one label an image, and at least one image"
         )
     if not bool(head.known(targets).any()):

@@ -18,6 +18,10 @@ MISSING_CLASS = -1
 """The class index of a sample without one; a label or value that is missing is NaN."""
 
 
+UNNAMED = "label"
+"""The name of the one task of a study that names none."""
+
+
 @dataclass(frozen=True)
 class Head:
     """One task: some columns of a network's output [B, S], all heads side by side.
@@ -36,7 +40,7 @@ class Head:
         gaps: Whether a training sample does.
     """
 
-    name: str = "label"
+    name: str = UNNAMED
     kind: Kind = "class"
     names: tuple[str, ...] = ()
     start: int = 0
@@ -89,6 +93,11 @@ class Head:
             None if reference is None else self.natural(reference),
         )
         return of if bool(known.all()) else of.take(known.nonzero().flatten())
+
+
+def called(name: str) -> str:
+    """What the targets of a task are called in a sentence."""
+    return "labels" if name == UNNAMED else f"targets of '{name}'"
 
 
 def side_by_side(heads: Iterable[Head]) -> tuple[Head, ...]:

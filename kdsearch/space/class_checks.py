@@ -24,6 +24,11 @@ def trainings(spec: StudySpec) -> dict[KeyPath, TrainingConfig]:
 
 
 def check_class_weights(spec: StudySpec, data: Dataset) -> None:
+    """Refuse what a training says of classes, where the tasks have none or no such ones.
+
+    Raises:
+        SpecError: The message gives its line.
+    """
     heads, split = data.problem.class_heads, data.train
     classes = tuple(name for head in heads for name in head.names)
     for path, training in trainings(spec).items():
@@ -48,7 +53,11 @@ def check_class_weights(spec: StudySpec, data: Dataset) -> None:
 
 
 def check_top_k(spec: StudySpec, data: Dataset) -> None:
-    """Refuse to store the largest logits alone where logits are not those of one class."""
+    """Refuse to store the largest logits alone where logits are not those of one class.
+
+    Raises:
+        SpecError: The message gives its line.
+    """
     if spec.cache.top_k is not None and (data.problem.several or not data.problem.class_heads):
         raise spec.refuse(
             ("cache", "top_k"), "the largest logits stand for all of one class alone; remove top_k"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, field_validator, model_validator
 
 from kdsearch.spec.base import Section
-from kdsearch.spec.ranges import Dimension, every
+from kdsearch.spec.sections import PositiveDimension
 from kdsearch.spec.values import each_once
 from kdsearch.spec.wording import brief
 
@@ -18,21 +18,13 @@ class TaskSection(Section):
 
     kind: Literal["class", "labels", "value"] = "class"
     """``class``: one of several classes; ``labels``: any number of labels; ``value``: a number."""
-    weight: Dimension = Field(default=1.0)
+    weight: PositiveDimension = 1.0
     """Of its loss among those of several tasks, or a range of it."""
 
     @model_validator(mode="before")
     @classmethod
     def _kind_alone(cls, given: Any) -> Any:
         return {"kind": given} if isinstance(given, str) else given
-
-    @field_validator("weight")
-    @classmethod
-    def _positive(cls, weight: Any) -> Any:
-        for value in every(weight):
-            if value <= 0:
-                raise ValueError(f"must be above 0, not {value:g}; remove the task instead")
-        return weight
 
 
 class ProblemSection(Section):

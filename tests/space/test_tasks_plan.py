@@ -17,7 +17,8 @@ from kdsearch.problems import Head
 from kdsearch.space.checks import make_plan
 from kdsearch.space.teacher_scores import score_teacher
 from kdsearch.spec import parse_spec
-from kdsearch.spec.concrete import ModelConfig
+from kdsearch.spec.concrete import ModelConfig, TrainingConfig
+from kdsearch.training.class_balance import task_loss
 
 SPEC = {
     "study": {"name": "x"},
@@ -101,10 +102,14 @@ def test_what_tasks_cannot_have_is_refused(
 
 
 def test_class_weights_are_those_of_the_task_that_has_the_class() -> None:
-    plan(
+    made = plan(
         {"kind": "class", "tone": "class"},
         training={"epochs": 1, "class_weights": {"a": 2, "d": 0.5}},
     )
+    data, training = made.data, TrainingConfig(class_weights={"a": 2, "d": 0.5})
+    losses = [task_loss(training, data.train, data.problem, head) for head in data.problem.heads]
+    weights = [loss.class_weights for loss in losses]
+    assert [each.tolist() for each in weights if each is not None] == [[2, 1, 1], [1, 0.5]]
 
 
 def test_a_teacher_that_answers_in_another_unit_is_told() -> None:

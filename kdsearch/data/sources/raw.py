@@ -25,6 +25,7 @@ from kdsearch.data.sources.targets import (
 )
 from kdsearch.errors import DataError
 from kdsearch.problems import Head, Problem
+from kdsearch.problems.head import UNNAMED
 from kdsearch.spec.names import suggest
 
 Images = Tensor | np.ndarray | MappedImages
@@ -157,7 +158,7 @@ def first_alone(raw: RawData, problem: Problem) -> tuple[RawData, str]:
     Raises:
         DataError: Another split lacks it.
     """
-    given, name = raw.train_labels, Head().name
+    given, name = raw.train_labels, UNNAMED
     if not isinstance(given, Mapping) or [head.name for head in problem.heads] != [name]:
         return raw, ""
     key = name if name in given else next(iter(given))

@@ -14,7 +14,7 @@ from kdsearch.data.dataset import Split
 from kdsearch.data.sources.arrays import as_array
 from kdsearch.errors import DataError
 from kdsearch.problems import Head, Problem
-from kdsearch.problems.head import MISSING_CLASS, spread_of
+from kdsearch.problems.head import MISSING_CLASS, called, spread_of
 from kdsearch.spec.names import suggest
 
 Target = Tensor | np.ndarray | Sequence[Any]
@@ -78,7 +78,7 @@ def read_target(given: Target, head: Head, where: str, key: str = "") -> Tensor:
         DataError: Another kind of target than the task's.
     """
     name = key or head.name
-    what = "labels" if name == Head().name else f"targets of '{name}'"
+    what = called(name)
     plain = given.cpu().numpy() if isinstance(given, Tensor) else given
     array = as_array(plain, f"{where}: {what}", "label")
     return _READERS[head.kind](array, name, f"{where}: {what}")

@@ -11,7 +11,7 @@ import numpy as np
 from kdsearch.data.sources.table.columns import Columns
 from kdsearch.errors import DataError
 from kdsearch.problems import Head
-from kdsearch.problems.head import MISSING_CLASS
+from kdsearch.problems.head import MISSING_CLASS, UNNAMED
 from kdsearch.spec.table import TableSection
 from kdsearch.spec.wording import brief
 
@@ -32,7 +32,7 @@ def target_columns(table: TableSection, heads: Sequence[Head]) -> dict[str, str]
     given = table.target or tuple(names)
     if len(heads) == len(given) == 1:
         return {names[0]: given[0]}
-    if len(heads) == 1 and names[0] == Head().name:
+    if len(heads) == 1 and names[0] == UNNAMED:
         raise DataError(
             f"data.table.target names {len(given)} columns; say in problem.tasks what kind of "
             "target each is, or name one"
