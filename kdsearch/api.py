@@ -127,7 +127,7 @@ def plan_study(
             fingerprint=data.fingerprint,
             train=len(data.train),
             validation=len(data.validation),
-            inputs=data.inputs,
+            inputs=data.input_shapes,
         ),
         checkpoints={name: teacher.key for name, teacher in plan.given_teachers.items()},
         code=own_code(spec),

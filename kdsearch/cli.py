@@ -168,7 +168,7 @@ def validate(spec: Spec, overrides: Sets = None) -> None:
     data = plan.data
     console.print(
         f"{spec}: sound; {data.name}: {len(data.train)} training, {len(data.validation)} "
-        f"validation, {len(data.test)} test samples of {'×'.join(map(str, data.image_shape))}, "
+        f"validation, {len(data.test)} test samples of {data.told_inputs}, "
         f"{data.problem.told}; {len(plan.space.methods)} methods with none, "
         f"{len(plan.space.students)} student families, taught by {', '.join(loaded.taught_by)}",
         highlight=False,

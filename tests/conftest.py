@@ -139,10 +139,10 @@ def make_teacher(digits: Dataset) -> Callable[[], Teacher]:
     def make() -> Teacher:
         torch.manual_seed(5)
         config = ModelConfig(family="convnet", width=1, depth=3)
-        network = build_network(config, digits.image_shape, len(digits.classes))
+        network = build_network(config, digits.inputs, len(digits.classes))
         with torch.no_grad():
             for _ in range(20):
-                network(torch.randn(32, *digits.image_shape))
+                network(torch.randn(32, *digits.inputs["image"].shape))
         return Teacher(network)
 
     return make

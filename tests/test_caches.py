@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 import kdsearch
 from kdsearch.data import load_dataset
 from kdsearch.execution.connection.session import ray_session
-from kdsearch.models import build_network
+from kdsearch.models import build_network, of_images
 from kdsearch.spec import ModelConfig, parse_spec
 from kdsearch.training.teacher import Reference, Teacher
 from kdsearch.training.weights import load_weights
@@ -233,7 +233,9 @@ def test_a_full_disk_fails_no_trial(
 def test_signals_that_cannot_be_stored_end_the_study_before_its_search(
     folder: Path, call_command: CallCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network = build_network(ModelConfig(family="convnet", width=1, depth=2), (1, 8, 8), 10)
+    network = build_network(
+        ModelConfig(family="convnet", width=1, depth=2), of_images((1, 8, 8)), 10
+    )
     state = network.state_dict()
     state["classifier.bias"] = state["classifier.bias"] + 1e6
     save_file(state, folder / "large.safetensors")
@@ -268,7 +270,7 @@ def test_a_dry_run_tells_what_would_be_kept_and_writes_nothing(
 def test_the_teacher_of_a_cache_is_the_trained_one(folder: Path, one: kdsearch.Study) -> None:
     """What is stored under the study's key is what its teacher's weights say of the images."""
     data = load_dataset(one.spec.data)
-    network = build_network(one.spec.teacher.model, data.image_shape, len(data.classes))
+    network = build_network(one.spec.teacher.model, data.inputs, len(data.classes))
     load_weights(network, folder / one.state["teachers"]["teacher"]["weights"], "the teacher")
     expected = Reference(Teacher(network), data).logits("validation")
     stored = []

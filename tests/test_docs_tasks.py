@@ -102,7 +102,7 @@ def test_an_example_runs_to_its_front(tmp_path: Path, name: str, objective: str,
 
 
 def _check_answers(student: Student, name: str) -> None:
-    images = np.zeros((2, *student.image_shape), np.uint8)
+    images = np.zeros((2, *student.inputs["image"].shape), np.uint8)
     found = student.predict(torch.from_numpy(images))
     if name == "birds":
         assert set(found) == {"species", "tags", "age"}

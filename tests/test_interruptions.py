@@ -191,7 +191,7 @@ def test_set_ups_that_always_fail_end_the_study_with_their_reason(
     spec = kdsearch.load_spec(folder / "space.yaml")
     data = load_dataset(spec.data)
     model = ModelConfig(family="own_students:broken", width=0.5)
-    network = build_network(model, data.image_shape, len(data.classes))
+    network = build_network(model, data.inputs, len(data.classes))
     save_weights(network, folder / "broken.safetensors")
     changes = [
         "study.name=unready",

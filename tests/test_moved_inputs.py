@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 import kdsearch
-from kdsearch.models import build_network
+from kdsearch.models import build_network, of_images
 from kdsearch.spec import ModelConfig
 from kdsearch.training.weights import save_weights
 from tests.command_line import CallCommand
@@ -49,7 +49,7 @@ def write_images(folder: Path) -> None:
 def write_teacher(file: Path, seed: int) -> None:
     torch.manual_seed(seed)
     config = ModelConfig(family="convnet", width=0.5, depth=2)
-    save_weights(build_network(config, (3, 8, 8), 2), file)
+    save_weights(build_network(config, of_images((3, 8, 8)), 2), file)
 
 
 def contents(folder: str) -> dict[Path, bytes]:

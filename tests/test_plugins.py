@@ -12,7 +12,7 @@ from kdsearch.data import Dataset, load_dataset
 from kdsearch.errors import DataError, MethodError, ModelError
 from kdsearch.methods import find_method, label_hyperparameters, method_config, method_names
 from kdsearch.methods.kd import KD
-from kdsearch.models import build_network
+from kdsearch.models import build_network, of_images
 from kdsearch.models.registry import FAMILIES
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.sections import DataSection
@@ -106,7 +106,7 @@ def test_a_method_of_ones_own_trains_with_its_own_range(
     declared = label_hyperparameters(label)
     assert declared["cosine.weight"].default == 2.0
     assert declared["cosine.weight"].search.bounds() == (0.1, 20)
-    teacher = Teacher(build_network(ModelConfig(family="convnet"), digits.image_shape, 10))
+    teacher = Teacher(build_network(ModelConfig(family="convnet"), digits.inputs, 10))
     task = make_task(label, {"cosine.weight": 3.0}, model={"family": "convnet", "width": 0.5})
     trainer = Trainer(task, digits, teacher)
     batch = next(trainer.begin_epoch())
@@ -158,16 +158,16 @@ def test_installed_methods_have_names_and_cannot_take_kdsearchs(package: str) ->
 
 
 def test_installed_models_have_names_and_cannot_take_kdsearchs(package: str) -> None:
-    network = build_network(ModelConfig(family="small"), (1, 6, 6), 3)
+    network = build_network(ModelConfig(family="small"), of_images((1, 6, 6)), 3)
     assert network(torch.zeros(2, 1, 6, 6)).shape == (2, 3)
-    own = build_network(ModelConfig(family="convnet"), (1, 6, 6), 3)
+    own = build_network(ModelConfig(family="convnet"), of_images((1, 6, 6)), 3)
     assert type(own) is type(FAMILIES["convnet"].build(ModelConfig(family="convnet"), (1, 6, 6), 3))
     with pytest.raises(ModelError, match="did you mean 'small'"):
-        build_network(ModelConfig(family="smal"), (1, 6, 6), 3)
+        build_network(ModelConfig(family="smal"), of_images((1, 6, 6)), 3)
 
 
 def test_installed_data_sets_have_names(package: str) -> None:
     data = load_dataset(DataSection(source="images"))
-    assert data.image_shape == (1, 6, 6)
+    assert data.inputs == of_images((1, 6, 6))
     with pytest.raises(DataError, match="did you mean 'images'"):
         load_dataset(DataSection(source="image"))

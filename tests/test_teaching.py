@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 
 import kdsearch
-from kdsearch.models import build_network
+from kdsearch.models import build_network, of_images
 from kdsearch.results.record import TrialRecord
 from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL
 from tests.command_line import CallCommand
@@ -117,11 +117,13 @@ def test_the_size_of_a_student_counts_all_that_it_ships(trials: list[TrialRecord
     adopted = [trial for trial in trials if trial.task.method.label == "simkd"]
     assert adopted
     for trial in trials:
-        network = build_network(trial.task.model, (1, 8, 8), 10)
+        network = build_network(trial.task.model, of_images((1, 8, 8)), 10)
         assert trial.parameter_count == sum(value.numel() for value in network.parameters())
         assert (trial.task.model.adopts is not None) == (trial in adopted)
     for trial in adopted:
-        bare = build_network(trial.task.model.model_copy(update={"adopts": None}), (1, 8, 8), 10)
+        bare = build_network(
+            trial.task.model.model_copy(update={"adopts": None}), of_images((1, 8, 8)), 10
+        )
         assert trial.parameter_count > sum(value.numel() for value in bare.parameters())
 
 

@@ -1,14 +1,14 @@
-"""Images: sources, splits, augmentation that is a pure function of the sample, and batches.
+"""Samples: sources, splits, augmentation that is a pure function of the sample, and batches.
 
 ::
 
     dataset = load_dataset(spec.data)                # a source, split class by class
     order = epoch_order(seed, epoch, len(dataset.train))
-    views = Views(dataset.train, dataset.mean, dataset.std, spec.data.augment, seed)
-    images, targets = views.batch(order[:64], epoch)  # normalised float32 [64, C, H, W]
+    views = Views(dataset.train, dataset.scales, spec.data.augment, seed)
+    batch = views.batch(order[:64], epoch)  # batch.inputs["image"]: normalised [64, C, H, W]
 
-    feed = make_feed(dataset.train, dataset.mean, dataset.std, spec.data.augment, seed, device, 4)
-    for images, targets in feed.batches(order.split(64), epoch):  # the same batches, on the device
+    feed = make_feed(dataset.train, dataset.scales, spec.data.augment, seed, device, 4)
+    for batch in feed.batches(order.split(64), epoch):  # the same batches, on the device
         ...
     feed.close()
 """
@@ -19,12 +19,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kdsearch.data.batch import Batch
     from kdsearch.data.dataset import Dataset, Split
     from kdsearch.data.feeds.feed import Feed, ResidentFeed, make_feed, on_device
     from kdsearch.data.feeds.transport import pack, unpack
     from kdsearch.data.feeds.worker_feed import WorkerFeed
     from kdsearch.data.images.mapped import MappedImages
     from kdsearch.data.load import load_dataset
+    from kdsearch.data.modalities.modality import Scale
     from kdsearch.data.sources.catalogue import SOURCES
     from kdsearch.data.sources.raw import RawData
     from kdsearch.data.views.random_streams import balanced_order, derive, epoch_order
@@ -32,11 +34,13 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "SOURCES": "sources.catalogue",
+    "Batch": "batch",
     "Dataset": "dataset",
     "Feed": "feeds.feed",
     "MappedImages": "images.mapped",
     "RawData": "sources.raw",
     "ResidentFeed": "feeds.feed",
+    "Scale": "modalities.modality",
     "Split": "dataset",
     "Views": "views.views",
     "WorkerFeed": "feeds.worker_feed",
@@ -52,11 +56,13 @@ _HOMES = {
 
 __all__ = [
     "SOURCES",
+    "Batch",
     "Dataset",
     "Feed",
     "MappedImages",
     "RawData",
     "ResidentFeed",
+    "Scale",
     "Split",
     "Views",
     "WorkerFeed",

@@ -1,11 +1,10 @@
-"""A data set: three splits of images with what names and normalises them."""
+"""A data set: three splits of inputs and targets by name, with what normalises and names them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,41 +12,46 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kdsearch.data.column import Column, parts, row_bytes, rows_at, taken
 from kdsearch.data.images.mapped import MappedImages
+from kdsearch.data.modalities.catalogue import modality_of
+from kdsearch.data.modalities.modality import Scale
 from kdsearch.data.sources.inventory import Inventory
 from kdsearch.errors import DataError
+from kdsearch.models.inputs import IMAGE, Input
 from kdsearch.problems import CLASSIFICATION, Head, Problem
 from kdsearch.problems.head import MISSING_CLASS, UNNAMED, called
-
-_PART_BYTES = 1 << 26
-"""Images that are read at a time where a whole split is gone through."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images with their targets.
+    """Samples: their inputs and targets.
 
     Attributes:
-        images: uint8 [N, C, H, W], in memory or mapped from a file.
+        inputs: Those of each sample by name: uint8 images [N, C, H, W], in memory or mapped from
+            a file, or float32 numbers [N, D].
         targets: Those of each task by its name, as :class:`~kdsearch.problems.Head` has them: [N]
             int64 class indices, float32 [N, K] labels, or float32 [N] values.
         weights: [N] float32 weights of the samples in the losses by the targets in a training, at
             least 0, or ``None`` where all count alike; evaluations pass them over.
     """
 
-    images: Tensor | MappedImages
+    inputs: Mapping[str, Column]
     targets: Mapping[str, Tensor]
     weights: Tensor | None = None
 
     @classmethod
-    def of_classes(
-        cls, images: Tensor | MappedImages, labels: Tensor, weights: Tensor | None = None
-    ) -> Split:
+    def of_classes(cls, images: Column, labels: Tensor, weights: Tensor | None = None) -> Split:
         """Images [N, C, H, W] with one class each: int64 class indices [N]."""
-        return cls(images, {UNNAMED: labels}, weights)
+        return cls({IMAGE: images}, {UNNAMED: labels}, weights)
 
     def __len__(self) -> int:
-        return self.images.shape[0]
+        return len(next(iter(self.targets.values())))
+
+    @property
+    def images(self) -> Column:
+        """The first images among the inputs."""
+        return next(each for each in self.inputs.values() if each.dtype == torch.uint8)
 
     @property
     def labels(self) -> Tensor:
@@ -56,47 +60,40 @@ class Split:
 
     @property
     def device(self) -> torch.device:
-        """Where the targets are, and the images that are in memory."""
+        """Where the targets are, and the inputs that are in memory."""
         return self.labels.device
 
     @property
     def mapped(self) -> bool:
-        """Whether the images stay in a file."""
-        return isinstance(self.images, MappedImages)
+        """Whether some inputs stay in a file."""
+        return any(isinstance(each, MappedImages) for each in self.inputs.values())
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all images."""
-        return math.prod(self.images.shape)
-
-    def images_at(self, index: Tensor) -> Tensor:
-        """A copy of the images at ``index`` [B], on the images' device: uint8 [B, C, H, W]."""
-        if isinstance(self.images, MappedImages):
-            return self.images[index]
-        return self.images.index_select(0, index)
-
-    def parts(self) -> Iterator[Tensor]:
-        """All images in order, some 64 MB at a time; those in memory are not copied."""
-        step = max(_PART_BYTES * len(self) // max(self.nbytes, 1), 1)
-        for start in range(0, len(self), step):
-            yield self.images[start : start + step]
+        """Bytes of all inputs."""
+        return sum(row_bytes(each) * len(each) for each in self.inputs.values())
 
     def take(self, index: Tensor) -> Split:
         """The samples at ``index`` [M]; mapped images stay where they are."""
-        mapped = isinstance(self.images, MappedImages)
-        images = self.images.take(index) if mapped else self.images[index]
-        return self.with_images(images, index)
+        inputs = {name: taken(each, index) for name, each in self.inputs.items()}
+        return self._of(inputs, index)
 
-    def with_images(self, images: Tensor | MappedImages, index: Tensor) -> Split:
-        """The samples at ``index`` [M], their ``images`` [M, C, H, W] given."""
+    def read(self, index: Tensor) -> Split:
+        """The samples at ``index`` [M], in memory."""
+        inputs = {name: rows_at(each, index) for name, each in self.inputs.items()}
+        return self._of(inputs, index)
+
+    def _of(self, inputs: Mapping[str, Column], index: Tensor) -> Split:
         weights = None if self.weights is None else self.weights[index]
-        return Split(images, {name: each[index] for name, each in self.targets.items()}, weights)
+        return Split(inputs, {name: each[index] for name, each in self.targets.items()}, weights)
 
     def to(self, device: torch.device | str) -> Split:
         """The split on another device, to which mapped images go when they are read."""
         weights = None if self.weights is None else self.weights.to(device)
         targets = {name: each.to(device) for name, each in self.targets.items()}
-        return Split(self.images.to(device), targets, weights)
+        return Split(
+            {name: each.to(device) for name, each in self.inputs.items()}, targets, weights
+        )
 
 
 @dataclass(frozen=True)
@@ -108,8 +105,7 @@ class Dataset:
         train: What students and teacher learn from.
         validation: What the search sees.
         test: What finalists are scored on, once.
-        mean: Per-channel mean of the training images, scaled to [0, 1].
-        std: Per-channel standard deviation, likewise.
+        scales: What each input is normalised by: mean and deviation of the training split.
         inventory: The files that it was read from, of sources that name them.
         problem: What is predicted, with the names of the classes, and by what it is judged.
     """
@@ -118,21 +114,28 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    scales: Mapping[str, Scale]
     inventory: Inventory | None = None
     problem: Problem = CLASSIFICATION
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(channels, height, width)."""
-        _, channels, height, width = self.train.images.shape
-        return channels, height, width
+    def inputs(self) -> dict[str, Input]:
+        """What a network may take of a sample, by name."""
+        columns = self.train.inputs.items()
+        return {name: modality_of(each).network_input(each) for name, each in columns}
 
     @property
-    def inputs(self) -> dict[str, tuple[int, ...]]:
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each input of a sample, by name."""
-        return {"image": self.image_shape}
+        return {name: each.shape for name, each in self.inputs.items()}
+
+    @property
+    def told_inputs(self) -> str:
+        """The inputs of a sample in a line: "1×28×28", or "image 3×32×32, age 1 numbers"."""
+        inputs = self.inputs
+        if list(inputs) == [IMAGE]:
+            return inputs[IMAGE].short
+        return ", ".join(f"{name} {each.short}" for name, each in inputs.items())
 
     @property
     def outputs(self) -> int:
@@ -153,9 +156,11 @@ class Dataset:
             tasks = heads[0].names
         digest = hashlib.sha256(json.dumps([self.name, tasks]).encode())
         for split in (self.train, self.validation, self.test):
-            digest.update(repr(tuple(split.images.shape)).encode())
-            for part in split.parts():
-                digest.update(np.ascontiguousarray(part.numpy()).data)
+            for name, column in split.inputs.items():
+                of = "" if list(split.inputs) == [IMAGE] else name
+                digest.update(f"{of}{tuple(column.shape)!r}".encode())
+                for part in parts(column):
+                    digest.update(np.ascontiguousarray(part.numpy()).data)
             for targets in split.targets.values():
                 digest.update(np.ascontiguousarray(targets.numpy()).data)
             if split.weights is not None:
@@ -164,48 +169,39 @@ class Dataset:
         return digest.hexdigest()
 
 
-def channel_statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Per-channel mean and standard deviation of a split's images, scaled to [0, 1]."""
-    values = torch.arange(256, dtype=torch.float64) / 255
-    means, deviations = [], []
-    for counts in _histograms(split).double():
-        share = counts / counts.sum()
-        mean = (share * values).sum()
-        means.append(float(mean))
-        deviations.append(max(float((share * (values - mean) ** 2).sum().sqrt()), 1e-3))
-    return tuple(means), tuple(deviations)
-
-
-def _histograms(split: Split) -> Tensor:
-    """How often each channel has each value: int64 [C, 256]."""
-    counts = torch.zeros((split.images.shape[1], 256), dtype=torch.int64)
-    for part in split.parts():
-        for channel, histogram in enumerate(counts):
-            histogram += torch.bincount(part[:, channel].flatten(), minlength=256)
-    return counts
+def scales_of(train: Split) -> dict[str, Scale]:
+    """What each input of a training split is normalised by."""
+    return {name: modality_of(each).scale(each) for name, each in train.inputs.items()}
 
 
 def check_split(split: Split, heads: tuple[Head, ...], where: str) -> None:
     """Refuse a split that cannot be trained on.
 
     Raises:
-        DataError: Wrong shape or type, no samples, targets of another number or outside what they
-            may be, or a task without any.
+        DataError: No samples, inputs of another kind or number, targets of another number or
+            outside what they may be, or a task without any.
     """
-    if split.images.dtype != torch.uint8 or split.images.ndim != 4:
-        raise DataError(
-            f"{where}: images must be uint8 [N, C, H, W], not {split.images.dtype} "
-            f"{list(split.images.shape)}"
-        )
+    samples = len(next(iter(split.inputs.values())))
+    for name, column in split.inputs.items():
+        if (column.dtype, column.ndim) not in ((torch.uint8, 4), (torch.float32, 2)):
+            raise DataError(
+                f"{where}: '{name}' must be images, uint8 [N, C, H, W], or numbers, float32 "
+                f"[N, D], not {column.dtype} {list(column.shape)}"
+            )
+        if len(column) != samples:
+            raise DataError(
+                f"{where}: {samples} samples of the first input and {len(column)} of '{name}'; "
+                "give each sample both"
+            )
     for head in heads:
-        _check_targets(head, split.targets[head.name], len(split), where)
+        _check_targets(head, split.targets[head.name], samples, where)
 
 
 def _check_targets(head: Head, targets: Tensor, samples: int, where: str) -> None:
     if len(targets) != samples or not samples:
         raise DataError(
-            f"{where}: {samples} images and {len(targets)} {called(head.name)}; "
-            "give one label an image, and at least one image"
+            f"{where}: {samples} samples and {len(targets)} {called(head.name)}; "
+            "give one label a sample, and at least one sample"
         )
     if not bool(head.known(targets).any()):
         raise DataError(

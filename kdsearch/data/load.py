@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kdsearch.data.dataset import Dataset, Split, channel_statistics, check_split
+from kdsearch.data.dataset import Dataset, Split, check_split, scales_of
 from kdsearch.data.sources.catalogue import Source, find_source
 from kdsearch.data.sources.raw import own_split, training_data
 from kdsearch.data.sources.targets import measured
 from kdsearch.data.split import draw_limit, draw_share, strata
-from kdsearch.data.views.augment import check_augmentation
 from kdsearch.data.views.random_streams import derive
+from kdsearch.data.views.views import check_changes
 from kdsearch.errors import DataError
 from kdsearch.problems import Problem
 from kdsearch.spec.sections import DataSection
@@ -37,7 +37,7 @@ def load_dataset(section: DataSection, problem: Problem | None = None) -> Datase
     test = own_split(raw, "test", pool, where, problem)
     validation = own_split(raw, "validation", pool, where, problem)
     check_split(pool, problem.heads, f"{where}'s training data")
-    check_augmentation(section.augment, pool.images.shape[1:])
+    check_changes(section.augment, pool)
     pool, test = _set_test_aside(section, pool, test, problem)
     if validation is None:
         train, validation = _set_validation_aside(section, pool, problem)
@@ -49,8 +49,8 @@ def load_dataset(section: DataSection, problem: Problem | None = None) -> Datase
     _check_weights(train, where)
     problem = problem.with_heads(measured(train, problem.heads))
     validation, test = (replace(split, weights=None) for split in (validation, test))
-    mean, std = channel_statistics(train)
-    return Dataset(where, train, validation, test, mean, std, raw.inventory, problem)
+    scales = scales_of(train)
+    return Dataset(where, train, validation, test, scales, raw.inventory, problem)
 
 
 def _check_weights(train: Split, where: str) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor
 from kdsearch.problems import Head
 
 Answers = list[str] | list[tuple[str, ...]] | list[float]
-"""A class, labels or a value of each image."""
+"""A class, labels or a value of each sample."""
 
 
 def answers_of(head: Head, outputs: Tensor) -> Answers:

@@ -13,18 +13,19 @@ from pydantic import BaseModel, ValidationError, field_validator, model_validato
 from torch import Tensor, nn
 
 from kdsearch.data import Dataset
-from kdsearch.errors import CheckpointError, RunError
+from kdsearch.data.modalities.catalogue import MODALITIES
+from kdsearch.errors import CheckpointError, DataError, RunError
 from kdsearch.export.answers import Answers, answers_of
-from kdsearch.export.images import check_range, check_shape
 from kdsearch.files import checksum, taking_name_last, write_atomically
-from kdsearch.models import Network, build_network
+from kdsearch.models import Input, Network, build_network
+from kdsearch.models.inputs import InputKind
 from kdsearch.problems import Head, Kind
 from kdsearch.problems.head import natural, side_by_side
 from kdsearch.results.finalists import Finalist, Interval, trainings
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.weights import check_weights, load_weights
 
-FORMAT = 2
+FORMAT = 3
 """Raised when a student.json of an earlier version can no longer be read."""
 
 
@@ -38,15 +39,29 @@ class _Task(BaseModel):
     std: float
 
 
+class _Input(BaseModel):
+    """What ``student.json`` says of an input."""
+
+    name: str
+    kind: InputKind
+    shape: tuple[int, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _one_value_each(self) -> _Input:
+        if not len(self.mean) == len(self.std) == self.shape[0]:
+            raise ValueError("mean and std must have as many values as the first axis of shape")
+        return self
+
+
 class _Description(BaseModel):
     """The part of ``student.json`` from which the network is rebuilt."""
 
     format: int
     model: ModelConfig
-    image_shape: tuple[int, int, int]
+    inputs: tuple[_Input, ...]
     tasks: tuple[_Task, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
     sha256: str
 
     @field_validator("format")
@@ -56,15 +71,9 @@ class _Description(BaseModel):
             raise ValueError(f"this version of kdsearch reads format {FORMAT}, not format {value}")
         return value
 
-    @model_validator(mode="after")
-    def _one_value_a_channel(self) -> _Description:
-        if not len(self.mean) == len(self.std) == self.image_shape[0]:
-            raise ValueError("mean and std must have one value a channel")
-        return self
-
 
 class Student(nn.Module):
-    """A distilled network that takes images as they are and knows its tasks.
+    """A distilled network that takes samples as they are and knows its tasks.
 
     Args:
         network: The trained network, in eval mode.
@@ -73,12 +82,9 @@ class Student(nn.Module):
     Attributes:
         heads: The tasks, with the names of their classes or labels.
         classes: Name of each class of the first task that predicts one.
-        image_shape: (channels, height, width) of the images.
+        inputs: What it takes of a sample, by name, in the order of its arguments.
         facts: Method, sizes, scores and everything else that ``student.json`` holds.
     """
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, network: Network, facts: dict[str, Any]) -> None:
         super().__init__()
@@ -88,43 +94,62 @@ class Student(nn.Module):
         self.heads = side_by_side(Head(**each) for each in told)
         named = (head.names for head in self.heads if head.kind == "class")
         self.classes: tuple[str, ...] = next(named, ())
-        self.image_shape: tuple[int, ...] = tuple(facts["image_shape"])
-        shape = (1, -1, 1, 1)
-        self.register_buffer("mean", torch.tensor(facts["mean"]).view(shape), persistent=False)
-        self.register_buffer("std", torch.tensor(facts["std"]).view(shape), persistent=False)
+        self.inputs = dict(network.inputs)
+        known = {each.name: each for each in map(_Input.model_validate, facts["inputs"])}
+        for place, name in enumerate(self.inputs):
+            each = known[name]
+            self.register_buffer(f"mean{place}", torch.tensor(each.mean), persistent=False)
+            self.register_buffer(f"std{place}", torch.tensor(each.std), persistent=False)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Outputs of uint8 images [B, C, H, W], or of float images in [0, 1].
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Outputs of a batch of each input: images [B, C, H, W], numbers [B, D].
 
         Of one class or labels the logits [B, K]; of several tasks those of all side by side, as
         ``heads`` says. A value [B, 1] is in its own unit.
 
-        Raises:
-            DataError: The images are of another shape or type.
-        """
-        check_shape(images, self.image_shape)
-        scaled = images.to(self.mean.dtype)
-        if images.dtype == torch.uint8:
-            scaled = scaled / 255
-        return natural(self.heads, self.network((scaled - self.mean) / self.std))
+        Args:
+            inputs: In the order of :attr:`inputs`; images as uint8 in 0 to 255 or floats in
+                [0, 1], numbers as they are: nothing normalised.
 
-    def predict(self, images: Tensor) -> Answers | dict[str, Answers]:
-        """What each image [B, C, H, W] is: the likeliest class, the likely labels, or the value.
+        Raises:
+            DataError: An input is of another shape or type.
+        """
+        self._check(inputs)
+        ready = (
+            MODALITIES[each.kind].normalised(
+                values, self.get_buffer(f"mean{place}"), self.get_buffer(f"std{place}")
+            )
+            for place, (each, values) in enumerate(zip(self.inputs.values(), inputs, strict=True))
+        )
+        return natural(self.heads, self.network(*ready))
+
+    def _check(self, inputs: tuple[Tensor, ...]) -> None:
+        if len(inputs) != len(self.inputs):
+            told = ", ".join(f"{name} ({each.short})" for name, each in self.inputs.items())
+            raise DataError(f"the student takes {told}, in this order; {len(inputs)} were given")
+        for (name, each), values in zip(self.inputs.items(), inputs, strict=True):
+            MODALITIES[each.kind].check_batch(values, each.shape, name)
+        if len({len(values) for values in inputs}) > 1:
+            raise DataError("the inputs are of several numbers of samples; give each sample all")
+
+    def predict(self, *inputs: Tensor) -> Answers | dict[str, Answers]:
+        """What each sample is: the likeliest class, the likely labels, or the value.
 
         Of several tasks the answers of each, by its name.
 
         Args:
-            images: uint8 in 0 to 255, or floats in [0, 1], as they are: not normalised.
+            inputs: As :meth:`forward` takes them.
 
         Raises:
-            DataError: The images are of another shape, type or range.
+            DataError: An input is of another shape, type or range.
         """
-        check_shape(images, self.image_shape)
-        check_range(images)
+        self._check(inputs)
+        for (name, each), values in zip(self.inputs.items(), inputs, strict=True):
+            MODALITIES[each.kind].check_range(values, name)
         answers: dict[str, Answers] = {head.name: [] for head in self.heads}
-        if len(images):
+        if len(inputs[0]):
             with torch.no_grad():
-                outputs = self(images)
+                outputs = self(*inputs)
             answers = {head.name: answers_of(head, head.of(outputs)) for head in self.heads}
         return answers if len(self.heads) > 1 else answers[self.heads[0].name]
 
@@ -158,10 +183,13 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
     facts = {
         "format": FORMAT,
         "model": run.task.model.model_dump(mode="json"),
-        "image_shape": list(data.image_shape),
+        "inputs": [
+            _Input(
+                name=name, kind=each.kind, shape=each.shape, **vars(data.scales[name])
+            ).model_dump(mode="json")
+            for name, each in data.inputs.items()
+        ],
         "tasks": [_Task.model_validate(vars(head)).model_dump() for head in data.problem.heads],
-        "mean": list(data.mean),
-        "std": list(data.std),
         "sha256": checksum(target),
         "trial": finalist.trial.number,
         "method": run.task.method.model_dump(mode="json"),
@@ -227,7 +255,8 @@ def load_student(path: str | Path) -> Student:
             f"{weights} is not the file that {file} describes; copy both again from the study"
         )
     outputs = sum(len(task.names) for task in told.tasks)
-    network = build_network(told.model, told.image_shape, outputs)
+    inputs = {each.name: Input(each.kind, each.shape) for each in told.inputs}
+    network = build_network(told.model, inputs, outputs)
     load_weights(network, weights, "the student")
     return Student(network.eval(), facts).eval()
 

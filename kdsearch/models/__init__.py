@@ -1,21 +1,62 @@
 """Networks, teachers and students alike: families with width and depth knobs, the signals that
 distillation reads of them, and their sizes."""
 
-from kdsearch.models.family import Family
-from kdsearch.models.latency import (
-    LatencyReference,
-    leave_core,
-    measure_latency,
-    reserved_core,
-)
-from kdsearch.models.network import Network, signals_of
-from kdsearch.models.registry import FAMILIES, blueprint, build_network
-from kdsearch.models.signals import Signal, SignalKind, Signals, SignalShape, SignalShapes, Trace
-from kdsearch.models.size import Size, measure, measure_config
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kdsearch.models.family import Family
+    from kdsearch.models.inputs import Input, Inputs, of_images
+    from kdsearch.models.latency import (
+        LatencyReference,
+        leave_core,
+        measure_latency,
+        reserved_core,
+    )
+    from kdsearch.models.network import Network, signals_of
+    from kdsearch.models.registry import FAMILIES, blueprint, build_network
+    from kdsearch.models.signals import (
+        Signal,
+        SignalKind,
+        Signals,
+        SignalShape,
+        SignalShapes,
+        Trace,
+    )
+    from kdsearch.models.size import Size, measure, measure_config
+
+_HOMES = {
+    "FAMILIES": "registry",
+    "Family": "family",
+    "Input": "inputs",
+    "Inputs": "inputs",
+    "LatencyReference": "latency",
+    "Network": "network",
+    "Signal": "signals",
+    "SignalKind": "signals",
+    "SignalShape": "signals",
+    "SignalShapes": "signals",
+    "Signals": "signals",
+    "Size": "size",
+    "Trace": "signals",
+    "blueprint": "registry",
+    "build_network": "registry",
+    "leave_core": "latency",
+    "measure": "size",
+    "measure_config": "size",
+    "measure_latency": "latency",
+    "of_images": "inputs",
+    "reserved_core": "latency",
+    "signals_of": "network",
+}
 
 __all__ = [
     "FAMILIES",
     "Family",
+    "Input",
+    "Inputs",
     "LatencyReference",
     "Network",
     "Signal",
@@ -31,6 +72,14 @@ __all__ = [
     "measure",
     "measure_config",
     "measure_latency",
+    "of_images",
     "reserved_core",
     "signals_of",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: processes that read inputs need few."""
+    if name in _HOMES:
+        return getattr(import_module(f"kdsearch.models.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'kdsearch.models' has no attribute '{name}'")

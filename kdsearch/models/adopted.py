@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from torch import Tensor, nn
 
 from kdsearch.errors import ModelError, described
-from kdsearch.models.dry_run import blank_images, evaluating
+from kdsearch.models.dry_run import blank_inputs, evaluating
 from kdsearch.models.families.staged import Stage, StagedNetwork, conv_bn_relu
 from kdsearch.models.network import Network, Trace
 from kdsearch.models.pooling import average_pool
@@ -53,7 +53,7 @@ class AdoptedClassifier(Network):
     """
 
     def __init__(self, backbone: Network, teacher: Network) -> None:
-        super().__init__(backbone.image_shape, backbone.classes)
+        super().__init__(backbone.inputs, backbone.classes)
         theirs, head = teacher.signal_shapes(), teacher.head
         if theirs.pooled and isinstance(backbone, StagedNetwork):
             backbone.drop_head()
@@ -78,18 +78,18 @@ class AdoptedClassifier(Network):
         self.projector = _projector(inputs, head.in_features, 1 if self._sides == (1, 1) else 3)
         self.classifier = nn.Linear(head.in_features, head.out_features, head.bias is not None)
 
-    def trace(self, images: Tensor) -> Trace:
-        """Everything that a forward pass of images [B, C, H, W] shows.
+    def trace(self, *inputs: Tensor) -> Trace:
+        """Everything that a forward pass of the backbone's inputs shows.
 
         Raises:
-            ModelError: One image is not enough to normalise maps of one pixel in training.
+            ModelError: One sample is not enough to normalise maps of one pixel in training.
         """
-        return self.trace_of(images, frozenset(Signal))
+        return self.trace_of(inputs, frozenset(Signal))
 
-    def trace_of(self, images: Tensor, wanted: Collection[Signal]) -> Trace:
+    def trace_of(self, inputs: Sequence[Tensor], wanted: Collection[Signal]) -> Trace:
         """A trace of which only the logits and what is wanted are read."""
         read = {Signal.FEATURES if self.pools_last_map else Signal.EMBEDDING, *wanted}
-        trace = self.backbone.trace_of(images, read)
+        trace = self.backbone.trace_of(inputs, read)
         features, preactivation = trace.features, trace.preactivation
         maps = trace.embedding[:, :, None, None]
         if self.pools_last_map:
@@ -135,7 +135,7 @@ def _remove_classifier(network: Network, embedding: int) -> None:
     network.set_submodule(name, nn.Identity())
     try:
         with evaluating(network):
-            left = network.trace(blank_images(network, network.image_shape, count=2)).embedding
+            left = network.trace(*blank_inputs(network, network.inputs, count=2)).embedding
         if left.shape[1] != embedding:
             raise ValueError(f"its embedding becomes {left.shape[1]} values long")
     except Exception as error:

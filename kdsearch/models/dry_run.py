@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from kdsearch.models.signals import ImageShape
+from kdsearch.models.inputs import Inputs
 
 
 @contextmanager
@@ -24,7 +24,10 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             part.training = mode
 
 
-def blank_images(module: nn.Module, image_shape: ImageShape, count: int) -> Tensor:
-    """Zeros [count, C, H, W] on the device, and of the floating type, of ``module``."""
+def blank_inputs(module: nn.Module, inputs: Inputs, count: int) -> tuple[Tensor, ...]:
+    """Zeros for ``count`` samples on the device, and of the floating type, of ``module``."""
     weight = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
-    return torch.zeros(count, *image_shape, device=weight.device, dtype=weight.dtype)
+    return tuple(
+        torch.zeros(count, *each.shape, device=weight.device, dtype=weight.dtype)
+        for each in inputs.values()
+    )

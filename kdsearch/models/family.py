@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kdsearch.errors import ModelError
-from kdsearch.models.network import ImageShape, Network
+from kdsearch.models.inputs import ImageShape, Inputs, only_image
+from kdsearch.models.network import Network
 from kdsearch.spec.concrete import ModelConfig
 
 
@@ -22,10 +23,10 @@ class Family:
         depth: What the depth counts and which values are valid.
         default_depth: The depth when none is given; ``None`` where there is no depth to choose.
         depths: The valid depths; empty where there is no depth to choose.
-        smallest_side: The shortest side, in pixels, of an image that the family takes.
-        build: Makes the network from its configuration, the (channels, height, width) of a
-            image and the number of classes; :func:`~kdsearch.models.build_network` has checked
-            the depth and the image by then.
+        smallest_side: The shortest side, in pixels, of an image that the family takes;
+            ``None`` where it takes any inputs, and not one image alone.
+        build: Makes the network from its configuration, its inputs and the number of outputs;
+            :func:`~kdsearch.models.build_network` has checked the depth and the inputs by then.
     """
 
     name: str
@@ -34,17 +35,19 @@ class Family:
     depth: str
     default_depth: int | None
     depths: Sequence[int]
-    smallest_side: int
-    build: Callable[[ModelConfig, ImageShape, int], Network]
+    smallest_side: int | None
+    build: Callable[[ModelConfig, Inputs, int], Network]
 
-    def check(self, config: ModelConfig, image_shape: ImageShape) -> None:
-        """Refuse a depth or an image that the family cannot take.
+    def check(self, config: ModelConfig, inputs: Inputs) -> None:
+        """Refuse a depth or inputs that the family cannot take.
 
         Raises:
-            ModelError: With the nearest valid depths, or the smallest side.
+            ModelError: With the nearest valid depths, the inputs, or the smallest side.
         """
         self._check_depth(config.depth)
-        _, height, width = image_shape
+        if self.smallest_side is None:
+            return
+        _, height, width = only_image(self.name, inputs)
         if min(height, width) < self.smallest_side:
             raise ModelError(
                 f"{self.name} cannot take images of {height}×{width} pixels; "
@@ -61,6 +64,17 @@ class Family:
             f"{self.name} has no depth {depth}; the nearest valid depths are "
             f"{' and '.join(str(valid) for valid in nearest)} ({self.depth})"
         )
+
+
+def of_one_image(
+    build: Callable[[ModelConfig, ImageShape, int], Network],
+) -> Callable[[ModelConfig, Inputs, int], Network]:
+    """What builds the networks of a family that takes one image, from the inputs."""
+
+    def built(config: ModelConfig, inputs: Inputs, outputs: int) -> Network:
+        return build(config, only_image(config.family, inputs), outputs)
+
+    return built
 
 
 def scaled(config: ModelConfig, bases: Sequence[int]) -> tuple[int, ...]:

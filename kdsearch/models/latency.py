@@ -1,4 +1,4 @@
-"""How long a network takes for one image, on a core that no training uses."""
+"""How long a network takes for one sample, on a core that no training uses."""
 
 from __future__ import annotations
 
@@ -13,15 +13,21 @@ import torch
 from torch import Tensor, nn
 
 from kdsearch.errors import StudyError
-from kdsearch.models.dry_run import blank_images, evaluating
+from kdsearch.models.dry_run import blank_inputs, evaluating
+from kdsearch.models.inputs import Inputs, images_in
 from kdsearch.models.network import Network
-from kdsearch.models.signals import ImageShape
 
 SECONDS = 0.1
 """So long a network is timed, after a warm-up."""
 
 FEWEST = 10
 """Forward passes at least, and those of the warm-up."""
+
+_NUMBERS = 64
+"""Numbers that a reference takes where there are no images."""
+
+_Case = tuple[nn.Module, Sequence[Tensor]]
+"""A network with what it is timed on."""
 
 
 @dataclass(frozen=True)
@@ -33,37 +39,50 @@ class LatencyReference:
     that is timed in turn stays within a tenth.
 
     Attributes:
-        network: Two convolutions and a classifier, in eval mode.
-        microseconds: What it takes for one image; the unit of all latencies beside it.
+        network: In eval mode.
+        sample: What it is timed on.
+        microseconds: What it takes for that; the unit of all latencies beside it.
     """
 
     network: nn.Module
+    sample: tuple[Tensor, ...]
     microseconds: float
 
     @staticmethod
-    def of(
-        image_shape: ImageShape, core: int | None, microseconds: float | None = None
-    ) -> LatencyReference:
-        """The reference for images of a shape.
+    def of(inputs: Inputs, core: int | None, microseconds: float | None = None) -> LatencyReference:
+        """The reference for networks of some inputs.
 
         Args:
-            image_shape: (channels, height, width) of the images.
+            inputs: What the networks take; the reference takes the image among them, if any.
             core: As of :func:`measure_latency`.
             microseconds: What was measured before; absent: it is measured now, in a second.
         """
-        network = nn.Sequential(
-            nn.Conv2d(image_shape[0], 32, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(32, 64, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.Linear(64, 10),
-        ).eval()
+        image_shape = images_in(inputs)
+        network = _of_numbers() if image_shape is None else _of_images(image_shape[0])
+        sample = (torch.zeros(1, *(image_shape or (_NUMBERS,))),)
         if microseconds is None:
-            image = blank_images(network, image_shape, count=1)
-            microseconds = 1e6 * float(np.median(_timed([network], image, 10 * SECONDS, core)))
-        return LatencyReference(network, microseconds)
+            taken = _timed([(network, sample)], 10 * SECONDS, core)
+            microseconds = 1e6 * float(np.median(taken))
+        return LatencyReference(network, sample, microseconds)
+
+
+def _of_images(channels: int) -> nn.Module:
+    """Two convolutions and a classifier."""
+    return nn.Sequential(
+        nn.Conv2d(channels, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(64, 10),
+    ).eval()
+
+
+def _of_numbers() -> nn.Module:
+    """Three linear layers."""
+    units = nn.Linear(_NUMBERS, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 10)
+    return nn.Sequential(*units).eval()
 
 
 def measure_latency(
@@ -72,7 +91,7 @@ def measure_latency(
     core: int | None = None,
     beside: LatencyReference | None = None,
 ) -> float:
-    """Median microseconds of a forward pass of one image, in eval mode and without compilation.
+    """Median microseconds of a forward pass of one sample, in eval mode and without compilation.
 
     On the device where the network is; on a processor with one thread. It is what it is on this
     machine, at this moment: repeated, it may differ by several per cent, beside a reference by
@@ -85,44 +104,44 @@ def measure_latency(
         core: The core to run on (:func:`reserved_core`); absent: whichever the system gives.
         beside: A reference that is timed in turn; absent: the time as it is now.
     """
-    image = blank_images(network, network.image_shape, count=1)
+    sample = blank_inputs(network, network.inputs, count=1)
     if beside is None:
-        return 1e6 * float(np.median(_timed([network], image, seconds, core)))
-    reference = beside.network.to(image.device, image.dtype)
-    taken = _timed([network, reference], image, seconds, core)
+        return 1e6 * float(np.median(_timed([(network, sample)], seconds, core)))
+    first = sample[0]
+    reference = beside.network.to(first.device, first.dtype)
+    theirs = [each.to(first.device, first.dtype) for each in beside.sample]
+    taken = _timed([(network, sample), (reference, theirs)], seconds, core)
     return beside.microseconds * float(np.median(taken[:, 0] / taken[:, 1]))
 
 
-def _timed(
-    networks: Sequence[nn.Module], image: Tensor, seconds: float, core: int | None
-) -> np.ndarray:
+def _timed(cases: Sequence[_Case], seconds: float, core: int | None) -> np.ndarray:
     """Seconds of forward passes [N, M] of each network in turn."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with ExitStack() as stack:
             stack.enter_context(_on_core(core))
-            for each in networks:
-                stack.enter_context(evaluating(each))
+            for network, _ in cases:
+                stack.enter_context(evaluating(network))
             stack.enter_context(torch.inference_mode())
             for _ in range(FEWEST):
-                _pass_each(networks, image)
+                _pass_each(cases)
             end = time.perf_counter() + seconds
             taken: list[list[float]] = []
             while len(taken) < FEWEST or time.perf_counter() < end:
-                taken.append(_pass_each(networks, image))
+                taken.append(_pass_each(cases))
     finally:
         torch.set_num_threads(threads)
     return np.array(taken)
 
 
-def _pass_each(networks: Sequence[nn.Module], image: Tensor) -> list[float]:
+def _pass_each(cases: Sequence[_Case]) -> list[float]:
     taken = []
-    for network in networks:
+    for network, sample in cases:
         start = time.perf_counter()
-        network(image)
-        if image.is_cuda:
-            torch.cuda.synchronize(image.device)
+        network(*sample)
+        if sample[0].is_cuda:
+            torch.cuda.synchronize(sample[0].device)
         taken.append(time.perf_counter() - start)
     return taken
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from torch import Tensor, nn
 
 from kdsearch.models.declare import declared_attention, declared_stages
-from kdsearch.models.dry_run import blank_images, evaluating
+from kdsearch.models.dry_run import blank_inputs, evaluating
+from kdsearch.models.inputs import ImageShape, Inputs
 from kdsearch.models.signals import (
-    ImageShape,
     Signal,
     SignalKind,
     Signals,
@@ -20,17 +21,19 @@ from kdsearch.models.signals import (
     Trace,
 )
 
-__all__ = ["ImageShape", "Network", "Trace"]
+__all__ = ["ImageShape", "Inputs", "Network", "Trace"]
 
 
 class Network(nn.Module, ABC):
-    """A classifier of images whose inner signals can be observed.
+    """A network whose inner signals can be observed.
 
     Args:
-        image_shape: (channels, height, width) of the images.
-        classes: Number of classes.
+        inputs: What it takes of a sample, by name, in the order of :meth:`trace`'s arguments.
+        outputs: Columns of its output: of one class a sample, the number of classes.
 
     Attributes:
+        inputs: As given.
+        classes: Columns of the output.
         family: The family in the spec that it was built from; empty for one made by hand.
     """
 
@@ -42,18 +45,22 @@ class Network(nn.Module, ABC):
     channels_last = False
     """Whether images and maps may come with their channels innermost in memory."""
 
-    def __init__(self, image_shape: ImageShape, classes: int) -> None:
+    def __init__(self, inputs: Inputs, outputs: int) -> None:
         super().__init__()
-        self.image_shape = image_shape
-        self.classes = classes
+        self.inputs = dict(inputs)
+        self.classes = outputs
 
     @abstractmethod
-    def trace(self, images: Tensor) -> Trace:
-        """Everything that a forward pass of images [B, C, H, W] shows."""
+    def trace(self, *inputs: Any, **named: Any) -> Trace:
+        """Everything that a forward pass shows; a subclass names its inputs, each [B, ...]."""
 
-    def trace_of(self, images: Tensor, wanted: Collection[Signal]) -> Trace:
+    def trace_of(self, inputs: Sequence[Tensor], wanted: Collection[Signal]) -> Trace:
         """A trace of which only the logits and what is wanted are read; here, all of it."""
-        return self.trace(images)
+        return self.trace(*inputs)
+
+    def taken(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        """What the network takes of a batch's inputs, in its order."""
+        return tuple(inputs[name] for name in self.inputs)
 
     @property
     def head(self) -> nn.Linear | None:
@@ -61,22 +68,22 @@ class Network(nn.Module, ABC):
         layer = getattr(self, "classifier", None)
         return layer if isinstance(layer, nn.Linear) else None
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits [B, K] of normalised images [B, C, H, W]."""
-        return self.trace_of(images, ()).logits
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Outputs [B, K] of a batch's inputs, in the order of :attr:`inputs`."""
+        return self.trace_of(inputs, ()).logits
 
-    def observe(self, images: Tensor, wanted: Collection[Signal]) -> Signals:
-        """The logits and exactly the other signals that are wanted."""
-        return signals_of(self.trace_of(images, wanted), wanted)
+    def observe(self, inputs: Mapping[str, Tensor], wanted: Collection[Signal]) -> Signals:
+        """The logits and exactly the other signals that are wanted of a batch's inputs by name."""
+        return signals_of(self.trace_of(self.taken(inputs), wanted), wanted)
 
     def signal_shapes(self) -> SignalShapes:
-        """Kinds and shapes of the signals, of two blank images in eval mode.
+        """Kinds and shapes of the signals, of two blank samples in eval mode.
 
         Raises:
             ModelError: The network shows something of no kind, or a mask of something else.
         """
         with evaluating(self):
-            trace = self.trace(blank_images(self, self.image_shape, 2))
+            trace = self.trace(*blank_inputs(self, self.inputs, 2))
         label = self.family or type(self).__name__
         features = declared_stages(label, trace)
         return SignalShapes(

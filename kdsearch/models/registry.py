@@ -24,13 +24,14 @@ from kdsearch.models.families import (
 from kdsearch.models.families.torchvision_models import PREFIX, build_torchvision
 from kdsearch.models.families.torchvision_models import names as torchvision_names
 from kdsearch.models.family import Family
-from kdsearch.models.network import ImageShape, Network
+from kdsearch.models.inputs import Inputs, chosen
+from kdsearch.models.network import Network
 from kdsearch.models.user_models import GROUP, build_own, is_own
 from kdsearch.plugins import installed
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.names import suggest
 
-_Builder: TypeAlias = Callable[[ModelConfig, ImageShape, int], Network]
+_Builder: TypeAlias = Callable[[ModelConfig, Inputs, int], Network]
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
@@ -52,7 +53,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
 shrink a map only where it stays at least 2×2. For large images take ``torchvision/NAME``."""
 
 
-def build_network(config: ModelConfig, image_shape: ImageShape, classes: int) -> Network:
+def build_network(config: ModelConfig, inputs: Inputs, outputs: int) -> Network:
     """The network that a configuration describes, with random weights from torch's generator.
 
     Args:
@@ -60,11 +61,12 @@ def build_network(config: ModelConfig, image_shape: ImageShape, classes: int) ->
             its width and depth; with ``adopts``, an
             :class:`~kdsearch.models.adopted.AdoptedClassifier` around it, the backbone having
             the very weights that it would have alone.
-        image_shape: (channels, height, width) of the images.
-        classes: Number of classes.
+        inputs: The inputs of the data by name; the network takes those that ``config`` names, or
+            all.
+        outputs: Columns of its output: of one class a sample, the number of classes.
 
     Raises:
-        ModelError: Unknown family, a depth or width that it cannot have, images that it does
+        ModelError: Unknown family, a depth or width that it cannot have, inputs that it does
             not take, or a classifier that cannot be adopted.
     """
     if config.adopts is not None and config.adopts.adopts is not None:
@@ -72,20 +74,26 @@ def build_network(config: ModelConfig, image_shape: ImageShape, classes: int) ->
             f"{config.family} cannot adopt the classifier of a network that itself adopts one; "
             "remove the inner adopts"
         )
-    network = _build(config, image_shape, classes)
+    network = _build(config, chosen(inputs, config.inputs), outputs)
     network.family = config.family
     if config.adopts is None:
         return network
-    return AdoptedClassifier(network, blueprint(config.adopts, image_shape, classes))
+    return AdoptedClassifier(network, blueprint(config.adopts, inputs, outputs))
 
 
-def _build(config: ModelConfig, image_shape: ImageShape, classes: int) -> Network:
-    if len(image_shape) != 3 or min(image_shape) < 1 or classes < 1:
-        raise ModelError(
-            f"no network for images {image_shape} and {classes} outputs; give (channels, "
-            "height, width) of at least 1 each, and at least 1 output"
-        )
-    return _builder(config.family)(config, image_shape, classes)
+def _build(config: ModelConfig, inputs: Inputs, outputs: int) -> Network:
+    dimensions = {"image": 3, "numbers": 1}
+    for name, each in inputs.items():
+        if len(each.shape) != dimensions[each.kind] or min(each.shape) < 1:
+            raise ModelError(
+                f"no network for the {each.kind} '{name}' of shape {each.shape}; give (channels, "
+                "height, width) of an image, or how many numbers, each at least 1"
+            )
+    if outputs < 1:
+        raise ModelError(f"no network of {outputs} outputs; give at least 1")
+    network = _builder(config.family)(config, inputs, outputs)
+    network.inputs = dict(inputs)  # by the names that the data give them
+    return network
 
 
 def _builder(family: str) -> _Builder:
@@ -103,10 +111,10 @@ def _builder(family: str) -> _Builder:
     raise ModelError(f"unknown model family '{family}'; {_hint(family)}")
 
 
-def _build_family(config: ModelConfig, image_shape: ImageShape, classes: int) -> Network:
+def _build_family(config: ModelConfig, inputs: Inputs, outputs: int) -> Network:
     family = FAMILIES[config.family]
-    family.check(config, image_shape)
-    return family.build(config, image_shape, classes)
+    family.check(config, inputs)
+    return family.build(config, inputs, outputs)
 
 
 def _hint(wrong: str) -> str:
@@ -115,7 +123,7 @@ def _hint(wrong: str) -> str:
     return suggest(wrong, [*FAMILIES, *installed(GROUP)])
 
 
-def blueprint(config: ModelConfig, image_shape: ImageShape, classes: int) -> Network:
+def blueprint(config: ModelConfig, inputs: Inputs, outputs: int) -> Network:
     """The network of a configuration without memory for its weights, for shapes and sizes.
 
     A ``module:function`` network is built on the processor instead, since the user's code may
@@ -126,4 +134,4 @@ def blueprint(config: ModelConfig, image_shape: ImageShape, classes: int) -> Net
     """
     device = "cpu" if _builder(config.family) is build_own else "meta"
     with torch.random.fork_rng(devices=[]), torch.device(device):
-        return build_network(config, image_shape, classes)
+        return build_network(config, inputs, outputs)

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from kdsearch.errors import ModelError, described
-from kdsearch.models.dry_run import blank_images, evaluating
+from kdsearch.models.dry_run import blank_inputs, evaluating
 from kdsearch.models.families.staged import initialise_convolutions
-from kdsearch.models.network import ImageShape
+from kdsearch.models.inputs import ImageShape, of_images
 from kdsearch.models.taps.find_taps import find_taps
 
 _RESIZABLE = (nn.Conv2d, nn.Linear, _BatchNorm, nn.LayerNorm, nn.GroupNorm)
@@ -49,7 +49,8 @@ def rescale(
             at this width.
     """
     _check_layers(model, width, label)
-    classifier = find_taps(model, label, image_shape, classes).classifier.module
+    inputs = of_images(image_shape)
+    classifier = find_taps(model, label, inputs, classes).classifier.module
     last = model.get_submodule(classifier)
     scale = _scale_rule(model, width)
     todo = {layer for layer in model.modules() if isinstance(layer, _RESIZABLE)}
@@ -62,7 +63,7 @@ def rescale(
     handles = [layer.register_forward_pre_hook(before) for layer in todo]
     try:
         with evaluating(model):
-            model(blank_images(model, image_shape, count=2))
+            model(*blank_inputs(model, inputs, count=2))
     except Exception as error:
         reason = f"its layers do not fit together ({described(error)})"
         raise _no_width(label, width, reason) from error

@@ -9,9 +9,6 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-ImageShape = tuple[int, int, int]
-"""(channels, height, width) of one image."""
-
 
 class Signal(StrEnum):
     """One kind of output that a distillation method may read from a network."""

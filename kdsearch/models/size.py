@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from kdsearch.models.dry_run import blank_images, evaluating
-from kdsearch.models.network import ImageShape, Network
+from kdsearch.models.dry_run import blank_inputs, evaluating
+from kdsearch.models.inputs import Inputs
+from kdsearch.models.network import Network
 from kdsearch.models.registry import blueprint
 from kdsearch.spec.concrete import ModelConfig
 
@@ -23,7 +24,7 @@ class Size:
 
     Attributes:
         parameters: Weights, frozen ones too; shared ones once.
-        macs: Multiply-accumulates of one image's forward pass in eval mode, in convolutions,
+        macs: Multiply-accumulates of one sample's forward pass in eval mode, in convolutions,
             linear layers and attention; normalisation, activations and pooling are not counted.
         bytes: What the state dict takes as stored: four bytes (float32) for every floating-point
             weight and buffer, and integer buffers (batch normalisation's step counters) as they
@@ -44,20 +45,20 @@ def measure(network: Network) -> Size:
     )
 
 
-def measure_config(config: ModelConfig, image_shape: ImageShape, classes: int) -> Size:
+def measure_config(config: ModelConfig, inputs: Inputs, outputs: int) -> Size:
     """The size of the network that a configuration describes.
 
     Raises:
         ModelError: As :func:`~kdsearch.models.build_network`.
     """
-    return measure(blueprint(config, image_shape, classes))
+    return measure(blueprint(config, inputs, outputs))
 
 
 def _macs(network: Network) -> int:
-    image = blank_images(network, network.image_shape, count=1)
+    sample = blank_inputs(network, network.inputs, count=1)
     counter = FlopCounterMode(display=False)
     with evaluating(network), _countable_attention(), counter:
-        network(image)
+        network(*sample)
     return counter.get_total_flops() // 2
 
 

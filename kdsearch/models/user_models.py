@@ -9,7 +9,8 @@ from torch import nn
 
 from kdsearch.errors import ModelError, described
 from kdsearch.import_path import current_directory_searched
-from kdsearch.models.network import ImageShape, Network
+from kdsearch.models.inputs import Inputs, told
+from kdsearch.models.network import Network
 from kdsearch.models.taps.tapped import TappedNetwork
 from kdsearch.plugins import installed, is_reference, load, resolve
 from kdsearch.spec.concrete import ModelConfig
@@ -23,22 +24,24 @@ def is_own(family: str) -> bool:
     return is_reference(family) or family in installed(GROUP)
 
 
-def build_own(config: ModelConfig, image_shape: ImageShape, classes: int) -> Network:
+def build_own(config: ModelConfig, inputs: Inputs, classes: int) -> Network:
     """What the user's function returns, as a network.
 
     The function is called with the keyword arguments ``image_shape``, ``classes``, ``width``,
-    and ``depth`` when the spec gives one. It returns a :class:`~kdsearch.models.Network`, or any
-    module from images [B, C, H, W] to logits [B, K], which is then wrapped.
+    and ``depth`` when the spec gives one; where the input is not one image, with ``inputs`` in
+    place of ``image_shape``: a mapping from names to :class:`~kdsearch.models.Input`. It returns a
+    :class:`~kdsearch.models.Network`, or any module that takes a batch of each input in this order,
+    such as images [B, C, H, W], and returns logits [B, K], which is then wrapped.
 
     Raises:
         ModelError: The function is not there, fails, or returns something else.
     """
     function = _find(config.family)
-    arguments: dict[str, Any] = {
-        "image_shape": image_shape,
-        "classes": classes,
-        "width": config.width,
-    }
+    arguments: dict[str, Any] = {"inputs": dict(inputs), "classes": classes, "width": config.width}
+    only = next(iter(inputs.values()))
+    if len(inputs) == 1 and only.kind == "image":
+        arguments = {"image_shape": only.shape, **arguments}
+        del arguments["inputs"]
     if config.depth is not None:
         arguments["depth"] = config.depth
     try:
@@ -49,7 +52,7 @@ def build_own(config: ModelConfig, image_shape: ImageShape, classes: int) -> Net
             f"{config.family} failed on {', '.join(f'{k}={v}' for k, v in arguments.items())} "
             f"({described(error)}); fix the function"
         ) from error
-    return _as_network(made, config.family, image_shape, classes)
+    return _as_network(made, config.family, inputs, classes)
 
 
 def _find(family: str) -> Callable[..., Any]:
@@ -58,17 +61,22 @@ def _find(family: str) -> Callable[..., Any]:
     return load(installed(GROUP)[family], ModelError)
 
 
-def _as_network(made: Any, family: str, image_shape: ImageShape, classes: int) -> Network:
+def _as_network(made: Any, family: str, inputs: Inputs, classes: int) -> Network:
     if not isinstance(made, nn.Module):
         raise ModelError(
             f"{family} returned a {type(made).__name__}; return a torch.nn.Module that maps "
-            "images to logits"
+            "the inputs to logits"
         )
     if not isinstance(made, Network):
-        return TappedNetwork(made, family, image_shape, classes)
-    if (tuple(made.image_shape), made.classes) != (tuple(image_shape), classes):
+        return TappedNetwork(made, family, inputs, classes)
+    if (_forms(made.inputs), made.classes) != (_forms(inputs), classes):
         raise ModelError(
-            f"{family} returned a network for images {made.image_shape} and {made.classes} "
-            f"classes; make it for {image_shape} and {classes}"
+            f"{family} returned a network for {told(made.inputs)} and {made.classes} outputs; make "
+            f"it for {told(inputs)} and {classes}"
         )
     return made
+
+
+def _forms(inputs: Inputs) -> list[tuple[str, tuple[int, ...]]]:
+    """Kinds and shapes, in order; a network need not know what the data call them."""
+    return [(each.kind, tuple(each.shape)) for each in inputs.values()]

@@ -82,7 +82,7 @@ def models_view() -> Table:
             table.add_row(Text(name), Text(about), "as it defines it", "as it defines it")
     table.add_row(
         "module:function",
-        "your own, called with image_shape, classes, width and depth",
+        "your own, called with image_shape (or inputs), classes, width and depth",
         "as you define it",
         "as you define it",
     )

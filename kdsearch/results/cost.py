@@ -53,7 +53,7 @@ class TrialCost:
     @staticmethod
     def on(data: Dataset) -> TrialCost:
         """The costs of trainings on a data set."""
-        return TrialCost(len(data.train), len(data.validation), _places(data.inputs))
+        return TrialCost(len(data.train), len(data.validation), _places(data.input_shapes))
 
     @staticmethod
     def recorded(data: Mapping[str, Any]) -> TrialCost:

@@ -109,7 +109,7 @@ def estimate_cost(plan: Plan, samples: Sequence[TrialRecord]) -> Cost:
     try:
         teachers = {
             name: Teacher(
-                build_network(section.model, plan.data.image_shape, plan.data.outputs),
+                build_network(section.model, plan.data.inputs, plan.data.outputs),
                 hardware.device,
             )
             for name, section in spec.teachers_in_use.items()

@@ -22,7 +22,7 @@ from kdsearch.models import (
     measure,
     measure_latency,
 )
-from kdsearch.models.signals import ImageShape
+from kdsearch.models.inputs import Inputs
 from kdsearch.problems import Head
 from kdsearch.spec.concrete import ModelConfig
 
@@ -69,8 +69,8 @@ class Architectures:
     that many have the same architecture.
 
     Args:
-        image_shape: Shape of one image.
-        classes: Columns of a network's output: of one class a sample, the number of classes.
+        inputs: Of a sample, by name.
+        outputs: Columns of a network's output: of one class a sample, the number of classes.
         core: The core on which latencies are measured, which trials have to leave free; absent:
             whichever the system gives.
         heads: The tasks of the networks; absent, one class a sample.
@@ -78,13 +78,13 @@ class Architectures:
 
     def __init__(
         self,
-        image_shape: ImageShape,
-        classes: int,
+        inputs: Inputs,
+        outputs: int,
         core: int | None = None,
         heads: Sequence[Head] = (),
     ) -> None:
-        self.image_shape, self.classes, self.core = image_shape, classes, core
-        self.heads = tuple(heads) or (Head(names=tuple(map(str, range(classes)))),)
+        self.inputs, self.outputs, self.core = dict(inputs), outputs, core
+        self.heads = tuple(heads) or (Head(names=tuple(map(str, range(outputs)))),)
         self._known: OrderedDict[Hashable, _Known] = OrderedDict()
         self._reference: LatencyReference | None = None
         self._keys: dict[ModelConfig, Hashable] = {}
@@ -111,14 +111,14 @@ class Architectures:
         return known.shapes
 
     def latency(self, model: ModelConfig) -> float:
-        """Microseconds of one image on this process's device; measured once an architecture.
+        """Microseconds of one sample on this process's device; measured once an architecture.
 
         Raises:
             ModelError: As :func:`~kdsearch.models.build_network`.
         """
         known = self._of(model)
         if known.latency is None:
-            network = build_network(model, self.image_shape, self.classes)
+            network = build_network(model, self.inputs, self.outputs)
             known.latency = measure_latency(network, core=self.core, beside=self.reference())
         return known.latency
 
@@ -129,7 +129,7 @@ class Architectures:
             microseconds: What it took when the study began; absent: measured at its first use.
         """
         if self._reference is None or microseconds is not None:
-            self._reference = LatencyReference.of(self.image_shape, self.core, microseconds)
+            self._reference = LatencyReference.of(self.inputs, self.core, microseconds)
         return self._reference
 
     def _of(self, model: ModelConfig) -> _Known:
@@ -153,7 +153,7 @@ class Architectures:
     def _network(self, model: ModelConfig) -> Network:
         """The network of a model; the last one is kept, since a proposal asks twice."""
         if self._last is None or self._last[0] != model:
-            self._last = (model, blueprint(model, self.image_shape, self.classes))
+            self._last = (model, blueprint(model, self.inputs, self.outputs))
         return self._last[1]
 
 

@@ -76,7 +76,7 @@ def make_plan(spec: StudySpec, past: list[dict[str, Any]] | None = None) -> Plan
         for model in corners(students):
             _check_model(spec, ("students", number), model, data)
     core = reserved_core() if spec.search.measures_latency else None
-    architectures = Architectures(data.image_shape, data.outputs, core, data.problem.heads)
+    architectures = Architectures(data.inputs, data.outputs, core, data.problem.heads)
     whole = Space(spec)
     probes = {label: whole.probes(label) for label in whole.methods if label != UNDISTILLED}
     space = Space(spec, find_fitting(spec, probes, Pairs(spec, architectures)))
@@ -140,7 +140,7 @@ def _check_batches(spec: StudySpec, data: Dataset) -> None:
 
 def _check_model(spec: StudySpec, path: KeyPath, model: ModelConfig, data: Dataset) -> None:
     try:
-        blueprint(model, data.image_shape, data.outputs)
+        blueprint(model, data.inputs, data.outputs)
     except ModelError as error:
         named = re.search(r"\b(depth|width)\b", str(error))
         raise spec.refuse((*path, named[0] if named else "family"), str(error)) from None

@@ -61,7 +61,9 @@ def corners(section: StudentSection) -> Iterator[ModelConfig]:
         depths = [int(value) for value in dict.fromkeys(every(depth))]
     for reached in depths:  # a range may be as long as somebody mistypes it
         for width in widths:
-            yield ModelConfig(family=section.family, width=width, depth=reached)
+            yield ModelConfig(
+                family=section.family, width=width, depth=reached, inputs=section.inputs
+            )
 
 
 def adopting(label: str, student: ModelConfig, teacher: ModelConfig) -> ModelConfig:
@@ -131,7 +133,7 @@ class Pairs:
             mixes = self._spec.data.augment.mixes
             if term.by_sample and mixes:
                 raise MethodError(
-                    f"{term.name} remembers images one by one, and {' and '.join(mixes)} "
+                    f"{term.name} remembers samples one by one, and {' and '.join(mixes)} "
                     f"{'blends' if len(mixes) == 1 else 'blend'} them; set "
                     f"{' and '.join(f'data.augment.{name}' for name in mixes)} to 0"
                 )
@@ -149,6 +151,6 @@ class Pairs:
         if teacher in (BORN_AGAIN, MUTUAL):
             return shapes_of(student), shapes_of(student)
         if teacher == AVERAGE:
-            return shapes_of(student), averaged_shapes(self._architectures.classes)
+            return shapes_of(student), averaged_shapes(self._architectures.outputs)
         given = self._spec.given_teachers[teacher].model
         return shapes_of(adopting(label, student, given)), shapes_of(given)

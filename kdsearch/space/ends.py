@@ -31,7 +31,7 @@ class EndTraining:
         task: What is trained.
         path: The setting that an error points at.
         what: What it is in a sentence.
-        macs: Multiply-accumulates of an image in student and teacher.
+        macs: Multiply-accumulates of a sample in student and teacher.
         own: Whether a part of it is the user's code.
     """
 

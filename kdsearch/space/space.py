@@ -83,6 +83,7 @@ class Space:
             family=section.family,
             width=float(_draw(trial, f"{key}.width", section.width)),
             depth=None if depth is None else int(_draw(trial, f"{key}.depth", depth, whole=True)),
+            inputs=section.inputs,
         )
         given = self.spec.given_teachers.get(teacher or "")
         return model if given is None else adopting(label, model, given.model)

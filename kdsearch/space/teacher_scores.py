@@ -1,4 +1,4 @@
-"""How a given teacher does on validation images, before anything is trained with it."""
+"""How a given teacher does on validation samples, before anything is trained with it."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from kdsearch.training.teacher_store import StoredTeacher
 WORK = 1e11
 """Multiply-accumulates that the scoring of one teacher may take."""
 
-IMAGES = (16, 2000)
-"""Fewest and most validation images that a teacher is scored on, if there are so many."""
+SAMPLES = (16, 2000)
+"""Fewest and most validation samples that a teacher is scored on, if there are so many."""
 
 _BATCH = 64
 
 
 def score_teacher(who: str, network: Network, data: Dataset, macs: float) -> list[str]:
-    """What is odd about a teacher's answers to validation images, in sentences.
+    """What is odd about a teacher's answers to validation samples, in sentences.
 
     Args:
         who: The teacher in the sentences.
         network: With its weights; it is frozen.
         data: The data set.
-        macs: Multiply-accumulates that the network takes for an image.
+        macs: Multiply-accumulates that the network takes for a sample.
 
     Raises:
         ModelError: An output is not finite.
     """
-    fewest, most = IMAGES
+    fewest, most = SAMPLES
     count = min(max(int(WORK / max(macs, 1.0)), fewest), most)
     index = epoch_order(0, 0, len(data.validation))[:count]
     drawn = replace(data, validation=data.validation.take(index))
@@ -45,7 +45,7 @@ def score_teacher(who: str, network: Network, data: Dataset, macs: float) -> lis
     bad = int((~torch.isfinite(logits)).any(dim=1).sum())
     if bad:
         raise ModelError(
-            f"its outputs are not finite for {bad} of {len(logits)} validation images; give "
+            f"its outputs are not finite for {bad} of {len(logits)} validation samples; give "
             "weights that are"
         )
     return [
@@ -73,7 +73,7 @@ def _value_warnings(who: str, head: Head, of: Predictions) -> list[str]:
         return []
     return [
         f"{who} explains nothing of '{head.name}' (R² {share:.2g} on {len(of.targets)} validation "
-        "images); check its weights, and that it answers (value - mean) / standard deviation of "
+        "samples); check its weights, and that it answers (value - mean) / standard deviation of "
         f"the training targets ({head.mean:.4g} and {head.std:.4g})"
     ]
 

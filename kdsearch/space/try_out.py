@@ -46,10 +46,10 @@ SECONDS = 3.0
 """After which trainings of kdsearch's and torchvision's own networks and methods are left out."""
 
 LARGE = 3e9
-"""Multiply-accumulates of an image from which on they are left out in any case."""
+"""Multiply-accumulates of a sample from which on they are left out in any case."""
 
 CONTRAST = 100.0
-"""Of images for which values between 0 and 1 are no accident of initial weights."""
+"""Of samples for which values between 0 and 1 are no accident of initial weights."""
 
 
 class TryOut:
@@ -126,8 +126,7 @@ class TryOut:
                 if own:
                     self._look_at(network, who)
             else:
-                shape, classes = self._data.image_shape, self._data.outputs
-                network = build_network(section.model, shape, classes)
+                network = build_network(section.model, self._data.inputs, self._data.outputs)
             if tried:
                 check_teacher(section.model, network, self._data)
         return network
@@ -151,7 +150,7 @@ class TryOut:
         warning = self._form(network, what)
         if warning is None or warning in self._warnings:
             return
-        with suppress(ModelError):  # as such images overflow in some
+        with suppress(ModelError):  # as such inputs overflow in some
             if self._form(network, what, CONTRAST) == warning:
                 self._warnings.append(warning)
 

@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    model_serializer,
+    model_validator,
+)
 
 from kdsearch.spec.base import Section
-from kdsearch.spec.values import Flag, Number, Whole
+from kdsearch.spec.values import Flag, Number, Whole, each_once, listed
 
 _BY_CLASS, _NAMED = "<class>", "<value>"
 
@@ -25,6 +34,15 @@ ClassWeights = Annotated[
 """``none``, ``balanced``, or a weight for each class by its name."""
 
 
+InputNames = Annotated[
+    tuple[str, ...],
+    BeforeValidator(listed),
+    AfterValidator(each_once("input")),
+    Field(min_length=1),
+]
+"""Names of inputs, one alone or several as a list."""
+
+
 class ModelConfig(Section):
     """One network: a family with its width and depth."""
 
@@ -36,6 +54,16 @@ class ModelConfig(Section):
     """Number of layers or blocks as the family counts them; the family's default when absent."""
     adopts: ModelConfig | None = None
     """The teacher whose classifier the network takes over, behind a projector (simkd)."""
+    inputs: InputNames | None = None
+    """Of data with several inputs, the names of those that it takes, in this order; absent: all."""
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Inputs only where they are named: files and keys of before stay as they were."""
+        content: dict[str, Any] = written(self)
+        if self.inputs is None:
+            content.pop("inputs", None)
+        return content
 
 
 class TermConfig(Section):

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from kdsearch.spec.augmentation import Augmentation
 from kdsearch.spec.base import Section
-from kdsearch.spec.concrete import ModelConfig, TrainingConfig
+from kdsearch.spec.concrete import InputNames, ModelConfig, TrainingConfig
 from kdsearch.spec.ranges import Dimension, Range, every
 from kdsearch.spec.table import TableSection
 from kdsearch.spec.values import Colour, Flag, Number, Options, UserPath, Whole
@@ -151,6 +151,8 @@ class StudentSection(Section):
     """Multiplier of the family's channel counts."""
     depth: WholeDimension | None = None
     """Layers or blocks as the family counts them; the family's default when absent."""
+    inputs: InputNames | None = None
+    """Of data with several inputs, the names of those that the students take; absent: all."""
 
 
 class TrialTraining(TrainingConfig):

@@ -11,12 +11,12 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from kdsearch.data import Dataset, Feed
+from kdsearch.data import Batch, Dataset, Feed
 from kdsearch.models import Signal
 from kdsearch.teacher_cache.cache_plan import CachePlan
 from kdsearch.teacher_cache.encoding import StorageError, Stored, encode
 from kdsearch.teacher_cache.parts import map_part, missing, work_in, write_part
-from kdsearch.training.teacher import Batch, Teaching
+from kdsearch.training.teacher import Teaching
 
 BATCH = 256
 """Most views that the teacher runs on at a time."""
@@ -41,7 +41,7 @@ class CacheBuilder:
         data: The data set. Views may take memory, or processes that read, so they are open only
             while parts are built.
         device: Where the teacher runs.
-        loaders: Processes that read images where these do not fit on the device.
+        loaders: Processes that read samples where these do not fit on the device.
 
     Attributes:
         fetch: Looks for a part on other nodes before it is built.
@@ -147,10 +147,7 @@ class CacheBuilder:
         if self._feed is None:
             self._feed = self._open_feed()
         rows = self.plan.rows(part)
-        indices = evenly(torch.arange(rows.start, rows.stop))
-        views = self._feed.batches(indices, epoch)
-        for index, (images, targets) in zip(indices, views, strict=True):
-            yield Batch(images, targets, epoch, index)
+        return self._feed.batches(evenly(torch.arange(rows.start, rows.stop)), epoch)
 
 
 def evenly(index: Tensor) -> tuple[Tensor, ...]:

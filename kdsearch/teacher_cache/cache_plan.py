@@ -38,7 +38,7 @@ class SplitViews:
 
     Attributes:
         split: Which split.
-        augment: Random changes of its images, or ``None`` for the plain ones.
+        augment: Random changes of its samples, or ``None`` for the plain ones.
         seed: Seed of the changes.
         epochs: Epochs of a trial.
     """
@@ -50,29 +50,29 @@ class SplitViews:
 
     @property
     def plain(self) -> bool:
-        """Whether an image looks the same in every epoch."""
+        """Whether a sample looks the same in every epoch."""
         return self.augment is None or self.augment == Augmentation()
 
     def has_views(self, seed: int) -> bool:
-        """Whether views of a seed are these; they are wherever nothing changes the images."""
+        """Whether views of a seed are these; they are wherever nothing changes the samples."""
         return self.plain or seed == self.seed
 
     @property
     def stored_epochs(self) -> int:
-        """Epochs whose views differ: one, where nothing changes the images."""
+        """Epochs whose views differ: one, where nothing changes the samples."""
         return min(self.epochs, 1) if self.plain else self.epochs
 
     def feed(self, data: Dataset, device: torch.device, loaders: int) -> Feed:
-        """The views as a training has them, on a device that need not hold all images."""
+        """The views as a training has them, on a device that need not hold all samples."""
         split = getattr(data, self.split)
-        return make_feed(split, data.mean, data.std, self.augment, self.seed, device, loaders)
+        return make_feed(split, data.scales, self.augment, self.seed, device, loaders)
 
 
 @dataclass(frozen=True)
 class CachePlan:
     """A cache of one teacher's signals; plain data, which travels between processes.
 
-    The key names the content: the teacher's weights, the images, how they are augmented, and how
+    The key names the content: the teacher's weights, the samples, how they are augmented, and how
     the signals are stored. Equal keys have equal signals, so studies share a cache.
 
     Attributes:
@@ -104,7 +104,7 @@ class CachePlan:
 
     @property
     def epochs(self) -> int:
-        """Epochs that the teacher runs over: one, where nothing changes the images."""
+        """Epochs that the teacher runs over: one, where nothing changes the samples."""
         return max(map(self._stored, self.cached), default=0)
 
     def _stored(self, signal: Signal) -> int:
@@ -199,16 +199,22 @@ def content_key(
     top_k: int | None,
     part: int,
 ) -> str:
-    """The key of a cache; every image counts, the views' seed where it changes any, epochs not."""
+    """The key of a cache; every sample counts, the views' seed where it changes any, epochs not."""
     augment = None if views.augment is None else views.augment.model_dump(mode="json")
     content = {
         "format": [FORMAT, part],
         "teacher": digest,
-        "data": [data.fingerprint, views.split, data.mean, data.std],
+        "data": [data.fingerprint, views.split, *_scales(data)],
         "views": None if views.plain else [augment, views.seed],
         "stored": [dtype, top_k],
     }
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def _scales(data: Dataset) -> list[object]:
+    """What the inputs are normalised by; of a single input its mean and deviation."""
+    told = [[name, list(each.mean), list(each.std)] for name, each in data.scales.items()]
+    return list(told[0][1:]) if len(told) == 1 else [told]
 
 
 def signal_bytes(signal: Signal, shapes: SignalShapes, dtype: Precision, top_k: int | None) -> int:

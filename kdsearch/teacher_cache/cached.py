@@ -10,12 +10,13 @@ from contextlib import suppress
 import torch
 from torch import Tensor
 
+from kdsearch.data import Batch
 from kdsearch.errors import TeacherError
 from kdsearch.models import Signal, Signals
 from kdsearch.teacher_cache.building import CacheBuilder, Fetch
 from kdsearch.teacher_cache.encoding import Stored, agree, decode, with_signal
 from kdsearch.teacher_cache.parts import UnwritableError, map_part, mark_used
-from kdsearch.training.teacher import Batch, Teaching
+from kdsearch.training.teacher import Teaching
 
 ON_DEVICE = 1 << 28
 """Bytes of an epoch's signal up to which it is copied to a GPU whole, and rows are picked there."""
@@ -84,7 +85,7 @@ class CachedTeacher(Teaching):
         return found
 
     def _rows(self, signal: Signal, batch: Batch) -> Stored:
-        device = batch.images.device
+        device = batch.device
         epoch = self._plan.stored_epoch(batch.epoch)
         if device.type == "cpu":
             return self._pick(signal, epoch, batch.index)

@@ -29,7 +29,7 @@ from kdsearch.teacher_cache.contents import Caches, TeacherCache
 from kdsearch.teacher_cache.encoding import encode
 from kdsearch.teacher_cache.parts import make_room, mark_used
 from kdsearch.training.candidate import study_views_seed
-from kdsearch.training.teacher import Batch, SplitName, Teacher
+from kdsearch.training.teacher import SplitName, Teacher
 
 _SAMPLES = 64
 
@@ -145,8 +145,7 @@ def _time_a_few(
     with closing(cache.views.feed(data, device, loaders=0)) as feed:
         for _ in range(2):  # the first warms up
             start = time.perf_counter()
-            images, targets = next(iter(feed.batches([index], 0)))
-            signals = teacher.observe(Batch(images, targets, 0, index), wanted)
+            signals = teacher.observe(next(iter(feed.batches([index], 0))), wanted)
             for signal in wanted:  # waits for the device
                 encode(signal, signals, cache.dtype, cache.top_k)
             seconds = time.perf_counter() - start

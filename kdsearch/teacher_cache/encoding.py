@@ -11,10 +11,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from kdsearch.data import Batch
 from kdsearch.errors import TeacherError
 from kdsearch.models import Signal, Signals
 from kdsearch.teacher_cache.cache_plan import CachePlan, Precision
-from kdsearch.training.teacher import Batch, Teaching
+from kdsearch.training.teacher import Teaching
 
 CHECKED_VIEWS = 4
 """Views on which the live teacher is compared with the cache."""
@@ -77,7 +78,7 @@ def agree(
 
     What the cache's way of storing loses is no difference.
     """
-    live = teacher.observe(replace(batch, images=batch.images[:CHECKED_VIEWS]), wanted)
+    live = teacher.observe(replace(batch, inputs=batch.first(CHECKED_VIEWS)), wanted)
     return all(_close(signal, live, found, plan) for signal in wanted)
 
 

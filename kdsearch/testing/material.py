@@ -10,7 +10,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from kdsearch.data import Dataset, Split
+from kdsearch.data import Dataset, Scale, Split
 from kdsearch.methods.targets import Targets
 from kdsearch.models import (
     Network,
@@ -19,8 +19,10 @@ from kdsearch.models import (
     SignalShapes,
     Trace,
     build_network,
+    of_images,
     signals_of,
 )
+from kdsearch.models.inputs import IMAGE
 from kdsearch.problems import Problem
 from kdsearch.spec.concrete import ModelConfig
 
@@ -93,7 +95,7 @@ def shapes_of(config: ModelConfig) -> SignalShapes:
 def _built(config: ModelConfig) -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
-        network = build_network(config, IMAGE_SHAPE, CLASSES)
+        network = build_network(config, of_images(IMAGE_SHAPE), CLASSES)
         with torch.no_grad():
             for _ in range(3):
                 network(torch.randn(16, *IMAGE_SHAPE))
@@ -212,6 +214,6 @@ def random_data() -> Dataset:
         return Split.of_classes(images, torch.arange(samples) % CLASSES)
 
     names = tuple(f"class {label}" for label in range(CLASSES))
-    middle, spread = (0.5,) * IMAGE_SHAPE[0], (0.25,) * IMAGE_SHAPE[0]
+    scale = Scale((0.5,) * IMAGE_SHAPE[0], (0.25,) * IMAGE_SHAPE[0])
     problem = Problem.of_classes(names)
-    return Dataset("random", split(SAMPLES), split(8), split(8), middle, spread, problem=problem)
+    return Dataset("random", split(SAMPLES), split(8), split(8), {IMAGE: scale}, problem=problem)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from kdsearch.models.network import ImageShape, Network, Trace
+from kdsearch.models.inputs import ImageShape, of_images
+from kdsearch.models.network import Network, Trace
 
 PATCH = 2
 """Height and width of a patch."""
@@ -58,7 +59,7 @@ class Transformer(Network):
     """
 
     def __init__(self, image_shape: ImageShape, classes: int, dimension: int, layers: int) -> None:
-        super().__init__(image_shape, classes)
+        super().__init__(of_images(image_shape), classes)
         channels, height, width = image_shape
         length = (height // PATCH) * (width // PATCH)
         self.patches = nn.Unfold(PATCH, stride=PATCH)

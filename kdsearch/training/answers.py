@@ -1,4 +1,4 @@
-"""What a network's answers on labelled images tell of it, in sentences that warn."""
+"""What a network's answers on labelled samples tell of it, in sentences that warn."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def answer_warnings(who: str, logits: Tensor, labels: Tensor, classes: Sequence[
 def constant_warning(
     who: str, logits: Tensor, labels: Tensor, classes: Sequence[str]
 ) -> str | None:
-    """That all images are answered alike, or nearly all with one class; ``None`` where not."""
+    """That all samples are answered alike, or nearly all with one class; ``None`` where not."""
     spread = float((logits - logits[:1]).abs().max())
     if len(logits) > 1 and spread <= 1e-6 * float(logits.abs().max()):
         return (
-            f"{who} gives the same outputs for each of {len(logits)} images; check its weights, "
-            "and that it reads the images that it is given"
+            f"{who} gives the same outputs for each of {len(logits)} samples; check its weights, "
+            "and that it reads the inputs that it is given"
         )
     counts = torch.bincount(logits.argmax(dim=1), minlength=len(classes))
     most = int(counts.argmax())
@@ -62,9 +62,9 @@ def constant_warning(
     if share < _NEARLY_ALL or float((labels == most).double().mean()) >= _NEARLY_ALL - 0.1:
         return None
     return (
-        f"{who} answers '{classes[most]}' to {share:.0%} of the validation images; check its "
-        "weights, and that it was trained on images normalised as these are, by the mean and "
-        "standard deviation of the training images"
+        f"{who} answers '{classes[most]}' to {share:.0%} of the validation samples; check its "
+        "weights, and that it was trained on inputs normalised as these are, by the mean and "
+        "standard deviation of the training data"
     )
 
 
@@ -86,9 +86,9 @@ def chance_warning(who: str, correct: int, labels: Tensor, classes: int) -> str 
     if chance == 1.0 or test.pvalue < _BY_CHANCE:
         return None
     return (
-        f"{who} answers {correct / count:.1%} of {count} validation images right, which is not "
+        f"{who} answers {correct / count:.1%} of {count} validation samples right, which is not "
         f"clearly more than guessing ({chance:.1%}); check its weights, the order of its classes, "
-        "and that it was trained on images normalised as these are"
+        "and that it was trained on inputs normalised as these are"
     )
 
 
@@ -98,7 +98,7 @@ def permuted_warning(
     """That the outputs are in another order than the classes; ``None`` where they are not.
 
     Of all one-to-one matchings of outputs to classes the best is taken (Kuhn 1955, "The Hungarian
-    Method for the Assignment Problem"). A class counts as moved if most of its images have an
+    Method for the Assignment Problem"). A class counts as moved if most of its samples have an
     output that is given to few others; of two or more such, a sign test says whether it is chance.
     """
     count = len(classes)
@@ -123,7 +123,7 @@ def permuted_warning(
     right, best = np.trace(confusion) / len(labels), matched.sum() / len(labels)
     return (
         f"{who} has its classes in another order than the data: it answers "
-        f"{', '.join(pairs[:_SHOWN])}{more}, and {right:.1%} of the validation images are right "
+        f"{', '.join(pairs[:_SHOWN])}{more}, and {right:.1%} of the validation samples are right "
         f"where another order would have {best:.1%}; put its outputs into the order of the data's "
         "classes"
     )

@@ -24,7 +24,7 @@ class Distiller(nn.Module):
         self,
         student: Network,
         objective: Objective,
-        compiled: Callable[[Tensor], Trace] | None = None,
+        compiled: Callable[..., Trace] | None = None,
     ) -> None:
         super().__init__()
         self.student = student
@@ -33,7 +33,7 @@ class Distiller(nn.Module):
 
     def forward(
         self,
-        images: Tensor,
+        inputs: Mapping[str, Tensor],
         targets: Mapping[str, Targets],
         teacher: Signals | None,
         progress: float,
@@ -41,7 +41,7 @@ class Distiller(nn.Module):
         """Named loss parts of a batch; ``"loss"`` is their sum."""
         wanted = self.objective.signals
         if self._compiled is None:  # nothing else is hooked, so that other layers may be skipped
-            observed = self.student.observe(images, wanted)
+            observed = self.student.observe(inputs, wanted)
         else:
-            observed = signals_of(self._compiled(images), wanted)
+            observed = signals_of(self._compiled(*self.student.taken(inputs)), wanted)
         return self.objective(observed, teacher, targets, progress)

@@ -27,7 +27,8 @@ def predict(network: Network, views: Views, index: Tensor, batch: int = 512) -> 
     was_training = network.training
     network.eval()
     with torch.no_grad():
-        parts = [network(views.images(part, 0)).float() for part in index.split(batch)]
+        batches = (network.taken(views.inputs(part, 0)) for part in index.split(batch))
+        parts = [network(*inputs).float() for inputs in batches]
     network.train(was_training)
     return torch.cat(parts)
 

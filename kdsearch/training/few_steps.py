@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import Tensor
 
-from kdsearch.data import Dataset, Split, epoch_order
+from kdsearch.data import Batch, Dataset, Split, epoch_order
 from kdsearch.errors import DivergedError, KdsearchError, ModelError, described
 from kdsearch.models import Network, Signal, Signals
 from kdsearch.models.dry_run import evaluating
@@ -22,7 +22,7 @@ from kdsearch.training.initial import initial_student
 from kdsearch.training.packing import pack_teacher, unpack_teacher
 from kdsearch.training.programs import TrainingProgram, begin_training
 from kdsearch.training.task import Task
-from kdsearch.training.teacher import Batch, Teacher, Teaching, plain_views
+from kdsearch.training.teacher import Teacher, Teaching, plain_views
 from kdsearch.training.weights import load_weights, save_weights
 
 BATCH = 4
@@ -52,7 +52,7 @@ def few_samples(data: Dataset, train: int) -> Dataset:
 
 def _drawn(split: Split, count: int) -> Split:
     index = epoch_order(0, 0, len(split))[:count]
-    return split.with_images(split.images_at(index), index)
+    return split.read(index)
 
 
 def short_task(task: Task, workers: int = 1) -> Task:
@@ -129,7 +129,7 @@ def _remedy(network: Network | None) -> str:
         return "fix that"
     names = " and ".join(sorted(str(dtype).removeprefix("torch.") for dtype in others))
     return (
-        f"its weights are {names} and images are float32, so return it in float32 "
+        f"its weights are {names} and inputs are float32, so return it in float32 "
         "(network.float()); training.precision makes its forward pass faster"
     )
 
@@ -184,24 +184,24 @@ def _close(one: Tensor, other: Tensor) -> bool:
 
 
 def answers(network: Network, data: Dataset, contrast: float = 1.0) -> Tensor:
-    """Logits [N, K] of the validation images in eval mode.
+    """Logits [N, K] of the validation samples in eval mode.
 
     Args:
         network: The network.
         data: The data set.
-        contrast: What the normalised images are multiplied by.
+        contrast: What the normalised inputs are multiplied by.
 
     Raises:
         ModelError: The network fails, or its outputs are of another shape or not finite.
     """
     views = plain_views(data, "validation", torch.device("cpu"))
-    images, _ = views.batch(torch.arange(len(views)), epoch=0)
+    inputs = views.inputs(torch.arange(len(views)), epoch=0)
     with _told("evaluation", network), evaluating(network):
-        logits = network(images * contrast)
+        logits = network(*(each * contrast for each in network.taken(inputs)))
     shape, expected = tuple(logits.shape), (len(views), data.outputs)
     if shape != expected:
         raise ModelError(
-            f"for {expected[0]} images it returns {list(shape)}; it must give logits "
+            f"for {expected[0]} samples it returns {list(shape)}; it must give logits "
             f"{list(expected)}"
         )
     if not torch.isfinite(logits).all():
@@ -244,7 +244,7 @@ class RememberingTeacher(Teaching):
 
     def observe(self, batch: Batch, wanted: Collection[Signal]) -> Signals:
         """All signals that will be wanted, without gradient."""
-        key = batch.images.contiguous().numpy().tobytes()
+        key = b"".join(each.contiguous().numpy().tobytes() for each in batch.inputs.values())
         if key not in self._known:
             self._known[key] = self._teacher.observe(batch, self._wanted)
         return self._known[key]

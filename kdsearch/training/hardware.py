@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from kdsearch.errors import RunError
 from kdsearch.models import Network, Trace
@@ -25,7 +25,7 @@ class Hardware:
 
     Attributes:
         device: Where it runs.
-        loaders: Worker processes that read images where these do not fit on the device.
+        loaders: Worker processes that read samples where these do not fit on the device.
         compiled: Whether to compile the student; ``None``: on a GPU, where the training is long.
     """
 
@@ -74,7 +74,7 @@ class Hardware:
             half = kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.autocast(kind, dtype=torch.bfloat16, enabled=half)
 
-    def compile(self, student: Network, steps: int) -> Callable[[Tensor], Trace] | None:
+    def compile(self, student: Network, steps: int) -> Callable[..., Trace] | None:
         """The student's forward pass compiled, where that is wanted or pays.
 
         On a GPU it is compiled to CUDA graphs, since all batches have one shape. Compiling happens
@@ -95,7 +95,7 @@ class Hardware:
 
 
 def memory_format(network: Network) -> torch.memory_format:
-    """The layout of images and weights in which a network is fast.
+    """The layout of maps and weights in which a network is fast.
 
     Convolutions run faster with the channels innermost, on the CPU and on tensor cores. A module of
     the user's may well count on the other order, and keeps it.

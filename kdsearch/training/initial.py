@@ -16,7 +16,7 @@ from kdsearch.training.teacher import Teaching
 def initial_student(task: Task, data: Dataset) -> Network:
     """The network of a task with the weights that its seed gives it."""
     torch.manual_seed(task.seed)
-    return build_network(task.model, data.image_shape, data.outputs)
+    return build_network(task.model, data.inputs, data.outputs)
 
 
 def steps_per_epoch(task: Task, data: Dataset) -> int:

@@ -17,7 +17,7 @@ def pack_teacher(model: ModelConfig, teacher: Teacher) -> dict[str, Any]:
     network = teacher.network
     return {
         "model": model.model_dump(mode="json"),
-        "image_shape": network.image_shape,
+        "inputs": dict(network.inputs),
         "classes": network.classes,
         "state": {name: value.cpu().numpy() for name, value in tensors_of(network).items()},
     }
@@ -25,9 +25,7 @@ def pack_teacher(model: ModelConfig, teacher: Teacher) -> dict[str, Any]:
 
 def unpack_teacher(packed: dict[str, Any], device: torch.device) -> Teacher:
     """The teacher of :func:`pack_teacher`, with weights of its own."""
-    network = build_network(
-        ModelConfig(**packed["model"]), tuple(packed["image_shape"]), packed["classes"]
-    )
+    network = build_network(ModelConfig(**packed["model"]), packed["inputs"], packed["classes"])
     tensors = {name: torch.as_tensor(value.copy()) for name, value in packed["state"].items()}
     network.load_state_dict({**network.state_dict(), **tensors})
     return Teacher(network, device)

@@ -27,7 +27,7 @@ class Task(Section):
     training: TrainingConfig
     """How it is trained."""
     augment: Augmentation = Augmentation()
-    """Random changes of its images."""
+    """Random changes of its samples."""
     views_seed: int
     """Seed of the augmentation, one for all trials of a study: they see the same views."""
     teacher: str | None = None

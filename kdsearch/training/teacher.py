@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
-from kdsearch.data import Dataset, Views
+from kdsearch.data import Batch, Dataset, Views
 from kdsearch.errors import MethodError
-from kdsearch.methods.targets import Targets
 from kdsearch.models import Network, Signal, Signals, SignalShapes
 from kdsearch.training.hardware import memory_format
 
 SplitName = Literal["validation", "test"]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Some views of an epoch.
-
-    Attributes:
-        images: Normalised images [B, C, H, W], on the device of the training.
-        targets: Their targets by task, there too.
-        epoch: The epoch that the views belong to.
-        index: [B] places of the images in their split, in host memory: what is read from files
-            by them need not wait for the device.
-    """
-
-    images: Tensor
-    targets: Mapping[str, Targets]
-    epoch: int
-    index: Tensor
 
 
 class Teaching(Protocol):
@@ -71,16 +51,16 @@ class Teacher(Teaching):
 
     def observe(self, batch: Batch, wanted: Collection[Signal]) -> Signals:
         """The wanted signals of a batch, without gradient, in full precision."""
-        # the images come laid out for the student
-        images = batch.images.contiguous(memory_format=self._memory_format)
-        with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-            return self.network.observe(images, wanted)
+        # the inputs come laid out for the student
+        inputs = batch.laid_out(self._memory_format).inputs
+        with torch.no_grad(), torch.autocast(batch.device.type, enabled=False):
+            return self.network.observe(inputs, wanted)
 
 
 def plain_views(data: Dataset, split: SplitName, device: torch.device) -> Views:
-    """A split's images without augmentation."""
-    images = data.validation if split == "validation" else data.test
-    return Views(images.to(device), data.mean, data.std, None, 0)
+    """A split without augmentation."""
+    samples = data.validation if split == "validation" else data.test
+    return Views(samples.to(device), data.scales, None, 0)
 
 
 def averaged_shapes(classes: int) -> SignalShapes:
@@ -133,7 +113,7 @@ class Peer(Teaching):
         """The wanted signals of a batch, without gradient."""
         before = [buffer.clone() for buffer in self.network.buffers()]
         with torch.no_grad():
-            signals = self.network.observe(batch.images, wanted)
+            signals = self.network.observe(batch.inputs, wanted)
             for buffer, value in zip(self.network.buffers(), before, strict=True):
                 buffer.copy_(value)
         return signals
@@ -145,7 +125,7 @@ class Reference:
     Args:
         teacher: The teacher that every student of a study is compared with.
         data: The data set.
-        device: Where the images are put.
+        device: Where the samples are put.
         known: Gives the logits [N, K] of a split where they are known already; else the teacher
             is asked.
     """
@@ -164,7 +144,7 @@ class Reference:
         self._known: dict[SplitName, Tensor] = {}
 
     def logits(self, split: SplitName, batch: int = 512) -> Tensor:
-        """[N, K] float32 logits of a split's images without augmentation, in host memory."""
+        """[N, K] float32 logits of a split without augmentation, in host memory."""
         if split not in self._known:
             ask = self._known_logits or partial(self._ask, batch=batch)
             self._known[split] = ask(split).cpu()
@@ -176,8 +156,7 @@ class Reference:
         return torch.cat([self._answer(views, part) for part in parts])
 
     def _answer(self, views: Views, index: Tensor) -> Tensor:
-        images, targets = views.batch(index, epoch=0)
-        batch = Batch(images, targets, 0, index)
+        batch = views.batch(index, epoch=0)
         logits = self._teacher.observe(batch, {Signal.LOGITS}).logits
         assert logits is not None
         return logits.float()

@@ -81,15 +81,16 @@ class StoredTeacher:
         Raises:
             CheckpointError: The file is missing, corrupt, or fits another architecture.
         """
-        network = build_network(self.model, data.image_shape, data.outputs)
+        network = build_network(self.model, data.inputs, data.outputs)
         load_weights(network, self.weights, f"the teacher ({describe(self.model)})")
         return network
 
 
 def describe(model: ModelConfig) -> str:
-    """A model in a few words: family, depth where given, width."""
+    """A model in a few words: family, depth where given, width, inputs where named."""
     depth = f" depth {model.depth}" if model.depth is not None else ""
-    return f"{model.family}{depth} width {model.width:g}"
+    of = "" if model.inputs is None else f" of {', '.join(model.inputs)}"
+    return f"{model.family}{depth} width {model.width:g}{of}"
 
 
 class TeacherStore:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from kdsearch.data import Dataset, Views, derive, make_feed
+from kdsearch.data import Batch, Dataset, Views, derive, make_feed
 from kdsearch.data.split import strata
 from kdsearch.errors import DivergedError, ModelError
 from kdsearch.models import Network
@@ -25,14 +25,14 @@ from kdsearch.training.optimizer import make_optimizer, make_schedule, parameter
 from kdsearch.training.ranks import Ranks
 from kdsearch.training.reports import EpochReport
 from kdsearch.training.task import Task
-from kdsearch.training.teacher import Batch, Reference, SplitName, Teaching, plain_views
+from kdsearch.training.teacher import Reference, SplitName, Teaching, plain_views
 
 
 class Trainer:
     """Trains one network, epoch by epoch.
 
     The order of samples and their views are pure functions of the task's seeds and the epoch, so
-    that a training that is saved and resumed, or spread over workers, sees the same images.
+    that a training that is saved and resumed, or spread over workers, sees the same samples.
 
     Args:
         task: What to train and how.
@@ -72,8 +72,7 @@ class Trainer:
         self._reference = reference
         self._feed = make_feed(
             data.train,
-            data.mean,
-            data.std,
+            data.scales,
             task.augment,
             task.views_seed,
             self.device,
@@ -134,13 +133,9 @@ class Trainer:
         return self._batches(indices, self.epoch)
 
     def _batches(self, indices: Sequence[Tensor], epoch: int) -> Iterator[Batch]:
-        views = self._feed.batches(indices, epoch)
-        for index, (images, targets) in zip(indices, views, strict=True):
-            yield Batch(self._laid_out(images), targets, epoch, index)
-
-    def _laid_out(self, images: Tensor) -> Tensor:
-        """The images in the memory format in which the student is fast."""
-        return images.contiguous(memory_format=self._memory_format)
+        """Batches in the memory format in which the student is fast."""
+        for batch in self._feed.batches(indices, epoch):
+            yield batch.laid_out(self._memory_format)
 
     def end_epoch(self, losses: Sequence[Tensor], start: float) -> EpochReport:
         """Count the epoch and evaluate on the validation split.
@@ -177,7 +172,7 @@ class Trainer:
         done = self.epoch * self.steps_per_epoch + step
         progress = done / (self.task.training.epochs * self.steps_per_epoch)
         with self._autocast:
-            loss = self._module(batch.images, batch.targets, signals, progress)["loss"]
+            loss = self._module(batch.inputs, batch.targets, signals, progress)["loss"]
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.task.training.clip_grad_norm is not None:
@@ -211,7 +206,7 @@ class Trainer:
         self, network: Network, views: Views, split: SplitName, last: bool = False
     ) -> Scores:
         """Scores of a network on a split, shared out over the workers."""
-        # Each worker's batch statistics are of its own images; the first worker's are kept.
+        # Each worker's batch statistics are of its own samples; the first worker's are kept.
         self.ranks.follow_first(network.buffers())
         beside = None if self._reference is None else self._reference.logits(split)
         try:

@@ -49,7 +49,7 @@ def load(
     """A source of kdsearch: images of an archive, or noise.
 
     Args:
-        samples: Training and validation images together.
+        samples: Training and validation samples together.
         test: Test images.
         shape: (channels, height, width) of the noise.
         classes: Classes of the noise.

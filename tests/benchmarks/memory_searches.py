@@ -27,7 +27,7 @@ class Setting:
     """What is trained on.
 
     Attributes:
-        images: Training and validation images, of 12,288 bytes each.
+        images: Training and validation samples, of 12,288 bytes each.
         rounds: Searches with one and with two trials.
     """
 

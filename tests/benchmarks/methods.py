@@ -24,7 +24,7 @@ from rich.table import Table
 from side_by_side import side_by_side
 
 from kdsearch.methods import METHODS, UNDISTILLED
-from kdsearch.models import measure_config
+from kdsearch.models import measure_config, of_images
 from kdsearch.results.finalists import interval
 
 RATES = (0.03, 0.1, 0.3)
@@ -76,7 +76,7 @@ def run(setting: Setting, root: Path, names: Sequence[str], console: Console) ->
                 continue
             baseline = baseline or list(done)
             model = setting.task(done[0]["name"], 0, 1.0).model
-            size = measure_config(model, (1, 28, 28), 10).parameters
+            size = measure_config(model, of_images((1, 28, 28)), 10).parameters
             yield summarise(done[0]["name"], done, baseline, size)
             done.clear()
 

@@ -38,7 +38,7 @@ class Setting:
     """What the benchmark trains.
 
     Attributes:
-        samples: Training and validation images together.
+        samples: Training and validation samples together.
         teacher: The teacher, and the epochs of its training.
         student: The student.
         epochs: Epochs of a student.
@@ -96,7 +96,7 @@ class Bench:
         self.reference = Reference(self.teacher, self.data)
 
     def network(self) -> Network:
-        return build_network(self.setting.teacher[0], self.data.image_shape, len(self.data.classes))
+        return build_network(self.setting.teacher[0], self.data.inputs, len(self.data.classes))
 
     def train(self, job: tuple[str, int, float, bool]) -> dict[str, Any]:
         """One training's scores; on the test split if asked, else on validation."""

@@ -49,7 +49,7 @@ class Setting:
     """What the benchmark trains.
 
     Attributes:
-        samples: Training and validation images together.
+        samples: Training and validation samples together.
         validation: Share of them that trainings are scored on.
         epochs: Epochs of a whole training, a multiple of 36 for rungs at whole epochs.
         configs: Configurations.

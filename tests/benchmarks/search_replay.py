@@ -81,7 +81,7 @@ def prepare(
     """
     quieten()
     plan = _plan(space, root)
-    largest = measure_config(plan.spec.teacher.model, plan.data.image_shape, 10).parameters
+    largest = measure_config(plan.spec.teacher.model, plan.data.inputs, 10).parameters
     recorded = CurvesTable.read(TABLES / f"{space}.jsonl.gz")
     jobs = strategies()[name].jobs(plan, recorded.epochs, seed, WORKERS, trials, fronts)
     return Replay(recorded, WORKERS, largest), jobs

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from images import noise
 
-from kdsearch.data import Dataset, Split
+from kdsearch.data import Dataset, Scale, Split
 from kdsearch.methods import method_config
 from kdsearch.problems import Problem
 from kdsearch.spec.concrete import ModelConfig, TrainingConfig
@@ -59,8 +59,8 @@ class Case:
         places = torch.arange(len(whole)).split([self.steps * BATCH, VALIDATION])
         train, validation = (whole.take(part) for part in places)
         channels, problem = self.shape[0], Problem.of_classes(map(str, range(self.classes)))
-        mean, std = (0.5,) * channels, (0.289,) * channels
-        return Dataset("noise", train, validation, validation, mean, std, problem=problem)
+        scales = {"image": Scale((0.5,) * channels, (0.289,) * channels)}
+        return Dataset("noise", train, validation, validation, scales, problem=problem)
 
 
 _RESNET = Case(

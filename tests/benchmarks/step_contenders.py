@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.optim import SGD
 
 from kdsearch.data import Dataset, Views
-from kdsearch.models import Signal, build_network
+from kdsearch.models import Signal, build_network, of_images
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.teacher_cache.building import CacheBuilder
 from kdsearch.teacher_cache.cache_plan import SplitViews, plan_cache, teacher_digest
@@ -73,9 +73,9 @@ class Bare(Contender):
     def __init__(self, case: Case, data: Dataset, hardware: Hardware, tuned: bool) -> None:
         task = case.task("none", 1)
         self.student = initial_student(task, data).to(hardware.device).train()
-        views = Views(data.train.to(hardware.device), data.mean, data.std, None, 0)
-        self._images, targets = views.batch(torch.arange(len(views)), 0)
-        self._labels = targets["label"].labels
+        views = Views(data.train.to(hardware.device), data.scales, None, 0)
+        whole = views.batch(torch.arange(len(views)), 0)
+        self._images, self._labels = whole.inputs["image"], whole.targets["label"].labels
         if tuned:
             layout = memory_format(self.student)
             self.student.to(memory_format=layout)
@@ -161,12 +161,12 @@ class Ways:
         )
         cached = CachedTeacher(CacheBuilder(plan, teacher, self.data, device))
         train = self.data.train.to(device)
-        views = Views(train, self.data.mean, self.data.std, task.augment, task.views_seed)
+        views = Views(train, self.data.scales, task.augment, task.views_seed)
         for epoch in range(self.epochs):
             keep_answers(cached, views, epoch)
         return cached
 
     def _network(self, model: ModelConfig) -> Teacher:
         torch.manual_seed(0)
-        network = build_network(model, self.case.shape, self.case.classes)
+        network = build_network(model, of_images(self.case.shape), self.case.classes)
         return Teacher(network, self.hardware.device)

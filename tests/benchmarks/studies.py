@@ -24,7 +24,7 @@ from kdsearch.spec.study import StudySpec
 from kdsearch.teacher_cache.building import CacheBuilder
 from kdsearch.teacher_cache.cached import CachedTeacher
 from kdsearch.teacher_cache.choosing import plan_caches, prepare_caches
-from kdsearch.training.teacher import Batch, Teacher, Teaching
+from kdsearch.training.teacher import Teacher, Teaching
 from kdsearch.training.weights import save_weights
 
 
@@ -48,7 +48,7 @@ def study_spec(folder: Path, name: str, options: dict[str, Any], **sections: Any
     if not checkpoint.is_file():
         data = load_dataset(spec.data)
         torch.manual_seed(0)
-        network = build_network(spec.teacher.model, data.image_shape, len(data.classes))
+        network = build_network(spec.teacher.model, data.inputs, len(data.classes))
         save_weights(network, checkpoint)
     return spec
 
@@ -56,8 +56,7 @@ def study_spec(folder: Path, name: str, options: dict[str, Any], **sections: Any
 def keep_answers(teacher: Teaching, views: Views, epoch: int) -> None:
     """Have the logits of all views of an epoch kept, by asking a caching teacher for the first."""
     index = torch.zeros(1, dtype=torch.int64)
-    images, targets = views.batch(index, epoch)
-    teacher.observe(Batch(images, targets, epoch, index), {Signal.LOGITS})
+    teacher.observe(views.batch(index, epoch), {Signal.LOGITS})
 
 
 class StudyCache:
@@ -80,7 +79,7 @@ class StudyCache:
         kept = self.caches.teachers["teacher"].plan
         self.teacher = CachedTeacher(CacheBuilder(kept, self.asked, plan.data, device))
         data, views = plan.data, kept.views
-        self._views = Views(data.train, data.mean, data.std, views.augment, views.seed)
+        self._views = Views(data.train, data.scales, views.augment, views.seed)
         self._built = 0
 
     def build(self) -> None:

@@ -3,7 +3,7 @@
 The ordinary loop takes each image through PIL and torchvision's transforms (crop, flip,
 ``ToTensor``, ``Normalize``) in a ``DataLoader`` with two worker processes, asks the live teacher at
 every step, and knows PyTorch's defaults alone. Teacher resnet32x4, student resnet8x4, images of
-32×32, batches of 64; both sides evaluate on the same validation images after each epoch.
+32×32, batches of 64; both sides evaluate on the same validation samples after each epoch.
 
 ``epochs_speedup``, by cores: epochs a second of trials of kdsearch, with the teacher's answers
 kept, over those of the ordinary loop at its best. On one core all processes, the loader's too,

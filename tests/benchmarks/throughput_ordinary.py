@@ -35,7 +35,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 
 from kdsearch.data import load_dataset
-from kdsearch.models import Network, build_network
+from kdsearch.models import Network, build_network, of_images
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.study import StudySpec
 
@@ -69,7 +69,8 @@ class Material:
             (split.images[:].permute(0, 2, 3, 1).contiguous().numpy(), split.labels.tolist())
             for split in (data.train, data.validation)
         )
-        return Material(train, validation, data.mean, data.std, checkpoint)
+        scale = data.scales["image"]
+        return Material(train, validation, scale.mean, scale.std, checkpoint)
 
 
 class Images(torch.utils.data.Dataset):
@@ -154,7 +155,7 @@ class Ordinary:
 
 
 def _network(model: ModelConfig) -> Network:
-    return build_network(model, (3, 32, 32), CLASSES)
+    return build_network(model, of_images((3, 32, 32)), CLASSES)
 
 
 def _ordinary_trial(config: Config, material: Material, epochs: int) -> None:

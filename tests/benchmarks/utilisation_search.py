@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kdsearch.execution.jobs import NoMoreJobs
-from kdsearch.models import measure_config
+from kdsearch.models import measure_config, of_images
 from kdsearch.results.cost import TrialCost
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.loop import ProposedJobs
@@ -99,7 +99,7 @@ def _record(number: int, method: str, width: float) -> TrialRecord:
 
 
 _size = cache(lambda width: measure_config(
-    ModelConfig(family="convnet", width=width, depth=3), (1, 28, 28), 10
+    ModelConfig(family="convnet", width=width, depth=3), of_images((1, 28, 28)), 10
 ))  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from kdsearch.models import build_network
+from kdsearch.models import build_network, of_images
 from kdsearch.spec import ModelConfig
 
 from .command import Command
@@ -24,7 +24,9 @@ def saved(value: Any) -> bytes:
 
 
 def weights(width: float) -> dict[str, torch.Tensor]:
-    return build_network(ModelConfig(family="convnet", width=width), (1, 8, 8), 10).state_dict()
+    return build_network(
+        ModelConfig(family="convnet", width=width), of_images((1, 8, 8)), 10
+    ).state_dict()
 
 
 @pytest.mark.parametrize(

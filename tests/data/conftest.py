@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from kdsearch.data import Dataset, MappedImages, Split
+from kdsearch.data import Dataset, MappedImages, Scale, Split
 from kdsearch.problems import Problem
 
 REAL_DATA = Path(__file__).parents[2].parent / "shared" / "data"
@@ -55,8 +55,8 @@ def mapped(tmp_path: Path) -> Callable[[Split], Split]:
 def small_dataset(make_split: Callable[..., Split]) -> Dataset:
     train, validation, test = make_split(20), make_split(9), make_split(11)
     problem = Problem.of_classes("abcd")
-    mean, std = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
-    return Dataset("small", train, validation, test, mean, std, problem=problem)
+    scales = {"image": Scale((0.5, 0.4, 0.3), (0.2, 0.3, 0.25))}
+    return Dataset("small", train, validation, test, scales, problem=problem)
 
 
 @pytest.fixture

@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from kdsearch.data import Dataset, Split, Views, make_feed, pack, unpack
+from kdsearch.data import Dataset, Scale, Split, Views, make_feed, pack, unpack
 from kdsearch.data.images.spilled import spilled
 from kdsearch.data.views.mixing import mixup_partner
 from kdsearch.data.views.random_streams import random_bits
 from kdsearch.spec.sections import Augmentation
 from kdsearch.training.few_steps import few_samples
+from tests.pictures import pictured
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.1)
+SCALES = {"image": Scale(MEAN, STD)}
 
 
 def weighted(split: Split) -> Split:
@@ -42,8 +44,8 @@ def test_every_feed_hands_out_the_weights(
     split = weighted(mapped(plain) if in_a_file else plain)
     index = torch.tensor([8, 1, 30, 8])
     for mixup in (0.0, 0.4):
-        feed = make_feed(split, MEAN, STD, Augmentation(mixup=mixup), 4, "cpu", workers=0)
-        ((_, targets),) = feed.batches([index], 6)
+        feed = make_feed(split, SCALES, Augmentation(mixup=mixup), 4, "cpu", workers=0)
+        ((_, targets),) = map(pictured, feed.batches([index], 6))
         feed.close()
         assert targets["label"].weights is not None
         assert torch.equal(targets["label"].weights, index / 7)
@@ -53,7 +55,7 @@ def test_every_feed_hands_out_the_weights(
         partner = mixup_partner(37, lambda draw: random_bits(4, 6, index, draw))
         assert targets["label"].partner_weights is not None
         assert torch.equal(targets["label"].partner_weights, partner / 7)
-    _, targets = Views(plain, MEAN, STD, None, 4).batch(index, 6)
+    _, targets = pictured(Views(plain, SCALES, None, 4).batch(index, 6))
     assert (targets["label"].weights, targets["label"].partner_weights) == (None, None)
 
 
@@ -61,8 +63,8 @@ def test_processes_that_read_leave_the_weights_to_the_training(
     make_split: Callable[..., Split], mapped: Callable[[Split], Split]
 ) -> None:
     split, index = weighted(mapped(make_split())), torch.tensor([8, 1, 30])
-    feed = make_feed(split, MEAN, STD, None, 4, "cpu", workers=1)
-    ((_, targets),) = feed.batches([index], 0)
+    feed = make_feed(split, SCALES, None, 4, "cpu", workers=1)
+    ((_, targets),) = map(pictured, feed.batches([index], 0))
     feed.close()
     assert targets["label"].weights is not None
     assert torch.equal(targets["label"].weights, index / 7)

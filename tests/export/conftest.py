@@ -47,8 +47,8 @@ def trained(
     digits: Dataset, make_task: Callable[..., Task], tmp_path_factory: pytest.TempPathFactory
 ) -> Trained:
     torch.manual_seed(0)
-    shape, classes = digits.image_shape, len(digits.classes)
-    teacher = Teacher(build_network(ModelConfig(family="convnet", depth=2), shape, classes))
+    model = ModelConfig(family="convnet", depth=2)
+    teacher = Teacher(build_network(model, digits.inputs, len(digits.classes)))
     task = make_task("kd+fitnet", {"kd.temperature": 3.0}, augment={"crop": 1}, epochs=3)
     trainer = Trainer(task, digits, teacher)
     reports = [report.as_dict() for report in finish(trainer)]

@@ -21,6 +21,7 @@ from kdsearch.models import measure
 from kdsearch.problems import Problem
 from kdsearch.results.finalists import Finalist
 from tests.export.conftest import Trained, strict_json
+from tests.pictures import pictured
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_a_loaded_student_answers_as_the_trained_network(
     trained: Trained, folder: Path, digits: Dataset
 ) -> None:
     index = torch.arange(len(digits.test))
-    normalised, _ = Views(digits.test, digits.mean, digits.std, None, 0).batch(index, 0)
+    normalised, _ = pictured(Views(digits.test, digits.scales, None, 0).batch(index, 0))
     with torch.no_grad():
         expected = trained.network(normalised)
         found = load_student(folder)(digits.test.images)
@@ -125,9 +126,17 @@ def test_the_json_says_all_that_is_known(folder: Path, trained: Trained, digits:
     assert run.test is not None
     size = measure(trained.network)
     assert facts == {
-        "format": 2,
+        "format": 3,
         "model": {"family": "convnet", "width": 0.5, "depth": 2, "adopts": None},
-        "image_shape": [1, 8, 8],
+        "inputs": [
+            {
+                "name": "image",
+                "kind": "image",
+                "shape": [1, 8, 8],
+                "mean": list(digits.scales["image"].mean),
+                "std": list(digits.scales["image"].std),
+            }
+        ],
         "tasks": [
             {
                 "name": "label",
@@ -137,8 +146,6 @@ def test_the_json_says_all_that_is_known(folder: Path, trained: Trained, digits:
                 "std": 1.0,
             }
         ],
-        "mean": list(digits.mean),
-        "std": list(digits.std),
         "sha256": checksum(trained.weights),
         "trial": 7,
         "method": run.task.method.model_dump(mode="json"),
@@ -257,9 +264,7 @@ def test_a_json_of_something_else(folder: Path, content: Any) -> None:
     assert "no student can be read from" in refusal(folder)
 
 
-@pytest.mark.parametrize(
-    "key", ["format", "model", "image_shape", "tasks", "mean", "std", "sha256"]
-)
+@pytest.mark.parametrize("key", ["format", "model", "inputs", "tasks", "sha256"])
 @pytest.mark.parametrize("fault", ["absent", "wrong"])
 def test_a_json_that_lacks_or_spoils_what_rebuilds_the_network(
     folder: Path, key: str, fault: str
@@ -273,8 +278,8 @@ def test_a_json_that_lacks_or_spoils_what_rebuilds_the_network(
 
 
 def test_a_student_of_a_later_kdsearch(folder: Path) -> None:
-    edit(folder, lambda facts: facts | {"format": 3})
-    assert "format 3" in refusal(folder)
+    edit(folder, lambda facts: facts | {"format": 4})
+    assert "format 4" in refusal(folder)
 
 
 def test_weights_of_another_width(folder: Path) -> None:

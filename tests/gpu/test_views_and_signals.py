@@ -13,14 +13,15 @@ from torch import Tensor, nn
 from kdsearch.data import Dataset, ResidentFeed, WorkerFeed, epoch_order, make_feed
 from kdsearch.data import on_device as moved
 from kdsearch.data.feeds import feed
-from kdsearch.models import LatencyReference, measure_latency
+from kdsearch.models import LatencyReference, measure_latency, of_images
 from kdsearch.models.network import Network
 from kdsearch.models.signals import Trace
 from kdsearch.spec.sections import Augmentation
 from kdsearch.teacher_cache.building import CacheBuilder
 from kdsearch.teacher_cache.cached import CachedTeacher
 from kdsearch.teacher_cache.encoding import TOLERANCE
-from kdsearch.training.teacher import Batch, Teacher
+from kdsearch.training.teacher import Teacher
+from tests.pictures import pictured
 from tests.teacher_cache.helpers import (
     CHANGING,
     PICTURES,
@@ -49,7 +50,7 @@ def test_a_split_that_does_not_fit_is_read_by_processes_into_the_same_batches(
     moved_before: bool,
 ) -> None:
     def made(data: Dataset) -> feed.Feed:
-        return make_feed(data.train, data.mean, data.std, augment, 3, device, loaders)
+        return make_feed(data.train, data.scales, augment, 3, device, loaders)
 
     parts = epoch_order(1, 0, len(digits.train)).split(50)
     resident = made(digits)
@@ -60,7 +61,8 @@ def test_a_split_that_does_not_fit_is_read_by_processes_into_the_same_batches(
     with closing(read):
         for epoch in (0, 1):
             pairs = zip(read.batches(parts, epoch), resident.batches(parts, epoch), strict=True)
-            for (images, targets), (others, answers) in pairs:
+            for one, other in pairs:
+                (images, targets), (others, answers) = pictured(one), pictured(other)
                 assert images.device.type == targets["label"].labels.device.type == device.type
                 assert torch.equal(images, others)
                 assert torch.equal(targets["label"].labels, answers["label"].labels)
@@ -77,8 +79,7 @@ def test_signals_that_are_cached_on_the_device_are_the_teachers_on_the_cpu(
     on_cpu = CachedTeacher(CacheBuilder(plan, here, digits, torch.device("cpu")))
     index = torch.arange(100)
     batch = batch_of(plan, digits, index, 0)
-    images, targets = views_of(plan, digits, device).batch(index, 0)
-    cached = tensors_of(reader.observe(Batch(images, targets, 0, index), set(SHOWN)))
+    cached = tensors_of(reader.observe(views_of(plan, digits, device).batch(index, 0), set(SHOWN)))
     again = tensors_of(on_cpu.observe(batch, set(SHOWN)))
     live = tensors_of(here.observe(batch, set(SHOWN)))
     for one, other, expected in zip(cached, again, live, strict=True):
@@ -91,7 +92,7 @@ class Heavy(Network):
     """Takes a device longer than the host needs to start its kernels."""
 
     def __init__(self) -> None:
-        super().__init__((64, 512, 512), 10)
+        super().__init__(of_images((64, 512, 512)), 10)
         layers = [nn.Conv2d(64, 64, 3, padding=1) for _ in range(8)]
         self.layers = nn.Sequential(*layers)
         self.devices: set[str] = set()
@@ -103,7 +104,7 @@ class Heavy(Network):
 
 def device_microseconds(network: Network, device: torch.device, passes: int = 20) -> float:
     """The device's own time for one image."""
-    image = torch.zeros(1, *network.image_shape, device=device)
+    image = torch.zeros(1, *network.inputs["image"].shape, device=device)
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     with torch.inference_mode():
         network(image)
@@ -120,6 +121,6 @@ def test_a_latency_is_the_devices_time_not_that_of_starting_its_work(device: tor
     found = measure_latency(network)
     assert network.devices == {device.type}
     assert found > 0.7 * device_microseconds(network, device)
-    reference = LatencyReference.of((64, 64, 64), None, microseconds=100.0)
+    reference = LatencyReference.of(of_images((64, 64, 64)), None, microseconds=100.0)
     assert measure_latency(network, beside=reference) > 0
     assert {value.device.type for value in reference.network.parameters()} == {device.type}

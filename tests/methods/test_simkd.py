@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from kdsearch.data import Dataset, Split
+from kdsearch.data import Dataset, Scale, Split
 from kdsearch.errors import MethodError
 from kdsearch.methods import Objective, method_config
 from kdsearch.methods.simkd import SimKD, simkd_loss
 from kdsearch.methods.targets import Targets
-from kdsearch.models import Signal, Signals, SignalShapes, blueprint, build_network
+from kdsearch.models import Signal, Signals, SignalShapes, blueprint, build_network, of_images
 from kdsearch.problems import Problem
 from kdsearch.spec.concrete import ModelConfig, TrainingConfig
 from kdsearch.training.task import Task
@@ -124,9 +124,9 @@ def test_an_instance_reads_maps_or_embeddings_and_the_class_both():
 
 
 def test_fits_students_before_and_after_adoption_and_networks_without_maps():
-    plain = blueprint(STUDENT, SHAPE, 10).signal_shapes()
-    after = blueprint(adopted(), SHAPE, 10).signal_shapes()
-    teacher = blueprint(TEACHER, SHAPE, 10).signal_shapes()
+    plain = blueprint(STUDENT, of_images(SHAPE), 10).signal_shapes()
+    after = blueprint(adopted(), of_images(SHAPE), 10).signal_shapes()
+    teacher = blueprint(TEACHER, of_images(SHAPE), 10).signal_shapes()
     assert plain.embedding != teacher.embedding == after.embedding
     assert SimKD.unfit(plain, teacher) is None
     assert SimKD.unfit(after, teacher) is None
@@ -145,16 +145,16 @@ def test_unfit_pairs_have_a_reason():
 def test_a_student_that_has_not_adopted_is_refused():
     with pytest.raises(MethodError, match=r"has not adopted .* has 3 values, the teacher's 4"):
         SimKD(shapes_of(3, (3, 2, 2)), shapes_of(4, (4, 2, 2)))
-    teacher = build_network(TEACHER, SHAPE, 10)
-    twin = build_network(TEACHER, SHAPE, 10)
+    teacher = build_network(TEACHER, of_images(SHAPE), 10)
+    twin = build_network(TEACHER, of_images(SHAPE), 10)
     method = SimKD(twin.signal_shapes(), teacher.signal_shapes())
     with pytest.raises(MethodError, match="has not adopted the teacher's classifier"):
         method.prepare(twin, teacher, 32)
 
 
 def test_preparation_copies_and_freezes_the_teachers_classifier():
-    teacher = build_network(TEACHER, SHAPE, 10).eval()
-    student = build_network(adopted(), SHAPE, 10)
+    teacher = build_network(TEACHER, of_images(SHAPE), 10).eval()
+    student = build_network(adopted(), of_images(SHAPE), 10)
     method = SimKD(student.signal_shapes(), teacher.signal_shapes())
     before = {name: values.clone() for name, values in student.state_dict().items()}
     method.prepare(student, teacher, 32)
@@ -176,14 +176,14 @@ def noise() -> Dataset:
         images = torch.randint(0, 256, (samples, *SHAPE), generator=generator, dtype=torch.uint8)
         return Split.of_classes(images, torch.arange(samples) % 10)
 
-    problem = Problem.of_classes("abcdefghij")
-    return Dataset("noise", split(64), split(20), split(20), (0.5,), (0.25,), problem=problem)
+    problem, scales = Problem.of_classes("abcdefghij"), {"image": Scale((0.5,), (0.25,))}
+    return Dataset("noise", split(64), split(20), split(20), scales, problem=problem)
 
 
 @pytest.fixture(scope="module")
 def trained() -> tuple[Trainer, Teacher, list[float]]:
     torch.manual_seed(1)
-    teacher = Teacher(build_network(TEACHER, SHAPE, 10))
+    teacher = Teacher(build_network(TEACHER, of_images(SHAPE), 10))
     task = Task(
         model=adopted(),
         method=method_config(REFERENCE, {}),
@@ -205,7 +205,7 @@ def test_training_needs_no_labels_and_brings_the_maps_together(trained):
 def test_training_moves_backbone_and_projector_and_not_the_classifier(trained):
     trainer, teacher, _ = trained
     torch.manual_seed(2)
-    start = build_network(trainer.task.model, SHAPE, 10).state_dict()
+    start = build_network(trainer.task.model, of_images(SHAPE), 10).state_dict()
     end = trainer.student.state_dict()
     still = {name for name, values in end.items() if torch.equal(values, start[name])}
     assert still == set()
@@ -214,17 +214,19 @@ def test_training_moves_backbone_and_projector_and_not_the_classifier(trained):
 
 
 def test_a_sum_adds_the_labels_and_the_softened_answers():
-    teacher = build_network(TEACHER, SHAPE, 10).eval()
-    student = build_network(adopted(), SHAPE, 10)
+    teacher = build_network(TEACHER, of_images(SHAPE), 10).eval()
+    student = build_network(adopted(), of_images(SHAPE), 10)
     config = method_config(f"kd+{REFERENCE}", {})
     objective = Objective(config, student.signal_shapes(), teacher.signal_shapes())
     assert objective.signals == {Signal.LOGITS, Signal.FEATURES}
     objective.prepare(student, teacher, 32)
     images = torch.randn(4, *SHAPE)
     with torch.no_grad():
-        answers = teacher.observe(images, objective.signals)
+        answers = teacher.observe({"image": images}, objective.signals)
     targets = Targets(torch.arange(4))
-    parts = objective(student.observe(images, objective.signals), answers, {"label": targets}, 0.0)
+    parts = objective(
+        student.observe({"image": images}, objective.signals), answers, {"label": targets}, 0.0
+    )
     assert {"kd", "simkd"} <= parts.keys()
     parts["loss"].backward()
     weights = student.named_parameters()

@@ -7,7 +7,7 @@ from kdsearch.errors import MethodError
 from kdsearch.methods import Objective, method_config
 from kdsearch.methods.targets import Targets
 from kdsearch.methods.weight_copy import WeightCopy, evenly_spaced, match_weights
-from kdsearch.models import Network, SignalShapes, blueprint, build_network
+from kdsearch.models import Network, SignalShapes, blueprint, build_network, of_images
 from kdsearch.spec.concrete import ModelConfig
 
 SHAPE = (3, 16, 16)
@@ -16,7 +16,7 @@ SHAPE = (3, 16, 16)
 def network_of(family: str, seed: int = 0, **values: float) -> Network:
     """A network whose batch statistics and step counters are no longer the first ones."""
     torch.manual_seed(seed)
-    network = build_network(ModelConfig(family=family, **values), SHAPE, 10)
+    network = build_network(ModelConfig(family=family, **values), of_images(SHAPE), 10)
     with torch.no_grad():
         for _ in range(1 + seed):
             network(torch.randn(4, *SHAPE))
@@ -24,7 +24,7 @@ def network_of(family: str, seed: int = 0, **values: float) -> Network:
 
 
 def shapes_of(family: str, **values: float) -> SignalShapes:
-    return blueprint(ModelConfig(family=family, **values), SHAPE, 10).signal_shapes()
+    return blueprint(ModelConfig(family=family, **values), of_images(SHAPE), 10).signal_shapes()
 
 
 def copied(student: Network, teacher: Network) -> Network:
@@ -290,8 +290,10 @@ def test_the_other_terms_of_a_sum_train_the_student_from_there():
     assert_slices(student, teacher, {})
     images, targets = torch.randn(4, *SHAPE), Targets(torch.arange(4))
     with torch.no_grad():
-        answers = teacher.observe(images, objective.signals)
-    parts = objective(student.observe(images, objective.signals), answers, {"label": targets}, 0.0)
+        answers = teacher.observe({"image": images}, objective.signals)
+    parts = objective(
+        student.observe({"image": images}, objective.signals), answers, {"label": targets}, 0.0
+    )
     assert parts.keys() == {"ce", "kd", "loss"}
     parts["loss"].backward()
     assert all(weight.grad is not None for weight in student.parameters())

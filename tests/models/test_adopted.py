@@ -20,6 +20,7 @@ from kdsearch.models import (
     build_network,
     measure,
     measure_config,
+    of_images,
 )
 from kdsearch.models.adopted import AdoptedClassifier
 from kdsearch.models.taps.tapped import TappedNetwork
@@ -36,7 +37,7 @@ def adopting(family: str, teacher: ModelConfig = TEACHER, **values: float) -> Mo
 
 
 def adopted(config: ModelConfig, shape: tuple[int, int, int] = SHAPE) -> AdoptedClassifier:
-    network = build_network(config, shape, 10)
+    network = build_network(config, of_images(shape), 10)
     assert isinstance(network, AdoptedClassifier)
     return network
 
@@ -49,7 +50,7 @@ def is_last_map_pooled(student: str, teacher: str) -> bool:
 
 def test_size_counts_projector_and_classifier_by_hand() -> None:
     """Student of 8 and 16 channels; projector 16→16→16→32 on 4×4 maps; classifier 32→10."""
-    size = measure_config(adopting("convnet", width=0.5, depth=2), SHAPE, 10)
+    size = measure_config(adopting("convnet", width=0.5, depth=2), of_images(SHAPE), 10)
     backbone = (1 * 8 * 9, 8 * 16 * 9)
     projector = (16 * 16, 16 * 16 * 9, 16 * 32)
     normalised = 8 + 16 + 16 + 16 + 32
@@ -59,7 +60,7 @@ def test_size_counts_projector_and_classifier_by_hand() -> None:
 
 
 def test_maps_of_one_pixel_have_no_three_by_three_convolution() -> None:
-    size = measure_config(adopting("mlp", width=0.25, depth=1), SHAPE, 10)
+    size = measure_config(adopting("mlp", width=0.25, depth=1), of_images(SHAPE), 10)
     weights = 64 * 32 + 32 * 16 + 16 * 16 + 16 * 32 + 32 * 10
     assert size.parameters == weights + 32 + 2 * (16 + 16 + 32) + 10
     assert size.macs == weights
@@ -80,12 +81,12 @@ def test_a_teacher_of_one_channel_leaves_one_inner_channel() -> None:
 def test_a_blueprint_measures_as_the_network(student: str, device: str) -> None:
     config = adopting(student, width=0.25)
     state = torch.random.get_rng_state()
-    made = blueprint(config, (3, 32, 32), 10)
+    made = blueprint(config, of_images((3, 32, 32)), 10)
     assert torch.equal(torch.random.get_rng_state(), state)
     with torch.device(device):
-        network = build_network(config, (3, 32, 32), 10)
+        network = build_network(config, of_images((3, 32, 32)), 10)
     assert {tensor.device.type for tensor in network.state_dict().values()} == {device}
-    assert measure(network) == measure(made) == measure_config(config, (3, 32, 32), 10)
+    assert measure(network) == measure(made) == measure_config(config, of_images((3, 32, 32)), 10)
     assert network.signal_shapes() == made.signal_shapes()
 
 
@@ -94,7 +95,9 @@ def test_the_backbone_starts_as_the_student_would_alone() -> None:
     torch.manual_seed(3)
     backbone = adopted(config).backbone.state_dict()
     torch.manual_seed(3)
-    alone = build_network(config.model_copy(update={"adopts": None}), SHAPE, 10).state_dict()
+    alone = build_network(
+        config.model_copy(update={"adopts": None}), of_images(SHAPE), 10
+    ).state_dict()
     assert alone.keys() - backbone.keys() == {"classifier.weight", "classifier.bias"}
     assert all(torch.equal(alone[name], values) for name, values in backbone.items())
 
@@ -128,7 +131,7 @@ class TestEveryPair:
         config = adopting(
             pair[0], teacher, width=0.25 if pair[0] != "torchvision/squeezenet1_1" else 1
         )
-        return adopted(config, self.shape), build_network(teacher, self.shape, 10)
+        return adopted(config, self.shape), build_network(teacher, of_images(self.shape), 10)
 
     def test_shapes_are_the_teachers(self, pair: tuple[str, str]) -> None:
         network, teacher = self.network(pair)
@@ -233,16 +236,16 @@ def test_one_sample_of_one_pixel_cannot_be_normalised() -> None:
 
 
 def test_weights_of_the_plain_student_are_another_architecture(tmp_path: Path) -> None:
-    plain = build_network(ModelConfig(family="convnet"), SHAPE, 10)
+    plain = build_network(ModelConfig(family="convnet"), of_images(SHAPE), 10)
     save_weights(plain, tmp_path / "plain.safetensors")
     with pytest.raises(CheckpointError, match="another architecture"):
         load_weights(adopted(adopting("convnet")), tmp_path / "plain.safetensors", "the student")
 
 
 def test_a_teachers_head_without_bias_gives_one_without() -> None:
-    teacher = build_network(TEACHER, SHAPE, 10)
+    teacher = build_network(TEACHER, of_images(SHAPE), 10)
     teacher.classifier = nn.Linear(32, 10, bias=False)
-    network = AdoptedClassifier(build_network(TEACHER, SHAPE, 10), teacher)
+    network = AdoptedClassifier(build_network(TEACHER, of_images(SHAPE), 10), teacher)
     assert [name for name in network.state_dict() if name.startswith("classifier")] == [
         "classifier.weight"
     ]
@@ -258,14 +261,14 @@ def test_nested_adoption_is_refused() -> None:
 def test_a_teacher_without_a_linear_head_is_refused() -> None:
     teacher = ModelConfig(family="torchvision/squeezenet1_1")
     with pytest.raises(ModelError, match=r"torchvision/squeezenet1_1 has no linear layer"):
-        build_network(adopting("convnet", teacher), (3, 32, 32), 10)
+        build_network(adopting("convnet", teacher), of_images((3, 32, 32)), 10)
 
 
 class Cosine(Network):
     """A classifier by angles: nothing that a linear layer could replace."""
 
     def __init__(self) -> None:
-        super().__init__(SHAPE, 10)
+        super().__init__(of_images(SHAPE), 10)
         self.body = nn.Linear(64, 4)
         self.directions = nn.Parameter(torch.randn(10, 4))
 
@@ -283,10 +286,10 @@ class Detour(Cosine):
 
 
 def test_heads_that_are_not_from_embedding_to_logits_are_refused() -> None:
-    plain = build_network(TEACHER, SHAPE, 10)
+    plain = build_network(TEACHER, of_images(SHAPE), 10)
     for teacher in (Cosine(), Detour()):
         with pytest.raises(ModelError, match="the teacher has no linear layer from its embedding"):
-            AdoptedClassifier(build_network(TEACHER, SHAPE, 10), teacher)
+            AdoptedClassifier(build_network(TEACHER, of_images(SHAPE), 10), teacher)
     with pytest.raises(ModelError, match="Cosine has no linear classifier that a teacher's"):
         AdoptedClassifier(Cosine(), plain)
 
@@ -304,9 +307,9 @@ class Borrowing(nn.Module):
 
 
 def test_a_student_that_needs_its_classifier_is_refused() -> None:
-    student = TappedNetwork(Borrowing(), "mine", SHAPE, 10)
+    student = TappedNetwork(Borrowing(), "mine", of_images(SHAPE), 10)
     with pytest.raises(ModelError, match=r"does not work without its classifier model\.fc"):
-        AdoptedClassifier(student, build_network(TEACHER, SHAPE, 10))
+        AdoptedClassifier(student, build_network(TEACHER, of_images(SHAPE), 10))
 
 
 class ChannelsLast(nn.Module):
@@ -322,17 +325,19 @@ class ChannelsLast(nn.Module):
 
 
 def test_the_embedding_is_read_the_same_without_the_classifier() -> None:
-    student = TappedNetwork(ChannelsLast(), "mine", SHAPE, 10)
+    student = TappedNetwork(ChannelsLast(), "mine", of_images(SHAPE), 10)
     images = torch.randn(4, *SHAPE)
     before = student.trace(images).embedding
-    network = AdoptedClassifier(student, build_network(TEACHER, SHAPE, 10)).eval()
+    network = AdoptedClassifier(student, build_network(TEACHER, of_images(SHAPE), 10)).eval()
     assert torch.equal(network.backbone.trace(images).embedding, before)
     assert torch.allclose(before, student.model.embed(images).mean(dim=(2, 3)), atol=1e-6)
 
 
 def test_observed_signals_are_those_wanted() -> None:
     network = adopted(adopting("convnet", width=0.5)).eval()
-    signals = network.observe(torch.randn(2, *SHAPE), {Signal.FEATURES, Signal.PREACTIVATION})
+    signals = network.observe(
+        {"image": torch.randn(2, *SHAPE)}, {Signal.FEATURES, Signal.PREACTIVATION}
+    )
     assert signals.embedding is None
     assert torch.equal(signals.features[-1], signals.preactivation[-1].relu())
     assert (signals.preactivation[-1] < 0).any()

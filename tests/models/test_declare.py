@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from kdsearch.errors import ModelError
-from kdsearch.models import Network, Signal, SignalKind, SignalShape, Trace, build_network
+from kdsearch.models import (
+    Network,
+    Signal,
+    SignalKind,
+    SignalShape,
+    Trace,
+    build_network,
+    of_images,
+)
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.testing.transformer import HEADS, Transformer
 
@@ -26,7 +34,7 @@ class Showing(Network):
     """Shows what it is given."""
 
     def __init__(self, **shown: Any) -> None:
-        super().__init__(SHAPE, 5)
+        super().__init__(of_images(SHAPE), 5)
         self.shown = shown
 
     def trace(self, images: torch.Tensor) -> Trace:
@@ -48,20 +56,20 @@ def test_kinds_and_shapes_are_declared_with_whether_they_are_masked() -> None:
 
 
 def test_maps_are_declared_as_before() -> None:
-    network = build_network(ModelConfig(family="convnet", width=0.5, depth=2), SHAPE, 5)
+    network = build_network(ModelConfig(family="convnet", width=0.5, depth=2), of_images(SHAPE), 5)
     shapes = network.signal_shapes()
     maps = [SignalShape(SignalKind.MAP, size) for size in shapes.maps]
     assert list(shapes.features) == maps == list(shapes.of(Signal.FEATURES))
     sides = [SignalShape(SignalKind.MAP, size[1:]) for size in shapes.maps]
     assert list(shapes.of(Signal.ATTENTION)) == sides
     assert shapes.pooled
-    assert network.observe(torch.randn(2, *SHAPE), set(Signal)).mask is None
+    assert network.observe({"image": torch.randn(2, *SHAPE)}, set(Signal)).mask is None
 
 
 def test_signals_have_the_declared_shapes_and_are_zero_at_padding_alone() -> None:
     network = transformer()
     images = torch.randn(6, *SHAPE)
-    trace, signals = network.trace(images), network.observe(images, SHOWN)
+    trace, signals = network.trace(images), network.observe({"image": images}, SHOWN)
     assert signals.mask is not None
     assert torch.equal(signals.mask, trace.mask)
     assert 0 < signals.mask.float().mean() < 1
@@ -83,17 +91,19 @@ def test_signals_have_the_declared_shapes_and_are_zero_at_padding_alone() -> Non
 def test_the_mask_comes_with_sequences_alone() -> None:
     network, images = transformer(), torch.randn(2, *SHAPE)
     for signal in Signal:
-        signals = network.observe(images, {signal})
+        signals = network.observe({"image": images}, {signal})
         assert (signals.mask is not None) == (signal in SHOWN)
         assert (signals.mask_of(signal) is not None) == (signal in SHOWN)
-    everything = network.observe(images, set(Signal))
+    everything = network.observe({"image": images}, set(Signal))
     assert {s for s in Signal if everything.mask_of(s) is not None} == SHOWN
 
 
 def test_what_is_not_a_number_at_padding_is_never_read() -> None:
     mask = torch.tensor([[True, False]]).expand(2, 2)
     dirty = torch.full((2, 2, 3), torch.nan).index_fill(1, torch.tensor([0]), 1.0)
-    signals = Showing(features=(dirty,), mask=mask).observe(torch.zeros(2, *SHAPE), SHOWN)
+    signals = Showing(features=(dirty,), mask=mask).observe(
+        {"image": torch.zeros(2, *SHAPE)}, SHOWN
+    )
     assert signals.features[0].tolist() == [[[1.0] * 3, [0.0] * 3]] * 2
 
 
@@ -105,7 +115,9 @@ def test_stages_of_several_kinds_stand_side_by_side() -> None:
     assert [each.channels for each in shapes.features] == [3, 6, 7]
     assert [each.masked for each in shapes.features] == [False, True, False]
     assert shapes.maps == ((3, 4, 4),)
-    assert len(network.observe(torch.zeros(2, *SHAPE), {Signal.ATTENTION}).attention) == 1
+    assert (
+        len(network.observe({"image": torch.zeros(2, *SHAPE)}, {Signal.ATTENTION}).attention) == 1
+    )
 
 
 @pytest.mark.parametrize(

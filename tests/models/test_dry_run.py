@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from kdsearch.models.dry_run import blank_images, evaluating
+from kdsearch.models.dry_run import blank_inputs, evaluating
+from kdsearch.models.inputs import Input, of_images
 
 
 def test_every_part_gets_its_own_mode_back_even_after_an_error() -> None:
@@ -27,6 +28,8 @@ def test_every_part_gets_its_own_mode_back_even_after_an_error() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_blank_images_suit_the_module(dtype: torch.dtype) -> None:
-    images = blank_images(nn.Conv2d(3, 4, 1, dtype=dtype, device="meta"), (3, 5, 7), 2)
-    assert (images.shape, images.dtype, images.device.type) == ((2, 3, 5, 7), dtype, "meta")
+def test_blank_inputs_suit_the_module(dtype: torch.dtype) -> None:
+    inputs = {**of_images((3, 5, 7)), "age": Input("numbers", (4,))}
+    blank = blank_inputs(nn.Conv2d(3, 4, 1, dtype=dtype, device="meta"), inputs, 2)
+    assert [each.shape for each in blank] == [(2, 3, 5, 7), (2, 4)]
+    assert {(each.dtype, each.device.type) for each in blank} == {(dtype, "meta")}

@@ -21,6 +21,7 @@ from kdsearch.models import (
     latency,
     leave_core,
     measure_latency,
+    of_images,
     reserved_core,
 )
 from kdsearch.models.network import Network
@@ -86,7 +87,7 @@ def cores_in_use(process: int) -> set[int]:
 
 @pytest.fixture
 def network() -> Network:
-    return build_network(ModelConfig(family="convnet", width=0.5), (1, 8, 8), 10)
+    return build_network(ModelConfig(family="convnet", width=0.5), of_images((1, 8, 8)), 10)
 
 
 def test_a_measurement_runs_on_its_core_and_a_load_on_all_others_shares_it_not(
@@ -180,7 +181,7 @@ class Taking(Network):
     """Takes so many milliseconds on a clock."""
 
     def __init__(self, milliseconds: float, clock: Clock) -> None:
-        super().__init__((1, 8, 8), 10)
+        super().__init__(of_images((1, 8, 8)), 10)
         self._seconds, self._clock = milliseconds / 1_000, clock
 
     def trace(self, images: torch.Tensor) -> Trace:
@@ -195,12 +196,12 @@ def test_a_slower_machine_does_not_move_what_is_timed_beside_a_reference(
     """A network takes three times its reference, which took 200 µs when the study began."""
     clock = Clock(slowness)
     monkeypatch.setattr(latency, "time", SimpleNamespace(perf_counter=clock))
-    reference = LatencyReference(Taking(2, clock), microseconds=200.0)
+    reference = LatencyReference(Taking(2, clock), (torch.zeros(1, 1, 8, 8),), microseconds=200.0)
     assert measure_latency(Taking(6, clock), beside=reference) == pytest.approx(600)
 
 
 def test_a_reference_is_measured_once_and_kept() -> None:
-    known = Architectures((3, 9, 7), 4)
+    known = Architectures(of_images((3, 9, 7)), 4)
     assert known.reference().microseconds > 0
     assert known.reference() is known.reference()
     assert known.reference(123.0).microseconds == 123.0

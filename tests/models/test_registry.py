@@ -10,7 +10,7 @@ import torch
 
 from kdsearch import plugins
 from kdsearch.errors import ModelError
-from kdsearch.models import FAMILIES, Signal, blueprint, build_network, measure_config
+from kdsearch.models import FAMILIES, Signal, blueprint, build_network, measure_config, of_images
 from kdsearch.spec.concrete import ModelConfig
 
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32)]
@@ -45,9 +45,9 @@ class TestOnImages:
         return ModelConfig(family=family, width=width, depth=DEPTHS[family])
 
     def test_shapes_are_those_declared(self, family: str, shape: tuple[int, int, int]) -> None:
-        network = build_network(self.config(family), shape, 10)
+        network = build_network(self.config(family), of_images(shape), 10)
         shapes = network.signal_shapes()
-        signals = network.observe(torch.randn(3, *shape), set(Signal))
+        signals = network.observe({"image": torch.randn(3, *shape)}, set(Signal))
         assert signals.logits is not None
         assert signals.logits.shape == (3, 10) == (3, shapes.classes)
         assert signals.embedding is not None
@@ -59,7 +59,7 @@ class TestOnImages:
     def test_embedding_is_the_pooled_last_map_or_head_and_feeds_the_classifier(
         self, family: str, shape: tuple[int, int, int]
     ) -> None:
-        network = build_network(self.config(family), shape, 10).eval()
+        network = build_network(self.config(family), of_images(shape), 10).eval()
         logits, embedding, features, *_ = network.trace(torch.randn(2, *shape))
         head = getattr(network, "head_layers", torch.nn.Identity())
         assert network.pools_last_map == (family not in ("mobilenet_v2", "shufflenet_v2"))
@@ -70,20 +70,22 @@ class TestOnImages:
     def test_maps_shrink_but_never_below_two_by_two(
         self, family: str, shape: tuple[int, int, int]
     ) -> None:
-        features = build_network(self.config(family), shape, 10).signal_shapes().maps
+        features = build_network(self.config(family), of_images(shape), 10).signal_shapes().maps
         sides = [height for _, height, _ in features]
         assert sides == sorted(sides, reverse=True)
         assert (min(sides) >= 2 and sides[0] > sides[-1]) or family == "mlp"
 
     def test_size_grows_with_width(self, family: str, shape: tuple[int, int, int]) -> None:
-        sizes = [measure_config(self.config(family, w), shape, 10) for w in (0.3, 0.5, 1, 2)]
+        sizes = [
+            measure_config(self.config(family, w), of_images(shape), 10) for w in (0.3, 0.5, 1, 2)
+        ]
         for smaller, larger in itertools.pairwise(sizes):
             assert smaller.parameters < larger.parameters
             assert smaller.macs < larger.macs
             assert smaller.bytes < larger.bytes
 
     def test_gradient_reaches_every_weight(self, family: str, shape: tuple[int, int, int]) -> None:
-        network = build_network(self.config(family), shape, 10)
+        network = build_network(self.config(family), of_images(shape), 10)
         network(torch.randn(4, *shape)).square().sum().backward()
         assert all(weight.grad is not None for weight in network.parameters())
 
@@ -93,7 +95,7 @@ def test_first_weights_follow_the_seed(family: str) -> None:
     states = []
     for seed in (7, 7, 8):
         torch.manual_seed(seed)
-        states.append(build_network(config, (1, 8, 8), 10).state_dict())
+        states.append(build_network(config, of_images((1, 8, 8)), 10).state_dict())
     first, again, other = states
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
@@ -101,16 +103,18 @@ def test_first_weights_follow_the_seed(family: str) -> None:
 
 def test_default_depth_is_the_depth_when_none_is_given(family: str) -> None:
     default = FAMILIES[family].default_depth
-    absent = measure_config(ModelConfig(family=family), (1, 8, 8), 10)
-    assert absent == measure_config(ModelConfig(family=family, depth=default), (1, 8, 8), 10)
+    absent = measure_config(ModelConfig(family=family), of_images((1, 8, 8)), 10)
+    assert absent == measure_config(
+        ModelConfig(family=family, depth=default), of_images((1, 8, 8)), 10
+    )
     assert default is None or default in FAMILIES[family].depths
 
 
 def test_unknown_family_names_the_nearest() -> None:
     with pytest.raises(ModelError, match="did you mean 'resnet'"):
-        build_network(ModelConfig(family="resnets"), (1, 8, 8), 10)
+        build_network(ModelConfig(family="resnets"), of_images((1, 8, 8)), 10)
     with pytest.raises(ModelError, match="did you mean 'torchvision/resnet18'"):
-        build_network(ModelConfig(family="resnet18"), (1, 8, 8), 10)
+        build_network(ModelConfig(family="resnet18"), of_images((1, 8, 8)), 10)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +127,7 @@ def test_installed_packages_are_searched_only_for_other_names(
     asked: list[str] = []
     monkeypatch.setattr(plugins, "entry_points", lambda group: asked.append(group) or [])
     with pytest.raises(ModelError) if searches else nullcontext():
-        blueprint(ModelConfig(family=name), (3, 32, 32), 10)
+        blueprint(ModelConfig(family=name), of_images((3, 32, 32)), 10)
     assert bool(asked) == searches
 
 
@@ -140,32 +144,33 @@ def test_installed_packages_are_searched_only_for_other_names(
 )
 def test_wrong_depth_names_the_nearest(name: str, depth: int, message: str) -> None:
     with pytest.raises(ModelError, match=f"{name} .*{message}"):
-        build_network(ModelConfig(family=name, depth=depth), (3, 32, 32), 10)
+        build_network(ModelConfig(family=name, depth=depth), of_images((3, 32, 32)), 10)
 
 
 def test_width_without_channels_names_a_width_that_works(family: str) -> None:
     with pytest.raises(ModelError, match=rf"{family} at width 1e-05 .* works is \d") as caught:
-        build_network(ModelConfig(family=family, width=1e-5), (1, 8, 8), 10)
+        build_network(ModelConfig(family=family, width=1e-5), of_images((1, 8, 8)), 10)
     smallest = float(str(caught.value).rsplit(" ", 1)[1])
     shape = (1, 8, 8)
-    assert build_network(ModelConfig(family=family, width=smallest), shape, 10)(
+    assert build_network(ModelConfig(family=family, width=smallest), of_images(shape), 10)(
         torch.zeros(2, *shape)
     ).shape == (2, 10)
     with pytest.raises(ModelError):
-        build_network(ModelConfig(family=family, width=smallest - 2e-5), shape, 10)
+        build_network(ModelConfig(family=family, width=smallest - 2e-5), of_images(shape), 10)
 
 
 def test_too_small_images_are_refused_by_all_but_the_perceptron(family: str) -> None:
     config = ModelConfig(family=family)
     if family == "mlp":
-        assert build_network(config, (1, 1, 3), 2)(torch.zeros(2, 1, 1, 3)).shape == (2, 2)
+        network = build_network(config, of_images((1, 1, 3)), 2)
+        assert network(torch.zeros(2, 1, 1, 3)).shape == (2, 2)
         return
-    assert build_network(config, (1, 4, 9), 2)(torch.zeros(2, 1, 4, 9)).shape == (2, 2)
+    assert build_network(config, of_images((1, 4, 9)), 2)(torch.zeros(2, 1, 4, 9)).shape == (2, 2)
     with pytest.raises(ModelError, match=f"{family} cannot take images of 3×9 pixels"):
-        build_network(config, (1, 3, 9), 2)
+        build_network(config, of_images((1, 3, 9)), 2)
 
 
 @pytest.mark.parametrize(("shape", "classes"), [((0, 8, 8), 10), ((1, 8, 8), 0), ((8, 8), 10)])
 def test_impossible_images_or_classes_are_refused(shape: tuple, classes: int) -> None:
-    with pytest.raises(ModelError, match="at least 1 output"):
-        build_network(ModelConfig(family="mlp"), shape, classes)
+    with pytest.raises(ModelError, match="at least 1"):
+        build_network(ModelConfig(family="mlp"), of_images(shape), classes)

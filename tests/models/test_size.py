@@ -10,13 +10,13 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from kdsearch.models import build_network, measure, measure_config
+from kdsearch.models import Inputs, build_network, measure, measure_config, of_images
 from kdsearch.models.taps.tapped import TappedNetwork
 from kdsearch.spec.concrete import ModelConfig
 
 
 def tapped(*layers: nn.Module) -> TappedNetwork:
-    return TappedNetwork(nn.Sequential(*layers), "test", (2, 6, 6), 3)
+    return TappedNetwork(nn.Sequential(*layers), "test", of_images((2, 6, 6)), 3)
 
 
 def test_depthwise_and_pointwise_convolutions() -> None:
@@ -48,7 +48,9 @@ def test_attention_is_counted_in_evaluation_too() -> None:
             mixed, _ = self.attention(tokens, tokens, tokens, need_weights=False)
             return self.head(mixed.mean(dim=1))
 
-    network = TappedNetwork(Attention(), "test", (2, 4, 4), 3).eval().requires_grad_(False)
+    network = (
+        TappedNetwork(Attention(), "test", of_images((2, 4, 4)), 3).eval().requires_grad_(False)
+    )
     enabled = torch.backends.mha.get_fastpath_enabled()
     assert measure(network).macs == 4 * 8 * 24 + 2 * (4 * 4 * 8) + 4 * 8 * 8 + 8 * 3
     assert torch.backends.mha.get_fastpath_enabled() == enabled
@@ -69,7 +71,7 @@ def test_half_precision_is_counted_as_float32() -> None:
 
 @pytest.mark.parametrize("family", ["resnet", "shufflenet_v2", "mlp"])
 def test_bytes_are_those_of_the_tensors_in_a_safetensors_file(family: str) -> None:
-    network = build_network(ModelConfig(family=family, width=0.5), (1, 8, 8), 10)
+    network = build_network(ModelConfig(family=family, width=0.5), of_images((1, 8, 8)), 10)
     stored = save(network.state_dict())
     header = struct.unpack("<Q", stored[:8])[0]
     assert json.loads(stored[8 : 8 + header])
@@ -80,26 +82,26 @@ def test_bytes_are_those_of_the_tensors_in_a_safetensors_file(family: str) -> No
 def test_a_configuration_measures_as_the_network_it_makes(family: str) -> None:
     config = ModelConfig(family=family, width=0.25)
     state = torch.random.get_rng_state()
-    proposed = measure_config(config, (3, 32, 32), 10)
+    proposed = measure_config(config, of_images((3, 32, 32)), 10)
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert proposed == measure(build_network(config, (3, 32, 32), 10))
+    assert proposed == measure(build_network(config, of_images((3, 32, 32)), 10))
 
 
 def test_a_proposed_network_has_no_weights_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[torch.device] = []
 
-    def spy(config: ModelConfig, shape: tuple[int, int, int], classes: int) -> nn.Module:
-        network = build_network(config, shape, classes)
+    def spy(config: ModelConfig, inputs: Inputs, outputs: int) -> nn.Module:
+        network = build_network(config, inputs, outputs)
         seen.extend(tensor.device for tensor in network.state_dict().values())
         return network
 
     monkeypatch.setattr("kdsearch.models.registry.build_network", spy)
-    measure_config(ModelConfig(family="resnet", width=50), (3, 32, 32), 10)
+    measure_config(ModelConfig(family="resnet", width=50), of_images((3, 32, 32)), 10)
     assert {device.type for device in seen} == {"meta"}
 
 
 def test_measuring_leaves_mode_and_weights_alone() -> None:
-    network = build_network(ModelConfig(family="convnet"), (1, 8, 8), 10).train()
+    network = build_network(ModelConfig(family="convnet"), of_images((1, 8, 8)), 10).train()
     network.stages[0].eval()
     modes = [part.training for part in network.modules()]
     before = {name: value.clone() for name, value in network.state_dict().items()}

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from kdsearch.errors import ModelError
-from kdsearch.models import FAMILIES, build_network, measure_config
+from kdsearch.models import FAMILIES, build_network, measure_config, of_images
 from kdsearch.models.taps.tapped import TappedNetwork
 from kdsearch.spec.concrete import ModelConfig
 
 SOURCE = """
 import torch
 from torch import nn
-from kdsearch.models import FAMILIES
+from kdsearch.models import FAMILIES, of_images
 from kdsearch.spec.concrete import ModelConfig
 
 calls = []
@@ -36,7 +36,8 @@ def initialised(**arguments):
     return model
 
 def network(image_shape, classes, width):
-    return FAMILIES["mlp"].build(ModelConfig(family="mlp", width=width), image_shape, classes)
+    model = ModelConfig(family="mlp", width=width)
+    return FAMILIES["mlp"].build(model, of_images(image_shape), classes)
 
 def wrong_classes(image_shape, classes, width):
     return network(image_shape, classes + 1, width)
@@ -60,7 +61,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
 
 
 def build(family: str, **more: float) -> torch.nn.Module:
-    return build_network(ModelConfig(family=family, **more), (1, 8, 8), 10)
+    return build_network(ModelConfig(family=family, **more), of_images((1, 8, 8)), 10)
 
 
 def test_a_module_is_wrapped(module: str) -> None:
@@ -81,7 +82,9 @@ def test_depth_is_passed_only_when_given(module: str) -> None:
 
 def test_a_network_is_taken_as_it_is(module: str) -> None:
     network = build(f"{module}:network", width=0.5)
-    assert type(network) is type(FAMILIES["mlp"].build(ModelConfig(family="mlp"), (1, 8, 8), 10))
+    assert type(network) is type(
+        FAMILIES["mlp"].build(ModelConfig(family="mlp"), of_images((1, 8, 8)), 10)
+    )
 
 
 @pytest.mark.parametrize("function", ["plain", "initialised"])
@@ -89,7 +92,7 @@ def test_sizes_may_need_real_weights_and_leave_the_generator_alone(
     module: str, function: str
 ) -> None:
     state = torch.random.get_rng_state()
-    size = measure_config(ModelConfig(family=f"{module}:{function}"), (1, 8, 8), 10)
+    size = measure_config(ModelConfig(family=f"{module}:{function}"), of_images((1, 8, 8)), 10)
     assert size.parameters == 9 * 8 + 8 + 8 * 10 + 10
     assert size.macs == 64 * 9 * 8 + 80
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -102,7 +105,7 @@ def test_sizes_may_need_real_weights_and_leave_the_generator_alone(
         ("number", "has no function 'number'"),
         ("text", "text returned a str; return a torch.nn.Module"),
         ("broken", r"broken failed on image_shape=\(1, 8, 8\).*RuntimeError: no weights\); fix"),
-        ("wrong_classes", r"11 classes; make it for \(1, 8, 8\) and 10"),
+        ("wrong_classes", "11 outputs; make it for images of 8×8 pixels .* and 10"),
     ],
 )
 def test_mistakes_are_one_sentence(module: str, function: str, message: str) -> None:

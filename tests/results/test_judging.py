@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from kdsearch.execution.jobs import NoMoreJobs
+from kdsearch.models import of_images
 from kdsearch.results.cost import CostOf, TrialCost
 from kdsearch.results.judging import Judging, affordable, planned_trainings
 from kdsearch.results.record import TrialRecord
@@ -22,7 +23,7 @@ from kdsearch.spec.sections import FinalistsSection
 from kdsearch.training.task import Task
 from tests.records import TASK, trial
 
-BLUEPRINTS = Architectures((1, 8, 8), 10)
+BLUEPRINTS = Architectures(of_images((1, 8, 8)), 10)
 EPOCHS = 9  # rungs after 1 and 3
 
 

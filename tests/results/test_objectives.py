@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from kdsearch.models import of_images
 from kdsearch.results.front import hypervolume, pareto_front
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
@@ -99,7 +100,7 @@ def test_latency_is_measured_once_an_architecture_and_limits_what_is_trained(
     spec_text: str,
 ) -> None:
     spec = parse_spec(spec_text, ["search.size=[latency, parameters]"])
-    architectures = Architectures((1, 8, 8), 10)
+    architectures = Architectures(of_images((1, 8, 8)), 10)
 
     def record(width: float) -> TrialRecord:
         model = ModelConfig(family="convnet", width=width, depth=3)
@@ -119,6 +120,6 @@ def test_latency_is_measured_once_an_architecture_and_limits_what_is_trained(
 
 def test_without_need_no_latency_is_measured(spec_text: str) -> None:
     spec = parse_spec(spec_text)
-    found = sized_record(Architectures((1, 8, 8), 10), spec.search, 0, "search", TASK)
+    found = sized_record(Architectures(of_images((1, 8, 8)), 10), spec.search, 0, "search", TASK)
     assert found.latency is None
     assert found.size("parameters") > 0

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from kdsearch.data import Batch
 from kdsearch.errors import StudyError
 from kdsearch.models import Signal, Signals
 from kdsearch.results.cost import TrialCost
@@ -16,7 +17,7 @@ from kdsearch.results.record import TrialRecord
 from kdsearch.search.estimate import STEPS, Cost, estimate_cost, sample_trials
 from kdsearch.space.checks import Plan, make_plan
 from kdsearch.spec import parse_spec
-from kdsearch.training.teacher import Batch, Teacher
+from kdsearch.training.teacher import Teacher
 
 SAMPLES = 4
 

@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 
 from kdsearch.errors import StudyError
 from kdsearch.execution.jobs import NoMoreJobs
+from kdsearch.models import of_images
 from kdsearch.results.record import Journal, TrialRecord
 from kdsearch.search.loop import ProposedJobs
 from kdsearch.search.proposer import Proposer
@@ -45,7 +46,7 @@ def make_jobs(
     spec: StudySpec, finished: Mapping[int, TrialRecord] | None = None, **options: Any
 ) -> tuple[ProposedJobs, optuna.Study]:
     finished = {number: kept(record) for number, record in (finished or {}).items()}
-    proposer = Proposer(Space(spec), Architectures(SHAPE, CLASSES), known=finished)
+    proposer = Proposer(Space(spec), Architectures(of_images(SHAPE), CLASSES), known=finished)
     return ProposedJobs(spec, proposer, finished, **options), proposer.study
 
 
@@ -207,7 +208,7 @@ def test_a_trial_whose_outcome_is_to_be_forgotten_is_done_again_first(spec_text:
     known = {record.number: record for record in ended}
     failed = [number for number, record in known.items() if record.status == "failed"]
     assert failed == [5, 12]
-    proposer = Proposer(Space(spec), Architectures(SHAPE, CLASSES), known=known)
+    proposer = Proposer(Space(spec), Architectures(of_images(SHAPE), CLASSES), known=known)
     good = {number: known[number] for number in known if number not in failed}
     jobs = ProposedJobs(spec, proposer, good, deterministic=False)
     again = [jobs.next(), jobs.next()]

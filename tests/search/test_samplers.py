@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 from kdsearch.data import derive
 from kdsearch.errors import StudyError
+from kdsearch.models import of_images
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.loop import ProposedJobs
 from kdsearch.search.proposer import Proposer
@@ -47,7 +48,7 @@ def plain_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
 
 def plain_search(spec: StudySpec) -> list[dict[str, Any]]:
     """One trial after another by Optuna's ask and tell, as its documentation has it."""
-    space, architectures = Space(spec), Architectures(SHAPE, CLASSES)
+    space, architectures = Space(spec), Architectures(of_images(SHAPE), CLASSES)
     study = optuna.create_study(directions=["maximize", "minimize"])
     for label in space.methods:
         study.enqueue_trial(space.published(label))
@@ -209,7 +210,9 @@ def test_a_known_trial_that_the_space_does_not_hold_is_refused(spec_text: str) -
     record = drive(make_jobs(parse_spec(spec_text))[0], 1, first)[1]
     spec = parse_spec(spec_text, ["methods.kd.weight=0.5"])
     assert "kd.weight" in record.parameters
-    proposer = Proposer(Space(spec), Architectures(SHAPE, CLASSES), known={1: kept(record)})
+    proposer = Proposer(
+        Space(spec), Architectures(of_images(SHAPE), CLASSES), known={1: kept(record)}
+    )
     with pytest.raises(StudyError, match="trial 1 has other parameters than the spec searches"):
         proposer.record(1)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kdsearch.models import FAMILIES, blueprint, measure_config
+from kdsearch.models import FAMILIES, blueprint, measure_config, of_images
 from kdsearch.space import architectures
 from kdsearch.space.architectures import Architectures
 from kdsearch.spec.concrete import ModelConfig
@@ -27,21 +27,23 @@ def striding(image_shape, classes, width):
 
 @pytest.mark.parametrize("family", [*FAMILIES, "torchvision/resnet18"])
 def test_they_are_those_of_the_network(family: str) -> None:
-    known = Architectures(SHAPE, CLASSES)
+    known = Architectures(of_images(SHAPE), CLASSES)
     for width in WIDTHS:
         model = ModelConfig(family=family, width=width)
-        assert known.size(model) == measure_config(model, SHAPE, CLASSES)
-        assert known.shapes(model) == blueprint(model, SHAPE, CLASSES).signal_shapes()
+        assert known.size(model) == measure_config(model, of_images(SHAPE), CLASSES)
+        assert known.shapes(model) == blueprint(model, of_images(SHAPE), CLASSES).signal_shapes()
 
 
 def test_an_adopted_classifier_is_counted() -> None:
     teacher = ModelConfig(family="convnet", width=1.0)
-    known = Architectures(SHAPE, CLASSES)
+    known = Architectures(of_images(SHAPE), CLASSES)
     for width in WIDTHS:
         for adopts in (None, teacher):
             model = ModelConfig(family="convnet", width=width, adopts=adopts)
-            assert known.size(model) == measure_config(model, SHAPE, CLASSES)
-            assert known.shapes(model) == blueprint(model, SHAPE, CLASSES).signal_shapes()
+            assert known.size(model) == measure_config(model, of_images(SHAPE), CLASSES)
+            assert (
+                known.shapes(model) == blueprint(model, of_images(SHAPE), CLASSES).signal_shapes()
+            )
 
 
 def test_equal_channels_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +55,7 @@ def test_equal_channels_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> No
         return measure(network)  # type: ignore[arg-type]
 
     monkeypatch.setattr(architectures, "measure", counting)
-    known = Architectures(SHAPE, CLASSES)
+    known = Architectures(of_images(SHAPE), CLASSES)
     for width in (0.5, 0.5001, 0.5002, 0.75, 0.5):
         known.size(ModelConfig(family="convnet", width=width))
     assert len(measured) == 2
@@ -61,11 +63,13 @@ def test_equal_channels_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(architectures, "ROOM", 2)
-    known = Architectures((1, 8, 8), CLASSES)
+    known = Architectures(of_images((1, 8, 8)), CLASSES)
     models = [ModelConfig(family="mlp", width=width) for width in (0.1, 0.3, 0.5)]
     for model in [*models, *models]:
-        assert known.size(model) == measure_config(model, (1, 8, 8), CLASSES)
-        assert known.shapes(model) == blueprint(model, (1, 8, 8), CLASSES).signal_shapes()
+        assert known.size(model) == measure_config(model, of_images((1, 8, 8)), CLASSES)
+        assert (
+            known.shapes(model) == blueprint(model, of_images((1, 8, 8)), CLASSES).signal_shapes()
+        )
         assert len(known._known) <= 2
 
 
@@ -74,13 +78,13 @@ def test_a_users_network_may_change_more_than_its_weights(
 ) -> None:
     (tmp_path / "own_striding.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)
-    known = Architectures(SHAPE, CLASSES)
+    known = Architectures(of_images(SHAPE), CLASSES)
     sizes = {}
     for width in (0.4, 0.6, 0.4):
         model = ModelConfig(family="own_striding:striding", width=width)
         sizes[width] = known.size(model)
-        assert sizes[width] == measure_config(model, SHAPE, CLASSES)
-        assert known.shapes(model) == blueprint(model, SHAPE, CLASSES).signal_shapes()
+        assert sizes[width] == measure_config(model, of_images(SHAPE), CLASSES)
+        assert known.shapes(model) == blueprint(model, of_images(SHAPE), CLASSES).signal_shapes()
     assert sizes[0.4].parameters == sizes[0.6].parameters
     assert sizes[0.4].macs < sizes[0.6].macs
 

@@ -9,6 +9,7 @@ import pytest
 
 from kdsearch.errors import SpecError
 from kdsearch.methods import UNDISTILLED
+from kdsearch.models import of_images
 from kdsearch.search.proposer import works
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.checks import make_plan
@@ -134,7 +135,7 @@ def test_methods_that_remember_images_are_refused_where_images_are_mixed(
     spec_text: str, augment: str, words: str
 ) -> None:
     spec = parse_spec(spec_text, [f"data.augment={{{augment}}}", "methods=[kd, crd]"])
-    with pytest.raises(SpecError, match=f"crd remembers images one by one, {words}"):
+    with pytest.raises(SpecError, match=f"crd remembers samples one by one, {words}"):
         make_plan(spec)
     make_plan(parse_spec(spec_text, [f"data.augment={{{augment}}}", "methods=[kd]"]))
 
@@ -143,7 +144,7 @@ def test_one_width_too_wide_does_not_cost_a_family_its_method(spec_text: str) ->
     wide = "students=[{family: convnet, width: {choices: [0.5, 1, 3]}, depth: 2}]"
     teacher = "teacher.model={family: convnet, width: 2, depth: 2}"
     spec = parse_spec(spec_text, [wide, teacher, "methods=[weight_copy]"])
-    pairs = Pairs(spec, Architectures(SHAPE, 10))
+    pairs = Pairs(spec, Architectures(of_images(SHAPE), 10))
     drawn = [c for c in draw(spec, 60) if c.method.label == "weight_copy"]
     assert {c.model.width for c in drawn if works(c, pairs)} == {0.5, 1.0}
     assert {c.model.width for c in drawn if not works(c, pairs)} == {3.0}

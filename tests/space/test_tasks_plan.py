@@ -12,7 +12,7 @@ from optuna.trial import FixedTrial
 
 from kdsearch.data import RawData
 from kdsearch.errors import SpecError
-from kdsearch.models import build_network
+from kdsearch.models import build_network, of_images
 from kdsearch.problems import Head
 from kdsearch.space.checks import make_plan
 from kdsearch.space.teacher_scores import score_teacher
@@ -114,7 +114,7 @@ def test_class_weights_are_those_of_the_task_that_has_the_class() -> None:
 
 def test_a_teacher_that_answers_in_another_unit_is_told() -> None:
     data = plan({"zeros": "value"}).data
-    network = build_network(ModelConfig(family="mlp", width=0.5, depth=1), (1, 8, 8), 1)
+    network = build_network(ModelConfig(family="mlp", width=0.5, depth=1), of_images((1, 8, 8)), 1)
     head: Head = data.problem.heads[0]
     with torch.no_grad():
         network.classifier.weight.zero_()

@@ -23,7 +23,8 @@ Change = Callable[[np.ndarray], np.ndarray]
 def flat(data: Dataset, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Normalised pixels with a one [N, 65], and labels [N]."""
     part = getattr(data, split)
-    pixels = (part.images.numpy() / 255.0 - data.mean[0]) / data.std[0]
+    scale = data.scales["image"]
+    pixels = (part.images.numpy() / 255.0 - scale.mean[0]) / scale.std[0]
     ones = np.ones((len(pixels), 1))
     return np.hstack([pixels.reshape(len(pixels), -1), ones]), part.labels.numpy()
 
@@ -58,7 +59,7 @@ def test_classes_in_another_order(spec_text: str, tmp_path: Path) -> None:
     (told,) = told_of(spec_text, tmp_path, lambda w: np.roll(w, 1, axis=0))
     assert "'0' as '1', '1' as '2', '2' as '3' and 7 more" in told
     shifted, plain = np.mean((answers + 1) % 10 == y), np.mean(answers == y)
-    assert f"{shifted:.1%} of the validation images are right" in told
+    assert f"{shifted:.1%} of the validation samples are right" in told
     assert f"another order would have {plain:.1%}" in told
 
 
@@ -83,7 +84,7 @@ def test_a_bias_that_decides(spec_text: str, tmp_path: Path) -> None:
         return weights
 
     (told,) = told_of(spec_text, tmp_path, biased)
-    assert "answers '7' to 100% of the validation images" in told
+    assert "answers '7' to 100% of the validation samples" in told
 
 
 def test_probabilities_in_place_of_logits(spec_text: str, tmp_path: Path) -> None:
@@ -112,5 +113,5 @@ def test_a_trained_teacher_that_guesses_is_told(digits: Dataset) -> None:
 
     assert told([{"accuracy": 0.1}, {"accuracy": 0.9}]) == []
     (sentence,) = told([{"accuracy": 0.9}, {"accuracy": 0.1}])
-    assert sentence.startswith("the teacher wide answers 10.0% of 60 validation images right")
+    assert sentence.startswith("the teacher wide answers 10.0% of 60 validation samples right")
     assert told([]) == []

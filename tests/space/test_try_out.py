@@ -35,7 +35,7 @@ def plan(spec_text: str, *overrides: str) -> Plan:
 
 
 FAULTS = [
-    ("half", r"its weights are float16 and images are float32.*network\.float\(\)"),
+    ("half", r"its weights are float16 and inputs are float32.*network\.float\(\)"),
     ("brain", "its weights are bfloat16"),
     ("double", "its weights are float64"),
     ("Frozen", "none of its weights requires a gradient"),
@@ -82,9 +82,8 @@ def test_what_is_accepted_trains(spec_text: str, tmp_path: Path, name: str, sche
     overrides = [students(name), teacher(name), methods, f"search.scheduler.name={scheduler}"]
     spec = parse_spec(spec_text, overrides)
     data = make_plan(spec).data
-    shape, classes = data.image_shape, len(data.classes)
     model = ModelConfig(family=f"{OWN}{name}")
-    who = {"teacher": Teacher(build_network(model, shape, classes))}
+    who = {"teacher": Teacher(build_network(model, data.inputs, len(data.classes)))}
     method = {"label": "kd", "terms": [{"name": "kd"}]}
     update = {"model": model, "method": method, "teacher": "teacher"}
     task = Task.model_validate(teacher_task(spec).model_dump() | update)

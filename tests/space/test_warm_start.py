@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from kdsearch.errors import SpecError
+from kdsearch.models import of_images
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.study import Study
@@ -67,7 +68,7 @@ def test_each_member_adds_most_to_those_before_it() -> None:
 
 def test_they_are_tried_before_the_published_values(spec: StudySpec, earlier: list[Path]) -> None:
     past = warm_start_proposals(Space(spec), [front_of(earlier[0])])
-    proposer = Proposer(Space(spec), Architectures(SHAPE, CLASSES), past)
+    proposer = Proposer(Space(spec), Architectures(of_images(SHAPE), CLASSES), past)
     jobs = ProposedJobs(spec, proposer, {})
     tried = parameters(drive(jobs, 2, first))
     assert tried[: len(past)] == past

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kdsearch.data import Dataset, Views
+from kdsearch.data import Batch, Dataset, Views
 from kdsearch.models import Signal, Signals
 from kdsearch.spec.augmentation import (
     Augmentation,
@@ -26,7 +26,7 @@ from kdsearch.teacher_cache.building import CacheBuilder
 from kdsearch.teacher_cache.cache_plan import CachePlan, SplitViews, plan_cache, teacher_digest
 from kdsearch.teacher_cache.cached import CachedTeacher
 from kdsearch.training.packing import pack_teacher
-from kdsearch.training.teacher import Batch, Teacher, Teaching
+from kdsearch.training.teacher import Teacher, Teaching
 
 MODEL = ModelConfig(family="convnet", width=1, depth=3)
 """The teacher of the fixture ``make_teacher``."""
@@ -80,7 +80,7 @@ class Counting(Teaching):
         self._log = log
 
     def observe(self, batch: Batch, wanted: Collection[Signal]) -> Signals:
-        if len(batch.images) < len(batch.index):  # a few views beside the cache
+        if len(batch) < len(batch.index):  # a few views beside the cache
             self.checks += 1
         else:
             places = [(batch.epoch, place) for place in batch.index.tolist()]
@@ -95,12 +95,11 @@ def views_of(plan: CachePlan, data: Dataset, device: torch.device) -> Views:
     """The views that a cache is of, all images on a device."""
     views = plan.views
     split = getattr(data, views.split).to(device)
-    return Views(split, data.mean, data.std, views.augment, views.seed)
+    return Views(split, data.scales, views.augment, views.seed)
 
 
 def batch_of(plan: CachePlan, data: Dataset, index: Tensor, epoch: int) -> Batch:
-    images, targets = views_of(plan, data, CPU).batch(index, epoch)
-    return Batch(images, targets, epoch, index)
+    return views_of(plan, data, CPU).batch(index, epoch)
 
 
 def cached(plan: CachePlan, teacher: Teaching, data: Dataset) -> CachedTeacher:

@@ -16,14 +16,14 @@ from typing import NoReturn
 import torch
 from safetensors.torch import save
 
-from kdsearch.data import load_dataset
+from kdsearch.data import Batch, load_dataset
 from kdsearch.models import Signal, Signals
 from kdsearch.spec.sections import DataSection
 from kdsearch.teacher_cache import parts
 from kdsearch.teacher_cache.cache_plan import CachePlan
 from kdsearch.teacher_cache.encoding import Stored
 from kdsearch.training.packing import unpack_teacher
-from kdsearch.training.teacher import Batch, Teacher
+from kdsearch.training.teacher import Teacher
 from tests.teacher_cache.helpers import CPU, SHOWN, Counting, batch_of, cached, sums_of
 
 DATA = load_dataset(DataSection(source="digits", validation=0.2, test=0.25, limit=300))

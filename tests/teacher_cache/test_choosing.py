@@ -12,7 +12,7 @@ import torch
 
 from kdsearch.data import Dataset
 from kdsearch.errors import SpecError, TeacherError
-from kdsearch.models import Signal, build_network
+from kdsearch.models import Signal, build_network, of_images
 from kdsearch.space.checks import Plan, make_plan
 from kdsearch.space.compatibility import Fitting
 from kdsearch.spec import ModelConfig, parse_spec
@@ -23,6 +23,7 @@ from kdsearch.teacher_cache.choosing import plan_caches, prepare_caches, signals
 from kdsearch.teacher_cache.contents import Caches, TeacherCache
 from kdsearch.teacher_cache.prebuild import WORTH_WORKERS, epochs_ahead
 from kdsearch.training.teacher import Teacher
+from tests.pictures import pictured
 from tests.teacher_cache.helpers import views_of
 
 LOGITS, EMBEDDING, FEATURES = Signal.LOGITS, Signal.EMBEDDING, Signal.FEATURES
@@ -50,7 +51,7 @@ def planned(spec_text: str) -> Planner:
 def teachers_of(plan: Plan) -> dict[str, Teacher]:
     torch.manual_seed(1)
     return {
-        name: Teacher(build_network(section.model, plan.data.image_shape, 10))
+        name: Teacher(build_network(section.model, plan.data.inputs, 10))
         for name, section in plan.spec.teachers_in_use.items()
     }
 
@@ -111,7 +112,9 @@ def test_with_room_enough_all_that_is_read_is_kept_for_all_epochs(planned: Plann
 
 def feature_bytes() -> int:
     """Bytes of the maps that the teacher shows of one image, from its own forward pass."""
-    teacher = build_network(ModelConfig(family="convnet", width=1, depth=2), (1, 8, 8), 10)
+    teacher = build_network(
+        ModelConfig(family="convnet", width=1, depth=2), of_images((1, 8, 8)), 10
+    )
     with torch.no_grad():
         trace = teacher.eval().trace(torch.zeros(1, 1, 8, 8))
     return sum(stage.numel() * 4 for stage in trace.features)
@@ -324,7 +327,7 @@ def test_what_storing_has_changed_is_the_worst_of_all_files(planned: Planner, se
     worst = 0.0
     for epoch in range(3):
         views = views_of(cache.plan, plan.data, torch.device("cpu"))
-        images, _ = views.batch(torch.arange(SAMPLES), epoch)
+        images, _ = pictured(views.batch(torch.arange(SAMPLES), epoch))
         logits = teacher.network(images)
         stored = logits.half().float() if setting.endswith("16") else without_rest(logits)
         worst = max(worst, float((logits - stored).abs().max()))

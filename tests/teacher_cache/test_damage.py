@@ -206,7 +206,7 @@ def test_what_a_process_left_half_written_is_cleared_away(
 def views_of_another_seed(plan: CachePlan, data: Dataset) -> Any:
     batch = batch_of(plan, data, torch.arange(240), 0)
     other = batch_of(plan, data, torch.arange(240), 1)
-    return type(batch)(other.images, other.targets, 0, batch.index)
+    return type(batch)(other.inputs, other.targets, 0, batch.index)
 
 
 def test_a_cache_of_other_views_than_the_students_is_refused(

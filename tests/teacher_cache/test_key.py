@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kdsearch.data import Dataset, Split
+from kdsearch.data import Dataset, Scale, Split
 from kdsearch.models import Signal
 from kdsearch.spec.augmentation import Augmentation, ColorJitter
 from kdsearch.spec.concrete import ModelConfig
@@ -102,13 +102,15 @@ def test_every_image_and_label_counts(
 def test_which_split_and_what_normalises_it_counts(
     digits: Dataset, make_teacher: MakeTeacher
 ) -> None:
-    teacher = make_teacher()
+    teacher, scale = make_teacher(), digits.scales["image"]
+    darker = Scale((scale.mean[0] + 1e-6,), scale.std)
+    wider = Scale(scale.mean, (scale.std[0] + 1e-6,))
     keys = {
         key_of(teacher, digits),
         key_of(teacher, digits, split="validation"),
         key_of(teacher, digits, split="test"),
-        key_of(teacher, replace(digits, mean=(digits.mean[0] + 1e-6,))),
-        key_of(teacher, replace(digits, std=(digits.std[0] + 1e-6,))),
+        key_of(teacher, replace(digits, scales={"image": darker})),
+        key_of(teacher, replace(digits, scales={"image": wider})),
     }
     assert len(keys) == 5
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from kdsearch.data import Batch
 from kdsearch.models import Signal, Signals, build_network
 from kdsearch.space.checks import make_plan
 from kdsearch.spec import MethodConfig, TermConfig, parse_spec
@@ -22,7 +23,7 @@ from kdsearch.training.candidate import Candidate
 from kdsearch.training.packing import pack_teacher, unpack_teacher
 from kdsearch.training.programs import begin_training
 from kdsearch.training.task import Task
-from kdsearch.training.teacher import Batch, Teacher, Teaching
+from kdsearch.training.teacher import Teacher, Teaching
 from tests.conftest import TEXT
 
 CPU = torch.device("cpu")
@@ -34,7 +35,7 @@ class Counting(Teacher):
     asked = 0
 
     def observe(self, batch: Batch, wanted: Collection[Signal]) -> Signals:
-        self.asked += len(batch.images)
+        self.asked += len(batch)
         return super().observe(batch, wanted)
 
 
@@ -46,7 +47,7 @@ class Setting:
         self.plan = make_plan(parse_spec(TEXT.format(directory=place), words))
         self.data, model = self.plan.data, self.plan.spec.teacher.model
         torch.manual_seed(1)
-        self.teacher = Counting(build_network(model, self.data.image_shape, 10))
+        self.teacher = Counting(build_network(model, self.data.inputs, 10))
         caches = plan_caches(self.plan, {"teacher": self.teacher})
         prepare_caches(caches)
         kept = caches.teachers["teacher"].plan

@@ -14,7 +14,7 @@ import torch
 from ray.cluster_utils import Cluster
 from torch import Tensor
 
-from kdsearch.data import Dataset, pack
+from kdsearch.data import Batch, Dataset, pack
 from kdsearch.errors import TeacherError
 from kdsearch.execution.failures import shared_token
 from kdsearch.execution.trainable import StudentTrial
@@ -29,7 +29,7 @@ from kdsearch.teacher_cache.contents import Caches
 from kdsearch.teacher_cache.driver_node import DriverNode
 from kdsearch.teacher_cache.reading import TeacherSignals
 from kdsearch.training.packing import pack_teacher, unpack_teacher
-from kdsearch.training.teacher import Batch, Reference, Teacher
+from kdsearch.training.teacher import Reference, Teacher
 from tests.conftest import TEXT
 from tests.teacher_cache.helpers import batch_of as plan_batch
 
@@ -48,7 +48,7 @@ class Counting(Teacher):
     asked = 0
 
     def observe(self, batch: Batch, wanted: Collection[Signal]) -> Signals:
-        self.asked += len(batch.images)
+        self.asked += len(batch)
         return super().observe(batch, wanted)
 
 
@@ -94,7 +94,7 @@ class Study:
         self.data = self.plan.data
         torch.manual_seed(1)
         model = self.plan.spec.teacher.model
-        self.teacher = Teacher(build_network(model, self.data.image_shape, 10))
+        self.teacher = Teacher(build_network(model, self.data.inputs, 10))
         self.caches = plan_caches(self.plan, {"teacher": self.teacher})
         self.packed = {"teacher": pack_teacher(model, self.teacher)}
         prepare_caches(self.caches)

@@ -12,7 +12,7 @@ import torch
 from kdsearch.data import Dataset
 from kdsearch.errors import TeacherError
 from kdsearch.methods import method_config
-from kdsearch.models import Signal, Trace, build_network
+from kdsearch.models import Signal, Trace, build_network, of_images
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.compatibility import Pairs
 from kdsearch.spec import parse_spec
@@ -45,7 +45,7 @@ SHOWN = frozenset(Signal) - {Signal.ATTENTION}
 @pytest.fixture
 def teacher(digits: Dataset) -> Teacher:
     torch.manual_seed(5)
-    return Teacher(build_network(TEACHER, digits.image_shape, len(digits.classes)))
+    return Teacher(build_network(TEACHER, digits.inputs, len(digits.classes)))
 
 
 def test_the_bytes_of_a_sample_by_hand(teacher: Teacher) -> None:
@@ -177,8 +177,8 @@ def test_another_mask_alone_is_found_out(digits: Dataset, teacher: Teacher, tmp_
 
 def test_a_packed_transformer_shows_the_same(digits: Dataset, teacher: Teacher) -> None:
     again = unpack_teacher(pack_teacher(TEACHER, teacher), CPU)
-    images = torch.randn(4, *digits.image_shape)
-    found, expected = (each.network.observe(images, SHOWN) for each in (again, teacher))
+    images = torch.randn(4, 1, 8, 8)
+    found, expected = (each.network.observe({"image": images}, SHOWN) for each in (again, teacher))
     pairs = zip(tensors_of(found, SHOWN), tensors_of(expected, SHOWN), strict=True)
     assert all(torch.equal(one, other) for one, other in pairs)
     assert replace(again.shapes, weights={}) == replace(teacher.shapes, weights={})
@@ -191,7 +191,7 @@ def test_pairs_that_do_not_fit_are_told_before_anything_trains(spec_text: str) -
         "methods=[none, kd, at, fitnet, sp, rkd]",
     ]
     spec = parse_spec(spec_text, models)
-    pairs = Pairs(spec, Architectures((1, 8, 8), 10))
+    pairs = Pairs(spec, Architectures(of_images((1, 8, 8)), 10))
     labels = ("kd", "at", "fitnet", "sp", "rkd")
     told = {
         (method.label, student.family.rpartition(":")[2]): pairs.reason(method, "teacher", student)

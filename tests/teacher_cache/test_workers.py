@@ -136,7 +136,7 @@ def test_any_number_of_workers_builds_what_one_process_builds_and_nothing_twice(
 @pytest.mark.usefixtures("private_ray")
 def test_a_killed_worker_goes_on_where_it_was(digits: Dataset, tmp_path: Path) -> None:
     model = ModelConfig(family="tests.teacher_cache.mortal:dies_once", width=5)
-    teacher = Teacher(build_network(model, digits.image_shape, 10))
+    teacher = Teacher(build_network(model, digits.inputs, 10))
     plan = plan_of(teacher, digits, tmp_path / "ray", {Signal.LOGITS}, part=40)
     told = build_ahead_of(plan, teacher, digits, 1, model=model)
     # it died at the fifth of twelve parts, and who came after asked for the other eight

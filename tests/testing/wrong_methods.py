@@ -269,7 +269,7 @@ class WakesTheTeacher(Sound):
     def prepare(self, student: Network, teacher: Network, samples: int) -> None:
         teacher.train()
         with torch.no_grad():
-            teacher(torch.randn(4, *teacher.image_shape))
+            teacher(torch.randn(4, *teacher.inputs["image"].shape))
         teacher.eval()
 
 

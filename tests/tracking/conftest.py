@@ -10,6 +10,7 @@ import pytest
 from mlflow import MlflowClient
 
 from kdsearch.execution.jobs import NoMoreJobs
+from kdsearch.models import of_images
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.judging import Judging
 from kdsearch.results.record import TrialRecord
@@ -90,7 +91,9 @@ def study(tmp_path: Path, records: list[TrialRecord]) -> Study:
         directory.trials.append(record)
     study = Study(directory)
     members = [finalist.trial for finalist in study.finalists()]
-    jobs = JudgingJobs(Judging(spec, members, records, {}), {}, Architectures((1, 8, 8), 10))
+    jobs = JudgingJobs(
+        Judging(spec, members, records, {}), {}, Architectures(of_images((1, 8, 8)), 10)
+    )
     for record in iter(partial(take, jobs), None):
         lift = 0.1 if record.task.method.label == "kd" else 0.0
         accuracy = 0.5 + 0.01 * record.number + lift

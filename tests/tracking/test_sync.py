@@ -29,7 +29,7 @@ def teacher(study: Study, digits: Dataset, records: list[TrialRecord]) -> Stored
     task = teacher_task(study.spec)
     key = teacher_key(task, digits)
     store = TeacherStore(study.directory.path.parent / ".teachers")
-    network = build_network(task.model, digits.image_shape, len(digits.classes))
+    network = build_network(task.model, digits.inputs, len(digits.classes))
     kept = store.keep(key, network, task, {"history": list(history(records[0], 4).epochs)})
     told = study.state["teachers"][TEACHER] | {
         "key": key,

@@ -49,7 +49,7 @@ def test_guessing_the_largest_class_is_chance() -> None:
     labels = torch.cat([torch.zeros(90, dtype=torch.long), torch.ones(10, dtype=torch.long)])
     told = chance_warning("it", 91, labels, 2)
     assert told is not None
-    assert "answers 91.0% of 100 validation images right" in told
+    assert "answers 91.0% of 100 validation samples right" in told
     assert "guessing (90.0%)" in told
     assert chance_warning("it", 98, labels, 2) is None
 
@@ -113,7 +113,7 @@ def test_one_answer_is_right_where_one_class_has_nearly_all_images() -> None:
 def test_equal_outputs_for_all_images(value: float) -> None:
     logits = torch.linspace(0, value, 5).expand(60, 5)
     told = answer_warnings("it", logits, labels_of(60), CLASSES)
-    assert "gives the same outputs for each of 60 images" in told[0]
+    assert "gives the same outputs for each of 60 samples" in told[0]
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from kdsearch.errors import CheckpointError
-from kdsearch.models import Network, build_network
+from kdsearch.models import Network, build_network, of_images
 from kdsearch.space.architectures import Architectures
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.weights import load_weights, save_weights, tensors_of
@@ -67,7 +67,7 @@ def trained(seed: int = 1, classes: int = 10) -> nn.Module:
 
 def loaded(path: Path, family: str = MODEL.family) -> State:
     """What the network of the spec has after the file was loaded, by the user's names."""
-    network: Network = build_network(ModelConfig(family=family), (1, 8, 8), 10)
+    network: Network = build_network(ModelConfig(family=family), of_images((1, 8, 8)), 10)
     load_weights(network, path, "the teacher")
     return {name.removeprefix("model."): value for name, value in network.state_dict().items()}
 
@@ -152,7 +152,7 @@ def test_safetensors_of_a_bare_state_dict_load(tmp_path: Path, prefix: str) -> N
 def test_torchvisions_own_weights_load(tmp_path: Path) -> None:
     theirs = torchvision.models.resnet18(weights=None, num_classes=10)
     torch.save(theirs.state_dict(), tmp_path / "resnet18.pth")
-    network = build_network(ModelConfig(family="torchvision/resnet18"), (3, 32, 32), 10)
+    network = build_network(ModelConfig(family="torchvision/resnet18"), of_images((3, 32, 32)), 10)
     load_weights(network, tmp_path / "resnet18.pth", "the teacher")
     images = torch.randn(2, 3, 32, 32)
     with torch.no_grad():
@@ -162,7 +162,7 @@ def test_torchvisions_own_weights_load(tmp_path: Path) -> None:
 def test_torchvisions_auxiliary_classifiers_are_left_out(tmp_path: Path) -> None:
     theirs = torchvision.models.googlenet(weights=None, num_classes=10, init_weights=False)
     torch.save(theirs.state_dict(), tmp_path / "googlenet.pth")
-    network = build_network(ModelConfig(family="torchvision/googlenet"), (3, 64, 64), 10)
+    network = build_network(ModelConfig(family="torchvision/googlenet"), of_images((3, 64, 64)), 10)
     load_weights(network, tmp_path / "googlenet.pth", "the teacher")
     weight = network.state_dict()["model.fc.weight"]
     assert torch.equal(weight, theirs.fc.weight)
@@ -256,7 +256,7 @@ class Bare(Network):
     """A network of the user's, with state that is no tensor."""
 
     def __init__(self) -> None:
-        super().__init__((1, 8, 8), 10)
+        super().__init__(of_images((1, 8, 8)), 10)
         self.inner = counting((1, 8, 8), 10)
 
     def trace(self, images: Tensor) -> Any:
@@ -271,18 +271,18 @@ def test_tensors_alone_are_saved(tmp_path: Path) -> None:
 
 
 def test_state_that_is_no_tensor_has_no_size_and_no_shape() -> None:
-    known, sizes = Architectures((1, 8, 8), 10), []
+    known, sizes = Architectures(of_images((1, 8, 8)), 10), []
     for name in ("counting", "small"):
         model = ModelConfig(family=f"{__name__}:{name}")
         sizes.append(known.size(model))
-        weights = build_network(model, (1, 8, 8), 10).state_dict()
+        weights = build_network(model, of_images((1, 8, 8)), 10).state_dict()
         tensors = {k: tuple(v.shape) for k, v in weights.items() if "extra_state" not in k}
         assert known.shapes(model).weights == tensors
     assert sizes[0] == sizes[1]
 
 
 def test_the_tensors_of_a_network_are_told_from_other_state() -> None:
-    network = build_network(ModelConfig(family=f"{__name__}:counting"), (1, 8, 8), 10)
+    network = build_network(ModelConfig(family=f"{__name__}:counting"), of_images((1, 8, 8)), 10)
     tensors = tensors_of(network)
     assert "model.conv.weight" in tensors
     assert not any(name.endswith("_extra_state") for name in tensors)

@@ -19,19 +19,19 @@ from kdsearch.training.ranks import Ranks
 def network(digits: Dataset) -> Network:
     torch.manual_seed(3)
     config = ModelConfig(family="convnet", width=0.5, depth=2)
-    return build_network(config, digits.image_shape, len(digits.classes))
+    return build_network(config, digits.inputs, len(digits.classes))
 
 
 @pytest.fixture
 def views(digits: Dataset) -> Views:
-    return Views(digits.test, digits.mean, digits.std, None, seed=0)
+    return Views(digits.test, digits.scales, None, seed=0)
 
 
 def test_accuracy_and_nll_are_scikit_learns(
     network: Network, views: Views, digits: Dataset
 ) -> None:
     images = digits.test.images.numpy().astype(np.float32) / 255
-    images = (images - digits.mean[0]) / digits.std[0]
+    images = (images - digits.scales["image"].mean[0]) / digits.scales["image"].std[0]
     with torch.no_grad():
         logits = network.eval()(torch.from_numpy(images.astype(np.float32))).double().numpy()
     likelihood = np.exp(logits - logits.max(axis=1, keepdims=True))

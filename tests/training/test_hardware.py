@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from kdsearch.data import Dataset, Split
+from kdsearch.data import Batch, Dataset, Scale, Split
 from kdsearch.errors import RunError
-from kdsearch.models import FAMILIES, Network, Signal, Signals, build_network
+from kdsearch.models import FAMILIES, Network, Signal, Signals, build_network, of_images
 from kdsearch.problems import Problem
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.sections import ResourcesSection
@@ -23,7 +23,7 @@ from kdsearch.training import trainer as loop
 from kdsearch.training.hardware import COMPILE_STEPS, Hardware, memory_format
 from kdsearch.training.reports import EpochReport
 from kdsearch.training.task import Task
-from kdsearch.training.teacher import Batch, Teacher
+from kdsearch.training.teacher import Teacher
 from kdsearch.training.trainer import Trainer
 from kdsearch.training.weights import save_weights
 from tests.training.trainings import finish, through_a_file
@@ -58,9 +58,9 @@ def colours(side: int, samples: int = 48) -> Dataset:
         images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
         return Split.of_classes(images, torch.arange(count) % 4)
 
-    middle = (0.5, 0.5, 0.5)
+    scales = {"image": Scale((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))}
     problem = Problem.of_classes("abcd")
-    return Dataset("colours", split(samples), split(16), split(16), middle, middle, problem=problem)
+    return Dataset("colours", split(samples), split(16), split(16), scales, problem=problem)
 
 
 def step_losses(trainer: Trainer, steps: int) -> list[float]:
@@ -173,13 +173,13 @@ def test_channels_are_innermost_where_a_network_is_known_to_allow_it(
     data = colours(32)
     trainer = Trainer(task_of(make_task, family), data)
     batch = next(trainer.begin_epoch())
-    assert batch.images.is_contiguous(memory_format=torch.channels_last) == innermost
+    assert batch.inputs["image"].is_contiguous(memory_format=torch.channels_last) == innermost
     trainer.train_step(batch, 0)
     found = channels_innermost(trainer.student)
     assert found == [innermost] * len(found)
     # all of a shufflenet's kernels are 1×1 or of one channel
     assert found or family in ("shufflenet_v1", "shufflenet_v2")
-    teacher = Teacher(build_network(model_of(family), data.image_shape, 4))
+    teacher = Teacher(build_network(model_of(family), data.inputs, 4))
     assert channels_innermost(teacher.network) == found
 
 
@@ -187,12 +187,14 @@ def test_channels_are_innermost_where_a_network_is_known_to_allow_it(
 def test_the_memory_format_changes_no_signal(family: str) -> None:
     """In double precision, so that nothing but a mistake could."""
     torch.manual_seed(3)
-    network = build_network(model_of(family), (3, 32, 32), 4).double().eval()
+    network = build_network(model_of(family), of_images((3, 32, 32)), 4).double().eval()
     images = torch.randn(5, 3, 32, 32, dtype=torch.float64)
     with torch.no_grad():
-        expected = network.observe(images, set(Signal))
+        expected = network.observe({"image": images}, set(Signal))
         network.to(memory_format=torch.channels_last)
-        found = network.observe(images.contiguous(memory_format=torch.channels_last), set(Signal))
+        found = network.observe(
+            {"image": images.contiguous(memory_format=torch.channels_last)}, set(Signal)
+        )
     for one, other in zip(tensors_of(found), tensors_of(expected), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
 
@@ -226,7 +228,7 @@ def test_a_network_that_counts_on_its_memory_trains_as_written(
 ) -> None:
     """It does so as the student of a teacher whose channels are innermost."""
     data = colours(16)
-    teacher = Teacher(build_network(model_of("convnet"), data.image_shape, 4))
+    teacher = Teacher(build_network(model_of("convnet"), data.inputs, 4))
     trainer = Trainer(task_of(make_task, VIEWING, "kd"), data, teacher)
     (report,) = finish(trainer)
     assert math.isfinite(report.loss)
@@ -272,7 +274,7 @@ def test_a_torchvision_model_takes_a_step(
     trainer = Trainer(make_task(model=model, batch_size=2), colours(side, samples=4))
     before = {name: value.clone() for name, value in trainer.student.named_parameters()}
     batch = next(trainer.begin_epoch())
-    assert batch.images.is_contiguous(memory_format=torch.channels_last)
+    assert batch.inputs["image"].is_contiguous(memory_format=torch.channels_last)
     assert math.isfinite(float(trainer.train_step(batch, 0)))
     after = dict(trainer.student.named_parameters())
     assert any(not torch.equal(value, after[name]) for name, value in before.items())
@@ -309,7 +311,7 @@ def test_a_share_of_a_gpu_is_a_share_of_its_memory(
 
 
 def test_by_default_nothing_is_compiled_on_a_cpu(digits: Dataset) -> None:
-    network = build_network(model_of("convnet"), digits.image_shape, 10)
+    network = build_network(model_of("convnet"), digits.inputs, 10)
     assert Hardware().compile(network, 10 * COMPILE_STEPS) is None
     assert Hardware(CPU, compiled=False).compile(network, 10 * COMPILE_STEPS) is None
     assert Hardware(CPU, compiled=True).compile(network, 1) is not None
@@ -355,7 +357,7 @@ def test_a_compiled_training_is_the_same_training(
 
 
 def test_memory_format_is_what_the_network_says() -> None:
-    network = build_network(model_of("convnet"), (3, 8, 8), 4)
+    network = build_network(model_of("convnet"), of_images((3, 8, 8)), 4)
     assert memory_format(network) == torch.channels_last
     network.channels_last = False
     assert memory_format(network) == torch.contiguous_format
@@ -363,11 +365,11 @@ def test_memory_format_is_what_the_network_says() -> None:
 
 NARROW = """
 import torch
-from kdsearch.models import build_network
+from kdsearch.models import build_network, of_images
 from kdsearch.spec import ModelConfig
 from kdsearch.training.hardware import memory_format
 torch.set_num_threads(1)
-network = build_network(ModelConfig(family="resnet", width=0.25), (1, 8, 8), 10)
+network = build_network(ModelConfig(family="resnet", width=0.25), of_images((1, 8, 8)), 10)
 layout = memory_format(network)
 network.to(memory_format=layout)
 for _ in range(150):
@@ -386,7 +388,7 @@ def test_narrow_strided_convolutions_do_not_crash_the_process() -> None:
 
 @pytest.mark.parametrize(("width", "innermost"), [(0.25, False), (1.0, True)])
 def test_channels_are_innermost_where_that_is_safe(width: float, innermost: bool) -> None:
-    network = build_network(ModelConfig(family="resnet", width=width), (1, 8, 8), 10)
+    network = build_network(ModelConfig(family="resnet", width=width), of_images((1, 8, 8)), 10)
     strided = [
         part for part in network.modules() if isinstance(part, nn.Conv2d) and part.stride == (2, 2)
     ]

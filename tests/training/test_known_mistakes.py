@@ -16,6 +16,7 @@ from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
 from kdsearch.training.trainer import Trainer
 from kdsearch.training.weights import load_weights, save_weights
+from tests.pictures import pictured
 
 
 @pytest.fixture
@@ -86,10 +87,10 @@ def test_learnable_helpers_are_not_in_the_student(
 ) -> None:
     trainer.train_epoch()
     save_weights(trainer.student, tmp_path / "student.safetensors")
-    bare = build_network(trainer.task.model, digits.image_shape, len(digits.classes))
+    bare = build_network(trainer.task.model, digits.inputs, len(digits.classes))
     assert load_file(tmp_path / "student.safetensors").keys() == bare.state_dict().keys()
     load_weights(bare, tmp_path / "student.safetensors", "the student")
-    images, _ = Views(digits.test, digits.mean, digits.std, None, 0).batch(torch.arange(32), 0)
+    images, _ = pictured(Views(digits.test, digits.scales, None, 0).batch(torch.arange(32), 0))
     with torch.no_grad():
         # the trained network computes in another memory format
         torch.testing.assert_close(bare.eval()(images), trainer.student.eval()(images))

@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from kdsearch.models import build_network
+from kdsearch.models import build_network, of_images
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.packing import pack_teacher, unpack_teacher
 from kdsearch.training.teacher import Teacher
@@ -24,7 +24,7 @@ def packed_teacher(family: str) -> tuple[Teacher, dict]:
     """A teacher whose weights and batch statistics no new network has, and the packed one."""
     torch.manual_seed(3)
     config = ModelConfig(family=family, width=1)
-    network = build_network(config, (1, 8, 8), 10)
+    network = build_network(config, of_images((1, 8, 8)), 10)
     network.train()(torch.randn(16, 1, 8, 8))
     teacher = Teacher(network)
     return teacher, pack_teacher(config, teacher)

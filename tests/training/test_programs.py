@@ -11,15 +11,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from kdsearch.data import Dataset, Views, derive, epoch_order
+from kdsearch.data import Batch, Dataset, Views, derive, epoch_order
 from kdsearch.errors import MethodError
 from kdsearch.models import Signal, build_network
 from kdsearch.training.initial import initial_student
 from kdsearch.training.optimizer import make_optimizer, make_schedule
 from kdsearch.training.programs import BornAgain, TrainingProgram, begin_training, total_epochs
 from kdsearch.training.task import Task
-from kdsearch.training.teacher import AveragedTeachers, Batch, Peer, Reference, Teacher
+from kdsearch.training.teacher import AveragedTeachers, Peer, Reference, Teacher
 from kdsearch.training.trainer import Trainer
+from tests.pictures import pictured
 from tests.training.trainings import assert_same_weights, finish
 
 KD = {"temperature": 2.0, "weight": 0.5, "ce_weight": 1.0}
@@ -48,8 +49,8 @@ def kd_loss(logits: Tensor, labels: Tensor, answers: Tensor) -> Tensor:
 
 def some_views(digits: Dataset) -> Batch:
     index = torch.arange(9)
-    views = Views(digits.train, digits.mean, digits.std, None, 0)
-    return Batch(*views.batch(index, 0), 0, index)
+    views = Views(digits.train, digits.scales, None, 0)
+    return views.batch(index, 0)
 
 
 def test_an_average_has_the_mean_logits_and_nothing_else(
@@ -60,7 +61,8 @@ def test_an_average_has_the_mean_logits_and_nothing_else(
         other.network.classifier.weight.mul_(-2)
     average = AveragedTeachers([one, other])
     batch = some_views(digits)
-    expected = (one.network(batch.images) + other.network(batch.images)) / 2
+    images = batch.inputs["image"]
+    expected = (one.network(images) + other.network(images)) / 2
     torch.testing.assert_close(average.observe(batch, {Signal.LOGITS}).logits, expected)
     assert (average.shapes.embedding, average.shapes.features) == (0, ())
     with pytest.raises(MethodError, match="has logits alone"):
@@ -129,15 +131,15 @@ def test_mutual_learning_is_the_papers_algorithm(
     networks, optimizers, schedules = [], [], []
     for seed in (task.seed, derive(task.seed, "peer")):
         torch.manual_seed(seed)
-        network = build_network(task.model, digits.image_shape, 10).train()
+        network = build_network(task.model, digits.inputs, 10).train()
         networks.append(network)
         optimizers.append(make_optimizer(network.parameters(), task.training))
         schedules.append(make_schedule(optimizers[-1], task.training, 4))
-    views = Views(digits.train, digits.mean, digits.std, task.augment, task.views_seed)
+    views = Views(digits.train, digits.scales, task.augment, task.views_seed)
     for epoch in range(2):
         order = epoch_order(task.seed, epoch, len(digits.train))
         for step in range(4):
-            images, targets = views.batch(order[step * 60 : (step + 1) * 60], epoch)
+            images, targets = pictured(views.batch(order[step * 60 : (step + 1) * 60], epoch))
             for own, peer in ((0, 1), (1, 0)):
                 with torch.no_grad():
                     answers = deepcopy(networks[peer])(images)
@@ -189,8 +191,8 @@ def test_every_student_is_compared_with_the_reference(
         task_of(teacher, label=label), digits, {"teacher": make_teacher()}, None, reference
     )
     report = train(course)[-1]
-    views = Views(digits.validation, digits.mean, digits.std, None, 0)
-    images, _ = views.batch(torch.arange(len(views)), 0)
+    views = Views(digits.validation, digits.scales, None, 0)
+    images, _ = pictured(views.batch(torch.arange(len(views)), 0))
     with torch.no_grad():
         own = course.student.eval()(images).argmax(dim=1)
         theirs = make_teacher().network(images).argmax(dim=1)

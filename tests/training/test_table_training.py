@@ -19,6 +19,7 @@ from kdsearch.spec.table import TableSection
 from kdsearch.training.class_balance import sample_order
 from kdsearch.training.task import Task
 from kdsearch.training.trainer import Trainer
+from tests.pictures import pictured
 from tests.training.trainings import assert_same_weights, finish, through_a_file
 
 CLASSES = ("dark", "light", "mid")
@@ -51,8 +52,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def plain_training(task: Task, data: Dataset) -> Network:
     """The training as in a tutorial; weights by torch's own loss, their mean by NumPy."""
     torch.manual_seed(task.seed)
-    model = build_network(task.model, data.image_shape, 3).train()
-    views = Views(data.train, data.mean, data.std, task.augment, task.views_seed)
+    model = build_network(task.model, data.inputs, 3).train()
+    views = Views(data.train, data.scales, task.augment, task.views_seed)
     config = task.training
     labels, own = data.train.labels.numpy(), np.asarray(data.train.weights)
     by_class = np.ones(3)
@@ -81,7 +82,7 @@ def plain_training(task: Task, data: Dataset) -> Network:
         epoch, place = divmod(step, steps)
         order = sample_order(config, task.seed, epoch, data.train.labels)
         index = order[place * size : (place + 1) * size]
-        images, _ = views.batch(index, epoch)
+        images, _ = pictured(views.batch(index, epoch))
         angle = math.pi * step / (config.epochs * steps)
         optimizer.param_groups[0]["lr"] = config.lr * (1 + math.cos(angle)) / 2
         optimizer.zero_grad()

@@ -102,7 +102,7 @@ def test_one_pixel_makes_another_teacher(digits: Dataset) -> None:
     task = teacher_task(make_spec())
     images = digits.train.images.clone()
     images[0, 0, 0, 0] += 1
-    other = replace(digits, train=replace(digits.train, images=images))
+    other = replace(digits, train=replace(digits.train, inputs={"image": images}))
     assert teacher_key(task, other) != teacher_key(task, digits)
 
 
@@ -122,7 +122,7 @@ def task(make_task: Callable[..., Task]) -> Task:
 @pytest.fixture
 def network(task: Task, digits: Dataset) -> Network:
     torch.manual_seed(8)
-    return build_network(task.model, digits.image_shape, len(digits.classes))
+    return build_network(task.model, digits.inputs, len(digits.classes))
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
 from kdsearch.training.trainer import Trainer
+from tests.pictures import pictured
 from tests.training.trainings import assert_same_weights, finish
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -27,8 +28,8 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 def plain_training(task: Task, data: Dataset, loss: Loss) -> Network:
     """The same training, written down as in a tutorial: SGD, cosine, no clipping."""
     torch.manual_seed(task.seed)
-    model = build_network(task.model, data.image_shape, len(data.classes))
-    views = Views(data.train, data.mean, data.std, task.augment, task.views_seed)
+    model = build_network(task.model, data.inputs, len(data.classes))
+    views = Views(data.train, data.scales, task.augment, task.views_seed)
     config = task.training
     steps = len(data.train) // config.batch_size
     optimizer = torch.optim.SGD(
@@ -43,8 +44,8 @@ def plain_training(task: Task, data: Dataset, loss: Loss) -> Network:
         model.train()
         order = epoch_order(task.seed, epoch, len(data.train))
         for step in range(steps):
-            images, targets = views.batch(
-                order[step * config.batch_size : (step + 1) * config.batch_size], epoch
+            images, targets = pictured(
+                views.batch(order[step * config.batch_size : (step + 1) * config.batch_size], epoch)
             )
             angle = math.pi * done / (config.epochs * steps)
             optimizer.param_groups[0]["lr"] = config.lr * (1 + math.cos(angle)) / 2
@@ -137,13 +138,14 @@ def test_the_reported_loss_is_the_mean_over_the_steps(
 def test_distillation_brings_the_student_nearer_to_the_teacher(
     digits: Dataset, make_task: Callable[..., Task], make_teacher: Callable[[], Teacher]
 ) -> None:
-    images = Views(digits.validation, digits.mean, digits.std, None, 0).batch(torch.arange(60), 0)
+    views = Views(digits.validation, digits.scales, None, 0)
+    images = views.inputs(torch.arange(60), 0)["image"]
     distances = {}
     for label in ("none", "mse_logits"):
         trainer = Trainer(make_task(label, epochs=4), digits, make_teacher())
         finish(trainer)
         with torch.no_grad():
-            gap = trainer.student.eval()(images[0]) - make_teacher().network(images[0])
+            gap = trainer.student.eval()(images) - make_teacher().network(images)
         distances[label] = float(gap.square().mean())
     assert distances["mse_logits"] < distances["none"] / 2
 
@@ -218,8 +220,8 @@ def test_the_test_split_is_scored_as_any_other(
 ) -> None:
     trainer = Trainer(make_task(), digits)
     finish(trainer)
-    images, targets = Views(digits.test, digits.mean, digits.std, None, 0).batch(
-        torch.arange(len(digits.test)), 0
+    images, targets = pictured(
+        Views(digits.test, digits.scales, None, 0).batch(torch.arange(len(digits.test)), 0)
     )
     with torch.no_grad():
         right = trainer.student.eval()(images).argmax(dim=1) == targets["label"].labels

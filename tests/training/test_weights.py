@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kdsearch.errors import CheckpointError
-from kdsearch.models import Network, build_network
+from kdsearch.models import Network, build_network, of_images
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.weights import check_weights, load_weights, save_weights
 from tests.full_disk import no_room_for
@@ -16,7 +16,9 @@ from tests.full_disk import no_room_for
 
 def network(seed: int, width: float = 0.5, depth: int = 2) -> Network:
     torch.manual_seed(seed)
-    return build_network(ModelConfig(family="convnet", width=width, depth=depth), (1, 8, 8), 10)
+    return build_network(
+        ModelConfig(family="convnet", width=width, depth=depth), of_images((1, 8, 8)), 10
+    )
 
 
 def same(one: Network, other: Network) -> bool:

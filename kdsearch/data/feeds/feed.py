@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from kdsearch.data.batch import Batch
 from kdsearch.data.dataset import Dataset, Split
 from kdsearch.data.feeds.worker_feed import WorkerFeed, concatenated
 from kdsearch.data.images.spilled import spilled
+from kdsearch.data.modalities.modality import Scale
 from kdsearch.data.views.views import Views
 from kdsearch.spec.sections import Augmentation
-
-if TYPE_CHECKING:
-    from kdsearch.methods.targets import Targets
 
 RESIDENT_SHARE = 0.4
 """Share of a GPU's free memory that a split may take; the rest is for training."""
@@ -25,9 +24,7 @@ RESIDENT_SHARE = 0.4
 class Feed(Protocol):
     """The batches of one split, on the device that trains. Every feed gives the same bits."""
 
-    def batches(
-        self, indices: Sequence[Tensor], epoch: int
-    ) -> Iterator[tuple[Tensor, dict[str, Targets]]]:
+    def batches(self, indices: Sequence[Tensor], epoch: int) -> Iterator[Batch]:
         """The views of :meth:`kdsearch.data.views.views.Views.batch` for one batch after another.
 
         Args:
@@ -51,12 +48,11 @@ class ResidentFeed:
     def __init__(self, views: Views) -> None:
         self._views = views
 
-    def batches(
-        self, indices: Sequence[Tensor], epoch: int
-    ) -> Iterator[tuple[Tensor, dict[str, Targets]]]:
+    def batches(self, indices: Sequence[Tensor], epoch: int) -> Iterator[Batch]:
         """As :meth:`Feed.batches` says."""
-        for index in concatenated(indices, self._views.split.device):
-            yield self._views.batch(index, epoch)
+        device = self._views.split.device
+        for index, here in zip(indices, concatenated(indices, device), strict=True):
+            yield replace(self._views.batch(here, epoch), index=index)
 
     def close(self) -> None:
         """Nothing was started."""
@@ -64,8 +60,7 @@ class ResidentFeed:
 
 def make_feed(
     split: Split,
-    mean: Sequence[float],
-    std: Sequence[float],
+    scales: Mapping[str, Scale],
     augment: Augmentation | None,
     seed: int,
     device: torch.device | str,
@@ -77,29 +72,28 @@ def make_feed(
     by worker processes; any other lives on the device.
 
     Args:
-        split: The images and targets.
-        mean: [C] means of the training images, scaled to [0, 1].
-        std: [C] standard deviations, likewise.
-        augment: Random changes, or ``None`` for the plain images.
+        split: The inputs and targets.
+        scales: What each input is normalised by.
+        augment: Random changes, or ``None`` for the plain inputs.
         seed: Seed of the views.
         device: Where the batches are wanted.
         workers: Processes that read, where they are needed; 0 reads in this process.
 
     Raises:
-        DataError: Changes that the images are too small for, or have not the colours for, or no
+        DataError: Changes that the inputs are too small for, or have not the colours for, or no
             room for the workers' file.
     """
     device = torch.device(device)
     if is_resident(split, device):
-        return ResidentFeed(Views(split.to(device), mean, std, augment, seed))
-    return WorkerFeed(Views(split, mean, std, augment, seed), device, workers)
+        return ResidentFeed(Views(split.to(device), scales, augment, seed))
+    return WorkerFeed(Views(split, scales, augment, seed), device, workers)
 
 
 def on_device(dataset: Dataset, device: torch.device, loaders: int) -> Dataset:
     """The data set with every split where :func:`make_feed` would put it: on the device or, for the
     processes that read, in a file.
 
-    A process that trains many networks moves its images once.
+    A process that trains many networks moves its inputs once.
 
     Raises:
         DataError: There is no room for the file.

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import copy
+import math
 import os
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from kdsearch.data.batch import Batch
 from kdsearch.data.feeds.processes import reader_context, start_reader, without_main
 from kdsearch.data.images.spilled import spilled
-from kdsearch.data.views.views import TargetViews, Views
+from kdsearch.data.modalities.catalogue import modality_of
+from kdsearch.data.views.views import TargetViews, Views, sides_of
 from kdsearch.errors import DataError, KdsearchError, RunError
-
-if TYPE_CHECKING:
-    from kdsearch.methods.targets import Targets
 
 _SHARED_MEMORY = Path("/dev/shm")
 _Place = tuple[int, Any]
@@ -30,8 +29,9 @@ class WorkerFeed:
     """Batches of a split that worker processes read and change, some batches ahead.
 
     The workers compute the very views of a resident split, on one thread each, and hand them over
-    in shared memory; the split's images they map from a file. They start with the first batch, live
-    on from epoch to epoch, and end with :meth:`close`, or when this process ends in any way.
+    in shared memory; the split's images they map from a file, other inputs they hold themselves.
+    They start with the first batch, live on from epoch to epoch, and end with :meth:`close`, or
+    when this process ends in any way.
 
     Args:
         views: The views, on the CPU.
@@ -47,17 +47,21 @@ class WorkerFeed:
         self, views: Views, device: torch.device | str, workers: int, prefetch: int = 2
     ) -> None:
         self._device = torch.device(device)
-        self._shape = views.split.images.shape[1:]
-        beside = (*views.split.targets.values(), views.split.weights)
-        self._targets_bytes = sum(each.nbytes for each in beside if each is not None)
+        columns = views.split.inputs.values()
+        self._sample_bytes = sum(
+            4 * math.prod(modality_of(each).network_input(each).shape) for each in columns
+        )
+        numbers = (each for each in columns if isinstance(each, Tensor) and each.ndim == 2)
+        beside = (*numbers, *views.split.targets.values(), views.split.weights)
+        self._beside_bytes = sum(each.nbytes for each in beside if each is not None)
         self._ahead = workers * (prefetch + 1)
         targets = {name: each.to(self._device) for name, each in views.split.targets.items()}
         weights = None if views.split.weights is None else views.split.weights.to(self._device)
-        _, height, width = self._shape
-        self._targets = TargetViews(targets, views.augment, (height, width), views.seed, weights)
+        sides = sides_of(views.split)
+        self._targets = TargetViews(targets, views.augment, sides, views.seed, weights)
         self._plan = _Plan()
-        self._loader: DataLoader[Tensor] | None = DataLoader(
-            _Reader(_in_a_file(views) if workers else views),
+        self._loader: DataLoader[dict[str, Tensor]] | None = DataLoader(
+            _Reader(views.of(spilled(views.split)) if workers else views),
             batch_size=None,
             sampler=self._plan,
             num_workers=workers,
@@ -70,9 +74,7 @@ class WorkerFeed:
             generator=torch.Generator(),
         )
 
-    def batches(
-        self, indices: Sequence[Tensor], epoch: int
-    ) -> Iterator[tuple[Tensor, dict[str, Targets]]]:
+    def batches(self, indices: Sequence[Tensor], epoch: int) -> Iterator[Batch]:
         """As :meth:`kdsearch.data.feeds.feed.Feed.batches` says.
 
         Raises:
@@ -86,10 +88,13 @@ class WorkerFeed:
         places = concatenated(indices, torch.device("cpu"))
         self._plan.places = [(epoch, index.numpy()) for index in places]
         with without_main():
-            images = iter(self._loader)
-        for index in concatenated(indices, self._device):
-            read = self._next(images).to(self._device, non_blocking=True)
-            yield read, self._targets.batch(index, epoch)
+            read = iter(self._loader)
+        for index, here in zip(indices, concatenated(indices, self._device), strict=True):
+            inputs = {
+                name: each.to(self._device, non_blocking=True)
+                for name, each in self._next(read).items()
+            }
+            yield Batch(inputs, self._targets.batch(here, epoch), epoch, index)
 
     def close(self) -> None:
         """End the workers and wait for them; it may be called again."""
@@ -99,16 +104,16 @@ class WorkerFeed:
             # What the loader's destructor calls, which would wait for the last reference to go.
             iterator._shutdown_workers()
 
-    def _next(self, images: Iterator[Tensor]) -> Tensor:
+    def _next(self, batches: Iterator[dict[str, Tensor]]) -> dict[str, Tensor]:
         try:
-            read: Any = next(images)
+            read: Any = next(batches)
         except (RuntimeError, OSError, EOFError) as error:
             dead = self._dead()
             self.close()
             if not dead:
                 raise
             raise RunError(
-                f"a process that reads images was ended from outside (process {', '.join(dead)});"
+                f"a process that reads samples was ended from outside (process {', '.join(dead)});"
                 " most often memory ran out: lower resources.loaders or training.batch_size"
             ) from error
         if isinstance(read, KdsearchError):
@@ -131,8 +136,8 @@ class WorkerFeed:
         if not self._ahead or self._processes() or not _SHARED_MEMORY.is_dir():
             return
         facts = os.statvfs(_SHARED_MEMORY)
-        ahead = self._ahead * batch * self._shape.numel() * 4
-        needed, free = ahead + self._targets_bytes, facts.f_bavail * facts.f_frsize
+        ahead = self._ahead * batch * self._sample_bytes
+        needed, free = ahead + self._beside_bytes, facts.f_bavail * facts.f_frsize
         if needed > free:
             raise DataError(
                 f"batches that are read ahead take {needed / 1e9:.1f} GB of {_SHARED_MEMORY}, "
@@ -148,13 +153,6 @@ def concatenated(indices: Sequence[Tensor], device: torch.device) -> tuple[Tenso
     return torch.cat(list(indices)).to(device).split([len(index) for index in indices])
 
 
-def _in_a_file(views: Views) -> Views:
-    """The same views of images in a file."""
-    changed = copy.copy(views)
-    changed.split = spilled(views.split)
-    return changed
-
-
 class _Plan(Sampler[_Place]):
     """What is to be read in the epoch to come."""
 
@@ -166,15 +164,15 @@ class _Plan(Sampler[_Place]):
 
 
 class _Reader(Dataset[Any]):
-    """The images of a batch, as a worker computes them."""
+    """The inputs of a batch, as a worker computes them."""
 
     def __init__(self, views: Views) -> None:
         self._views = views
 
-    def __getitem__(self, place: _Place) -> Tensor | KdsearchError:
+    def __getitem__(self, place: _Place) -> dict[str, Tensor] | KdsearchError:
         epoch, index = place
         try:
-            return self._views.images(torch.from_numpy(index), epoch)
+            return self._views.inputs(torch.from_numpy(index), epoch)
         except KdsearchError as error:
             # As a value: raised, it would reach the other process with a traceback for a message.
             return error

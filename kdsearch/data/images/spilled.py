@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kdsearch.data.column import Column
 from kdsearch.data.dataset import Split
 from kdsearch.data.images.mapped import MappedImages
 from kdsearch.errors import DataError
@@ -40,24 +41,27 @@ def spilled(split: Split) -> Split:
     64 MB, and writing beyond that kills the process.
 
     Args:
-        split: The images and labels, in memory.
+        split: The inputs and targets; inputs other than images stay in memory.
 
     Raises:
         DataError: The folder of temporary files has too little room.
     """
-    if isinstance(split.images, MappedImages):
-        return split
+    return replace(split, inputs={name: _spilled(each) for name, each in split.inputs.items()})
+
+
+def _spilled(column: Column) -> Column:
+    if isinstance(column, MappedImages) or column.dtype != torch.uint8:
+        return column
     try:
-        opened = _written(split.images)
+        opened = _written(column)
     except OSError as error:
         raise DataError(
-            f"{split.nbytes / 1e9:.1f} GB of images do not fit on the GPU and cannot be put into "
+            f"{column.nbytes / 1e9:.1f} GB of images do not fit on the GPU and cannot be put into "
             f"{tempfile.gettempdir()} for the processes that read them ({error}); make room there, "
             "let TMPDIR name another folder, or set resources.loaders=0"
         ) from error
     file = Path(f"/proc/{os.getpid()}/fd/{opened.fileno()}")
-    rows = torch.arange(len(split))
-    return replace(split, images=SpilledImages(file, rows, kept=_Kept(opened)))
+    return SpilledImages(file, torch.arange(len(column)), kept=_Kept(opened))
 
 
 class _Kept:

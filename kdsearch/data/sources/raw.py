@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kdsearch.data.arrays import as_tensor
+from kdsearch.data.arrays import as_array
+from kdsearch.data.column import Column
 from kdsearch.data.dataset import Split
 from kdsearch.data.images.mapped import MappedImages
-from kdsearch.data.sources.arrays import as_array
+from kdsearch.data.modalities.catalogue import MODALITIES, given_modality
 from kdsearch.data.sources.inventory import Inventory
 from kdsearch.data.sources.targets import (
     Names,
@@ -24,12 +25,17 @@ from kdsearch.data.sources.targets import (
     target_of,
 )
 from kdsearch.errors import DataError
+from kdsearch.models.inputs import IMAGE
 from kdsearch.problems import Head, Problem
 from kdsearch.problems.head import UNNAMED
 from kdsearch.spec.names import suggest
 
-Images = Tensor | np.ndarray | MappedImages
-"""uint8 [N, H, W], [N, H, W, C] or [N, C, H, W]; mapped ones are [N, C, H, W]."""
+Array = Tensor | np.ndarray | MappedImages
+"""Images, uint8 [N, H, W], [N, H, W, C] or [N, C, H, W], mapped ones [N, C, H, W]; or, of several
+inputs, also numbers [N] or [N, D]."""
+
+Images = Array | Mapping[str, Array]
+"""The images, or several inputs by name."""
 
 Weights = Tensor | np.ndarray | Sequence[float]
 """[N] finite numbers of at least 0, some above it."""
@@ -37,11 +43,12 @@ Weights = Tensor | np.ndarray | Sequence[float]
 
 @dataclass(frozen=True)
 class RawData:
-    """Images and targets as a source has them.
+    """Inputs and targets as a source has them.
 
     Attributes:
         train_images: uint8 [N, H, W], [N, H, W, C] or [N, C, H, W]; the channel axis is the one
-            that is shorter than both sides of the image.
+            that is shorter than both sides of the image. Or several inputs by name: such images,
+            and numbers [N] or [N, D], which are standardised.
         train_labels: [N] class indices from 0, or several targets by name: class indices with -1
             for a missing one, labels [N, K] of 0 and 1, or numbers, NaN where missing. The spec's
             ``problem.tasks`` says which are learnt; without it the first is, as a class.
@@ -135,9 +142,9 @@ def training_data(raw: RawData, where: str, problem: Problem) -> tuple[Split, Pr
     """The training data with the targets of the tasks, and the problem with their names.
 
     Raises:
-        DataError: Images that are not uint8, a layout that cannot be told, targets that are missing
-            or of another kind, weights that are no numbers of at least 0, or names of classes that
-            are too few or not distinct.
+        DataError: No inputs, images that are not uint8, a layout that cannot be told, targets that
+            are missing or of another kind, weights that are no numbers of at least 0, or names of
+            classes that are too few or not distinct.
     """
     told = f"{where}'s training data"
     problem = problem.with_heads(chosen_heads(raw.train_labels, problem, where))
@@ -191,56 +198,43 @@ def own_split(
     if images is None or labels is None:
         return None
     split = _split(images, labels, problem, f"{where}'s {name} data", key)
-    if split.images.shape[1:] != train.images.shape[1:]:
+    if list(split.inputs) != list(train.inputs):
         raise DataError(
-            f"{where} has training images of {list(train.images.shape[1:])} and {name} "
-            f"images of {list(split.images.shape[1:])} (C, H, W); make them alike"
+            f"{where} has the training inputs {', '.join(train.inputs)} and the {name} inputs "
+            f"{', '.join(split.inputs)}; make them alike"
         )
+    for key, column in split.inputs.items():
+        known = train.inputs[key]
+        if column.shape[1:] != known.shape[1:]:
+            images = column.ndim == 4
+            what = "images" if images else f"numbers '{key}'"
+            raise DataError(
+                f"{where} has training {what} of {list(known.shape[1:])} and {name} {what} of "
+                f"{list(column.shape[1:])}{' (C, H, W)' if images else ''}; make them alike"
+            )
     return split
 
 
 def _split(images: Images, labels: Targets, problem: Problem, where: str, key: str) -> Split:
-    read = _images(images, where)
+    inputs = _inputs(images, where)
     targets = {
         head.name: read_target(target_of(labels, head, where), head, where, key)
         for head in problem.heads
     }
-    split = Split(read, targets)
-    if len(split) == 0:
-        raise DataError(f"{where} holds no images; give at least one")
-    return split
+    if any(len(each) == 0 for each in inputs.values()):
+        raise DataError(f"{where} holds no samples; give at least one")
+    return Split(inputs, targets)
 
 
-def _images(images: Images, where: str) -> Tensor | MappedImages:
-    if isinstance(images, MappedImages):
-        return images
-    if not isinstance(images, Tensor):
-        array = as_array(images, f"{where}: images", "image")
-        if array.dtype != np.uint8:
-            raise _not_uint8(where, str(array.dtype))
-        images = as_tensor(array)
-    if images.dtype != torch.uint8:
-        raise _not_uint8(where, str(images.dtype).removeprefix("torch."))
-    return _channels_first(images.cpu(), where).contiguous()
-
-
-def _not_uint8(where: str, kind: str) -> DataError:
-    return DataError(f"{where}: images must be uint8 from 0 to 255, not {kind}; convert them")
-
-
-def _channels_first(images: Tensor, where: str) -> Tensor:
-    if images.ndim == 3:
-        return images[:, None]
-    if images.ndim == 4:
-        _, first, middle, last = images.shape
-        if first < min(middle, last):
-            return images
-        if last < min(first, middle):
-            return images.permute(0, 3, 1, 2)
-    raise DataError(
-        f"{where}: images of shape {list(images.shape)} are none of [N, H, W], [N, H, W, C] and "
-        "[N, C, H, W] with fewer channels than pixels a side; reshape them"
-    )
+def _inputs(given: Images, where: str) -> dict[str, Column]:
+    """The inputs by name; images alone are called so."""
+    if not isinstance(given, Mapping):
+        return {IMAGE: MODALITIES["image"].read(given, IMAGE, where)}
+    if not given:
+        raise DataError(f"{where} has no inputs; give at least one")
+    return {
+        str(name): given_modality(each).read(each, str(name), where) for name, each in given.items()
+    }
 
 
 def _weights(weights: Weights, samples: int, where: str) -> Tensor:
@@ -248,7 +242,7 @@ def _weights(weights: Weights, samples: int, where: str) -> Tensor:
     array = as_array(given, f"{where}: weights", "weight")
     if array.shape != (samples,) or array.dtype.kind not in "iuf":
         raise DataError(
-            f"{where}: weights must be numbers [{samples}], one for each image, not {array.dtype} "
+            f"{where}: weights must be numbers [{samples}], one for each sample, not {array.dtype} "
             f"{list(array.shape)}; give them so"
         )
     with np.errstate(over="ignore"):

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kdsearch.data.arrays import as_array
 from kdsearch.data.dataset import Split
-from kdsearch.data.sources.arrays import as_array
 from kdsearch.errors import DataError
 from kdsearch.problems import Head, Problem
 from kdsearch.problems.head import MISSING_CLASS, called, spread_of

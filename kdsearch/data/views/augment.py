@@ -55,6 +55,14 @@ def check_augmentation(augment: Augmentation, shape: Sequence[int]) -> None:
         )
 
 
+def changes_images(augment: Augmentation) -> str | None:
+    """A setting in use that changes images; ``None`` where mixup is the most that is."""
+    for name, field in Augmentation.model_fields.items():
+        if name != "mixup" and getattr(augment, name) != field.default:
+            return name
+    return None
+
+
 def _colourful(augment: Augmentation, grey: bool) -> list[str]:
     """The settings in use that grey images, or images of other channels, cannot have."""
     jitter = augment.color_jitter

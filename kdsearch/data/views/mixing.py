@@ -39,18 +39,22 @@ class Mixing:
     Args:
         augment: At least one of ``mixup`` and ``cutmix`` is above 0.
         samples: Samples of the split.
-        sides: (height, width) of the images.
+        sides: (height, width) of the images; ``None`` without any, and then without CutMix.
         device: Where the draws are.
     """
 
     def __init__(
-        self, augment: Augmentation, samples: int, sides: tuple[int, int], device: torch.device
+        self,
+        augment: Augmentation,
+        samples: int,
+        sides: tuple[int, int] | None,
+        device: torch.device,
     ) -> None:
         mixup, cutmix = augment.mixup, augment.cutmix
         self._samples = samples
-        self._sides = sides
+        self._sides = sides or (1, 1)
         self._quantiles = beta_quantiles(mixup, device) if mixup else None
-        self._halves = half_sides(cutmix, sides, device) if cutmix else None
+        self._halves = half_sides(cutmix, self._sides, device) if cutmix else None
 
     def __call__(self, bits: Bits) -> Mixture:
         """The mixture of a batch, by its samples' draws."""

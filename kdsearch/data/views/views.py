@@ -1,18 +1,21 @@
-"""The images of a split as a network sees them."""
+"""The samples of a split as a network sees them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
+from kdsearch.data.batch import Batch
 from kdsearch.data.dataset import Split
-from kdsearch.data.views.augment import check_augmentation, erasures, pixel_changes
-from kdsearch.data.views.draws import Bits, Draw
-from kdsearch.data.views.mixing import Mixing, Mixture, blend_
+from kdsearch.data.modalities.catalogue import modality_of
+from kdsearch.data.modalities.modality import ColumnViews, Scale
+from kdsearch.data.views.augment import changes_images
+from kdsearch.data.views.draws import Draw
+from kdsearch.data.views.mixing import Mixing, Mixture
 from kdsearch.data.views.random_streams import EpochBits
+from kdsearch.errors import DataError
 from kdsearch.spec.sections import Augmentation
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ class TargetViews:
     Args:
         targets: Those of each task by its name, each [N] or [N, K], on one device.
         augment: Random changes, of which the mixing counts.
-        sides: (height, width) of the images.
+        sides: (height, width) of the images; ``None`` where there are none, and nothing is cut.
         seed: Seed of the views.
         weights: [N] weights of the samples, or ``None``.
     """
@@ -34,7 +37,7 @@ class TargetViews:
         self,
         targets: Mapping[str, Tensor],
         augment: Augmentation,
-        sides: tuple[int, int],
+        sides: tuple[int, int] | None,
         seed: int,
         weights: Tensor | None = None,
     ) -> None:
@@ -89,48 +92,47 @@ class Views:
     """Normalised, augmented batches of one split, on the split's device.
 
     A sample's view is a pure function of (seed, epoch, sample index): bit for bit the same whatever
-    batch the sample is in and in whatever order the epoch is visited.
+    batch the sample is in and in whatever order the epoch is visited. Several images of a sample
+    are changed by the same draws.
 
     Args:
-        split: The images and targets.
-        mean: [C] means of the training images, scaled to [0, 1].
-        std: [C] standard deviations, likewise.
-        augment: Random changes, or ``None`` for the plain images.
+        split: The inputs and targets.
+        scales: What each input is normalised by.
+        augment: Random changes, or ``None`` for the plain inputs.
         seed: Seed of the views.
 
     Raises:
-        DataError: Changes that the images are too small for, or have not the colours for.
+        DataError: Changes that the inputs are too small for, or have not the colours for.
     """
 
     def __init__(
         self,
         split: Split,
-        mean: Sequence[float],
-        std: Sequence[float],
+        scales: Mapping[str, Scale],
         augment: Augmentation | None,
         seed: int,
     ) -> None:
         self.split = split
+        self.scales = scales
         self.augment = augment or Augmentation()
         self.seed = seed
-        _, channels, height, width = split.images.shape
-        check_augmentation(self.augment, (channels, height, width))
-        self._pixel_changes = pixel_changes(self.augment)
-        self._erasures = erasures(self.augment)
-        device = split.images.device
-        # Divisors are tensors because CUDA turns division by a number into multiplication by its
-        # inverse, which rounds differently from the CPU's division.
-        self._scale = torch.tensor(255.0, device=device)
-        self._mean = torch.tensor(mean, dtype=torch.float32, device=device).view(1, -1, 1, 1)
-        self._std = torch.tensor(std, dtype=torch.float32, device=device).view(1, -1, 1, 1)
-        self._bits = EpochBits(seed, len(split), device)
-        sides = (height, width)
+        check_changes(self.augment, split)
+        self._inputs: dict[str, ColumnViews] = {
+            name: modality_of(column).views(column, scales[name], self.augment)
+            for name, column in split.inputs.items()
+        }
+        self._bits = EpochBits(seed, len(split), split.device)
+        sides = sides_of(split)
         self._targets = TargetViews(split.targets, self.augment, sides, seed, split.weights)
 
     def __len__(self) -> int:
         return len(self.split)
 
-    def batch(self, index: Tensor, epoch: int) -> tuple[Tensor, dict[str, Targets]]:
+    def of(self, split: Split) -> Views:
+        """The same views of the same samples, kept elsewhere."""
+        return type(self)(split, self.scales, self.augment, self.seed)
+
+    def batch(self, index: Tensor, epoch: int) -> Batch:
         """The views of some samples in one epoch.
 
         Args:
@@ -138,37 +140,58 @@ class Views:
             epoch: Epoch the views belong to.
 
         Returns:
-            Normalised float32 images [B, C, H, W] and their targets by task, blended under
-            mixup and CutMix.
+            Their inputs and their targets by task, both blended under mixup and CutMix.
         """
-        index = index.to(self.split.device)
-        mixture = self._targets.mixture(index, epoch)
-        return self._blended(index, epoch, mixture), self._targets.of(index, mixture)
+        here = index.to(self.split.device)
+        mixture = self._targets.mixture(here, epoch)
+        inputs = self._blended(here, epoch, mixture)
+        return Batch(inputs, self._targets.of(here, mixture), epoch, index)
 
-    def images(self, index: Tensor, epoch: int) -> Tensor:
-        """The images of :meth:`batch` alone."""
+    def inputs(self, index: Tensor, epoch: int) -> dict[str, Tensor]:
+        """The inputs of :meth:`batch` alone."""
         index = index.to(self.split.device)
         return self._blended(index, epoch, self._targets.mixture(index, epoch))
 
-    def _blended(self, index: Tensor, epoch: int, mixture: Mixture | None) -> Tensor:
-        images = self._view(index, epoch)
+    def _blended(self, index: Tensor, epoch: int, mixture: Mixture | None) -> dict[str, Tensor]:
+        own = self._view(index, epoch)
         if mixture is None:
-            return images
-        return blend_(images, self._view(mixture.partner, epoch), mixture.weight)
+            return own
+        other = self._view(mixture.partner, epoch)
+        return {
+            name: views.blended(own[name], other[name], mixture)
+            for name, views in self._inputs.items()
+        }
 
-    def _view(self, index: Tensor, epoch: int) -> Tensor:
+    def _view(self, index: Tensor, epoch: int) -> dict[str, Tensor]:
         """The samples' own views, without any partner."""
 
         def bits(draw: Draw) -> Tensor:
             return self._bits(epoch, index, draw)
 
-        return self._changed(self.split.images_at(index), bits)
+        return {name: views.view(index, bits) for name, views in self._inputs.items()}
 
-    def _changed(self, images: Tensor, bits: Bits) -> Tensor:
-        """Normalised float32 views of uint8 images [B, C, H, W]."""
-        for change in self._pixel_changes:
-            images = change(images, bits)
-        images = images.to(torch.float32).div_(self._scale).sub_(self._mean).div_(self._std)
-        for change in self._erasures:
-            images = change(images, bits)
-        return images
+
+def sides_of(split: Split) -> tuple[int, int] | None:
+    """(height, width) of the first images of a split's inputs, if there are any."""
+    shapes = (each.shape for each in split.inputs.values() if each.ndim == 4)
+    return next(((shape[2], shape[3]) for shape in shapes), None)
+
+
+def check_changes(augment: Augmentation, split: Split) -> None:
+    """Refuse random changes that do not suit the inputs of a split.
+
+    Raises:
+        DataError: Inputs too small or of other colours, no images to change, or several images of
+            which CutMix would not cut the same box.
+    """
+    for column in split.inputs.values():
+        modality_of(column).check_changes(augment, column)
+    images = {tuple(each.shape[2:]) for each in split.inputs.values() if each.ndim == 4}
+    setting = None if images else changes_images(augment)
+    if setting is not None:
+        raise DataError(f"data.augment.{setting} changes images, and there are none; remove it")
+    if augment.cutmix and len(images) > 1:
+        raise DataError(
+            "data.augment.cutmix pastes one box into all images of a sample, which are of several "
+            "sizes here; remove it, or bring them to one size"
+        )

@@ -8,7 +8,7 @@ from kdsearch.models.families.staged import (
     conv_bn_relu,
     usable_strides,
 )
-from kdsearch.models.family import Family, scaled
+from kdsearch.models.family import Family, of_one_image, scaled
 from kdsearch.models.network import ImageShape
 from kdsearch.spec.concrete import ModelConfig
 
@@ -36,5 +36,5 @@ FAMILY = Family(
     default_depth=_DEFAULT_DEPTH,
     depths=range(1, 7),
     smallest_side=SMALLEST_SIDE,
-    build=build,
+    build=of_one_image(build),
 )

@@ -6,7 +6,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from kdsearch.models.families.staged import SMALLEST_SIDE, StagedNetwork, conv, usable_strides
-from kdsearch.models.family import Family, scaled
+from kdsearch.models.family import Family, of_one_image, scaled
 from kdsearch.models.network import ImageShape
 from kdsearch.spec.concrete import ModelConfig
 
@@ -89,5 +89,5 @@ FAMILY = Family(
     default_depth=None,
     depths=(),
     smallest_side=SMALLEST_SIDE,
-    build=build,
+    build=of_one_image(build),
 )

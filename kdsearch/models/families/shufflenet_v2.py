@@ -15,7 +15,7 @@ from kdsearch.models.families.staged import (
     through,
     usable_strides,
 )
-from kdsearch.models.family import Family, scaled
+from kdsearch.models.family import Family, of_one_image, scaled
 from kdsearch.models.network import ImageShape
 from kdsearch.spec.concrete import ModelConfig
 
@@ -107,5 +107,5 @@ FAMILY = Family(
     default_depth=None,
     depths=(),
     smallest_side=SMALLEST_SIDE,
-    build=build,
+    build=of_one_image(build),
 )

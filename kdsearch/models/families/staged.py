@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
 
+from kdsearch.models.inputs import of_images
 from kdsearch.models.network import ImageShape, Network, Trace
 
 SMALLEST_SIDE = 4
@@ -72,7 +73,7 @@ class StagedNetwork(Network):
         embedding: int,
         head: Iterable[nn.Module] = (),
     ) -> None:
-        super().__init__(image_shape, classes)
+        super().__init__(of_images(image_shape), classes)
         self.stages = nn.ModuleList(Stage(*layers) for layers in stages)
         self.head_layers = nn.Sequential(*head)
         self.pools_last_map = len(self.head_layers) == 0

@@ -11,7 +11,7 @@ import torchvision.models
 from torch import nn
 
 from kdsearch.errors import ModelError, described
-from kdsearch.models.network import ImageShape
+from kdsearch.models.inputs import ImageShape, Inputs, only_image
 from kdsearch.models.rescale import initialise, rescale, set_image_channels
 from kdsearch.models.taps.tapped import TappedNetwork
 from kdsearch.spec.concrete import ModelConfig
@@ -25,7 +25,7 @@ def names() -> list[str]:
     return [PREFIX + name for name in torchvision.models.list_models(module=torchvision.models)]
 
 
-def build_torchvision(config: ModelConfig, image_shape: ImageShape, classes: int) -> TappedNetwork:
+def build_torchvision(config: ModelConfig, inputs: Inputs, classes: int) -> TappedNetwork:
     """A torchvision model with random weights, for images of any number of channels.
 
     Width 1 is torchvision's own model; other widths rebuild it layer by layer
@@ -39,11 +39,12 @@ def build_torchvision(config: ModelConfig, image_shape: ImageShape, classes: int
         raise ModelError(f"unknown model '{config.family}'; {suggest(config.family, names())}")
     if config.depth is not None:
         raise ModelError(f"{config.family} has no depth to choose; leave depth out")
+    image_shape = only_image(config.family, inputs)
     if config.width == 1:
         model = _construct(config.family, image_shape, classes)
     else:
         model = _construct_scaled(config, image_shape, classes)
-    network = TappedNetwork(model, config.family, image_shape, classes)
+    network = TappedNetwork(model, config.family, inputs, classes)
     network.channels_last = True
     return network
 

@@ -10,7 +10,7 @@ from kdsearch.models.families.staged import (
     conv_bn_relu,
     usable_strides,
 )
-from kdsearch.models.family import Family, scaled
+from kdsearch.models.family import Family, of_one_image, scaled
 from kdsearch.models.network import ImageShape
 from kdsearch.spec.concrete import ModelConfig
 
@@ -55,5 +55,5 @@ FAMILY = Family(
     default_depth=_DEFAULT_DEPTH,
     depths=tuple(_CONVOLUTIONS),
     smallest_side=SMALLEST_SIDE,
-    build=build,
+    build=of_one_image(build),
 )

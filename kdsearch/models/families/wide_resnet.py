@@ -12,7 +12,7 @@ from kdsearch.models.families.staged import (
     through,
     usable_strides,
 )
-from kdsearch.models.family import Family, scaled
+from kdsearch.models.family import Family, of_one_image, scaled
 from kdsearch.models.network import ImageShape, Trace
 from kdsearch.spec.concrete import ModelConfig
 
@@ -98,5 +98,5 @@ FAMILY = Family(
     default_depth=_DEFAULT_DEPTH,
     depths=range(10, 101, 6),
     smallest_side=SMALLEST_SIDE,
-    build=build,
+    build=of_one_image(build),
 )

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from kdsearch.errors import ModelError, described
-from kdsearch.models.dry_run import blank_images, evaluating
-from kdsearch.models.signals import ImageShape
+from kdsearch.models.dry_run import blank_inputs, evaluating
+from kdsearch.models.inputs import Inputs, images_in, told
 from kdsearch.models.taps.outputs import Path, entries, find_logits, find_map, of_classes, take
 from kdsearch.models.taps.taps import Tap, hooked
 
-IMAGES = 2
-"""Images of a dry run."""
+SAMPLES = 2
+"""Samples of a dry run."""
 
 ACTIVATIONS = (
     nn.ReLU,
@@ -81,11 +81,11 @@ class DryRun:
     made: int | None
 
 
-def dry_run(module: nn.Module, label: str, image_shape: ImageShape, classes: int) -> DryRun:
-    """Record one forward pass of two blank images in eval mode.
+def dry_run(module: nn.Module, label: str, inputs: Inputs, classes: int) -> DryRun:
+    """Record one forward pass of two blank samples in eval mode.
 
     Raises:
-        ModelError: The module does not take such images, or its logits cannot be told.
+        ModelError: The module does not take such inputs, or its logits cannot be told.
     """
     recorder = _Recorder()
     names = [name for name, _ in module.named_modules()]
@@ -97,17 +97,16 @@ def dry_run(module: nn.Module, label: str, image_shape: ImageShape, classes: int
             hooked(module, names, recorder.enter, before=True),
             hooked(module, names, recorder.leave),
         ):
-            output = module(blank_images(module, image_shape, IMAGES))
+            output = module(*blank_inputs(module, inputs, SAMPLES))
     except Exception as error:
-        channels, height, width = image_shape
+        remedy = "another model or image size" if images_in(inputs) else "another model"
         raise ModelError(
-            f"{label} cannot take images of {height}×{width} pixels with {channels} channel(s) "
-            f"({described(error)}); choose another model or image size"
+            f"{label} cannot take {told(inputs)} ({described(error)}); choose {remedy}"
         ) from error
     fitting = [value for _, value in of_classes(output, classes)]
     way = find_logits(output, classes, [recorder.maker(value) for value in fitting])
     logits = None if way is None else take(output, way)
-    if way is None or logits is None or logits.shape != (IMAGES, classes):
+    if way is None or logits is None or logits.shape != (SAMPLES, classes):
         raise _no_logits(label, output, classes, len(fitting))
     maker = recorder.maker(logits)
     return DryRun(recorder.root, way, None if maker is None else maker[0])
@@ -170,8 +169,9 @@ def _version(value: Tensor) -> int:
 def _no_logits(label: str, output: Any, classes: int, fitting: int) -> ModelError:
     if fitting > 1:
         return ModelError(
-            f"{label} returns {fitting} outputs of {classes} values an image, and it cannot be "
-            "told which are its logits; return the main ones alone, or in a dictionary as 'logits'"
+            f"{label} returns {fitting} outputs of {classes} values a sample, and it cannot "
+            "be told which are its logits; return the main ones alone, or in a dictionary as "
+            "'logits'"
         )
     if isinstance(output, Tensor):
         found = str(list(output.shape))
@@ -179,5 +179,5 @@ def _no_logits(label: str, output: Any, classes: int, fitting: int) -> ModelErro
         shapes = [f"{'.'.join(map(str, w))} {list(v.shape)}" for w, v in entries(output)]
         found = f"{type(output).__name__} of {', '.join(shapes)}" if shapes else "no tensor"
     return ModelError(
-        f"for {IMAGES} images {label} returns {found}; it must give logits [{IMAGES}, {classes}]"
+        f"for {SAMPLES} samples {label} returns {found}; it must give logits [{SAMPLES}, {classes}]"
     )

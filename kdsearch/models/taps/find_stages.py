@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
-from kdsearch.models.signals import ImageShape
-from kdsearch.models.taps.calls import IMAGES, Call
+from kdsearch.models.inputs import ImageShape
+from kdsearch.models.taps.calls import SAMPLES, Call
 from kdsearch.models.taps.taps import StageTap, Tap
 
 _MOST_STAGES = 4
@@ -50,7 +50,7 @@ class _Map:
         return self.side[0] * self.side[1]
 
 
-def find_stages(root: Call, before: int, image_shape: ImageShape) -> tuple[StageTap, ...]:
+def find_stages(root: Call, before: int, image_shape: ImageShape | None) -> tuple[StageTap, ...]:
     """The stages of a network, at most the four deepest, from a dry run.
 
     Calls are looked at from the outside inwards: the inside of a container counts only where it
@@ -64,8 +64,10 @@ def find_stages(root: Call, before: int, image_shape: ImageShape) -> tuple[Stage
     Args:
         root: The call of the network.
         before: The end of the classifier's call; what ends later is passed over.
-        image_shape: (channels, height, width) of the images.
+        image_shape: (channels, height, width) of the images; without any there are no stages.
     """
+    if image_shape is None:
+        return ()
     search = _Search(before, image_shape)
     search.visit(root.calls)
     stages = [_without_head(maps) if last else maps for maps, last in search.by_depth()]
@@ -109,7 +111,7 @@ class _Search:
 
     def _map(self, call: Call) -> _Map | None:
         """A call's output as the map [B, C, H, W], or [B, H, W, C], that it may be."""
-        maps = len(call.output) == 4 and call.output[0] == IMAGES
+        maps = len(call.output) == 4 and call.output[0] == SAMPLES
         images = call.output[1:] == tuple(self._image_shape)
         if not maps or images or call.end >= self._before or isinstance(call.module, _NO_STAGES):
             return None

@@ -8,14 +8,14 @@ from dataclasses import replace
 from torch import nn
 
 from kdsearch.errors import ModelError
-from kdsearch.models.signals import ImageShape
-from kdsearch.models.taps.calls import IMAGES, Call, dry_run
+from kdsearch.models.inputs import Inputs, images_in
+from kdsearch.models.taps.calls import SAMPLES, Call, dry_run
 from kdsearch.models.taps.find_stages import find_stages
 from kdsearch.models.taps.taps import Taps
 
 
-def find_taps(module: nn.Module, label: str, image_shape: ImageShape, classes: int) -> Taps:
-    """Find the taps by one forward pass of two blank images in eval mode.
+def find_taps(module: nn.Module, label: str, inputs: Inputs, classes: int) -> Taps:
+    """Find the taps by one forward pass of two blank samples in eval mode.
 
     The classifier is the call of an ``nn.Linear``, or of a 1×1 convolution, with one output a
     class, that returned the logits; failing that, the last such call, and failing that, the last
@@ -23,13 +23,13 @@ def find_taps(module: nn.Module, label: str, image_shape: ImageShape, classes: i
     :func:`~kdsearch.models.taps.find_stages.find_stages`, of what ran before the classifier.
 
     Raises:
-        ModelError: The module does not take such images, does not return [B, K] logits, returns
+        ModelError: The module does not take such inputs, does not return [B, K] logits, returns
             several and they cannot be told apart, or has no classifier that can be told.
     """
-    run = dry_run(module, label, image_shape, classes)
+    run = dry_run(module, label, inputs, classes)
     last = _classifier(list(run.root.within()), label, classes, run.made)
     classifier = replace(last.tap, channels_last=isinstance(last.module, nn.Linear), path=())
-    return Taps(find_stages(run.root, last.end, image_shape), classifier, run.logits)
+    return Taps(find_stages(run.root, last.end, images_in(inputs)), classifier, run.logits)
 
 
 def _classifier(calls: Sequence[Call], label: str, classes: int, made: int | None) -> Call:
@@ -56,4 +56,4 @@ def _is_class_layer(call: Call, classes: int) -> bool:
 
 def _is_leaf_with_logits(call: Call, classes: int) -> bool:
     childless = next(call.module.children(), None) is None
-    return bool(call.tap.module) and childless and call.output == (IMAGES, classes)
+    return bool(call.tap.module) and childless and call.output == (SAMPLES, classes)

@@ -1,12 +1,13 @@
-"""Any classifier of images as a network: torchvision's models and the user's own."""
+"""Any classifier as a network: torchvision's models and the user's own."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from torch import Tensor, nn
 
-from kdsearch.models.network import ImageShape, Network, Trace
+from kdsearch.models.inputs import Inputs
+from kdsearch.models.network import Network, Trace
 from kdsearch.models.signals import Signal
 from kdsearch.models.taps.find_taps import find_taps
 from kdsearch.models.taps.outputs import main_logits
@@ -22,29 +23,29 @@ class TappedNetwork(Network):
     four-dimensional outputs has no stage maps.
 
     Args:
-        model: Maps images [B, C, H, W] to logits [B, K], alone or in a tuple, a list or a
-            dictionary (:func:`~kdsearch.models.taps.outputs.find_logits` says which are taken).
+        model: Maps inputs, such as images [B, C, H, W], to logits [B, K], alone or in a tuple, a
+            list or a dictionary (:func:`~kdsearch.models.taps.outputs.find_logits` says which).
         label: What messages call the module.
-        image_shape: (channels, height, width) of the images.
+        inputs: What it takes, in the order of its arguments.
         classes: Number of classes.
 
     Raises:
-        ModelError: The module does not take such images, does not return [B, K] logits, returns
+        ModelError: The module does not take such inputs, does not return [B, K] logits, returns
             several and they cannot be told apart, or has no classifier that can be told.
     """
 
-    def __init__(self, model: nn.Module, label: str, image_shape: ImageShape, classes: int) -> None:
-        super().__init__(image_shape, classes)
-        self.taps = find_taps(model, label, image_shape, classes)
+    def __init__(self, model: nn.Module, label: str, inputs: Inputs, classes: int) -> None:
+        super().__init__(inputs, classes)
+        self.taps = find_taps(model, label, inputs, classes)
         self.model = model
 
-    def trace(self, images: Tensor) -> Trace:
-        """Everything that a forward pass of images [B, C, H, W] shows."""
-        return read(self.model, self.taps, images, self.classes)
+    def trace(self, *inputs: Tensor) -> Trace:
+        """Everything that a forward pass of inputs [B, ...] shows."""
+        return read(self.model, self.taps, inputs, self.classes)
 
-    def trace_of(self, images: Tensor, wanted: Collection[Signal]) -> Trace:
+    def trace_of(self, inputs: Sequence[Tensor], wanted: Collection[Signal]) -> Trace:
         """The logits and what is wanted; nothing else is hooked, so other layers may be skipped."""
-        return read(self.model, self.taps, images, self.classes, wanted)
+        return read(self.model, self.taps, inputs, self.classes, wanted)
 
     @property
     def head(self) -> nn.Linear | None:
@@ -52,6 +53,6 @@ class TappedNetwork(Network):
         layer = self.model.get_submodule(self.taps.classifier.module)
         return layer if isinstance(layer, nn.Linear) else None
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits [B, K] of images [B, C, H, W], without hooks, as export and serving want it."""
-        return main_logits(self.model(images), self.taps.logits, self.classes)
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Logits [B, K] of inputs [B, ...], without hooks, as export and serving want it."""
+        return main_logits(self.model(*inputs), self.taps.logits, self.classes)

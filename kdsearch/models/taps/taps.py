@@ -127,11 +127,11 @@ class _Caught:
 def read(
     module: nn.Module,
     taps: Taps,
-    images: Tensor,
+    inputs: Sequence[Tensor],
     classes: int,
     wanted: Collection[Signal] = frozenset(Signal),
 ) -> Trace:
-    """What one forward pass of images [B, C, H, W] shows; what is not wanted is empty.
+    """What one forward pass of inputs [B, ...] shows; what is not wanted is empty.
 
     Only what is wanted is hooked. A closing activation's input stands for the stage before its
     activation; where the activation works in place, a copy of it. A stage without a closing
@@ -151,7 +151,7 @@ def read(
             _hook_stages(hooks, module, stages, caught)
         if Signal.EMBEDDING in wanted:
             _hook_classifier(hooks, module, taps.classifier, caught)
-        logits = main_logits(module(images), taps.logits, classes)
+        logits = main_logits(module(*inputs), taps.logits, classes)
     missed = Signal.EMBEDDING in wanted and caught.embedding is None
     closed = [i for i, stage in enumerate(stages) if stage.activations and before]
     if (

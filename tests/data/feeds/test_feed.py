@@ -10,6 +10,7 @@ import torch
 from kdsearch.data import (
     Dataset,
     ResidentFeed,
+    Scale,
     Split,
     Views,
     WorkerFeed,
@@ -21,10 +22,12 @@ from kdsearch.data.feeds.feed import is_resident
 from kdsearch.errors import DataError
 from kdsearch.problems import Problem
 from kdsearch.spec.sections import Augmentation
+from tests.pictures import pictured
 
 MakeSplit = Callable[..., Split]
 Mapped = Callable[[Split], Split]
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.1)
+SCALES = {"image": Scale(MEAN, STD)}
 EVERYTHING = Augmentation(crop=2, flip=True, cutout=3, mixup=0.4)
 
 
@@ -34,14 +37,17 @@ def test_batches_are_those_of_the_views(
     make_split: MakeSplit, mapped: Mapped, augment: Augmentation | None, in_a_file: bool
 ) -> None:
     split = make_split()
-    views = Views(split, MEAN, STD, augment, 4)
-    feed = make_feed(mapped(split) if in_a_file else split, MEAN, STD, augment, 4, "cpu", workers=0)
+    views = Views(split, SCALES, augment, 4)
+    feed = make_feed(mapped(split) if in_a_file else split, SCALES, augment, 4, "cpu", workers=0)
     for epoch in (0, 1, 0):
         parts = epoch_order(1, epoch, 37).split(8)
         found = list(feed.batches(parts, epoch))
-        assert [len(images) for images, _ in found] == [8, 8, 8, 8, 5]
-        for index, (images, targets) in zip(parts, found, strict=True):
-            expected, answers = views.batch(index, epoch)
+        assert [len(batch.inputs["image"]) for batch in found] == [8, 8, 8, 8, 5]
+        for index, batch in zip(parts, found, strict=True):
+            assert torch.equal(batch.index, index)
+            assert batch.epoch == epoch
+            images, targets = pictured(batch)
+            expected, answers = pictured(views.batch(index, epoch))
             assert torch.equal(images, expected)
             for name in ("labels", "partner", "share", "index"):
                 one, other = getattr(targets["label"], name), getattr(answers["label"], name)
@@ -53,8 +59,8 @@ def test_batches_are_those_of_the_views(
 
 def test_on_the_cpu_a_file_alone_is_read_by_workers(make_split: MakeSplit, mapped: Mapped) -> None:
     split = make_split()
-    assert isinstance(make_feed(split, MEAN, STD, None, 0, "cpu", 3), ResidentFeed)
-    feed = make_feed(mapped(split), MEAN, STD, None, 0, "cpu", 0)
+    assert isinstance(make_feed(split, SCALES, None, 0, "cpu", 3), ResidentFeed)
+    feed = make_feed(mapped(split), SCALES, None, 0, "cpu", 0)
     assert isinstance(feed, WorkerFeed)
     feed.close()
 
@@ -96,7 +102,7 @@ def test_what_fits_is_moved_once_and_what_does_not_is_put_into_a_file(
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2**20, 2**40))
     monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda _: 1.0)
     train, validation, test = make_split(3000), make_split(40), mapped(make_split(8))
-    data = Dataset("made", train, validation, test, MEAN, STD, problem=Problem.of_classes("ab"))
+    data = Dataset("made", train, validation, test, SCALES, problem=Problem.of_classes("ab"))
     moved = on_device(data, torch.device("meta"), loaders=0)
     assert (moved.train, moved.test) == (train, test)
     moved = on_device(data, torch.device("meta"), loaders=1)
@@ -113,7 +119,7 @@ def test_a_change_too_large_for_the_images_is_refused(
 ) -> None:
     for split in (make_split(), mapped(make_split())):
         with pytest.raises(DataError, match=r"data\.augment\.crop"):
-            make_feed(split, MEAN, STD, Augmentation(crop=9), 0, "cpu", 0)
+            make_feed(split, SCALES, Augmentation(crop=9), 0, "cpu", 0)
 
 
 @pytest.mark.gpu
@@ -122,13 +128,15 @@ def test_batches_reach_a_cuda_device_with_the_same_bits(
     make_split: MakeSplit, mapped: Mapped, workers: int
 ) -> None:
     split = make_split()
-    views, parts = Views(split, MEAN, STD, EVERYTHING, 4), epoch_order(1, 0, 37).split(8)
+    views, parts = Views(split, SCALES, EVERYTHING, 4), epoch_order(1, 0, 37).split(8)
     for given in (split, mapped(split)):
-        feed = make_feed(given, MEAN, STD, EVERYTHING, 4, "cuda", workers)
-        for index, (images, targets) in zip(parts, feed.batches(parts, 3), strict=True):
+        feed = make_feed(given, SCALES, EVERYTHING, 4, "cuda", workers)
+        for index, (images, targets) in zip(
+            parts, map(pictured, feed.batches(parts, 3)), strict=True
+        ):
             assert images.is_cuda
             assert targets["label"].labels.is_cuda
-            expected, answers = views.batch(index, 3)
+            expected, answers = pictured(views.batch(index, 3))
             assert torch.equal(images.cpu(), expected)
             assert torch.equal(targets["label"].share.cpu(), answers["label"].share)  # type: ignore[union-attr,arg-type]
         feed.close()

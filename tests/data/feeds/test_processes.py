@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kdsearch.data import MappedImages, Split, Views, WorkerFeed
+from kdsearch.data import MappedImages, Scale, Split, WorkerFeed
 from kdsearch.data.feeds.processes import without_main
 from kdsearch.errors import DataError
 from kdsearch.spec.sections import Augmentation
@@ -40,10 +40,11 @@ print("the script runs", flush=True)
 import multiprocessing, sys, time
 from pathlib import Path
 import torch
-from kdsearch.data import MappedImages, Split, Views, WorkerFeed
+from kdsearch.data import MappedImages, Scale, Split, Views, WorkerFeed
 
 split = Split.of_classes(MappedImages(Path(sys.argv[1]), torch.arange(37)), torch.zeros(37).long())
-feed = WorkerFeed(Views(split, [0.5] * 3, [0.2] * 3, None, 0), "cpu", workers=2)
+scales = {"image": Scale((0.5,) * 3, (0.2,) * 3)}
+feed = WorkerFeed(Views(split, scales, None, 0), "cpu", workers=2)
 for _ in feed.batches([torch.arange(4)] * 10_000, 0):
     break
 print(*(child.pid for child in multiprocessing.active_children()), flush=True)
@@ -98,13 +99,11 @@ def test_workers_import_nothing_heavy_and_run_on_one_thread(
 ) -> None:
     probe = """
     import signal, sys, torch
+    from kdsearch.data import Views
     from kdsearch.errors import DataError
 
-    class Probe:
-        def __init__(self, views):
-            self.split, self.augment, self.seed = views.split, views.augment, views.seed
-
-        def images(self, index, epoch):
+    class Probe(Views):
+        def inputs(self, index, epoch):
             heavy = {"ray", "mlflow", "optuna", "torchvision", "scipy"} & set(sys.modules)
             ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
             raise DataError(f"{sorted(heavy)} {torch.get_num_threads()} {ignored}")
@@ -114,8 +113,10 @@ def test_workers_import_nothing_heavy_and_run_on_one_thread(
     from probe_of_a_worker import Probe  # type: ignore[import-not-found]
 
     change = Augmentation(crop=2, flip=True, cutout=3, mixup=0.4)
-    views = Views(mapped(make_split()), (0.5, 0.4, 0.3), (0.2, 0.3, 0.1), change, 4)
-    feed = WorkerFeed(Probe(views), "cpu", 1)
+    views = Probe(
+        mapped(make_split()), {"image": Scale((0.5, 0.4, 0.3), (0.2, 0.3, 0.1))}, change, 4
+    )
+    feed = WorkerFeed(views, "cpu", 1)
     with pytest.raises(DataError, match=r"^\[\] 1 True$"):
         list(feed.batches([torch.arange(4)], 0))
 
@@ -132,13 +133,14 @@ ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=Fal
 class Trial:
     def train(self, file):
         import multiprocessing
-        from kdsearch.data import MappedImages, Split, Views, WorkerFeed
+        from kdsearch.data import MappedImages, Scale, Split, Views, WorkerFeed
         split = Split.of_classes(MappedImages(Path(file), torch.arange(37)), torch.arange(37) % 4)
-        views = Views(split, [0.5] * 3, [0.2] * 3, None, 0)
+        views = Views(split, {"image": Scale((0.5,) * 3, (0.2,) * 3)}, None, 0)
         self.feed = WorkerFeed(views, "cpu", workers=2)
         parts = torch.arange(37).split(4)
-        same = all(torch.equal(images, views.batch(index, 0)[0])
-                   for index, (images, _) in zip(parts, self.feed.batches(parts, 0), strict=True))
+        pairs = zip(parts, self.feed.batches(parts, 0), strict=True)
+        same = all(torch.equal(found.inputs["image"], views.batch(index, 0).inputs["image"])
+                   for index, found in pairs)
         pids = [child.pid for child in multiprocessing.active_children()]
         loaded = [Path(f"/proc/{pid}/maps").read_text() for pid in pids]
         return same, any("_raylet" in text for text in loaded), pids

@@ -31,7 +31,7 @@ def test_round_trip_keeps_everything(small_dataset: Dataset) -> None:
     for name in SPLITS:
         assert torch.equal(getattr(back, name).images, getattr(small_dataset, name).images)
         assert torch.equal(getattr(back, name).labels, getattr(small_dataset, name).labels)
-    for name in ("name", "classes", "mean", "std", "image_shape"):
+    for name in ("name", "classes", "scales", "inputs"):
         assert getattr(back, name) == getattr(small_dataset, name)
 
 
@@ -52,15 +52,15 @@ def test_unpack_does_not_copy(small_dataset: Dataset) -> None:
     back = unpack(packed)
     for name in SPLITS:
         split = getattr(back, name)
-        assert split.images.data_ptr() == packed[f"{name}_images"].ctypes.data
+        assert split.images.data_ptr() == packed[f"{name}_inputs"]["image"].ctypes.data
         assert split.labels.data_ptr() == packed[f"{name}_targets"]["label"].ctypes.data
 
 
 @pytest.mark.usefixtures("every_warning")
 def test_read_only_arrays_unpack_without_a_warning(small_dataset: Dataset) -> None:
     packed = pack(small_dataset)
-    for value in packed.values():
-        if isinstance(value, np.ndarray):
+    for name in SPLITS:
+        for value in (*packed[f"{name}_inputs"].values(), *packed[f"{name}_targets"].values()):
             value.flags.writeable = False
     assert unpack(packed).fingerprint == small_dataset.fingerprint
 
@@ -76,7 +76,7 @@ def test_the_warning_is_silenced_in_that_one_place_alone(small_dataset: Dataset)
 
 def test_arrays_are_contiguous_so_that_a_store_can_share_them(small_dataset: Dataset) -> None:
     train = small_dataset.train
-    strided = replace(train, images=train.images.to(memory_format=torch.channels_last))
+    strided = replace(train, inputs={"image": train.images.to(memory_format=torch.channels_last)})
     packed = pack(replace(small_dataset, train=strided))
-    assert packed["train_images"].flags.c_contiguous
+    assert packed["train_inputs"]["image"].flags.c_contiguous
     assert unpack(packed).fingerprint == small_dataset.fingerprint

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from kdsearch.data import MappedImages, Split, Views, WorkerFeed, epoch_order
+from kdsearch.data import MappedImages, Scale, Split, Views, WorkerFeed, epoch_order
 from kdsearch.errors import DataError, RunError
 from kdsearch.spec.augmentation import (
     Augmentation,
@@ -25,11 +25,13 @@ from kdsearch.spec.augmentation import (
 )
 from tests.conftest import SmallDisk
 from tests.data.feeds.processes import is_running, wait_until_gone, worker_pids
+from tests.pictures import pictured
 
 MakeSplit = Callable[..., Split]
 Mapped = Callable[[Split], Split]
 MakeFeed = Callable[..., WorkerFeed]
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.1)
+SCALES = {"image": Scale(MEAN, STD)}
 EVERYTHING = Augmentation(crop=2, flip=True, cutout=3, mixup=0.4)
 PICTURES = Augmentation(
     random_resized_crop=RandomResizedCrop(),
@@ -51,7 +53,7 @@ def make_feed() -> Iterator[MakeFeed]:
     made: list[WorkerFeed] = []
 
     def make(split: Split, augment: Augmentation | None = EVERYTHING) -> WorkerFeed:
-        made.append(WorkerFeed(Views(split, MEAN, STD, augment, 4), "cpu", workers=2))
+        made.append(WorkerFeed(Views(split, SCALES, augment, 4), "cpu", workers=2))
         return made[-1]
 
     yield make
@@ -69,12 +71,14 @@ def test_batches_are_those_of_the_views(
     augment: Augmentation,
     in_a_file: bool,
 ) -> None:
-    views = Views(make_split(), MEAN, STD, augment, 4)
+    views = Views(make_split(), SCALES, augment, 4)
     feed = make_feed(mapped(make_split()) if in_a_file else make_split(), augment)
     before = torch.get_rng_state()
     for epoch in (0, 1, 0):
-        for index, (images, targets) in zip(PARTS, feed.batches(PARTS, epoch), strict=True):
-            expected, answers = views.batch(index, epoch)
+        for index, (images, targets) in zip(
+            PARTS, map(pictured, feed.batches(PARTS, epoch)), strict=True
+        ):
+            expected, answers = pictured(views.batch(index, epoch))
             assert torch.equal(images, expected)
             for name in ("labels", "partner", "share", "index"):
                 assert torch.equal(getattr(targets["label"], name), getattr(answers["label"], name))
@@ -100,12 +104,12 @@ def test_an_epoch_that_was_left_does_not_reach_into_the_next(
     make_split: MakeSplit, mapped: Mapped, make_feed: MakeFeed
 ) -> None:
     split = make_split()
-    feed, views = make_feed(mapped(split)), Views(split, MEAN, STD, EVERYTHING, 4)
+    feed, views = make_feed(mapped(split)), Views(split, SCALES, EVERYTHING, 4)
     left = feed.batches(PARTS, 0)
     next(left)
     next(left)
-    for index, (images, _) in zip(PARTS, feed.batches(PARTS, 5), strict=True):
-        assert torch.equal(images, views.batch(index, 5)[0])
+    for index, (images, _) in zip(PARTS, map(pictured, feed.batches(PARTS, 5)), strict=True):
+        assert torch.equal(images, views.batch(index, 5).inputs["image"])
 
 
 def test_a_training_that_fails_leaves_no_process(
@@ -179,10 +183,10 @@ def test_images_in_memory_reach_the_workers_past_shared_memory_and_leave_nothing
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     split = make_split(20_000, side=30)
-    before, views = shared_bytes(), Views(split, MEAN, STD, EVERYTHING, 4)
+    before, views = shared_bytes(), Views(split, SCALES, EVERYTHING, 4)
     feed, parts = make_feed(split), PARTS[:3]
-    for index, (images, _) in zip(parts, feed.batches(parts, 0), strict=True):
-        assert torch.equal(images, views.batch(index, 0)[0])
+    for index, (images, _) in zip(parts, map(pictured, feed.batches(parts, 0)), strict=True):
+        assert torch.equal(images, views.batch(index, 0).inputs["image"])
     assert split.nbytes > 50e6
     assert shared_bytes() - before < 5e6
     assert not split.images.is_shared()

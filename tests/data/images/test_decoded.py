@@ -21,6 +21,7 @@ from kdsearch.data import Dataset, Views, load_dataset
 from kdsearch.data.feeds import memory
 from kdsearch.data.images import decoded
 from kdsearch.errors import DataError
+from kdsearch.models import of_images
 from kdsearch.spec.sections import Augmentation, DataSection
 
 Write = Callable[..., Path]
@@ -58,10 +59,10 @@ def assert_equal(one: Dataset, other: Dataset) -> None:
     for name in SPLITS:
         mine, theirs = getattr(one, name), getattr(other, name)
         index = torch.arange(len(mine))
-        assert torch.equal(mine.images_at(index), theirs.images_at(index))
+        assert torch.equal(mine.read(index).images, theirs.read(index).images)
         assert torch.equal(mine.labels, theirs.labels)
-    assert (one.mean, one.std, one.classes) == (other.mean, other.std, other.classes)
-    assert one.image_shape == other.image_shape
+    assert (one.scales, one.classes) == (other.scales, other.classes)
+    assert one.inputs == other.inputs
     assert one.fingerprint == other.fingerprint
 
 
@@ -84,8 +85,10 @@ def test_the_data_set_is_the_one_in_memory(
     assert_equal(mapped, in_memory)
     change = Augmentation(crop=2, flip=True, mixup=0.3)
     index = torch.arange(len(mapped.train))
-    views = [Views(data.train, data.mean, data.std, change, 1) for data in (mapped, in_memory)]
-    assert torch.equal(views[0].batch(index, 3)[0], views[1].batch(index, 3)[0])
+    views = [Views(data.train, data.scales, change, 1) for data in (mapped, in_memory)]
+    assert torch.equal(
+        views[0].batch(index, 3).inputs["image"], views[1].batch(index, 3).inputs["image"]
+    )
 
 
 @pytest.mark.usefixtures("scarce")
@@ -254,7 +257,7 @@ def test_real_images(real_data: Path, tmp_path: Path, monkeypatch: pytest.Monkey
         opened.extractall(tmp_path, chosen)
     root = (tmp_path / chosen[0]).parents[1]
     in_memory = load(root)
-    assert in_memory.image_shape == (3, 32, 32)
+    assert in_memory.inputs == of_images((3, 32, 32))
     assert len(in_memory.classes) == 10
     monkeypatch.setattr(memory, "memory_bytes", lambda: 10)
     assert_equal(load(root), in_memory)

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from kdsearch.data import Dataset, MappedImages, Split, Views, pack, unpack
-from kdsearch.data.dataset import channel_statistics, check_split
+from kdsearch.data import Dataset, MappedImages, Scale, Split, Views, pack, unpack
+from kdsearch.data.dataset import check_split, scales_of
 from kdsearch.errors import DataError
 from kdsearch.problems import Head
 from kdsearch.spec.sections import Augmentation
+from tests.pictures import pictured
 
 MakeSplit = Callable[..., Split]
 Mapped = Callable[[Split], Split]
@@ -43,11 +44,11 @@ def test_a_mapped_split_equals_the_one_in_memory(make_split: MakeSplit, mapped: 
     assert other.mapped
     assert not split.mapped
     assert other.nbytes == split.nbytes == split.images.numpy().nbytes
-    assert torch.equal(other.images_at(index), split.images_at(index))
+    assert torch.equal(other.read(index).images, split.read(index).images)
     some = other.take(index)
-    assert torch.equal(some.images_at(torch.tensor([3, 1])), split.images[torch.tensor([5, 36])])
+    assert torch.equal(some.read(torch.tensor([3, 1])).images, split.images[torch.tensor([5, 36])])
     assert torch.equal(some.labels, split.labels[index])
-    assert channel_statistics(other) == channel_statistics(split)
+    assert scales_of(other) == scales_of(split)
     check_split(other, (Head(names=tuple("abcd")),), "here")
     with pytest.raises(DataError, match="outside 0 to 2"):
         check_split(other, (Head(names=tuple("abc")),), "here")
@@ -56,9 +57,9 @@ def test_a_mapped_split_equals_the_one_in_memory(make_split: MakeSplit, mapped: 
 def test_images_are_a_copy(make_split: MakeSplit, mapped: Mapped) -> None:
     index = torch.tensor([5, 6, 7])
     for split in (make_split(), mapped(make_split())):
-        before = split.images_at(index)
-        split.images_at(index).fill_(0)
-        assert torch.equal(split.images_at(index), before)
+        before = split.read(index).images
+        split.read(index).images.fill_(0)
+        assert torch.equal(split.read(index).images, before)
 
 
 @pytest.mark.parametrize("augment", [None, EVERYTHING])
@@ -67,8 +68,12 @@ def test_views_are_the_same_bits(
 ) -> None:
     split, index = make_split(), torch.tensor([8, 1, 30, 8])
     mean, std = (0.5, 0.4, 0.3), (0.2, 0.3, 0.1)
-    images, targets = Views(split, mean, std, augment, 4).batch(index, 2)
-    others, answers = Views(mapped(split), mean, std, augment, 4).batch(index, 2)
+    images, targets = pictured(
+        Views(split, {"image": Scale(mean, std)}, augment, 4).batch(index, 2)
+    )
+    others, answers = pictured(
+        Views(mapped(split), {"image": Scale(mean, std)}, augment, 4).batch(index, 2)
+    )
     assert torch.equal(images, others)
     assert torch.equal(targets["label"].labels, answers["label"].labels)
 
@@ -102,7 +107,7 @@ def test_a_relative_name_travels_between_directories(
     images = dataset.test.images
     assert isinstance(images, MappedImages)
     relative = replace(images, file=Path(os.path.relpath(images.file)))
-    packed = pack(replace(dataset, test=replace(dataset.test, images=relative)))
+    packed = pack(replace(dataset, test=replace(dataset.test, inputs={"image": relative})))
     monkeypatch.chdir("/")
     assert torch.equal(unpack(packed).test.images[:], small_dataset.test.images)
 
@@ -110,7 +115,7 @@ def test_a_relative_name_travels_between_directories(
 def test_a_file_that_is_not_on_this_machine(small_dataset: Dataset, mapped: Mapped) -> None:
     dataset = in_files(small_dataset, mapped)
     packed = pack(dataset)
-    Path(packed["validation_images"]["file"]).unlink()
+    Path(packed["validation_inputs"]["image"]["file"]).unlink()
     with pytest.raises(DataError, match=r"9\.npy are not on this machine; put data\.root on"):
         unpack(packed)
 
@@ -130,7 +135,7 @@ _MEASURE = """
 import sys
 from pathlib import Path
 import numpy as np, torch
-from kdsearch.data import MappedImages, Split, Views
+from kdsearch.data import MappedImages, Scale, Split, Views
 from kdsearch.spec.sections import Augmentation
 
 def own():
@@ -140,10 +145,12 @@ def own():
 torch.set_num_threads(1)
 file, samples = Path(sys.argv[1]), int(sys.argv[2])
 split = Split.of_classes(MappedImages(file, torch.arange(samples)), torch.zeros(samples).long())
-views = Views(split, [0.5] * 3, [0.2] * 3, Augmentation(crop=4, flip=True), 0)
+scales = {"image": Scale((0.5,) * 3, (0.2,) * 3)}
+views = Views(split, scales, Augmentation(crop=4, flip=True), 0)
 views.batch(torch.arange(8), 0)
 before = own()
-bright = sum(float(views.batch(part, 0)[0].max()) for part in torch.arange(samples).split(8))
+parts = torch.arange(samples).split(8)
+bright = sum(float(views.batch(part, 0).inputs["image"].max()) for part in parts)
 after = own()
 held = np.load(file)
 held[:, 0, 0, 0] += 1

@@ -10,6 +10,7 @@ import pytest
 
 from kdsearch.data import load_dataset
 from kdsearch.errors import DataError
+from kdsearch.models import of_images
 from kdsearch.spec.sections import DataSection
 
 BODY = """
@@ -51,7 +52,7 @@ def test_the_current_directory_is_searched_and_sys_path_restored(module: str) ->
     assert sys.path == before
     assert dataset.name == f"{module}:load"
     assert [len(dataset.train), len(dataset.validation), len(dataset.test)] == [24, 8, 8]
-    assert dataset.image_shape == (1, 6, 6)
+    assert dataset.inputs == of_images((1, 6, 6))
     assert dataset.classes == ("0", "1")
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from kdsearch.data import Dataset, load_dataset
 from kdsearch.errors import DataError
+from kdsearch.models import of_images
 from kdsearch.spec.sections import DataSection
 
 Write = Callable[..., Path]
@@ -84,7 +85,7 @@ def test_what_is_no_image_is_passed_over(
 def test_image_size(tmp_path: Path, fill: Callable[..., None], write_image: Write) -> None:
     fill(tmp_path, 4)
     write_image(tmp_path / "bee" / "large.jpg", np.zeros((50, 40, 3), np.uint8))
-    assert load(tmp_path, image_size=5).image_shape == (3, 5, 5)
+    assert load(tmp_path, image_size=5).inputs == of_images((3, 5, 5))
     with pytest.raises(DataError, match=r"large\.jpg is 50×40 .* set data\.image_size"):
         load(tmp_path)
 

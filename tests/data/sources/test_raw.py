@@ -84,7 +84,7 @@ def test_a_test_split_of_its_own() -> None:
         ({"train_images": torch.zeros(6, 1, 8, 8)}, "must be uint8 from 0 to 255, not float32"),
         ({"train_images": PIXELS.reshape(6, -1)}, r"shape \[6, 216\] are none of"),
         ({"train_images": PIXELS[:, :, :3, :3]}, r"shape \[6, 3, 3, 3\] are none of"),
-        ({"train_images": PIXELS[:0], "train_labels": LABELS[:0]}, "holds no images"),
+        ({"train_images": PIXELS[:0], "train_labels": LABELS[:0]}, "holds no samples"),
         ({"train_labels": LABELS / 1.0}, r"labels must be whole numbers \[N\], not float64 \[6\]"),
         ({"train_labels": LABELS[:, None]}, r"not int64 \[6, 1\]"),
         ({"test_images": PIXELS}, "only one of test_images and test_labels"),

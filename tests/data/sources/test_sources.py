@@ -11,9 +11,10 @@ import torch
 from sklearn.datasets import load_digits
 
 from kdsearch.data import SOURCES, Dataset, Split, load, load_dataset
-from kdsearch.data.dataset import channel_statistics
+from kdsearch.data.dataset import scales_of
 from kdsearch.data.split import draw_limit, draw_share
 from kdsearch.errors import DataError
+from kdsearch.models import of_images
 from kdsearch.spec.sections import Augmentation, DataSection
 
 
@@ -33,7 +34,7 @@ def test_digits_are_all_there_scaled_and_split() -> None:
     parts = (dataset.train, dataset.validation, dataset.test)
     assert rows(*(part.images for part in parts)) == sorted(scaled)
     assert dataset.train.images.max() == 255
-    assert dataset.image_shape == (1, 8, 8)
+    assert dataset.inputs == of_images((1, 8, 8))
     assert dataset.classes == tuple("0123456789")
     assert [len(part) for part in parts] == [1438 - 144, 144, 359]
 
@@ -53,8 +54,8 @@ def test_labels_stay_with_their_images() -> None:
 def test_statistics_are_of_the_training_split_alone() -> None:
     dataset = digits(limit=60)
     pixels = dataset.train.images.numpy() / 255
-    assert dataset.mean == pytest.approx([pixels.mean()], abs=1e-12)
-    assert dataset.std == pytest.approx([pixels.std()], abs=1e-12)
+    assert dataset.scales["image"].mean == pytest.approx([pixels.mean()], abs=1e-12)
+    assert dataset.scales["image"].std == pytest.approx([pixels.std()], abs=1e-12)
 
 
 def test_limit_leaves_the_test_alone() -> None:
@@ -97,12 +98,10 @@ def test_real_idx_files(real_data: Path, source: str, mean: float, first_class: 
     dataset = load_dataset(DataSection(source=source, root=real_data))
     parts = (dataset.train, dataset.validation, dataset.test)
     assert [len(part) for part in parts] == [54_000, 6_000, 10_000]
-    assert dataset.image_shape == (1, 28, 28)
+    assert dataset.inputs == of_images((1, 28, 28))
     assert dataset.classes[0] == first_class
-    published, _ = channel_statistics(
-        Split.of_classes(torch.cat([parts[0].images, parts[1].images]), torch.zeros(60_000))
-    )
-    assert published == pytest.approx((mean,), abs=5e-5)
+    whole = Split.of_classes(torch.cat([parts[0].images, parts[1].images]), torch.zeros(60_000))
+    assert scales_of(whole)["image"].mean == pytest.approx((mean,), abs=5e-5)
     if source == "fashion_mnist":
         assert torch.bincount(dataset.validation.labels).tolist() == [600] * 10
 

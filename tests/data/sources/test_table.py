@@ -199,7 +199,7 @@ def test_a_source_of_ones_own_gives_weights_too() -> None:
     assert train.weights is not None
     assert (train.weights.dtype, train.weights.tolist()) == (torch.float32, [0, 1, 2.5, 3])
     for weights, told in (
-        ([1, 2, 3], r"weights must be numbers \[4\], one for each image"),
+        ([1, 2, 3], r"weights must be numbers \[4\], one for each sample"),
         (["a"] * 4, r"weights must be numbers \[4\]"),
         ([1, 2, 3, -1], "finite numbers of at least 0"),
         ([1, 2, 3, float("nan")], "finite numbers of at least 0"),

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from kdsearch.models import Network, blueprint, build_network
+from kdsearch.models import Network, blueprint, build_network, of_images
 from kdsearch.spec.concrete import ModelConfig
 
 SHAPE = (3, 32, 32)
@@ -15,7 +15,9 @@ SHAPE = (3, 32, 32)
 def network_of(family: str, width: float = 0.5, depth: int | None = None) -> Network:
     """In eval mode, with normalisations that are not those of the start."""
     torch.manual_seed(0)
-    network = build_network(ModelConfig(family=family, width=width, depth=depth), SHAPE, 10)
+    network = build_network(
+        ModelConfig(family=family, width=width, depth=depth), of_images(SHAPE), 10
+    )
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.ndim == 1:
@@ -45,7 +47,7 @@ def test_stages_are_those_of_the_public_implementations(
     family: str, width: float, depth: int | None, features: tuple
 ) -> None:
     config = ModelConfig(family=family, width=width, depth=depth)
-    assert blueprint(config, SHAPE, 100).signal_shapes().maps == features
+    assert blueprint(config, of_images(SHAPE), 100).signal_shapes().maps == features
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from kdsearch.models import Size, measure_config
+from kdsearch.models import Size, measure_config, of_images
 from kdsearch.spec.concrete import ModelConfig
 
 
 def size(family: str, width: float, depth: int | None, shape: tuple, classes: int) -> Size:
-    return measure_config(ModelConfig(family=family, width=width, depth=depth), shape, classes)
+    return measure_config(
+        ModelConfig(family=family, width=width, depth=depth), of_images(shape), classes
+    )
 
 
 def conv(inputs: int, outputs: int, kernel: int, groups: int = 1) -> int:

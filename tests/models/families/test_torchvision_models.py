@@ -8,7 +8,7 @@ import torchvision.models
 from torch import nn
 
 from kdsearch.errors import ModelError
-from kdsearch.models import Signal, build_network, measure, measure_config
+from kdsearch.models import Signal, build_network, measure, measure_config, of_images
 from kdsearch.models.families.torchvision_models import names
 from kdsearch.spec.concrete import ModelConfig
 
@@ -26,7 +26,9 @@ def test_all_classification_models_are_offered() -> None:
 )
 def test_sizes_are_those_that_torchvision_publishes(name: str) -> None:
     published = torchvision.models.get_model_weights(name).DEFAULT.meta
-    measured = measure_config(ModelConfig(family=f"torchvision/{name}"), (3, 224, 224), 1000)
+    measured = measure_config(
+        ModelConfig(family=f"torchvision/{name}"), of_images((3, 224, 224)), 1000
+    )
     assert measured.parameters == published["num_params"]
     assert measured.macs / 1e9 == pytest.approx(published["_ops"], abs=1e-3)
 
@@ -44,7 +46,7 @@ def test_sizes_are_those_that_torchvision_publishes(name: str) -> None:
 )
 def test_taps_find_the_published_stages(name: str, embedding: int, features: tuple) -> None:
     with torch.device("meta"):
-        network = build_network(ModelConfig(family=f"torchvision/{name}"), SHAPE, 10)
+        network = build_network(ModelConfig(family=f"torchvision/{name}"), of_images(SHAPE), 10)
     shapes = network.signal_shapes()
     assert (shapes.classes, shapes.embedding) == (10, embedding)
     assert shapes.maps == features
@@ -52,12 +54,12 @@ def test_taps_find_the_published_stages(name: str, embedding: int, features: tup
 
 def test_resnet18_is_torchvisions_own_with_its_layers_as_stages() -> None:
     torch.manual_seed(3)
-    network = build_network(ModelConfig(family="torchvision/resnet18"), SHAPE, 10).eval()
+    network = build_network(ModelConfig(family="torchvision/resnet18"), of_images(SHAPE), 10).eval()
     torch.manual_seed(3)
     reference = torchvision.models.resnet18(num_classes=10).eval()
     images = torch.randn(2, *SHAPE)
     with torch.no_grad():
-        signals = network.observe(images, set(Signal))
+        signals = network.observe({"image": images}, set(Signal))
         maps = reference.maxpool(reference.relu(reference.bn1(reference.conv1(images))))
         for index, stage in enumerate(signals.features, start=1):
             maps = getattr(reference, f"layer{index}")(maps)
@@ -82,7 +84,7 @@ def resnet18_parameters(width: float, channels: int, classes: int) -> int:
 @pytest.mark.parametrize(("width", "channels"), [(1, 3), (1, 1), (0.5, 3), (0.25, 1), (2, 3)])
 def test_resnet18_at_other_widths_and_channels(width: float, channels: int) -> None:
     config = ModelConfig(family="torchvision/resnet18", width=width)
-    measured = measure_config(config, (channels, 64, 64), 10)
+    measured = measure_config(config, of_images((channels, 64, 64)), 10)
     assert measured.parameters == resnet18_parameters(width, channels, 10)
 
 
@@ -92,8 +94,8 @@ def test_resnet18_at_other_widths_and_channels(width: float, channels: int) -> N
 @pytest.mark.parametrize("width", [0.3, 1.5])
 def test_many_models_have_a_width_knob(name: str, width: float) -> None:
     config = ModelConfig(family=f"torchvision/{name}", width=width)
-    whole = measure_config(ModelConfig(family=f"torchvision/{name}"), (1, 64, 64), 10)
-    measured = measure_config(config, (1, 64, 64), 10)
+    whole = measure_config(ModelConfig(family=f"torchvision/{name}"), of_images((1, 64, 64)), 10)
+    measured = measure_config(config, of_images((1, 64, 64)), 10)
     # weights between channels grow with the square of the width, other parameters linearly
     low, high = sorted((width, width**2))
     assert 0.7 * low < measured.parameters / whole.parameters < 1.3 * high
@@ -102,9 +104,9 @@ def test_many_models_have_a_width_knob(name: str, width: float) -> None:
 def test_a_rescaled_model_has_sound_first_weights_and_trains() -> None:
     config = ModelConfig(family="torchvision/mobilenet_v2", width=0.25)
     torch.manual_seed(0)
-    network = build_network(config, (1, 32, 32), 10)
+    network = build_network(config, of_images((1, 32, 32)), 10)
     torch.manual_seed(0)
-    again = build_network(config, (1, 32, 32), 10)
+    again = build_network(config, of_images((1, 32, 32)), 10)
     states = zip(network.state_dict().values(), again.state_dict().values(), strict=True)
     assert all(torch.equal(one, other) for one, other in states)
     stem = network.model.features[0]
@@ -133,12 +135,14 @@ def test_a_rescaled_model_has_sound_first_weights_and_trains() -> None:
 )
 def test_what_cannot_be_built_is_refused(config: dict, shape: tuple, message: str) -> None:
     with torch.device("meta"), pytest.raises(ModelError, match=message):
-        build_network(ModelConfig(**config), shape, 10)
+        build_network(ModelConfig(**config), of_images(shape), 10)
 
 
 def test_auxiliary_classifiers_are_left_out() -> None:
     with torch.device("meta"):
-        network = build_network(ModelConfig(family="torchvision/inception_v3"), (3, 96, 96), 10)
+        network = build_network(
+            ModelConfig(family="torchvision/inception_v3"), of_images((3, 96, 96)), 10
+        )
     published = torchvision.models.inception_v3(num_classes=10, init_weights=False)
     auxiliary = sum(parameter.numel() for parameter in published.AuxLogits.parameters())
     whole = sum(parameter.numel() for parameter in published.parameters())
@@ -149,10 +153,10 @@ def test_auxiliary_classifiers_are_left_out() -> None:
 def test_split_and_concatenated_channels_scale(width: float) -> None:
     """A ShuffleNet's depthwise convolutions take half of what was concatenated before."""
     config = ModelConfig(family="torchvision/shufflenet_v2_x1_0", width=width)
-    network = build_network(config, (3, 32, 32), 10).eval()
+    network = build_network(config, of_images((3, 32, 32)), 10).eval()
     assert network(torch.randn(2, 3, 32, 32)).shape == (2, 10)
     depthwise = [m for m in network.modules() if isinstance(m, nn.Conv2d) and m.groups > 1]
     assert depthwise
     assert all(m.groups == m.in_channels == m.out_channels for m in depthwise)
     counted = sum(parameter.numel() for parameter in network.parameters())
-    assert counted == measure_config(config, (3, 32, 32), 10).parameters
+    assert counted == measure_config(config, of_images((3, 32, 32)), 10).parameters

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kdsearch.errors import ModelError
-from kdsearch.models import Signal
+from kdsearch.models import Signal, of_images
 from kdsearch.models.taps.tapped import TappedNetwork
 
 SHAPE = (3, 8, 8)
@@ -67,11 +67,11 @@ FORMS = [
 @pytest.mark.parametrize("form", FORMS)
 def test_the_main_logits_are_taken(form: str, training: bool) -> None:
     model = Returning(form)
-    network = TappedNetwork(model, "test", SHAPE, 5).train(training)
+    network = TappedNetwork(model, "test", of_images(SHAPE), 5).train(training)
     images = torch.randn(3, *SHAPE)
     features = model.conv(images).mean(dim=(2, 3))
     assert torch.equal(network(images), model.fc(features))
-    signals = network.observe(images, {Signal.EMBEDDING})
+    signals = network.observe({"image": images}, {Signal.EMBEDDING})
     assert torch.equal(signals.logits, model.fc(features))
     assert torch.equal(signals.embedding, features)
     assert network.taps.classifier.module == "fc"
@@ -94,7 +94,7 @@ class Undecided(nn.Module):
 @pytest.mark.parametrize("form", [dict, tuple])
 def test_what_cannot_be_decided_is_refused(form: type) -> None:
     with pytest.raises(ModelError, match=r"mine returns 2 outputs of 5 values .* as 'logits'$"):
-        TappedNetwork(Undecided(form), "mine", SHAPE, 5)
+        TappedNetwork(Undecided(form), "mine", of_images(SHAPE), 5)
 
 
 def test_a_dictionary_without_logits_is_told_by_its_entries() -> None:
@@ -103,7 +103,7 @@ def test_a_dictionary_without_logits_is_told_by_its_entries() -> None:
             return {"x": images.flatten(1)}
 
     with pytest.raises(ModelError, match=r"returns dict of x \[2, 192\]; it must give logits"):
-        TappedNetwork(Features(), "mine", SHAPE, 5)
+        TappedNetwork(Features(), "mine", of_images(SHAPE), 5)
 
 
 class OtherInTraining(nn.Module):
@@ -125,6 +125,6 @@ class OtherInTraining(nn.Module):
 @pytest.mark.parametrize("exits", [True, False])
 def test_training_may_return_another_form(exits: bool) -> None:
     model = OtherInTraining(exits)
-    network = TappedNetwork(model, "test", SHAPE, 5).train()
+    network = TappedNetwork(model, "test", of_images(SHAPE), 5).train()
     images = torch.randn(3, *SHAPE)
     assert torch.equal(network(images), model.fc(images.flatten(1)))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kdsearch.errors import ModelError
-from kdsearch.models import Signal, build_network
+from kdsearch.models import Signal, build_network, of_images
 from kdsearch.models.taps.tapped import TappedNetwork
 from kdsearch.spec.concrete import ModelConfig
 
@@ -75,7 +75,9 @@ TIMM = [
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_torchvisions_stages_are_those_that_its_authors_name(name: str) -> None:
     with torch.device("meta"):
-        network = build_network(ModelConfig(family=f"torchvision/{name}"), (3, 256, 256), 10)
+        network = build_network(
+            ModelConfig(family=f"torchvision/{name}"), of_images((3, 256, 256)), 10
+        )
     assert isinstance(network, TappedNetwork)
     assert [stage.tap.module for stage in network.taps.stages] == TORCHVISION[name].split()
 
@@ -86,7 +88,7 @@ def test_timms_stages_have_the_channels_and_strides_of_its_feature_info(name: st
         model = timm.create_model(name, num_classes=10)
         info = timm.create_model(name, features_only=True).feature_info
         side = model.default_cfg["input_size"][1]
-        features = TappedNetwork(model, name, (3, side, side), 10).signal_shapes().maps
+        features = TappedNetwork(model, name, of_images((3, side, side)), 10).signal_shapes().maps
     assert [channels for channels, *_ in features] == info.channels()[-4:]
     for (_, height, _), stride in zip(features, info.reduction()[-4:], strict=True):
         assert height <= -(-side // stride)
@@ -149,11 +151,11 @@ class Blocks(nn.Module):
 def test_all_forms_of_a_block_are_read_alike() -> None:
     images = torch.randn(2, 3, 8, 8)
     plain = Blocks()
-    expected = TappedNetwork(plain, "test", (3, 8, 8), 5).trace(images)
+    expected = TappedNetwork(plain, "test", of_images((3, 8, 8)), 5).trace(images)
     for form in ("tuple", "list", "out"):
         model = Blocks(form)
         model.load_state_dict(plain.state_dict())
-        network = TappedNetwork(model, "test", (3, 8, 8), 5)
+        network = TappedNetwork(model, "test", of_images((3, 8, 8)), 5)
         assert [stage.tap.module for stage in network.taps.stages] == ["first.1", "second.1"]
         found = network.trace(images)
         for signal in ("features", "preactivation"):
@@ -164,7 +166,7 @@ def test_all_forms_of_a_block_are_read_alike() -> None:
 @pytest.mark.parametrize("within", [True, False])
 def test_blocks_skipped_at_random_leave_the_stage_to_the_block_before(within: bool) -> None:
     model = Blocks()
-    network = TappedNetwork(model, "test", (3, 8, 8), 5).train()
+    network = TappedNetwork(model, "test", of_images((3, 8, 8)), 5).train()
     if within:
         model.second[1].skip = True
     else:
@@ -178,18 +180,18 @@ def test_blocks_skipped_at_random_leave_the_stage_to_the_block_before(within: bo
 
 def test_a_stage_skipped_as_a_whole_fails_only_methods_that_read_it() -> None:
     model = Blocks()
-    network = TappedNetwork(model, "test", (3, 8, 8), 5).train()
+    network = TappedNetwork(model, "test", of_images((3, 8, 8)), 5).train()
     model.passed_over |= set(model.second)
     images = torch.randn(2, 3, 8, 8)
-    assert network.observe(images, {Signal.LOGITS}).logits.shape == (2, 5)
-    assert network.observe(images, {Signal.EMBEDDING}).embedding.shape == (2, 8)
+    assert network.observe({"image": images}, {Signal.LOGITS}).logits.shape == (2, 5)
+    assert network.observe({"image": images}, {Signal.EMBEDDING}).embedding.shape == (2, 8)
     with pytest.raises(ModelError, match="Blocks does not call the same layers"):
-        network.observe(images, {Signal.ATTENTION})
+        network.observe({"image": images}, {Signal.ATTENTION})
 
 
 def test_nothing_inner_is_hooked_where_logits_alone_are_wanted() -> None:
     model = Blocks()
-    network = TappedNetwork(model, "test", (3, 8, 8), 5)
+    network = TappedNetwork(model, "test", of_images((3, 8, 8)), 5)
     counts: list[int] = []
 
     def count(*_: object) -> None:
@@ -197,9 +199,9 @@ def test_nothing_inner_is_hooked_where_logits_alone_are_wanted() -> None:
 
     inner = [part for part in model.modules() if part is not model]
     model.register_forward_pre_hook(count)
-    network.observe(torch.randn(2, 3, 8, 8), {Signal.LOGITS})
-    network.observe(torch.randn(2, 3, 8, 8), {Signal.EMBEDDING})
-    network.observe(torch.randn(2, 3, 8, 8), {Signal.FEATURES})
+    network.observe({"image": torch.randn(2, 3, 8, 8)}, {Signal.LOGITS})
+    network.observe({"image": torch.randn(2, 3, 8, 8)}, {Signal.EMBEDDING})
+    network.observe({"image": torch.randn(2, 3, 8, 8)}, {Signal.FEATURES})
     assert counts == [0, 1, 4]
 
 
@@ -211,5 +213,5 @@ def test_a_container_that_shrinks_the_map_behind_its_blocks_is_looked_into() -> 
     ]
     stem = nn.Conv2d(3, 4, 2, stride=2)
     model = nn.Sequential(stem, *stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 5))
-    network = TappedNetwork(model, "test", (3, 16, 16), 5)
+    network = TappedNetwork(model, "test", of_images((3, 16, 16)), 5)
     assert [stage.tap.module for stage in network.taps.stages] == ["1.1", "2.1", "3"]

@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from kdsearch.errors import ModelError
-from kdsearch.models import Signal
+from kdsearch.models import Signal, of_images
 from kdsearch.models.taps.tapped import TappedNetwork
 
 SHAPE = (3, 16, 16)
@@ -52,7 +52,7 @@ def hooks_of(module: nn.Module) -> int:
 
 def test_signals_are_the_inner_answers_though_one_relu_serves_all() -> None:
     model = Reference()
-    network = TappedNetwork(model, "test", SHAPE, 5).eval()
+    network = TappedNetwork(model, "test", of_images(SHAPE), 5).eval()
     with torch.no_grad():
         logits, embedding, features, *_ = network.trace(torch.randn(3, *SHAPE))
     assert torch.equal(logits, model.seen["l"])
@@ -63,7 +63,7 @@ def test_signals_are_the_inner_answers_though_one_relu_serves_all() -> None:
 
 
 def test_forward_and_trace_agree_and_shapes_are_declared() -> None:
-    network = TappedNetwork(Reference(), "test", SHAPE, 5).eval()
+    network = TappedNetwork(Reference(), "test", of_images(SHAPE), 5).eval()
     images = torch.randn(2, *SHAPE)
     assert torch.equal(network(images), network.trace(images)[0])
     shapes = network.signal_shapes()
@@ -73,17 +73,17 @@ def test_forward_and_trace_agree_and_shapes_are_declared() -> None:
 
 def test_gradient_of_the_signals_reaches_the_model() -> None:
     model = Reference()
-    network = TappedNetwork(model, "test", SHAPE, 5)
-    signals = network.observe(torch.randn(2, *SHAPE), {Signal.FEATURES})
+    network = TappedNetwork(model, "test", of_images(SHAPE), 5)
+    signals = network.observe({"image": torch.randn(2, *SHAPE)}, {Signal.FEATURES})
     signals.features[1].square().sum().backward()
     assert model.conv3.weight.grad is not None
     assert model.conv4.weight.grad is None
 
 
 def test_nothing_is_left_behind_by_a_trace() -> None:
-    network = TappedNetwork(Reference(), "test", SHAPE, 5)
+    network = TappedNetwork(Reference(), "test", of_images(SHAPE), 5)
     images = torch.randn(2, *SHAPE)
-    signals = network.observe(images, set(Signal))
+    signals = network.observe({"image": images}, set(Signal))
     assert hooks_of(network) == 0
     kept = weakref.ref(signals.features[0])
     del signals
@@ -92,20 +92,20 @@ def test_nothing_is_left_behind_by_a_trace() -> None:
 
 
 def test_hooks_go_when_the_forward_pass_fails() -> None:
-    network = TappedNetwork(Reference(), "test", SHAPE, 5)
+    network = TappedNetwork(Reference(), "test", of_images(SHAPE), 5)
     with pytest.raises(RuntimeError):
         network.trace(torch.randn(2, 1, 16, 16))
     assert hooks_of(network) == 0
 
 
 def test_copies_pickles_and_weights_go_round() -> None:
-    network = TappedNetwork(Reference(), "test", SHAPE, 5).eval()
+    network = TappedNetwork(Reference(), "test", of_images(SHAPE), 5).eval()
     images = torch.randn(2, *SHAPE)
     expected = network.trace(images)
     buffer = io.BytesIO()
     torch.save(network, buffer)
     buffer.seek(0)
-    other = TappedNetwork(Reference(), "test", SHAPE, 5).eval()
+    other = TappedNetwork(Reference(), "test", of_images(SHAPE), 5).eval()
     other.load_state_dict(network.state_dict())
     loaded = torch.load(buffer, weights_only=False)
     for twin in (copy.deepcopy(network), loaded, other):
@@ -116,7 +116,7 @@ def test_copies_pickles_and_weights_go_round() -> None:
 
 
 def test_threads_do_not_read_each_other() -> None:
-    network = TappedNetwork(Reference(), "test", SHAPE, 5).eval()
+    network = TappedNetwork(Reference(), "test", of_images(SHAPE), 5).eval()
     batches = [torch.randn(2, *SHAPE) for _ in range(4)]
     with torch.no_grad():
         expected = [network.trace(batch)[2][-1] for batch in batches]
@@ -144,12 +144,12 @@ class Observer(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        signals = self.network.observe(images, {Signal.FEATURES})
+        signals = self.network.observe({"image": images}, {Signal.FEATURES})
         return signals.logits, signals.features[0]
 
 
 def test_signals_can_be_read_under_distributed_data_parallelism(tmp_path: Path) -> None:
-    network = TappedNetwork(Reference(), "test", SHAPE, 5).eval()
+    network = TappedNetwork(Reference(), "test", of_images(SHAPE), 5).eval()
     images = torch.randn(2, *SHAPE)
     logits, features = Observer(network)(images)
     (logits.sum() + features.sum()).backward()
@@ -177,7 +177,7 @@ def test_finding_the_taps_leaves_modes_and_statistics_alone() -> None:
     )
     model.train()
     model[1].eval()
-    TappedNetwork(model, "test", SHAPE, 5)
+    TappedNetwork(model, "test", of_images(SHAPE), 5)
     assert [part.training for part in model] == [True, False, True, True, True]
     assert model[1].num_batches_tracked == 0
 
@@ -187,7 +187,7 @@ def test_at_most_the_four_deepest_maps() -> None:
     for _ in range(5):
         layers.append(nn.Conv2d(6, 6, 3, stride=2, padding=1))
     model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(24, 5))
-    shapes = TappedNetwork(model, "test", (3, 64, 64), 5).signal_shapes()
+    shapes = TappedNetwork(model, "test", of_images((3, 64, 64)), 5).signal_shapes()
     assert shapes.maps == ((6, 16, 16), (6, 8, 8), (6, 4, 4), (6, 2, 2))
 
 
@@ -196,14 +196,14 @@ def test_pooling_to_a_fixed_size_is_no_stage() -> None:
     model = nn.Sequential(
         nn.Conv2d(3, 4, 4, stride=4), nn.AdaptiveAvgPool2d(6), nn.Flatten(), nn.Linear(144, 5)
     )
-    assert TappedNetwork(model, "test", SHAPE, 5).signal_shapes().maps == ((4, 4, 4),)
+    assert TappedNetwork(model, "test", of_images(SHAPE), 5).signal_shapes().maps == ((4, 4, 4),)
 
 
 def test_normalised_images_are_no_stage() -> None:
     model = nn.Sequential(
         nn.BatchNorm2d(3), nn.Conv2d(3, 4, 4, stride=4), nn.Flatten(), nn.Linear(64, 5)
     )
-    assert TappedNetwork(model, "test", SHAPE, 5).signal_shapes().maps == ((4, 4, 4),)
+    assert TappedNetwork(model, "test", of_images(SHAPE), 5).signal_shapes().maps == ((4, 4, 4),)
 
 
 def test_channels_last_maps_are_turned() -> None:
@@ -220,7 +220,7 @@ def test_channels_last_maps_are_turned() -> None:
 
     model = ChannelsLast()
     images = torch.randn(2, *SHAPE)
-    _, _, features, *_ = TappedNetwork(model, "test", SHAPE, 5).trace(images)
+    _, _, features, *_ = TappedNetwork(model, "test", of_images(SHAPE), 5).trace(images)
     assert len(features) == 1
     expected = model.mix(model.embed(images).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
     assert torch.equal(features[0], expected)
@@ -233,7 +233,7 @@ def test_oblong_images_have_oblong_maps() -> None:
         nn.Flatten(),
         nn.Linear(4, 5),
     )
-    shapes = TappedNetwork(model, "test", (1, 9, 30), 5).signal_shapes()
+    shapes = TappedNetwork(model, "test", of_images((1, 9, 30)), 5).signal_shapes()
     assert shapes.maps == ((4, 5, 15),)
 
 
@@ -254,7 +254,7 @@ class Tokens(nn.Module):
 def test_a_transformer_has_an_embedding_but_no_stages() -> None:
     model = Tokens()
     images = torch.randn(2, *SHAPE)
-    _, embedding, features, *_ = TappedNetwork(model, "test", SHAPE, 5).trace(images)
+    _, embedding, features, *_ = TappedNetwork(model, "test", of_images(SHAPE), 5).trace(images)
     assert features == ()
     tokens = model.mix(model.patches(images).flatten(2).transpose(1, 2))
     assert torch.allclose(embedding, tokens.mean(dim=1), atol=1e-6)
@@ -269,7 +269,7 @@ def test_a_convolution_may_classify() -> None:
         nn.Flatten(),
     ).eval()
     images = torch.randn(2, *SHAPE)
-    _, embedding, features, *_ = TappedNetwork(model, "test", SHAPE, 5).trace(images)
+    _, embedding, features, *_ = TappedNetwork(model, "test", of_images(SHAPE), 5).trace(images)
     assert [tuple(stage.shape) for stage in features] == [(2, 8, 8, 8)]
     assert torch.allclose(embedding, model[0](images).mean(dim=(2, 3)))
 
@@ -288,7 +288,7 @@ class Cosine(nn.Module):
 def test_a_classifier_of_the_users_own_is_found_by_its_output() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 16), nn.Flatten(), Cosine())
     images = torch.randn(2, *SHAPE)
-    _, embedding, *_ = TappedNetwork(model, "test", SHAPE, 5).trace(images)
+    _, embedding, *_ = TappedNetwork(model, "test", of_images(SHAPE), 5).trace(images)
     assert torch.allclose(embedding, model[0](images).flatten(1))
 
 
@@ -314,7 +314,7 @@ class Answer:
 @pytest.mark.parametrize("named", [True, False])
 def test_auxiliary_outputs_are_set_aside(named: bool) -> None:
     model = Auxiliary(named)
-    network = TappedNetwork(model, "test", SHAPE, 5)
+    network = TappedNetwork(model, "test", of_images(SHAPE), 5)
     images = torch.randn(2, *SHAPE)
     assert torch.equal(network(images), model.fc(images.flatten(1)))
     assert torch.equal(network.trace(images)[0], network(images))
@@ -342,7 +342,7 @@ class Functional(nn.Module):
 )
 def test_modules_that_cannot_be_tapped_are_refused(model: nn.Module, message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        TappedNetwork(model, "mine", SHAPE, 5)
+        TappedNetwork(model, "mine", of_images(SHAPE), 5)
 
 
 class Fickle(nn.Module):
@@ -359,7 +359,7 @@ class Fickle(nn.Module):
 
 
 def test_layers_that_are_not_always_called_are_an_error_not_a_gap() -> None:
-    network = TappedNetwork(Fickle(), "test", SHAPE, 5)
+    network = TappedNetwork(Fickle(), "test", of_images(SHAPE), 5)
     images = torch.randn(2, *SHAPE)
     assert len(network.eval().trace(images)[2]) == 1
     with pytest.raises(ModelError, match="Fickle does not call the same layers"):

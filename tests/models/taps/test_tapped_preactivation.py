@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.models.mobilenetv2 import InvertedResidual
 
 from kdsearch.errors import ModelError
-from kdsearch.models import Signal, build_network
+from kdsearch.models import Signal, build_network, of_images
 from kdsearch.models.taps.calls import ACTIVATIONS
 from kdsearch.models.taps.tapped import TappedNetwork
 from kdsearch.spec.concrete import ModelConfig
@@ -22,7 +22,9 @@ SHAPE = (3, 16, 16)
 
 
 def torchvision(name: str, side: int = 32) -> TappedNetwork:
-    network = build_network(ModelConfig(family=f"torchvision/{name}"), (3, side, side), 10)
+    network = build_network(
+        ModelConfig(family=f"torchvision/{name}"), of_images((3, side, side)), 10
+    )
     assert isinstance(network, TappedNetwork)
     return network
 
@@ -30,7 +32,7 @@ def torchvision(name: str, side: int = 32) -> TappedNetwork:
 def tapped(*layers: nn.Module) -> TappedNetwork:
     model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LazyLinear(5))
     model(torch.zeros(1, *SHAPE))
-    return TappedNetwork(model, "test", SHAPE, 5).eval()
+    return TappedNetwork(model, "test", of_images(SHAPE), 5).eval()
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -145,7 +147,7 @@ def test_an_activation_before_a_sum_does_not_close_the_stage(inplace: bool, devi
         network = TappedNetwork(
             nn.Sequential(nn.AvgPool2d(2), Added(inplace), nn.Flatten(), nn.Linear(3 * 64, 5)),
             "test",
-            SHAPE,
+            of_images(SHAPE),
             5,
         )
         _, _, features, preactivation, *_ = network.trace(torch.zeros(2, *SHAPE))
@@ -208,7 +210,7 @@ class ChannelsLast(nn.Module):
 def test_channels_last_preactivations_are_turned_too() -> None:
     model = ChannelsLast()
     images = torch.randn(2, *SHAPE)
-    preactivation = TappedNetwork(model, "test", SHAPE, 5).trace(images).preactivation
+    preactivation = TappedNetwork(model, "test", of_images(SHAPE), 5).trace(images).preactivation
     expected = model.mix(model.embed(images).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
     assert torch.equal(preactivation[0], expected)
 
@@ -228,7 +230,7 @@ def test_reading_changes_no_answer_and_no_gradient() -> None:
 
 def test_gradient_of_the_preactivation_reaches_what_came_before_it_alone() -> None:
     network = torchvision("resnet18", 64)
-    signals = network.observe(torch.randn(2, 3, 64, 64), {Signal.PREACTIVATION})
+    signals = network.observe({"image": torch.randn(2, 3, 64, 64)}, {Signal.PREACTIVATION})
     # Negative values have a gradient here that the rectified map would not give.
     signals.preactivation[1].clamp(max=0).sum().backward()
     assert network.model.layer2[1].conv2.weight.grad.abs().sum() > 0
@@ -263,7 +265,7 @@ def test_one_relu_for_all_stages_is_told_apart_by_its_calls() -> None:
 
     model = Shared()
     images = torch.randn(2, *SHAPE)
-    preactivation = TappedNetwork(model, "test", SHAPE, 5).trace(images).preactivation
+    preactivation = TappedNetwork(model, "test", of_images(SHAPE), 5).trace(images).preactivation
     maps = images
     for conv, before in zip(model.convs, preactivation, strict=True):
         assert torch.equal(before, conv(maps))
@@ -287,7 +289,7 @@ class Fickle(nn.Module):
 
 
 def test_an_activation_that_is_not_always_called_is_an_error_not_a_gap() -> None:
-    network = TappedNetwork(Fickle(), "test", SHAPE, 5).eval()
+    network = TappedNetwork(Fickle(), "test", of_images(SHAPE), 5).eval()
     images = torch.randn(2, *SHAPE)
     assert (network.trace(images).preactivation[0] < 0).any()
     with pytest.raises(ModelError, match="Fickle does not call the same layers"):

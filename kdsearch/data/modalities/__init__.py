@@ -1,0 +1,1 @@
+"""What an input of a sample may be: how it is read, checked, scaled and changed."""
