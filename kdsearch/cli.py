@@ -136,6 +136,7 @@ def _dry_run(spec: Any, resume: bool, retry_failed: bool) -> None:
     plan, _ = plan_study(spec, directory if resume else None, retry_failed)
     check_storage(spec)
     console.print(dump_spec(spec), markup=False, highlight=False)
+    _print_unlabelled(console, plan.data)
     _print_warnings(console, plan.warnings)
     samples = sample_trials(plan, 6)
     console.print(samples_view(samples))
@@ -197,7 +198,15 @@ def _print_inventory(console: Console, data: Any) -> None:
         console.print(inventory_view(data.inventory), width=width)
         for line in split_lines(data.inventory):
             console.print(line, width=width, highlight=False, markup=False)
+    _print_unlabelled(console, data)
     _print_warnings(console, balance_warnings(data))
+
+
+def _print_unlabelled(console: Console, data: Any) -> None:
+    from kdsearch.render.inventory import WIDTH, unlabelled_line
+
+    if line := unlabelled_line(data):
+        console.print(line, width=min(console.width, WIDTH), highlight=False, markup=False)
 
 
 @app.command(epilog=_examples("kdsearch front studies/digits"))

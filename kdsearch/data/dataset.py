@@ -210,9 +210,24 @@ def _check_targets(head: Head, targets: Tensor, samples: int, where: str) -> Non
         )
     if head.kind == "class":
         low, high = int(targets.min()), int(targets.max())
-        if low < (MISSING_CLASS if head.optional else 0) or high >= head.size:
+        if low < MISSING_CLASS or high >= head.size:
             told = f"labels run from {low} to {high}, outside 0 to {head.size - 1}"
             raise DataError(f"{where}: {told}")
     elif head.kind == "labels" and targets.shape[1] != head.size:
         told = f"{targets.shape[1]} columns of '{head.name}', and {head.size} labels"
         raise DataError(f"{where}: {told}; give a column a label")
+
+
+def check_labelled(split: Split, problem: Problem, where: str) -> None:
+    """Refuse a split in which a sample has no target at all, as only training samples may.
+
+    Raises:
+        DataError: There is such a sample.
+    """
+    without = (~problem.known(split.targets)).nonzero().flatten()
+    if len(without):
+        have = "sample has" if len(without) == 1 else "samples have"
+        raise DataError(
+            f"{where}: {len(without)} {have} no target, the first at place {int(without[0])}, and "
+            "no metric can judge by it; put such samples into the training data, or leave them out"
+        )

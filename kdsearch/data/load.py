@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kdsearch.data.dataset import Dataset, Split, check_split, scales_of
+import torch
+from torch import Tensor
+
+from kdsearch.data.dataset import Dataset, Split, check_labelled, check_split, scales_of
 from kdsearch.data.sources.catalogue import Source, find_source
 from kdsearch.data.sources.raw import own_split, training_data
 from kdsearch.data.sources.targets import measured
-from kdsearch.data.split import draw_limit, draw_share, strata
+from kdsearch.data.split import draw_any, draw_limit, draw_share, strata
 from kdsearch.data.views.random_streams import derive
 from kdsearch.data.views.views import check_changes
 from kdsearch.errors import DataError
@@ -25,9 +28,14 @@ def load_dataset(section: DataSection, problem: Problem | None = None) -> Datase
     labels and ``section.seed``. Mean and deviation are those of the training split alone, and
     only it has the samples' weights.
 
+    Samples without any target stay in the training split: ``test`` and ``validation`` are shares
+    of the others, and ``limit`` keeps the same share of both kinds, though at least two samples of
+    each class.
+
     Raises:
         DataError: The source is unknown, missing or broken, does not read a setting that is
-            given, has a class that is too small to split, or weights that are all 0.
+            given, has a class that is too small to split, weights that are all 0, or a validation
+            or test sample without any target.
     """
     source = find_source(section.source)
     _refuse_unread(section, source)
@@ -46,18 +54,19 @@ def load_dataset(section: DataSection, problem: Problem | None = None) -> Datase
     check_split(train, problem.heads, f"{where}'s training data")
     check_split(validation, problem.heads, f"{where}'s validation data")
     check_split(test, problem.heads, f"{where}'s test data")
-    _check_weights(train, where)
+    check_labelled(validation, problem, f"{where}'s validation data")
+    check_labelled(test, problem, f"{where}'s test data")
+    _check_weights(train, problem, where)
     problem = problem.with_heads(measured(train, problem.heads))
     validation, test = (replace(split, weights=None) for split in (validation, test))
     scales = scales_of(train)
     return Dataset(where, train, validation, test, scales, raw.inventory, problem)
 
 
-def _check_weights(train: Split, where: str) -> None:
-    if train.weights is not None and not bool(train.weights.any()):
-        raise DataError(
-            f"{where}: all training samples have the weight 0; give some a weight above 0"
-        )
+def _check_weights(train: Split, problem: Problem, where: str) -> None:
+    if train.weights is None or bool(train.weights[problem.known(train.targets)].any()):
+        return
+    raise DataError(f"{where}: all training samples have the weight 0; give some a weight above 0")
 
 
 def _refuse_unread(section: DataSection, source: Source) -> None:
@@ -72,23 +81,41 @@ def _set_test_aside(
 ) -> tuple[Split, Split]:
     if test is not None:
         return pool, test
-    seed = derive(section.seed, "test")
-    labels, classes = strata(pool, problem)
-    left, drawn = draw_share(labels, section.test, seed, classes, keep=2)
-    return pool.take(left), pool.take(drawn)
+    return _set_aside(pool, section.test, derive(section.seed, "test"), problem, keep=2)
 
 
 def _set_validation_aside(
     section: DataSection, pool: Split, problem: Problem
 ) -> tuple[Split, Split]:
     if section.limit is not None:
-        limit_seed = derive(section.seed, "limit")
-        labels, classes = strata(pool, problem)
-        pool = pool.take(draw_limit(labels, section.limit, limit_seed, classes))
-    seed = derive(section.seed, "validation")
+        pool = _limited(pool, section.limit, derive(section.seed, "limit"), problem)
+    return _set_aside(pool, section.validation, derive(section.seed, "validation"), problem)
+
+
+def _set_aside(
+    pool: Split, share: float, seed: int, problem: Problem, keep: int = 1
+) -> tuple[Split, Split]:
+    """What is left, and the share of the samples with a target that is set aside."""
     labels, classes = strata(pool, problem)
-    left, drawn = draw_share(labels, section.validation, seed, classes)
-    return pool.take(left), pool.take(drawn)
+    able, without = _by_target(pool, problem)
+    left, drawn = draw_share(labels[able], share, seed, classes, keep=keep)
+    return pool.take(torch.cat([able[left], without]).sort().values), pool.take(able[drawn])
+
+
+def _limited(pool: Split, limit: int, seed: int, problem: Problem) -> Split:
+    """At most ``limit`` samples, of those with and without a target the same share."""
+    labels, classes = strata(pool, problem)
+    able, without = _by_target(pool, problem)
+    most = max(round(limit * len(able) / len(pool)), min(limit, 2 * len(classes)))
+    kept = able[draw_limit(labels[able], most, seed, classes)]
+    others = draw_any(len(without), limit - len(kept), derive(seed, "without a target"))
+    return pool.take(torch.cat([kept, without[others]]).sort().values)
+
+
+def _by_target(split: Split, problem: Problem) -> tuple[Tensor, Tensor]:
+    """Places of the samples that have some target, and of those that have none, ascending."""
+    known = problem.known(split.targets)
+    return known.nonzero().flatten(), (~known).nonzero().flatten()
 
 
 def _limit_both(
@@ -100,8 +127,7 @@ def _limit_both(
     share = len(train) / (len(train) + len(validation))
     kept = []
     for split, name, part in ((train, "limit", share), (validation, "limit validation", 1 - share)):
-        labels, classes = strata(split, problem)
+        _, classes = strata(split, problem)
         most = max(round(section.limit * part), 2 * len(classes))
-        index = draw_limit(labels, most, derive(section.seed, name), classes)
-        kept.append(split.take(index))
+        kept.append(_limited(split, most, derive(section.seed, name), problem))
     return kept[0], kept[1]

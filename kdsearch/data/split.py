@@ -46,10 +46,11 @@ def draw_share(
 def strata(split: Split, problem: Problem) -> tuple[Tensor, tuple[str, ...]]:
     """What a split is drawn by: the class of each sample [N] in the first task of classes.
 
-    Samples without one go with the largest class; without such a task all are of one.
+    Samples without one go with the largest class; without such a task all are of one. Those that
+    have no target at all are the caller's to leave out.
     """
     if not problem.class_heads:
-        return torch.zeros(len(split), dtype=torch.int64), ("all",)
+        return torch.zeros(len(split), dtype=torch.int64, device=split.device), ("all",)
     head = problem.class_heads[0]
     labels = split.targets[head.name]
     known = head.known(labels)
@@ -75,6 +76,11 @@ def draw_limit(labels: Tensor, limit: int, seed: int, classes: Sequence[str]) ->
         )
     quotas = _quotas(counts, limit, least=2, most=counts)
     return torch.nonzero(_drawn(labels, quotas, seed)).flatten()
+
+
+def draw_any(size: int, count: int, seed: int) -> Tensor:
+    """Indices of ``count`` of ``size`` samples, ascending; all when there are fewer."""
+    return torch.nonzero(_drawn(torch.zeros(size).long(), np.array([count]), seed)).flatten()
 
 
 def _counts(labels: Tensor, classes: Sequence[str], needed: int) -> np.ndarray:

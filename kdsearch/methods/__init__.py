@@ -8,7 +8,12 @@ training minimises.
 from kdsearch.methods import inputs
 from kdsearch.methods.base import Kind, Method
 from kdsearch.methods.hyperparameter import Hyperparameter
-from kdsearch.methods.labels import label_hyperparameters, method_config, parse_label
+from kdsearch.methods.labels import (
+    idle_hyperparameters,
+    label_hyperparameters,
+    method_config,
+    parse_label,
+)
 from kdsearch.methods.objective import Objective
 from kdsearch.methods.registry import METHODS, UNDISTILLED, find_method, method_names
 from kdsearch.methods.targets import Targets
@@ -22,6 +27,7 @@ __all__ = [
     "Objective",
     "Targets",
     "find_method",
+    "idle_hyperparameters",
     "inputs",
     "label_hyperparameters",
     "method_config",

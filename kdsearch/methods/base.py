@@ -75,8 +75,11 @@ class Method(nn.Module, ABC):
     CutMix."""
     tasks: ClassVar[frozenset[TaskKind]] = frozenset({"class"})
     """Kinds of tasks that it distils, where it reads logits; each task by itself."""
+    counts_for: ClassVar[Mapping[str, frozenset[TaskKind]]] = {}
+    """Kinds of tasks for which a hyperparameter has an effect, where not for all of ``tasks``."""
     by_label: ClassVar[bool] = False
-    """Whether it reads the class of every sample (``targets.labels``)."""
+    """Whether it reads the class of every sample (``targets.labels``); other methods learn from
+    samples without one too."""
     relative_cost: ClassVar[float] = 1.0
     """Time of a training step with this term alone, as a multiple of one without any: the search
     shares out work by it, and a third more or less does no harm."""
@@ -182,7 +185,8 @@ class Method(nn.Module, ABC):
             student: The student's signals, with gradient.
             teacher: The teacher's signals, without.
             targets: The targets of the batch in the task; of a method that reads no logits those
-                of the first task, which is one of classes if there is one.
+                of the first task of classes that no sample lacks, else of the first of classes, or
+                of all.
             progress: Share of the training that is done, in [0, 1].
         """
 

@@ -18,8 +18,9 @@ def of_head(head: Head, signals: Signals) -> Signals:
 
 
 def labelled(heads: Sequence[Head]) -> Head:
-    """The first task of classes, or the first of all."""
-    return next((head for head in heads if head.kind == "class"), heads[0])
+    """The first task of classes that no sample lacks, else the first of classes, or of all."""
+    classes = [head for head in heads if head.kind == "class"]
+    return next((head for head in classes if not head.gaps), next(iter(classes), heads[0]))
 
 
 def check_task(method: type[Method], head: Head) -> None:

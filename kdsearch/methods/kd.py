@@ -62,6 +62,7 @@ class KD(Method):
     }
     ce_weight = 0.1
     tasks = frozenset({"class", "labels", "value"})
+    counts_for = {"temperature": frozenset({"class", "labels"})}
 
     def forward(
         self, student: Signals, teacher: Signals, targets: Targets, progress: float

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from kdsearch.errors import MethodError
 from kdsearch.methods.base import Method
 from kdsearch.methods.hyperparameter import SCHEDULE, Hyperparameter
 from kdsearch.methods.registry import UNDISTILLED, find_method, method_names
+from kdsearch.problems import Kind
 from kdsearch.spec.concrete import MethodConfig, TermConfig
 from kdsearch.spec.names import suggest
 
@@ -63,6 +64,21 @@ def label_hyperparameters(label: str) -> dict[str, Hyperparameter]:
     published = next((term.ce_weight for term in terms if term.ce_weight != 1.0), 1.0)
     found[CE_WEIGHT] = Hyperparameter(published, None, "weight of the cross-entropy")
     return found
+
+
+def idle_hyperparameters(label: str, kinds: Collection[Kind]) -> frozenset[str]:
+    """Values of a label, by name, that change nothing in tasks of these kinds.
+
+    Raises:
+        MethodError: As :func:`parse_label`.
+    """
+    terms = parse_label(label)
+    return frozenset(
+        _full_name(terms, term, name)
+        for term in terms
+        for name, counts in term.counts_for.items()
+        if counts.isdisjoint(kinds)
+    )
 
 
 def find_hyperparameter(label: str, name: str) -> Hyperparameter:

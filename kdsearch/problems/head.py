@@ -36,8 +36,8 @@ class Head:
         start: Its first column.
         mean: Of a value, the mean of the training targets.
         std: Of a value, their standard deviation: networks learn (target − mean) / std.
-        optional: Whether a sample may lack it.
-        gaps: Whether a training sample does.
+        named: Whether ``problem.tasks`` names it.
+        gaps: Whether a training sample lacks its target.
     """
 
     name: str = UNNAMED
@@ -46,7 +46,7 @@ class Head:
     start: int = 0
     mean: float = 0.0
     std: float = 1.0
-    optional: bool = False
+    named: bool = False
     gaps: bool = False
 
     @property

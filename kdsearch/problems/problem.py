@@ -49,7 +49,7 @@ class Problem:
                 line.
         """
         given = spec.problem.tasks
-        heads = tuple(Head(name, task.kind, optional=True) for name, task in given.items())
+        heads = tuple(Head(name, task.kind, named=True) for name, task in given.items())
         heads = heads or (Head(),)
         problem = cls(heads=heads)
         asked: dict[KeyPath, str] = {
@@ -103,6 +103,10 @@ class Problem:
     def class_heads(self) -> tuple[Head, ...]:
         """The tasks that predict a class."""
         return tuple(head for head in self.heads if head.kind == "class")
+
+    def known(self, targets: Mapping[str, Tensor]) -> Tensor:
+        """Which samples [N] have the target of some task."""
+        return torch.stack([head.known(targets[head.name]) for head in self.heads]).any(dim=0)
 
     @property
     def main(self) -> Metric:

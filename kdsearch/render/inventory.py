@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 from rich.text import Text
 
+from kdsearch.data import Dataset
 from kdsearch.data.sources.inventory import ClassFiles, Inventory, Skipped
 from kdsearch.render.tables import plain_table
 
@@ -51,6 +52,19 @@ def inventory_view(inventory: Inventory) -> Table:
 def split_lines(inventory: Inventory) -> list[str]:
     """Where each split comes from."""
     return [f"{split}: {origin}" for split, origin in inventory.splits.items()]
+
+
+def unlabelled_line(data: Dataset) -> str:
+    """How many training samples have no target, and what they are good for; empty for none."""
+    known = data.problem.known(data.train.targets)
+    without = len(known) - int(known.sum())
+    if not without:
+        return ""
+    have = "sample has" if without == 1 else "samples have"
+    return (
+        f"{without:,} of {len(known):,} training {have} no target: what is distilled learns from "
+        "them, the undistilled baseline and the teacher's training leave them out"
+    )
 
 
 def _chosen(classes: Sequence[ClassFiles]) -> tuple[list[ClassFiles], list[ClassFiles]]:

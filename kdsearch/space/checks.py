@@ -8,7 +8,7 @@ from typing import Any
 
 from kdsearch.data import Dataset, load_dataset
 from kdsearch.errors import CheckpointError, DataError, MethodError, ModelError
-from kdsearch.methods import UNDISTILLED, label_hyperparameters
+from kdsearch.methods import UNDISTILLED, idle_hyperparameters, label_hyperparameters
 from kdsearch.methods.labels import check_value, find_hyperparameter
 from kdsearch.models import Size, blueprint, reserved_core
 from kdsearch.problems import Problem
@@ -106,6 +106,10 @@ def _check_methods(spec: StudySpec) -> None:
                     check_value(label, name, declared, value)
             except MethodError as error:
                 raise spec.refuse(path, str(error)) from None
+            if name in idle_hyperparameters(label, spec.problem.kinds):
+                kinds = " or ".join(sorted(spec.problem.kinds))
+                told = f"{name} has no effect on a task of kind {kinds}; remove it"
+                raise spec.refuse(path, told)
             if declared.whole and isinstance(dimension, Range) and (dimension.step or 1) % 1:
                 told = f"{name} is a whole number; its step ({dimension.step:g}) is not"
                 raise spec.refuse(path, told)

@@ -34,6 +34,7 @@ def check_class_weights(spec: StudySpec, data: Dataset) -> None:
     for path, training in trainings(spec).items():
         if not heads:
             _check_no_classes(spec, path, training)
+            _check_smoothing(spec, path, training, data)
             continue
         unknown = unknown_class(training, classes)
         if unknown is not None:
@@ -62,6 +63,15 @@ def check_top_k(spec: StudySpec, data: Dataset) -> None:
         raise spec.refuse(
             ("cache", "top_k"), "the largest logits stand for all of one class alone; remove top_k"
         )
+
+
+def _check_smoothing(
+    spec: StudySpec, path: KeyPath, training: TrainingConfig, data: Dataset
+) -> None:
+    """Refuse to smooth labels where every task is a value."""
+    if training.label_smoothing and all(head.kind == "value" for head in data.problem.heads):
+        told = "no task has classes or labels; remove label_smoothing"
+        raise spec.refuse((*path, "label_smoothing"), told)
 
 
 def _check_no_classes(spec: StudySpec, path: KeyPath, training: TrainingConfig) -> None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from kdsearch.methods import UNDISTILLED, Hyperparameter, label_hyperparameters, method_config
+from kdsearch.methods import (
+    UNDISTILLED,
+    Hyperparameter,
+    idle_hyperparameters,
+    label_hyperparameters,
+    method_config,
+)
 from kdsearch.space.compatibility import Fitting, adopting, keyed_students
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.ranges import Choices, Range, Scalar, extremes, holds, is_searched
@@ -96,11 +102,15 @@ class Space:
         return TrainingConfig(**(section.model_dump() | drawn))
 
     def dimensions(self, label: str) -> dict[str, tuple[Hyperparameter, Searched]]:
-        """Each hyperparameter of a method with what it may be: by the spec, else by the method."""
-        given = self.methods[label]
+        """Each hyperparameter of a method with what it may be: by the spec, else by the method.
+
+        Those that change nothing in the study's tasks are left out.
+        """
+        given, idle = self.methods[label], idle_hyperparameters(label, self.spec.problem.kinds)
         return {
             name: (declared, given.get(name, declared.search or declared.default))
             for name, declared in label_hyperparameters(label).items()
+            if name not in idle
         }
 
     def probes(self, label: str) -> list[MethodConfig]:

@@ -12,11 +12,14 @@ from kdsearch.spec.sections import PositiveDimension
 from kdsearch.spec.values import each_once
 from kdsearch.spec.wording import brief
 
+TaskKind = Literal["class", "labels", "value"]
+"""What is predicted: one class, labels, or a number."""
+
 
 class TaskSection(Section):
     """A task: what kind of target it has, and how much it counts; a kind alone stands for it."""
 
-    kind: Literal["class", "labels", "value"] = "class"
+    kind: TaskKind = "class"
     """``class``: one of several classes; ``labels``: any number of labels; ``value``: a number."""
     weight: PositiveDimension = 1.0
     """Of its loss among those of several tasks, or a range of it."""
@@ -39,6 +42,11 @@ class ProblemSection(Section):
     metrics: Annotated[tuple[str, ...], AfterValidator(each_once("metric"))] = ()
     """Metrics beside the usual ones: names, or ``module:name`` of a ``kdsearch.problems.Metric`` of
     your own; with several tasks behind a task's name, as ``TASK/METRIC``."""
+
+    @property
+    def kinds(self) -> frozenset[TaskKind]:
+        """The kinds of the tasks; where none is named, of one class a sample."""
+        return frozenset(task.kind for task in self.tasks.values()) or frozenset({"class"})
 
     @field_validator("tasks")
     @classmethod

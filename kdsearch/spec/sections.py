@@ -93,11 +93,12 @@ class DataSection(Section):
     """Let torchvision fetch a data set that is not in ``root``."""
     validation: Number = Field(default=0.1, gt=0, lt=1)
     """Share of the training data set aside for the search, for sources that have no validation
-    split of their own; drawn class by class."""
+    split of their own; drawn class by class, of the samples that have a target."""
     test: Number = Field(default=0.2, gt=0, lt=1)
-    """Share set aside for the test, for sources that have no test split of their own."""
+    """Share set aside for the test, for sources that have no test split of their own, likewise."""
     limit: Whole | None = Field(default=None, ge=2)
-    """Use only this many training and validation samples together, drawn class by class."""
+    """Use only this many training and validation samples together, drawn class by class, and of
+    those without a target the same share."""
     image_size: Whole | None = Field(default=None, ge=4)
     """Side in pixels to which ``image_folder`` and ``table`` crop and resize their images."""
     background: Colour = "white"

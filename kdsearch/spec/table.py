@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from kdsearch.spec.base import Section
-from kdsearch.spec.values import UserPath, each_once, listed
+from kdsearch.spec.values import Flag, UserPath, each_once, listed
 
 
 class TableSection(Section):
@@ -32,5 +32,8 @@ class TableSection(Section):
     split: str | None = None
     """Column that says ``train``, ``validation`` or ``test``; absent: ``split`` where the table
     has it, else the splits are drawn."""
+    unlabelled: Flag = False
+    """Whether training rows may lack every target: what is distilled learns from their images. Of
+    labels, an empty cell of such a row says that they are not known; ``;`` says that none apply."""
     weight: str | None = None
     """Column of each sample's weight in the cross-entropy of trainings; absent: all count alike."""

@@ -38,6 +38,8 @@ class FactTests(Subject):
             if declared.search is not None:
                 low, high = min(every(declared.search)), max(every(declared.search))
                 assert low <= declared.default <= high, f"the default of '{name}' is not searched"
+        unknown = set(cls.counts_for) - set(cls.hyperparameters)
+        assert not unknown, f"'counts_for' names {sorted(unknown)}, which are no hyperparameters"
         if cls.kind != "parameter":
             assert "weight" in cls.hyperparameters, "there is no hyperparameter 'weight'"
             search = cls.hyperparameters["weight"].search

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import inspect
 import math
+from copy import deepcopy
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from kdsearch.models import Signals
-from kdsearch.testing.material import BATCH, PROGRESS, Pair, changed, only, random_signals, tensors
+from kdsearch.problems.head import MISSING_CLASS
+from kdsearch.testing.material import (
+    BATCH,
+    PROGRESS,
+    Pair,
+    changed,
+    differing,
+    only,
+    random_signals,
+    tensors,
+)
 from kdsearch.testing.subject import Bench, Subject, skip
 
 _FILLINGS = (0.0, 1e4, math.nan)
 """What may stand at padding."""
+_READS_LABELS = "the loss depends on the labels; declare 'by_label'"
 _FIRST, _SECOND = slice(0, BATCH // 2), slice(BATCH // 2, BATCH)
 
 
@@ -59,6 +71,22 @@ class LossTests(Subject):
             times = bench.times()
             felt = [_costs_more(bench, signals, others, floor, progress) for progress in times]
             assert any(felt), "the loss is the same whatever the student says"
+
+    def test_reads_labels_only_if_it_says_so(self, pair: Pair) -> None:
+        """Without ``by_label`` no label counts, so that samples may have none."""
+        bench = self.bench_with_loss(pair)
+        if bench.method.by_label:
+            skip(f"{bench.method.name} says that it reads labels")
+        signals = bench.signals(torch.float32)
+        without = replace(self.targets(), labels=torch.full((BATCH,), MISSING_CLASS))
+        for progress in PROGRESS:
+            parts = bench.parts(*signals, progress)
+            torch.manual_seed(0)
+            try:
+                others = deepcopy(bench.method)(*signals, without, progress)
+            except Exception as error:  # whatever an index of -1 does
+                raise AssertionError(_READS_LABELS) from error
+            assert not differing(parts, others), _READS_LABELS
 
     def test_padding_changes_nothing(self, pair: Pair) -> None:
         """Whatever stands where a sequence is padding, loss and gradient are the same."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from kdsearch.data import Split, balanced_order, epoch_order
+from kdsearch.data import Split, balanced_order, derive, epoch_order
 from kdsearch.data.split import strata
 from kdsearch.errors import DataError
 from kdsearch.methods.task_loss import TaskLoss
 from kdsearch.problems import Head, Problem
+from kdsearch.problems.head import MISSING_CLASS
 from kdsearch.spec.concrete import TrainingConfig
 from kdsearch.spec.names import suggest
 
@@ -117,20 +119,45 @@ def mean_weight(
         each *= split.weights
     drawn = torch.ones_like(each)
     if training.sampling == "balanced":
-        labels, _ = strata(split, problem)
-        drawn /= torch.bincount(labels)[labels]
+        labels = drawn_by(split, problem)
+        there = labels != MISSING_CLASS
+        counts = torch.bincount(labels[there]).double()
+        drawn[there] = counts.sum() / (counts > 0).sum() / counts[labels[there]]
     return float((drawn * each * known).sum() / drawn.sum())
 
 
-def sample_order(training: TrainingConfig, seed: int, epoch: int, labels: Tensor) -> Tensor:
-    """The samples [N] of an epoch in the order of its steps, as ``sampling`` says.
+def drawn_by(split: Split, problem: Problem) -> Tensor:
+    """The class [N] by which each sample is drawn, -1 where a sample has no target at all."""
+    labels, _ = strata(split, problem)
+    return labels.where(problem.known(split.targets), MISSING_CLASS)
+
+
+def sample_order(
+    training: TrainingConfig, seed: int, epoch: int, labels: Tensor, count: int = 0
+) -> Tensor:
+    """The samples of an epoch in the order of its steps, as ``sampling`` says.
 
     Args:
         training: Says how samples are drawn.
         seed: Seed of the training.
         epoch: Which epoch.
-        labels: [N] class indices of the training split in the first task of classes, on the CPU.
+        labels: [N] what :func:`drawn_by` says of the training split, on the CPU. Those with -1 are
+            drawn once each, however ``sampling`` evens the others out.
+        count: Samples that the epoch needs; where there are fewer, it goes through them again.
+
+    Returns:
+        As many samples as there are, once or several times.
     """
+    passes = max(math.ceil(count / len(labels)), 1)
+    seeds = (derive(seed, "pass", number) if number else seed for number in range(passes))
+    return torch.cat([_once(training, each, epoch, labels) for each in seeds])
+
+
+def _once(training: TrainingConfig, seed: int, epoch: int, labels: Tensor) -> Tensor:
+    """An order of as many samples [N] as there are labels [N]."""
+    order = epoch_order(seed, epoch, len(labels))
     if training.sampling == "balanced":
-        return balanced_order(seed, epoch, labels)
-    return epoch_order(seed, epoch, len(labels))
+        there = labels != MISSING_CLASS
+        drawn = balanced_order(seed, epoch, labels[there])
+        order[there[order]] = there.nonzero().flatten()[drawn]
+    return order

@@ -38,21 +38,26 @@ _RATE = 1e-3
 def few_samples(data: Dataset, train: int) -> Dataset:
     """Some samples of a data set, in memory; the test split stays unseen, validation stands in.
 
-    What so few have no score of is left out, in place of an error.
+    Every other training sample has a target, as long as there are some. What so few have no score
+    of is left out, in place of an error.
     """
     validation = _drawn(data.validation, EVALUATED)
     return replace(
         data,
-        train=_drawn(data.train, train),
+        train=_drawn(data.train, train, data.problem.known(data.train.targets).cpu()),
         validation=validation,
         test=validation,
         problem=replace(data.problem, few=True),
     )
 
 
-def _drawn(split: Split, count: int) -> Split:
-    index = epoch_order(0, 0, len(split))[:count]
-    return split.read(index)
+def _drawn(split: Split, count: int, known: Tensor | None = None) -> Split:
+    order = epoch_order(0, 0, len(split))
+    if known is not None:
+        first = known[order]
+        places = torch.where(first, 2 * first.cumsum(0), 2 * (~first).cumsum(0) + 1)
+        order = order[places.argsort()]
+    return split.read(order[:count])
 
 
 def short_task(task: Task, workers: int = 1) -> Task:

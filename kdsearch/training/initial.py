@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from kdsearch.data import Dataset, derive
 from kdsearch.errors import DataError
-from kdsearch.methods import Objective
+from kdsearch.methods import Objective, parse_label
 from kdsearch.models import Network, build_network
 from kdsearch.training.class_balance import task_loss
 from kdsearch.training.task import Task
@@ -32,6 +34,19 @@ def steps_per_epoch(task: Task, data: Dataset) -> int:
             f"{task.training.batch_size}; lower training.batch_size"
         )
     return steps
+
+
+def learnt_from(task: Task, data: Dataset) -> Dataset:
+    """The data with the training samples that a task learns from.
+
+    Samples without any target teach nothing where nothing is distilled: there they are left out,
+    so that a baseline has whole batches of the others, in as many steps.
+    """
+    known = data.problem.known(data.train.targets)
+    distils = any(method.kind != "parameter" for method in parse_label(task.method.label))
+    if distils or bool(known.all()):
+        return data
+    return replace(data, train=data.train.take(known.nonzero().flatten()))
 
 
 def make_objective(

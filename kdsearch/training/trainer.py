@@ -12,15 +12,19 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from kdsearch.data import Batch, Dataset, Views, derive, make_feed
-from kdsearch.data.split import strata
 from kdsearch.errors import DivergedError, ModelError
 from kdsearch.models import Network
 from kdsearch.training.averaging import WeightAverage
-from kdsearch.training.class_balance import sample_order
+from kdsearch.training.class_balance import drawn_by, sample_order
 from kdsearch.training.distiller import Distiller
 from kdsearch.training.evaluation import Scores, evaluate
 from kdsearch.training.hardware import Hardware, memory_format
-from kdsearch.training.initial import initial_student, make_objective, steps_per_epoch
+from kdsearch.training.initial import (
+    initial_student,
+    learnt_from,
+    make_objective,
+    steps_per_epoch,
+)
 from kdsearch.training.optimizer import make_optimizer, make_schedule, parameter_groups
 from kdsearch.training.ranks import Ranks
 from kdsearch.training.reports import EpochReport
@@ -67,8 +71,8 @@ class Trainer:
         self.device = hardware.device
         self.ranks = ranks or Ranks()
         self.steps_per_epoch = steps_per_epoch(task, data)
-        self._data = data
-        self._labels = strata(data.train, data.problem)[0].cpu()
+        self._data = data = learnt_from(task, data)
+        self._labels = drawn_by(data.train, data.problem).cpu()
         self._reference = reference
         self._feed = make_feed(
             data.train,
@@ -128,8 +132,9 @@ class Trainer:
         torch.manual_seed(derive(self.task.seed, "epoch", self.epoch, self.ranks.rank))
         self.distiller.train()
         size, steps = self.task.training.batch_size, self.steps_per_epoch
-        order = sample_order(self.task.training, self.task.seed, self.epoch, self._labels)
-        indices = [self.ranks.share(part) for part in order[: steps * size].split(size)]
+        count = steps * size
+        order = sample_order(self.task.training, self.task.seed, self.epoch, self._labels, count)
+        indices = [self.ranks.share(part) for part in order[:count].split(size)]
         return self._batches(indices, self.epoch)
 
     def _batches(self, indices: Sequence[Tensor], epoch: int) -> Iterator[Batch]:

@@ -59,7 +59,7 @@ def test_a_constant_channel_can_still_be_divided_by() -> None:
         (torch.zeros(2, 1, 4, 4).byte(), torch.zeros(3).long(), "2 samples and 3 labels"),
         (torch.zeros(0, 1, 4, 4).byte(), torch.zeros(0).long(), "at least one sample"),
         (torch.zeros(2, 1, 4, 4).byte(), torch.tensor([0, 2]), "from 0 to 2, outside 0 to 1"),
-        (torch.zeros(2, 1, 4, 4).byte(), torch.tensor([-1, 1]), "from -1 to 1, outside 0 to 1"),
+        (torch.zeros(2, 1, 4, 4).byte(), torch.tensor([-2, 1]), "from -2 to 1, outside 0 to 1"),
     ],
 )
 def test_check_split_refuses(images: torch.Tensor, labels: torch.Tensor, sentence: str) -> None:

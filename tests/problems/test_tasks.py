@@ -182,7 +182,7 @@ def test_a_weight_that_is_learnt_is_not_given(spec_text: str) -> None:
 
 
 def test_a_share_of_the_samples_that_have_the_target_has_their_error() -> None:
-    head = Head("kind", "class", ("a", "b"), optional=True)
+    head = Head("kind", "class", ("a", "b"), named=True)
     problem = Problem(heads=(head,))
     labels = torch.tensor([0, 1, -1, -1, 1, -1, 0, -1])
     outputs = torch.eye(2)[[0, 0, 0, 0, 1, 1, 0, 1]]

@@ -217,6 +217,31 @@ class IgnoresTheTeacher(SoundLogits):
         return z_s.square().mean()
 
 
+class ReadsLabelsUnsaid(SoundLogits):
+    """The cross-entropy with the label comes along."""
+
+    def forward(
+        self, student: Signals, teacher: Signals, targets: Targets, progress: float
+    ) -> Parts:
+        z_s, z_t = logits(student, teacher)
+        return {self.name: self.divergence(z_s, z_t) + F.cross_entropy(z_s, targets.labels)}
+
+
+class WeighsByLabelUnsaid(Sound):
+    """Samples of the last class count more, wherever -1 points."""
+
+    def forward(
+        self, student: Signals, teacher: Signals, targets: Targets, progress: float
+    ) -> Parts:
+        e_s, e_t = embeddings(student, teacher)
+        weights = torch.linspace(1, 2, 10, dtype=e_s.dtype)[targets.labels]
+        return {self.name: (weights[:, None] * (self.project(e_s) - e_t).square()).mean()}
+
+
+class CountsForNoValueOfItsOwn(Sound):
+    counts_for: ClassVar[Any] = {"temperature": frozenset({"class"})}
+
+
 class IsConstant(SoundLogits):
     def divergence(self, z_s: Tensor, z_t: Tensor) -> Tensor:
         return (z_s - z_s.detach()).mean()

@@ -49,9 +49,10 @@ class RawData:
         train_images: uint8 [N, H, W], [N, H, W, C] or [N, C, H, W]; the channel axis is the one
             that is shorter than both sides of the image. Or several inputs by name: such images,
             and numbers [N] or [N, D], which are standardised.
-        train_labels: [N] class indices from 0, or several targets by name: class indices with -1
-            for a missing one, labels [N, K] of 0 and 1, or numbers, NaN where missing. The spec's
-            ``problem.tasks`` says which are learnt; without it the first is, as a class.
+        train_labels: [N] class indices from 0, -1 for a missing one, or several targets by name:
+            such indices, labels [N, K] of 0 and 1, or numbers, NaN where missing. The spec's
+            ``problem.tasks`` says which are learnt; without it the first is, as a class. A training
+            sample may lack every target, a validation or test sample not.
         test_images: Likewise, or ``None`` to have the test drawn from the training data.
         test_labels: Their labels, or ``None``.
         classes: Name of each class, or of each target's classes or labels by the target's name;

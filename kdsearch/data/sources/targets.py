@@ -93,7 +93,7 @@ def _classes(array: np.ndarray, name: str, told: str) -> Tensor:
             other = f"; or, to learn several labels, set problem.tasks to {{{name}: labels}}"
         raise DataError(
             f"{told} must be whole numbers [N], not {array.dtype} {list(array.shape)}; "
-            f"give the class index of each image{other}"
+            f"give the class index of each image, -1 where it has none{other}"
         )
     return torch.from_numpy(array.astype(np.int64))
 
@@ -136,9 +136,7 @@ def named(head: Head, names: Names | None, targets: Tensor, where: str) -> Head:
         return replace(head, names=(head.name,))
     given = names.get(head.name) if isinstance(names, Mapping) else names
     if given is None:
-        highest = int(targets.max()) if len(targets) else MISSING_CLASS
-        count = targets.shape[1] if head.kind == "labels" else highest + 1
-        given = [str(place) for place in range(count)]
+        given = [str(place) for place in range(_count(head, targets))]
     found = tuple(str(name) for name in given)
     least, what = (2, "classes") if head.kind == "class" else (1, "labels")
     if len(found) < least or len(set(found)) < len(found):
@@ -148,6 +146,13 @@ def named(head: Head, names: Names | None, targets: Tensor, where: str) -> Head:
             "of its own"
         )
     return replace(head, names=found)
+
+
+def _count(head: Head, targets: Tensor) -> int:
+    """How many classes or labels the targets tell apart."""
+    if head.kind == "labels":
+        return targets.shape[1]
+    return int(targets.max()) + 1 if len(targets) else 0
 
 
 def measured(train: Split, heads: Sequence[Head]) -> list[Head]:

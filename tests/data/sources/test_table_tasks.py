@@ -17,7 +17,7 @@ from kdsearch.spec.sections import DataSection
 from kdsearch.spec.table import TableSection
 
 TASKS = tuple(
-    Head(name, kind, optional=True)
+    Head(name, kind, named=True)
     for name, kind in (("species", "class"), ("tags", "labels"), ("age", "value"))
 )
 SPLITS = ["train"] * 12 + ["val"] * 4 + ["test"] * 4

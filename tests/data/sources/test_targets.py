@@ -19,7 +19,7 @@ from kdsearch.spec.sections import DataSection
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 9), dtype=np.uint8)
 CLASS, LABELS, VALUE = (
-    Head(name, kind, optional=True)
+    Head(name, kind, named=True)
     for name, kind in (("kind", "class"), ("tags", "labels"), ("age", "value"))
 )
 TARGETS: dict[str, Any] = {
@@ -76,7 +76,7 @@ def test_without_tasks_the_first_target_is_taken_by_its_name() -> None:
 def test_a_few_samples_without_a_class_are_split_and_drawn_with_the_others() -> None:
     labels = torch.arange(60) % 3
     labels[7] = -1
-    head = Head("kind", "class", tuple("abc"), optional=True)
+    head = Head("kind", "class", tuple("abc"), named=True)
     split = Split(torch.zeros(60, 1, 8, 8, dtype=torch.uint8), {"kind": labels})
     drawn_by, names = strata(split, Problem(heads=(head,)))
     assert names == ("a", "b", "c")
@@ -97,7 +97,7 @@ def test_a_split_in_which_nothing_of_a_task_is_known_is_refused(
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    problem = Problem(heads=(Head("label", "class", optional=True), VALUE))
+    problem = Problem(heads=(Head("label", "class", named=True), VALUE))
     with pytest.raises(DataError, match="no sample has a target of 'age'"):
         load_dataset(DataSection(source="rare:load"), problem)
 

@@ -18,6 +18,7 @@ from kdsearch.data.sources.table.rows import Rows, read_rows
 from kdsearch.data.sources.table.targets import names_of, target_of
 from kdsearch.errors import DataError
 from kdsearch.problems import Problem
+from kdsearch.problems.head import MISSING_CLASS
 from kdsearch.spec.sections import DataSection
 
 
@@ -52,7 +53,8 @@ def load_table(section: DataSection, problem: Problem) -> RawData:
             names[head.name] = names_of(head, [cells[place] for place in places["train"]])
         for split, each in places.items():
             own = [cells[place] for place in each]
-            targets[split][head.name] = target_of(head, own, names.get(head.name, ()))
+            known = names.get(head.name, ())
+            targets[split][head.name] = target_of(head, own, known, rows.without(each))
     told = {name: tuple(distinct(each)) for name, each in names.items()}
     weights = None if rows.weights is None else np.array(rows.weights)[places["train"]]
     return RawData(
@@ -85,6 +87,9 @@ def _inventory(
             ClassFiles(one, {title: count[place] for title, count in counts.items()})
             for place, one in enumerate(names[name])
         )
+        without = {title: count[MISSING_CLASS] for title, count in counts.items()}
+        if any(without.values()):
+            found += (ClassFiles("(no class)", without),)
     else:
         every = {titles[split]: len(rows.places(split)) for split in targets}
         found = (ClassFiles("(any)", every),)

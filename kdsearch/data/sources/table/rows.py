@@ -36,6 +36,7 @@ class Rows:
         splits: ``train``, ``validation`` or ``test``; all ``train`` where no column says so.
         weights: Its weight, where a column has it; 1 in rows that are not trained on.
         split_column: The column that says so, if there is one.
+        unlabelled: Whether training rows may lack every target.
     """
 
     files: Sequence[Path]
@@ -43,6 +44,13 @@ class Rows:
     splits: Sequence[str]
     weights: Sequence[float] | None
     split_column: str | None
+    unlabelled: bool = False
+
+    def without(self, places: Sequence[int]) -> list[int]:
+        """Which of the rows at some places lack every target, counted among those."""
+        columns = list(self.targets.values())
+        rows = enumerate(places if self.unlabelled else ())
+        return [number for number, place in rows if not any(cells[place] for cells in columns)]
 
     def places(self, split: str) -> list[int]:
         """Which rows belong to a split."""
@@ -72,8 +80,9 @@ def read_rows(table: TableSection, root: Path, heads: Sequence[Head] = (Head(),)
     splits = _splits(read, split)
     weights = None if table.weight is None else _weights(read, table.weight, splits)
     cells = {task: read.cells[column] for task, column in columns.items()}
-    check_targets(read, columns, heads, splits)
-    return Rows(_files(read, table.image, root), cells, splits, weights, split)
+    check_targets(read, columns, heads, splits, table.unlabelled)
+    files = _files(read, table.image, root)
+    return Rows(files, cells, splits, weights, split, table.unlabelled)
 
 
 def _check_columns(table: TableSection, targets: Mapping[str, str]) -> str | None:

@@ -18,6 +18,12 @@ from kdsearch.spec.wording import brief
 _BETWEEN = ";"
 """Stands between the labels of a cell."""
 
+_FILL = (
+    "fill the cell or remove the row, or set data.table.unlabelled to true to distil its image "
+    "without a target"
+)
+"""What to do about a training row without any target."""
+
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 """A whole number as it is usually written; ``007`` is a name."""
 
@@ -60,7 +66,11 @@ def number_of(cell: str) -> float:
 
 
 def check_targets(
-    read: Columns, columns: Mapping[str, str], heads: Sequence[Head], splits: Sequence[str]
+    read: Columns,
+    columns: Mapping[str, str],
+    heads: Sequence[Head],
+    splits: Sequence[str],
+    unlabelled: bool = False,
 ) -> None:
     """Refuse rows with cells that cannot be targets.
 
@@ -72,22 +82,35 @@ def check_targets(
         columns: The column of each task.
         heads: The tasks.
         splits: The split of each row.
+        unlabelled: Whether a training row may lack all targets, labels among them.
 
     Raises:
         DataError: The first fault.
     """
-    faults = read.faults()
-    needed = [columns[head.name] for head in heads if head.kind != "labels"]
-    for place, number in enumerate(read.numbers if len(needed) == len(heads) else ()):
-        if not any(read.cells[column][place] for column in needed):
-            faults.add_empty(number, needed[0])
-    faults.refuse()
+    if unlabelled or all(head.kind != "labels" for head in heads):
+        _check_some(read, list(columns.values()), splits, unlabelled)
     for head in heads:
         cells = read.cells[columns[head.name]]
         if head.kind == "value":
             _check_values(read, columns[head.name], cells)
         else:
             _check_names(read, head, cells, splits)
+
+
+def _check_some(
+    read: Columns, columns: Sequence[str], splits: Sequence[str], unlabelled: bool
+) -> None:
+    """Refuse a row in which the cells of all targets are empty."""
+    faults = read.faults()
+    for place, (number, split) in enumerate(zip(read.numbers, splits, strict=True)):
+        if any(read.cells[column][place] for column in columns):
+            continue
+        empty = f"'{brief(columns[0])}' is empty"
+        if split != "train":
+            faults.add(number, f"{empty} in this {split} row", "fill the cell or remove the row")
+        elif not unlabelled:
+            faults.add(number, empty, _FILL)
+    faults.refuse()
 
 
 def _check_values(read: Columns, column: str, cells: Sequence[str]) -> None:
@@ -134,8 +157,17 @@ def names_of(head: Head, cells: Sequence[str]) -> list[str]:
     return class_names({name for cell in cells for name in _names(head, cell)})
 
 
-def target_of(head: Head, cells: Sequence[str], names: Sequence[str]) -> np.ndarray:
-    """The targets of a task: class indices [N], labels [N, K], or values [N]."""
+def target_of(
+    head: Head, cells: Sequence[str], names: Sequence[str], unlabelled: Sequence[int] = ()
+) -> np.ndarray:
+    """The targets of a task: class indices [N], labels [N, K], or values [N].
+
+    Args:
+        head: The task.
+        cells: The text of each target.
+        names: The classes or labels.
+        unlabelled: Which rows have no target at all.
+    """
     place = {name: number for number, name in enumerate(names)}
     if head.kind == "class":
         return np.array([place[cell] if cell else MISSING_CLASS for cell in cells], dtype=np.int64)
@@ -144,4 +176,5 @@ def target_of(head: Head, cells: Sequence[str], names: Sequence[str]) -> np.ndar
     found = np.zeros((len(cells), len(names)), dtype=np.float32)
     for row, cell in enumerate(cells):
         found[row, [place[label] for label in labels_of(cell)]] = 1
+    found[list(unlabelled)] = np.nan
     return found
