@@ -225,6 +225,26 @@ def test_a_method_that_reads_each_class_refuses_gaps(name: str) -> None:
         Objective(method_config(name, {}), shapes, shapes, [TaskLoss(replace(DIGIT, gaps=True))])
 
 
+@pytest.mark.parametrize("gaps", [(), (0,), (0, 1)], ids=str)
+def test_a_method_reads_the_first_task_of_classes_that_no_sample_lacks(
+    gaps: tuple[int, ...],
+) -> None:
+    heads = [INK, DIGIT, replace(DIGIT, name="tone", start=3)]
+    heads = [heads[0], *(replace(h, gaps=n in gaps) for n, h in enumerate(heads[1:]))]
+    losses = [TaskLoss(head) for head in heads]
+    if len(gaps) == 2:
+        with pytest.raises(MethodError, match="crd reads the class of every sample, and some"):
+            Objective(method_config("crd", {}), SHAPES, SHAPES, losses)
+        return
+    made = Objective(method_config("crd", {}), SHAPES, SHAPES, losses)
+    heard: list[torch.Tensor] = []
+    crd = made.methods[0]
+    crd.forward = lambda s, t, targets, p: heard.append(targets.labels) or {}  # type: ignore
+    of = {name: Targets(torch.full((SIZE,), n)) for n, name in enumerate(("digit", "tone", "ink"))}
+    made(signals(0), signals(1), of, 0.0)
+    assert heard[0][0].item() == len(gaps)
+
+
 def test_one_task_of_labels_or_of_a_value_is_distilled_too() -> None:
     for head, other in ((replace(TAGS, start=0), "tags"), (replace(INK, start=0), "ink")):
         columns = slice(3, 5) if head.kind == "labels" else slice(5, 6)

@@ -49,6 +49,12 @@ def load(*names: str) -> RawData:
     return RawData(images, targets, classes={"kind": ("a", "b", "c"), "tone": ("b", "d")})
 
 
+def usual(*names: str) -> RawData:
+    """One class a sample, and four of five samples without it."""
+    images = np.random.default_rng(0).integers(0, 256, (400, 8, 8), dtype=np.uint8)
+    return RawData(images, np.where(np.arange(400) % 5, -1, np.arange(400) % 3))
+
+
 def plan(tasks: dict[str, Any], **sections: Any) -> Any:
     changed = {
         name: SPEC[name] | given if isinstance(SPEC.get(name), dict) else given
@@ -91,6 +97,11 @@ def test_targets_that_few_samples_have_are_no_reason_to_refuse(tasks: dict[str, 
             {"training": {"epochs": 1, "sampling": "balanced"}},
             "no task has classes; set sampling to none",
         ),
+        (
+            {"zeros": "value"},
+            {"training": {"epochs": 1, "label_smoothing": {"low": 0, "high": 0.2}}},
+            "no task has classes or labels; remove label_smoothing",
+        ),
         ({"kind": "class", "zeros": "value"}, {"cache": {"top_k": 2}}, "remove top_k"),
     ],
 )
@@ -99,6 +110,59 @@ def test_what_tasks_cannot_have_is_refused(
 ) -> None:
     with pytest.raises(SpecError, match=message):
         plan(tasks, **sections)
+
+
+USUAL = {"source": f"{__name__}:usual"}
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"methods": ["none", "kd", "kd+fitnet", "rkd", "simkd", "weight_copy", "adversarial"]},
+        {"training": {"epochs": 1, "class_weights": "balanced"}},
+        {"training": {"epochs": 1, "sampling": "balanced"}},
+        {"data": USUAL | {"augment": {"mixup": 0.2}, "limit": 200}},
+        {"teaching": {"by": ["mutual", "born_again"]}, "methods": ["kd"]},
+    ],
+    ids=str,
+)
+def test_four_of_five_samples_may_lack_their_class(sections: dict[str, Any]) -> None:
+    if "simkd" in sections.get("methods", ()):
+        model = {"family": "convnet", "width": 0.5, "depth": 2}
+        sections |= {
+            "teacher": {"model": model, "training": {"epochs": 1}},
+            "students": [model],
+        }
+    made = plan({}, **({"data": USUAL} | sections))
+    assert made.data.problem.heads[0].gaps
+    assert not made.space.fitting.unfit
+
+
+@pytest.mark.parametrize("method", ["dkd", "nkd", "crd", "dkd+rkd"])
+def test_what_reads_the_class_of_every_sample_is_refused_before_anything_trains(
+    method: str,
+) -> None:
+    name = method.partition("+")[0]
+    with pytest.raises(SpecError, match=f"{name} reads the class of every sample, and some"):
+        plan({}, data=USUAL, methods=["kd", method])
+
+
+@pytest.mark.parametrize("label", ["kd", "kd+rkd"])
+def test_a_value_that_changes_nothing_is_neither_searched_nor_fixed(label: str) -> None:
+    full = "temperature" if label == "kd" else "kd.temperature"
+    searched = plan({"zeros": "value", "kind": "class"}, methods=[label]).space
+    assert full in searched.dimensions(label)
+    assert f"{label}.{full}" in searched.published(label)
+    space = plan({"zeros": "value"}, methods=[label]).space
+    assert full not in space.dimensions(label)
+    assert f"{label}.{full}" not in space.published(label)
+    values = {"method": label, f"{label}.weight": 1.0, f"{label}.kd.weight": 1.0}
+    values |= {f"{label}.rkd.weight": 1.0}
+    space.suggest(FixedTrial(values))  # which fails where a temperature is asked for
+    for value in (2.0, {"low": 1, "high": 3}):
+        with pytest.raises(SpecError, match=f"{full} has no effect on a task of kind value"):
+            plan({"zeros": "value"}, methods={label: {full: value}})
+    plan({"zeros": "value", "rare": "labels"}, methods={label: {full: 2.0}})
 
 
 def test_class_weights_are_those_of_the_task_that_has_the_class() -> None:
