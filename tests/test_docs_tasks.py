@@ -29,7 +29,7 @@ SHORTER = (
     "finalists.max=2",
     "tracking.uri=sqlite:///mlflow.db",
 )
-MODULES = {"tags": "my_tags", "ink": "my_ink"}
+MODULES = {"tags": "my_tags", "ink": "my_ink", "scarce": "my_scans"}
 
 
 def examples() -> dict[str, str]:
@@ -55,7 +55,7 @@ def write_birds(folder: Path) -> None:
         csv.writer(file).writerows([["image", "species", "tags", "age"], *rows])
 
 
-@pytest.mark.parametrize("name", ["tags", "ink", "birds"])
+@pytest.mark.parametrize("name", ["tags", "ink", "birds", "scarce"])
 def test_the_examples_are_sound(name: str) -> None:
     assert parse_spec(examples()[name], list(SHORTER)).study.name == name
 
@@ -67,6 +67,7 @@ def test_the_examples_are_sound(name: str) -> None:
         ("tags", "mean_average_precision", "points of mAP"),
         ("ink", "mae", "gain in MAE over"),
         ("birds", "species/accuracy", "points of species accuracy"),
+        ("scarce", "accuracy", "points of accuracy"),
     ],
 )
 def test_an_example_runs_to_its_front(tmp_path: Path, name: str, objective: str, unit: str) -> None:
@@ -108,7 +109,9 @@ def _check_answers(student: Student, name: str) -> None:
         assert set(found) == {"species", "tags", "age"}
         assert set(found["species"]) <= {"wren", "owl", "crow"}
         found = found["tags"]
-    if name == "ink":
+    if name == "scarce":
+        assert set(found) <= set("0123456789")
+    elif name == "ink":
         assert all(isinstance(each, float) for each in found)
     else:
         assert all(isinstance(each, tuple) for each in found)

@@ -13,11 +13,10 @@ import torch
 from scipy.special import softmax
 from torch import Tensor, nn
 
-from kdsearch.data import Dataset, load_dataset
+from kdsearch.data import Dataset
 from kdsearch.models import build_network
 from kdsearch.problems import Head, Problem
 from kdsearch.spec.concrete import ModelConfig, TrainingConfig
-from kdsearch.spec.sections import DataSection
 from kdsearch.training.class_balance import drawn_by, mean_weight, sample_order
 from kdsearch.training.few_steps import few_samples
 from kdsearch.training.task import Task
@@ -209,7 +208,9 @@ def test_labels_and_values_may_be_missing_too(
     gone = torch.arange(240) >= LABELLED
     ink = digits.train.images.double().mean(dim=(1, 2, 3)).float()
     value = ink.masked_fill(gone, torch.nan)
-    labels = (torch.stack([ink > 90, ink > 70], dim=1)).float().masked_fill(gone[:, None], torch.nan)
+    labels = (
+        (torch.stack([ink > 90, ink > 70], dim=1)).float().masked_fill(gone[:, None], torch.nan)
+    )
     known = ink[:LABELLED].double()
     names = ("ink",) if kind == "value" else ("dark", "grey")
     mean, std = float(known.mean()), float(known.std(correction=0))
