@@ -43,9 +43,9 @@ def numbers(split: Split) -> list[int]:
     return (split.images[:, 0, 0, 0].int() * 256 + split.images[:, 0, 0, 1]).tolist()
 
 
-def load(name: str = "kind", heads: Any = (Head(),), **settings: Any) -> Dataset:
+def load(name: str = "kind", heads: Any = (), **settings: Any) -> Dataset:
     section = DataSection(source=f"{__name__}:raw", options={"name": name}, **settings)
-    return load_dataset(section, Problem(heads=tuple(heads)))
+    return load_dataset(section, Problem(heads=tuple(heads) or (Head(),)))
 
 
 def raw(name: str, own: str = "", broken: bool = False, weigh: bool = False) -> RawData:
@@ -83,7 +83,7 @@ def test_validation_and_test_are_drawn_of_the_samples_with_a_target(
     assert len(data.test) == round(0.2 * LABELLED)
     assert len(data.validation) == round(0.25 * (LABELLED - len(data.test)))
     splits = [numbers(each) for each in (data.train, data.validation, data.test)]
-    assert sorted(sum(splits, [])) == list(range(SAMPLES))
+    assert sorted(number for split in splits for number in split) == list(range(SAMPLES))
     assert all(number < LABELLED for number in splits[1] + splits[2])
     assert set(range(LABELLED, SAMPLES)) <= set(splits[0])
     assert all(head.gaps for head in data.problem.heads)
@@ -124,7 +124,7 @@ def test_a_limit_keeps_the_same_share_of_both() -> None:
     assert int(few.problem.known(few.train.targets).sum()) + len(few.validation) == 6
     most = load(test=0.25, limit=10_000)
     assert len(most.train) + len(most.validation) == labelled + others
-    with pytest.raises(DataError, match="data.limit is 5; with 3 classes it must be at least 6"):
+    with pytest.raises(DataError, match=r"data\.limit is 5; with 3 classes it must be at least 6"):
         load(test=0.25, limit=5)
 
 
