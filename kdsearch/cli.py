@@ -122,7 +122,7 @@ def _dry_run(spec: Any, resume: bool, retry_failed: bool) -> None:
     from kdsearch.api import plan_study, quieten
     from kdsearch.execution.storage.access import check_storage
     from kdsearch.render.caches import cache_lines
-    from kdsearch.render.study import samples_view, unfit_view
+    from kdsearch.render.study import samples_view, specialist_lines, unfit_view
     from kdsearch.render.units import duration
     from kdsearch.results.directory import StudyDirectory
     from kdsearch.search.clock import order_told
@@ -136,6 +136,8 @@ def _dry_run(spec: Any, resume: bool, retry_failed: bool) -> None:
     plan, _ = plan_study(spec, directory if resume else None, retry_failed)
     check_storage(spec)
     console.print(dump_spec(spec), markup=False, highlight=False)
+    for line in specialist_lines(spec):
+        console.print(line, highlight=False)
     _print_unlabelled(console, plan.data)
     _print_warnings(console, plan.warnings)
     samples = sample_trials(plan, 6)
@@ -161,7 +163,7 @@ def validate(spec: Spec, overrides: Sets = None) -> None:
     from kdsearch.spec.load import load_spec
 
     loaded = load_spec(spec, overrides or [])
-    from kdsearch.render.study import unfit_view
+    from kdsearch.render.study import specialist_lines, unfit_view
     from kdsearch.space.checks import make_plan
 
     console = _console()
@@ -174,6 +176,8 @@ def validate(spec: Spec, overrides: Sets = None) -> None:
         f"{len(plan.space.students)} student families, taught by {', '.join(loaded.taught_by)}",
         highlight=False,
     )
+    for line in specialist_lines(loaded):
+        console.print(line, highlight=False)
     _print_inventory(console, data)
     _print_warnings(console, plan.warnings)
     if plan.space.fitting.unfit:

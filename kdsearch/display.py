@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from kdsearch.execution.observers import Observer
-from kdsearch.problems import CLASSIFICATION, find_metric
+from kdsearch.problems import find_metric
+from kdsearch.problems.catalogue import MEAN, USUAL
 from kdsearch.render.caches import cache_lines, error_lines
 from kdsearch.render.units import duration, sized
 from kdsearch.results.front import pareto_front
@@ -246,7 +247,8 @@ class Display(Observer):
 
     def _told(self, report: Mapping[str, float]) -> str:
         """The objective's score of an epoch, or one that it has where that is none of its own."""
-        for name in (self._objectives.score, CLASSIFICATION.main.name):
+        mains = [names[0] for names in USUAL.values()]
+        for name in (self._objectives.score, MEAN.name, *mains):
             if name in report:
                 metric = find_metric(name)
                 return f", validation {metric.title} {metric.told(report[name])}"

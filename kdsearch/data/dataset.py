@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -137,6 +137,19 @@ class Dataset:
             return inputs[IMAGE].short
         return ", ".join(f"{name} {each.short}" for name, each in inputs.items())
 
+    def of_tasks(self, names: Collection[str]) -> Dataset:
+        """The same as one sees it that knows some of the tasks alone.
+
+        Args:
+            names: These tasks; none stand for all.
+        """
+        if not names:
+            return self
+        problem = self.problem.of_tasks(names)
+        splits = (self.train, self.validation, self.test)
+        train, validation, test = (_with_targets(split, problem.heads) for split in splits)
+        return replace(self, train=train, validation=validation, test=test, problem=problem)
+
     @property
     def outputs(self) -> int:
         """Columns of a network's output: of one class a sample, the number of classes."""
@@ -167,6 +180,11 @@ class Dataset:
                 digest.update(b"weights")
                 digest.update(np.ascontiguousarray(split.weights.numpy()).data)
         return digest.hexdigest()
+
+
+def _with_targets(split: Split, heads: tuple[Head, ...]) -> Split:
+    """A split with the targets of some tasks alone."""
+    return replace(split, targets={head.name: split.targets[head.name] for head in heads})
 
 
 def scales_of(train: Split) -> dict[str, Scale]:

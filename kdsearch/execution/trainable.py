@@ -61,7 +61,8 @@ class StudentTrial(tune.Trainable):
                 file that takes the weights after the last epoch.
             shared: ``data``, a reference to the packed data in Ray's object store; ``teachers``,
                 packed, by name; ``caches``, what is cached of them, and ``driver_node``, where the
-                study's own process has it; ``folder``, the study's, and ``token``, which lies in
+                study's own process has it; ``by_task``, who answers each task where several do;
+                ``folder``, the study's, and ``token``, which lies in
                 it; ``storage``, Ray Tune's; ``core``, which measures latencies on the driver's
                 node, or ``None``; and ``resources``, a dumped
                 :class:`~kdsearch.spec.sections.ResourcesSection`.

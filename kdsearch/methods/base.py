@@ -192,9 +192,9 @@ class Method(nn.Module, ABC):
 
 
 def _named(who: str, shapes: SignalShapes) -> str:
-    """A network in a reason; what shows logits alone is an average of several."""
+    """A network in a reason; what shows logits alone is several of them, as an average is."""
     alone = not shapes.embedding and not shapes.features
-    return f"average of {who}s" if alone else who
+    return f"group of {who}s" if alone else who
 
 
 def _kinds(stages: Iterable[SignalShape]) -> str:

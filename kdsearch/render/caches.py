@@ -54,7 +54,7 @@ def _live(cache: TeacherCache, signal: Signal, caches: Caches) -> str:
 def _remedy(caches: Caches) -> str:
     """The setting that would cache everything."""
     most = sum(cache.most for cache in caches.teachers.values())
-    most += sum(plan.bytes for plan in caches.reference.values())
+    most += sum(plan.bytes for plan in caches.of_reference)
     needed = (most // 10**8 + 1) / 10
     half = ", or half of that with cache.dtype float16" if caches.section.dtype != "float16" else ""
     return f"cache.disk_gb {needed:g} would hold all{half}"

@@ -17,7 +17,9 @@ from kdsearch.results.ranking import ENDS, MIN_TRIALS
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.tables import describe_trial
 from kdsearch.space.compatibility import Fitting
-from kdsearch.spec.teaching import TEACHER
+from kdsearch.spec.names import together
+from kdsearch.spec.study import StudySpec
+from kdsearch.spec.teaching import BY_TASK, TEACHER, called
 
 NEAR = "*"
 """Stands after the number of a trial that is not on the front but within noise of it."""
@@ -236,6 +238,19 @@ def unfit_view(fitting: Fitting) -> Table:
         why = reason.partition(" cannot work on this pair: ")[2] or reason
         table.add_row(Text(label), Text(", ".join(keys)), taught_by, Text(why))
     return table
+
+
+def specialist_lines(spec: StudySpec) -> list[str]:
+    """Which teachers know some of the tasks alone, and who answers each under ``by_task``."""
+    known = [
+        f"{'the ' * (name == TEACHER)}{called(name)} knows {together(tasks)}"
+        for name, tasks in spec.specialists.items()
+    ]
+    if not known:
+        return []
+    answers = [f"{task} of {name}" for task, name in spec.answered_by.items()]
+    compared = "; students are compared with it" if spec.compared_with == BY_TASK else ""
+    return [*known, f"{BY_TASK}: {together(answers)}{compared}"]
 
 
 def _weights(row: Mapping[Any, Any]) -> str:

@@ -20,7 +20,6 @@ from kdsearch.results.ranking import method_ranking
 from kdsearch.results.record import TrialRecord, by_task
 from kdsearch.results.tables import front_table, trials_table
 from kdsearch.spec.study import StudySpec
-from kdsearch.spec.teaching import TEACHER
 
 
 class Study:
@@ -64,10 +63,14 @@ class Study:
 
     @property
     def largest(self) -> tuple[float, ...]:
-        """The teacher, with whom every student is compared, by each of the objectives' sizes."""
+        """The teacher, with whom every student is compared, by each of the objectives' sizes.
+
+        Where every task has a teacher of its own, the sizes of these are added up.
+        """
         try:
-            sizes = self.state["teachers"][TEACHER]["size"]
-            return tuple(sizes[name] for name in self.objectives.sizes)
+            names = self.spec.teachers_behind(self.spec.compared_with)
+            sizes = [self.state["teachers"][name]["size"] for name in names]
+            return tuple(sum(each[name] for each in sizes) for name in self.objectives.sizes)
         except KeyError:
             raise StudyError(
                 f"{self.directory.path} does not say how large its teacher is; was it made by an "

@@ -27,6 +27,7 @@ from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import BORN_AGAIN, MUTUAL
 from kdsearch.teacher_cache.choosing import plan_caches
 from kdsearch.teacher_cache.contents import Caches
+from kdsearch.training.by_task import ByTask
 from kdsearch.training.hardware import Hardware
 from kdsearch.training.initial import initial_student
 from kdsearch.training.programs import teaching_of, total_epochs
@@ -109,14 +110,19 @@ def estimate_cost(plan: Plan, samples: Sequence[TrialRecord]) -> Cost:
     try:
         teachers = {
             name: Teacher(
-                build_network(section.model, plan.data.inputs, plan.data.outputs),
+                build_network(
+                    section.model,
+                    plan.data.inputs,
+                    plan.data.of_tasks(spec.tasks_of(name)).outputs,
+                ),
                 hardware.device,
             )
             for name, section in spec.teachers_in_use.items()
         }
         caches = plan_caches(plan, teachers)
         kept = {name: _Remembering(each, caches, name) for name, each in teachers.items()}
-        timed = sum(_seconds(record.task, plan, kept, hardware) for record in samples)
+        known = ByTask.of(spec, plan.data).beside(kept)
+        timed = sum(_seconds(record.task, plan, known, hardware) for record in samples)
         first = sum(
             _seconds(teacher_task(spec, name), plan, {}, hardware) / section.workers
             for name, section in spec.teachers_in_use.items()

@@ -36,6 +36,7 @@ from kdsearch.teacher_cache.choosing import plan_caches, prepare_caches
 from kdsearch.teacher_cache.contents import Caches
 from kdsearch.teacher_cache.driver_node import DriverNode
 from kdsearch.teacher_cache.prebuild import build_ahead
+from kdsearch.training.by_task import ByTask
 from kdsearch.training.packing import pack_teacher
 from kdsearch.training.ray_train import Group, SharedData
 from kdsearch.training.teacher import Teacher
@@ -76,6 +77,7 @@ class StudyRun:
             "caches": caches,
             "core": self.plan.architectures.core,
             "driver_node": DriverNode.here(caches.folder),
+            "by_task": ByTask.of(self.spec, self.plan.data),
             "resources": self.spec.resources.model_dump(),
         }
         runner = Runner(shared, self.spec.resources, self.directory.path, self.observer)
@@ -119,7 +121,8 @@ class StudyRun:
             size: dict[str, float] = asdict(self.plan.teacher_sizes[name])
             if self.spec.search.measures_latency:
                 model = self.spec.given_teachers[name].model
-                size["latency"] = self.plan.architectures.latency(model)
+                networks = self.plan.architectures.of_tasks(self.spec.tasks_of(name))
+                size["latency"] = networks.latency(model)
             told[name] = {
                 "key": teacher.key,
                 "weights": str(teacher.weights.absolute()),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from kdsearch.models import (
 )
 from kdsearch.models.inputs import Inputs
 from kdsearch.problems import Head
+from kdsearch.problems.head import outputs_of, side_by_side
 from kdsearch.spec.concrete import ModelConfig
 
 ROOM = 512
@@ -89,6 +90,23 @@ class Architectures:
         self._reference: LatencyReference | None = None
         self._keys: dict[ModelConfig, Hashable] = {}
         self._last: tuple[ModelConfig, Network] | None = None
+        self._whole: Architectures | None = None
+        self._parts: dict[tuple[Head, ...], Architectures] = {}
+
+    def of_tasks(self, names: Collection[str]) -> Architectures:
+        """The same networks with the outputs of some tasks alone.
+
+        Args:
+            names: These tasks; none stand for all.
+        """
+        if not names:
+            return self
+        heads = side_by_side(head for head in self.heads if head.name in names)
+        if heads not in self._parts:
+            part = Architectures(self.image_shape, outputs_of(heads), self.core, heads)
+            part._whole = self
+            self._parts[heads] = part
+        return self._parts[heads]
 
     def size(self, model: ModelConfig) -> Size:
         """How large a network is.
@@ -128,6 +146,8 @@ class Architectures:
         Args:
             microseconds: What it took when the study began; absent: measured at its first use.
         """
+        if self._whole is not None:
+            return self._whole.reference(microseconds)
         if self._reference is None or microseconds is not None:
             self._reference = LatencyReference.of(self.inputs, self.core, microseconds)
         return self._reference

@@ -17,15 +17,15 @@ from kdsearch.space.architectures import Architectures
 from kdsearch.space.class_checks import check_class_weights, check_top_k, trainings
 from kdsearch.space.compatibility import Pairs, corners, find_fitting
 from kdsearch.space.space import Space
+from kdsearch.space.teaching_checks import check_teaching
 from kdsearch.space.try_out import TryOut
 from kdsearch.space.warm_start import past_fronts, warm_start_proposals
 from kdsearch.spec.concrete import ModelConfig
-from kdsearch.spec.names import suggest
 from kdsearch.spec.origin import KeyPath
 from kdsearch.spec.ranges import Range, every
 from kdsearch.spec.sections import DataSection
 from kdsearch.spec.study import StudySpec
-from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL, RESERVED, teacher_path
+from kdsearch.spec.teaching import teacher_path
 from kdsearch.training.teacher_store import StoredTeacher, given_teacher
 
 
@@ -65,13 +65,14 @@ def make_plan(spec: StudySpec, past: list[dict[str, Any]] | None = None) -> Plan
         CheckpointError: The teacher's checkpoint does not fit.
     """
     _check_methods(spec)
-    _check_teaching(spec)
+    check_teaching(spec)
     data = _load_data(spec)
     _check_batches(spec, data)
     check_class_weights(spec, data)
     check_top_k(spec, data)
     for name, section in spec.given_teachers.items():
-        _check_model(spec, (*teacher_path(name), "model"), section.model, data)
+        known = data.of_tasks(spec.tasks_of(name))
+        _check_model(spec, (*teacher_path(name), "model"), section.model, known)
     for number, students in enumerate(spec.students):
         for model in corners(students):
             _check_model(spec, ("students", number), model, data)
@@ -85,7 +86,8 @@ def make_plan(spec: StudySpec, past: list[dict[str, Any]] | None = None) -> Plan
     if past is None:
         past = warm_start_proposals(space, past_fronts(spec))
     sizes = {
-        name: architectures.size(section.model) for name, section in spec.given_teachers.items()
+        name: architectures.of_tasks(spec.tasks_of(name)).size(section.model)
+        for name, section in spec.given_teachers.items()
     }
     given = _given_teachers(spec, data)
     warnings = TryOut(spec, data, architectures, space).run(given)
@@ -204,28 +206,3 @@ def _given_teachers(spec: StudySpec, data: Dataset) -> dict[str, StoredTeacher]:
         if stored is not None:
             found[name] = stored
     return found
-
-
-def _check_teaching(spec: StudySpec) -> None:
-    for name in spec.teachers:
-        if name in RESERVED:
-            raise spec.refuse(
-                ("teachers", name),
-                f"'{name}' cannot name a teacher, since {', '.join(RESERVED)} mean something "
-                "already; choose another name",
-            )
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
-            raise spec.refuse(
-                ("teachers", name),
-                f"'{name}' cannot name a teacher; use letters, digits, '_', '-', a letter first",
-            )
-    valid = [*spec.given_teachers, AVERAGE, BORN_AGAIN, MUTUAL]
-    for name in spec.teaching.by or ():
-        if name not in valid:
-            raise spec.refuse(
-                ("teaching", "by"), f"unknown teacher '{name}'; {suggest(name, valid)}"
-            )
-    if AVERAGE in spec.taught_by and not spec.teachers:
-        raise spec.refuse(
-            ("teaching", "by"), "'average' needs a second teacher; add one under teachers"
-        )

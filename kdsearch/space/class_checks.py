@@ -29,9 +29,13 @@ def check_class_weights(spec: StudySpec, data: Dataset) -> None:
     Raises:
         SpecError: The message gives its line.
     """
-    heads, split = data.problem.class_heads, data.train
-    classes = tuple(name for head in heads for name in head.names)
+    whose: dict[KeyPath, str] = {
+        (*teacher_path(name), "training"): name for name in spec.given_teachers
+    }
     for path, training in trainings(spec).items():
+        known = data.of_tasks(spec.tasks_of(whose[path]) if path in whose else ())
+        heads, split = known.problem.class_heads, known.train
+        classes = tuple(name for head in heads for name in head.names)
         if not heads:
             _check_no_classes(spec, path, training)
             _check_smoothing(spec, path, training, data)
@@ -48,7 +52,7 @@ def check_class_weights(spec: StudySpec, data: Dataset) -> None:
         for head in heads:
             labels, own = split.targets[head.name], of_task(training, head)
             weights = class_weights(own, labels[head.known(labels)], head.names)
-            if mean_weight(training, split, data.problem, head, weights) == 0:
+            if mean_weight(training, split, known.problem, head, weights) == 0:
                 told = "class_weights gives all training samples the weight 0; give one class more"
                 raise spec.refuse((*path, "class_weights"), told)
 

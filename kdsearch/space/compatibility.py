@@ -17,8 +17,8 @@ from kdsearch.spec.concrete import MethodConfig, ModelConfig
 from kdsearch.spec.ranges import Range, every, extremes
 from kdsearch.spec.sections import StudentSection
 from kdsearch.spec.study import StudySpec
-from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL
-from kdsearch.training.teacher import averaged_shapes
+from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, BY_TASK, MUTUAL
+from kdsearch.training.teacher import shapes_of_logits
 
 Triple = tuple[str, str, str]
 """Label, who teaches, and the student's key in the space."""
@@ -138,10 +138,10 @@ class Pairs:
                     f"{' and '.join(f'data.augment.{name}' for name in mixes)} to 0"
                 )
             takes = term.adopts_classifier or term.kind == "parameter"
-            if takes and teacher in (AVERAGE, BORN_AGAIN, MUTUAL):
+            if takes and teacher in (AVERAGE, BY_TASK, BORN_AGAIN, MUTUAL):
                 raise MethodError(
                     f"{term.name} takes over weights of one teacher given in the file, which "
-                    f"{AVERAGE}, {BORN_AGAIN} and {MUTUAL} are not"
+                    f"{AVERAGE}, {BY_TASK}, {BORN_AGAIN} and {MUTUAL} are not"
                 )
 
     def _shapes(
@@ -150,7 +150,7 @@ class Pairs:
         shapes_of = self._architectures.shapes
         if teacher in (BORN_AGAIN, MUTUAL):
             return shapes_of(student), shapes_of(student)
-        if teacher == AVERAGE:
-            return shapes_of(student), averaged_shapes(self._architectures.outputs)
+        if teacher in (AVERAGE, BY_TASK):
+            return shapes_of(student), shapes_of_logits(self._architectures.outputs)
         given = self._spec.given_teachers[teacher].model
         return shapes_of(adopting(label, student, given)), shapes_of(given)

@@ -81,7 +81,7 @@ def _value_warnings(who: str, head: Head, of: Predictions) -> list[str]:
 def training_warnings(teacher: StoredTeacher, data: Dataset) -> list[str]:
     """That a teacher which was trained here does no better than guessing, in a sentence."""
     history: list[dict[str, float]] = teacher.facts.get("history") or []
-    problem, told = data.problem, []
+    problem, told = data.of_tasks(teacher.tasks).problem, []
     for head in problem.class_heads if history else ():
         labels = data.validation.targets[head.name]
         labels = labels[head.known(labels)]

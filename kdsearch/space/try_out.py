@@ -20,6 +20,7 @@ from kdsearch.spec.origin import KeyPath
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import called, teacher_path
 from kdsearch.training.answers import output_warning
+from kdsearch.training.by_task import ByTask
 from kdsearch.training.few_steps import (
     BATCH,
     RememberingTeacher,
@@ -102,40 +103,43 @@ class TryOut:
             teacher = Teacher(self._teacher(name, given.get(name)))
             read = wanted.get(name, frozenset()) | {Signal.LOGITS}
             teachers[name] = RememberingTeacher(teacher, read)
+        together = ByTask.of(self._spec, self._data).beside(teachers)
         trainings = [*self._ends.networks(), *pairs]
         for each in sorted(trainings, key=lambda one: not one.own):
             if self._is_tried(each.own, each.macs):
-                self._train(each, teachers)
+                self._train(each, together)
 
     def _is_tried(self, own: bool, macs: float) -> bool:
         return own or (macs < LARGE and time.monotonic() < self._end)
 
     def _teacher(self, name: str, given: StoredTeacher | None) -> Network:
         section, path = self._spec.given_teachers[name], teacher_path(name)
-        own, macs = is_own(section.model.family), self._architectures.size(section.model).macs
+        tasks = self._spec.tasks_of(name)
+        data, size = self._data.of_tasks(tasks), self._architectures.of_tasks(tasks).size
+        own, macs = is_own(section.model.family), size(section.model).macs
         who = f"the {called(name)}"
         tried = self._is_tried(own, macs)
         setting = ("model", "family") if given is None else ("checkpoint",)
         with self._refused((*path, *setting), f"{who} ({describe(section.model)})"):
             if given is not None:
-                network = given.build(self._data)
-                self._warnings += score_teacher(who, network, self._all, macs)
+                network = given.build(data)
+                self._warnings += score_teacher(who, network, self._all.of_tasks(tasks), macs)
             elif tried:
                 task = short_task(teacher_task(self._spec, name), section.workers)
                 network = self._trained(task, {}, macs, own)
                 if own:
-                    self._look_at(network, who)
+                    self._look_at(network, who, data)
             else:
-                network = build_network(section.model, self._data.inputs, self._data.outputs)
+                network = build_network(section.model, data.inputs, data.outputs)
             if tried:
-                check_teacher(section.model, network, self._data)
+                check_teacher(section.model, network, data)
         return network
 
     def _train(self, each: EndTraining, teachers: Mapping[str, Teaching]) -> None:
         with self._refused(each.path, each.what):
             network = self._trained(short_task(each.task), teachers, each.macs, each.own)
             if each.own and each.task.teacher is None:
-                self._look_at(network, each.task.model.family)
+                self._look_at(network, each.task.model.family, self._data)
 
     def _trained(
         self, task: Task, teachers: Mapping[str, Teaching], macs: float, own: bool
@@ -145,21 +149,14 @@ class TryOut:
         steps = min(affordable, there, STEPS if own else OWN_STEPS)
         return train_briefly(task, self._data, teachers, steps, self._rungs)
 
-    def _look_at(self, network: Network, what: str) -> None:
+    def _look_at(self, network: Network, what: str, data: Dataset) -> None:
         """Note outputs that are no logits; with initial weights logits may look like others."""
-        warning = self._form(network, what)
+        warning = _form(network, what, data)
         if warning is None or warning in self._warnings:
             return
         with suppress(ModelError):  # as such inputs overflow in some
-            if self._form(network, what, CONTRAST) == warning:
+            if _form(network, what, data, CONTRAST) == warning:
                 self._warnings.append(warning)
-
-    def _form(self, network: Network, what: str, contrast: float = 1.0) -> str | None:
-        """That its outputs of classes or labels are no logits."""
-        outputs = answers(network, self._data, contrast)
-        heads = [head for head in self._data.problem.heads if head.kind != "value"]
-        found = (output_warning(what, head.of(outputs)) for head in heads)
-        return next((warning for warning in found if warning is not None), None)
 
     @contextmanager
     def _refused(self, path: KeyPath, what: str) -> Iterator[None]:
@@ -167,3 +164,11 @@ class TryOut:
             yield
         except KdsearchError as error:
             raise self._spec.refuse(path, f"{what} cannot be used, since {error}") from error
+
+
+def _form(network: Network, what: str, data: Dataset, contrast: float = 1.0) -> str | None:
+    """That its outputs of classes or labels are no logits."""
+    outputs = answers(network, data, contrast)
+    heads = [head for head in data.problem.heads if head.kind != "value"]
+    found = (output_warning(what, head.of(outputs)) for head in heads)
+    return next((warning for warning in found if warning is not None), None)

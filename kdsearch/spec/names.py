@@ -12,6 +12,12 @@ NEAREST = 8
 """Of a longer list it names so many, those most like the wrong name."""
 
 
+def together(names: Iterable[str]) -> str:
+    """Names in a sentence: ``a, b and c``."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 def suggest(wrong: str, valid: Iterable[str]) -> str:
     """``"did you mean 'x'?"`` for a near miss, else the list of valid names.
 

@@ -117,6 +117,8 @@ class TeacherSection(Section):
 
     model: ModelConfig
     """Its architecture."""
+    tasks: tuple[str, ...] | None = None
+    """The tasks of ``problem.tasks`` that it knows: it has outputs for them alone; absent: all."""
     checkpoint: UserPath | None = None
     """Weights to load in place of a training: ``.safetensors``, a PyTorch state dict of the network
     itself, or a training script's checkpoint; of weights and their average, the weights."""

@@ -23,7 +23,7 @@ from kdsearch.spec.sections import (
     TrackingSection,
     TrialTraining,
 )
-from kdsearch.spec.teaching import AVERAGE, TEACHER, TeachingSection
+from kdsearch.spec.teaching import AVERAGE, BY_TASK, TEACHER, TeachingSection
 from kdsearch.spec.wording import brief, instead
 
 
@@ -80,15 +80,56 @@ class StudySpec(Section):
 
     @property
     def teachers_in_use(self) -> dict[str, TeacherSection]:
-        """Those of the given teachers that teach a trial, and the one that all compare with."""
-        used = {TEACHER, *self.taught_by}
-        given = self.given_teachers
-        return given if AVERAGE in used else {name: given[name] for name in given if name in used}
+        """Those of the given teachers that teach a trial, or that all compare with."""
+        used = {each for who in self.all_teaching for each in self.teachers_behind(who)}
+        return {name: given for name, given in self.given_teachers.items() if name in used}
 
     @property
     def taught_by(self) -> tuple[str, ...]:
         """Who may teach a trial."""
-        return self.teaching.by or tuple(self.given_teachers)
+        given, specialists = self.given_teachers, self.specialists
+        by_default = [name for name in given if name not in specialists]
+        return self.teaching.by or (*by_default, *([BY_TASK] if specialists else []))
+
+    @property
+    def compared_with(self) -> str:
+        """With whom every student is compared: the first teacher, if it knows all tasks."""
+        return BY_TASK if TEACHER in self.specialists else TEACHER
+
+    @property
+    def all_teaching(self) -> set[str]:
+        """Who may teach a trial, and with whom every student is compared."""
+        return {self.compared_with, *self.taught_by}
+
+    def tasks_of(self, name: str) -> tuple[str, ...]:
+        """The tasks that a given teacher knows, in the problem's order; empty if it knows all."""
+        own, tasks = self.given_teachers[name].tasks, self.problem.tasks
+        known = tuple(task for task in tasks if own is None or task in own)
+        return () if len(known) == len(tasks) else known
+
+    @property
+    def specialists(self) -> dict[str, tuple[str, ...]]:
+        """The given teachers that know some of the tasks alone, each with these."""
+        known = {name: self.tasks_of(name) for name in self.given_teachers}
+        return {name: tasks for name, tasks in known.items() if tasks}
+
+    @property
+    def answered_by(self) -> dict[str, str]:
+        """Which teacher answers each task under ``by_task``: specialists come before others.
+
+        A task that none of the teachers knows is absent.
+        """
+        ranked = [*self.specialists, *self.given_teachers]
+        found: dict[str, str] = {}
+        for name in ranked:
+            for task in self.tasks_of(name) or self.problem.tasks:
+                found.setdefault(task, name)
+        return {task: found[task] for task in self.problem.tasks if task in found}
+
+    def teachers_behind(self, name: str) -> tuple[str, ...]:
+        """The given teachers whose answers make up those of one who may teach."""
+        members = {AVERAGE: set(self.given_teachers), BY_TASK: set(self.answered_by.values())}
+        return tuple(each for each in self.given_teachers if each in members.get(name, {name}))
 
     @property
     def text(self) -> str:

@@ -13,13 +13,16 @@ TEACHER = "teacher"
 AVERAGE = "average"
 """All teachers at once, by the mean of their logits."""
 
+BY_TASK = "by_task"
+"""All tasks, each answered by the teacher that knows it."""
+
 BORN_AGAIN = "born_again"
 """The student's own like, trained before it."""
 
 MUTUAL = "mutual"
 """A second student of the same kind, trained beside it."""
 
-RESERVED = (TEACHER, AVERAGE, BORN_AGAIN, MUTUAL)
+RESERVED = (TEACHER, AVERAGE, BY_TASK, BORN_AGAIN, MUTUAL)
 
 
 def teacher_path(name: str) -> tuple[str, ...]:
@@ -36,7 +39,8 @@ class TeachingSection(Section):
     """``teaching``: who may teach a trial; the search chooses among them."""
 
     by: tuple[str, ...] | None = Field(default=None, min_length=1)
-    """Names of teachers, ``average``, ``born_again``, ``mutual``; absent: every given teacher."""
+    """Names of teachers, ``average``, ``by_task``, ``born_again``, ``mutual``; absent: every given
+    teacher that knows all tasks, and ``by_task`` where one does not."""
     generations: Whole = Field(default=1, ge=1, le=10)
     """Students that teach one after another under ``born_again``, each a whole training."""
 

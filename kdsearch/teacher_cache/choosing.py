@@ -18,7 +18,7 @@ from kdsearch.results.directory import StudyDirectory
 from kdsearch.space.checks import Plan
 from kdsearch.space.compatibility import Fitting, keyed_students
 from kdsearch.spec.study import StudySpec
-from kdsearch.spec.teaching import AVERAGE, TEACHER, called
+from kdsearch.spec.teaching import TEACHER, called
 from kdsearch.teacher_cache.cache_plan import (
     CachePlan,
     SplitViews,
@@ -44,10 +44,9 @@ def signals_read(spec: StudySpec, fitting: Fitting) -> dict[str, frozenset[Signa
         terms = parse_label(label)
         signals = frozenset[Signal]().union(*(t.teacher_signals or t.signals for t in terms))
         for teaching in fitting.teachers(label, spec.taught_by, students):
-            if teaching == AVERAGE:
-                read = {name: seen | (signals & {Signal.LOGITS}) for name, seen in read.items()}
-            elif teaching in read:
-                read[teaching] |= signals
+            alone = teaching in spec.given_teachers
+            for name in spec.teachers_behind(teaching):
+                read[name] |= signals if alone else signals & {Signal.LOGITS}
     return read
 
 
@@ -67,10 +66,24 @@ def plan_caches(plan: Plan, teachers: Mapping[str, Teacher]) -> Caches:
         name: teacher_digest(teacher.network, spec.given_teachers[name].model)
         for name, teacher in teachers.items()
     }
-    first = partial(plan_cache, digests[TEACHER], teachers[TEACHER].shapes, {Signal.LOGITS}, data)
     splits: tuple[SplitName, ...] = ("validation", "test")
-    reference = {each: first(SplitViews(each, None, 0, 1), folder, math.inf) for each in splits}
-    budget = section.disk_gb * 1e9 - sum(cache.bytes for cache in reference.values())
+    reference = {
+        split: {
+            name: plan_cache(
+                digests[name],
+                teachers[name].shapes,
+                {Signal.LOGITS},
+                data,
+                SplitViews(split, None, 0, 1),
+                folder,
+                math.inf,
+            )
+            for name in spec.teachers_behind(spec.compared_with)
+        }
+        for split in splits
+    }
+    kept = sum(cache.bytes for of_split in reference.values() for cache in of_split.values())
+    budget = section.disk_gb * 1e9 - kept
     if budget < 0:  # those logits are cached for both splits or for none
         reference, budget = {}, section.disk_gb * 1e9
     read = {

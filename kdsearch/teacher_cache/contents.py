@@ -69,13 +69,14 @@ class Caches:
 
     Attributes:
         teachers: By the teacher's name; those of whom nothing is read are absent.
-        reference: The logits with which students are compared, by split; all or none.
+        reference: The logits with which students are compared, by split and by the teacher's
+            name; all or none.
         folder: Where all of it is; absolute, since trials run in folders of their own.
         section: The spec's settings.
     """
 
     teachers: Mapping[str, TeacherCache]
-    reference: Mapping[SplitName, CachePlan]
+    reference: Mapping[SplitName, Mapping[str, CachePlan]]
     folder: Path
     section: CacheSection
 
@@ -83,7 +84,12 @@ class Caches:
     def plans(self) -> list[CachePlan]:
         """Every cache that holds anything."""
         of_training = [cache.plan for cache in self.teachers.values() if cache.plan.epochs]
-        return [*of_training, *self.reference.values()]
+        return [*of_training, *self.of_reference]
+
+    @property
+    def of_reference(self) -> list[CachePlan]:
+        """Every cache of logits with which students are compared."""
+        return [plan for plans in self.reference.values() for plan in plans.values()]
 
     @property
     def bytes(self) -> int:
@@ -96,7 +102,10 @@ class Caches:
             name: replace(cache, plan=replace(cache.plan, folder=folder))
             for name, cache in self.teachers.items()
         }
-        reference = {split: replace(plan, folder=folder) for split, plan in self.reference.items()}
+        reference = {
+            split: {name: replace(plan, folder=folder) for name, plan in plans.items()}
+            for split, plans in self.reference.items()
+        }
         return replace(self, teachers=teachers, reference=reference, folder=folder)
 
     def errors(self) -> StorageErrors:

@@ -16,7 +16,6 @@ from torch import Tensor
 from kdsearch.data import Dataset
 from kdsearch.files import write_atomically
 from kdsearch.models import Signal
-from kdsearch.spec.teaching import TEACHER
 from kdsearch.teacher_cache.building import CacheBuilder
 from kdsearch.teacher_cache.cache_plan import CachePlan
 from kdsearch.teacher_cache.cached import CachedTeacher
@@ -24,6 +23,7 @@ from kdsearch.teacher_cache.choosing import prepare_caches
 from kdsearch.teacher_cache.contents import Caches
 from kdsearch.teacher_cache.driver_node import DriverNode
 from kdsearch.teacher_cache.parts import UnwritableError, facts_file, work_in
+from kdsearch.training.by_task import ByTask
 from kdsearch.training.packing import unpack_teacher
 from kdsearch.training.teacher import Reference, SplitName, Teaching
 
@@ -33,12 +33,14 @@ class TeacherSignals:
 
     Args:
         shared: ``teachers``, packed, by name; ``caches``, their :class:`Caches`; and
-            ``driver_node``, the :class:`DriverNode` that has them.
+            ``driver_node``, the :class:`DriverNode` that has them; and ``by_task``, who answers
+            each task where several do (:class:`ByTask`).
         data: The data set, on the device.
         device: Where the teachers run.
 
     Attributes:
-        teachers: By name; they read what is cached and compute the rest.
+        teachers: By name, with ``by_task`` where that may teach; they read what is cached and
+            compute the rest.
         reference: The teacher with which students are compared.
     """
 
@@ -50,17 +52,21 @@ class TeacherSignals:
         live = {name: unpack_teacher(packed, device) for name, packed in shared["teachers"].items()}
         self._live = live
         self._views = {name: cache.plan.views for name, cache in caches.teachers.items()}
-        self.teachers: dict[str, Teaching] = dict(live)
+        by_task: ByTask = shared["by_task"]
+        self._by_task = by_task
+        self._reading: dict[str, Teaching] = dict(live)
         for name, cache in caches.teachers.items():
             if cache.plan.epochs:
-                self.teachers[name] = self._cached(cache.plan, live[name])
-        first = live[TEACHER]
+                self._reading[name] = self._cached(cache.plan, live[name])
+        self.teachers = by_task.beside(self._reading)
 
         def logits(split: SplitName) -> Tensor:
-            cached = self._cached(caches.reference[split], first)
-            return Reference(cached, data, device).logits(split)
+            plans = caches.reference[split]
+            cached = {name: self._cached(plan, live[name]) for name, plan in plans.items()}
+            return Reference(by_task.compared_with(cached), data, device).logits(split)
 
-        self.reference = Reference(first, data, device, logits if caches.reference else None)
+        compared = by_task.compared_with(live)
+        self.reference = Reference(compared, data, device, logits if caches.reference else None)
 
     @property
     def warning(self) -> str | None:
@@ -70,7 +76,10 @@ class TeacherSignals:
     def of_views(self, seed: int) -> dict[str, Teaching]:
         """The teachers by name, for views of a seed; one cached for other views computes."""
         others = {name for name, views in self._views.items() if not views.has_views(seed)}
-        return {n: self._live[n] if n in others else each for n, each in self.teachers.items()}
+        if not others:
+            return self.teachers
+        found = {n: self._live[n] if n in others else each for n, each in self._reading.items()}
+        return self._by_task.beside(found)
 
     def _cached(self, plan: CachePlan, teacher: Teaching) -> CachedTeacher:
         builder = CacheBuilder(plan, teacher, self._data, self._device)

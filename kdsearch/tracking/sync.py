@@ -62,4 +62,5 @@ def _teacher(study: Study, name: str, key: str) -> StoredTeacher:
     if found is not None:
         return replace(found, name=name)
     weights = Path(study.state["teachers"][name]["weights"])
-    return StoredTeacher(key, study.spec.given_teachers[name].model, weights, {}, name)
+    model, tasks = study.spec.given_teachers[name].model, study.spec.tasks_of(name)
+    return StoredTeacher(key, model, weights, {}, name, tasks)

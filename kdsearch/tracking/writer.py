@@ -93,6 +93,7 @@ class Writer:
         tags = [
             RunTag(f"{name}.key", teacher.key),
             RunTag(f"{name}.trained", str(trained).lower()),
+            *([RunTag(f"{name}.tasks", ", ".join(teacher.tasks))] if teacher.tasks else []),
         ]
         self._store.client.log_batch(self.parent, tags=tags)
         self._teachers[name] = teacher.key

@@ -95,6 +95,7 @@ def train_briefly(
         KdsearchError: It cannot be trained; the message says why and what to do.
     """
     size = task.training.batch_size
+    data = data.of_tasks(task.tasks)
     data = replace(data, train=data.train.take(torch.arange(steps * size)))
     doing = f"training in batches of {size}"
     with _told(doing):

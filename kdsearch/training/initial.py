@@ -18,7 +18,7 @@ from kdsearch.training.teacher import Teaching
 def initial_student(task: Task, data: Dataset) -> Network:
     """The network of a task with the weights that its seed gives it."""
     torch.manual_seed(task.seed)
-    return build_network(task.model, data.inputs, data.outputs)
+    return build_network(task.model, data.inputs, data.of_tasks(task.tasks).outputs)
 
 
 def steps_per_epoch(task: Task, data: Dataset) -> int:

@@ -57,7 +57,7 @@ def begin_training(
     Args:
         task: What to train and who teaches.
         data: The data set.
-        teachers: The study's teachers by name.
+        teachers: The study's teachers by name, and ``by_task`` where that may teach.
         hardware: What to train on.
         reference: The teacher that students are compared with in evaluations.
         rungs: As :class:`Trainer`, counted as the reports count epochs.
@@ -78,7 +78,7 @@ def teaching_of(task: Task, teachers: Mapping[str, Teaching]) -> Teaching | None
 
     Args:
         task: A training that is not taught by its own like.
-        teachers: The study's teachers by name.
+        teachers: The study's teachers by name, and ``by_task`` where that may teach.
     """
     if task.teacher == AVERAGE:
         return AveragedTeachers(list(teachers.values()))

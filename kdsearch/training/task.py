@@ -10,7 +10,7 @@ from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.sections import Augmentation
 
 _ADDED_TRAINING = ("class_weights", "sampling")
-_ADDED = ("task_weights", "uncertainty")
+_ADDED = ("task_weights", "uncertainty", "tasks")
 """Settings that earlier versions did not have; where they change nothing, nor does the key."""
 
 
@@ -31,8 +31,8 @@ class Task(Section):
     views_seed: int
     """Seed of the augmentation, one for all trials of a study: they see the same views."""
     teacher: str | None = None
-    """Who teaches: the name of a teacher, ``average``, ``born_again`` or ``mutual``; nobody for the
-    undistilled baseline."""
+    """Who teaches: the name of a teacher, ``average``, ``by_task``, ``born_again`` or ``mutual``;
+    nobody for the undistilled baseline."""
     generations: int = 1
     """Students that teach one after another before it, where ``teacher`` is ``born_again``."""
     seed: int
@@ -41,6 +41,8 @@ class Task(Section):
     """What the losses of several tasks are multiplied by; 1 where it is not said."""
     uncertainty: bool = False
     """Whether these weights are learnt."""
+    tasks: tuple[str, ...] = ()
+    """The tasks that it learns, in the problem's order; all, where none is named."""
 
     def task_weight(self, name: str) -> float:
         """What the loss of a task is multiplied by."""
@@ -54,7 +56,7 @@ class Task(Section):
             if content["training"][name] == TrainingConfig.model_fields[name].default:
                 del content["training"][name]
         for name in _ADDED:
-            if content[name] == Task.model_fields[name].default:
+            if not content[name]:
                 del content[name]
         text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -63,8 +63,8 @@ def plain_views(data: Dataset, split: SplitName, device: torch.device) -> Views:
     return Views(samples.to(device), data.scales, None, 0)
 
 
-def averaged_shapes(classes: int) -> SignalShapes:
-    """What an average of teachers shows: logits alone, since inner signals cannot be averaged."""
+def shapes_of_logits(classes: int) -> SignalShapes:
+    """What several teachers show together: logits alone, since inner signals are each one's own."""
     return SignalShapes(classes=classes, embedding=0, features=())
 
 
@@ -81,7 +81,7 @@ class AveragedTeachers(Teaching):
     def __init__(self, teachers: Sequence[Teaching]) -> None:
         self.teachers = list(teachers)
         self.network = self.teachers[0].network
-        self.shapes = averaged_shapes(self.network.classes)
+        self.shapes = shapes_of_logits(self.network.classes)
 
     def observe(self, batch: Batch, wanted: Collection[Signal]) -> Signals:
         """The mean logits [B, K] of a batch, without gradient.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,12 @@ FORMAT = 4
 
 
 def teacher_task(spec: StudySpec, name: str = TEACHER) -> Task:
-    """The training that makes a teacher: the same loop, without distillation terms."""
-    teacher = spec.given_teachers[name]
+    """The training that makes a teacher: the same loop, without distillation terms.
+
+    Weights are for several tasks: a teacher of one learns its loss as it is.
+    """
+    teacher, tasks = spec.given_teachers[name], spec.tasks_of(name)
+    several = len(tasks) != 1
     return Task(
         model=teacher.model,
         method=MethodConfig(label="none"),
@@ -32,14 +37,16 @@ def teacher_task(spec: StudySpec, name: str = TEACHER) -> Task:
         augment=spec.data.augment,
         views_seed=derive(teacher.seed, "views"),
         seed=derive(teacher.seed, "teacher"),
-        task_weights=_fixed_weights(spec),
-        uncertainty=spec.problem.weighting == "uncertainty",
+        task_weights=_fixed_weights(spec, tasks) if several else {},
+        uncertainty=several and spec.problem.weighting == "uncertainty",
+        tasks=tasks,
     )
 
 
-def _fixed_weights(spec: StudySpec) -> dict[str, float]:
-    """The weights of a study's tasks that are not searched; the others count once."""
-    weights = {name: task.weight for name, task in spec.problem.tasks.items()}
+def _fixed_weights(spec: StudySpec, tasks: Collection[str]) -> dict[str, float]:
+    """The weights of some tasks, or all, that are not searched; the others count once."""
+    given = spec.problem.tasks
+    weights = {name: task.weight for name, task in given.items() if name in (tasks or given)}
     return {
         name: float(weight)
         for name, weight in weights.items()
@@ -67,6 +74,7 @@ class StoredTeacher:
         weights: Its safetensors file, or the checkpoint that the user gave.
         facts: Validation accuracy and the history of its training, where known.
         name: What the study calls it.
+        tasks: The tasks that it knows; all, where none is named.
     """
 
     key: str
@@ -74,6 +82,7 @@ class StoredTeacher:
     weights: Path
     facts: dict[str, Any]
     name: str = TEACHER
+    tasks: tuple[str, ...] = ()
 
     def build(self, data: Dataset) -> Network:
         """The network with its weights.
@@ -81,7 +90,7 @@ class StoredTeacher:
         Raises:
             CheckpointError: The file is missing, corrupt, or fits another architecture.
         """
-        network = build_network(self.model, data.inputs, data.outputs)
+        network = build_network(self.model, data.inputs, data.of_tasks(self.tasks).outputs)
         load_weights(network, self.weights, f"the teacher ({describe(self.model)})")
         return network
 
@@ -110,7 +119,8 @@ class TeacherStore:
             told = json.loads(facts.read_text())
             if checksum(weights) != told["sha256"]:
                 return None
-            return StoredTeacher(key, ModelConfig.model_validate(told["model"]), weights, told)
+            model, tasks = ModelConfig.model_validate(told["model"]), told["task"].get("tasks", ())
+            return StoredTeacher(key, model, weights, told, tasks=tuple(tasks))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -126,7 +136,7 @@ class TeacherStore:
             **facts,
         }
         write_atomically(file, json.dumps(told, indent=1).encode())
-        return StoredTeacher(key, task.model, weights, told)
+        return StoredTeacher(key, task.model, weights, told, tasks=task.tasks)
 
     def _files(self, key: str) -> tuple[Path, Path]:
         folder = self.folder / key
@@ -144,6 +154,6 @@ def given_teacher(spec: StudySpec, data: Dataset, name: str = TEACHER) -> Stored
     if path is None:
         return None
     key = checksum(path)[:16] if path.is_file() else ""
-    stored = StoredTeacher(key, section.model, path, {}, name)
+    stored = StoredTeacher(key, section.model, path, {}, name, spec.tasks_of(name))
     stored.build(data)
     return stored

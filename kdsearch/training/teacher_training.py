@@ -37,7 +37,7 @@ def train_on_workers(
         raise TeacherError(f"the teacher's training failed: {error}") from error
     assert state is not None, "the last epoch is always saved"
     dataset = data.dataset
-    network = build_network(task.model, dataset.inputs, dataset.outputs)
+    network = build_network(task.model, dataset.inputs, dataset.of_tasks(task.tasks).outputs)
     prefix = "student."
     network.load_state_dict(
         {

@@ -71,7 +71,7 @@ class Trainer:
         self.device = hardware.device
         self.ranks = ranks or Ranks()
         self.steps_per_epoch = steps_per_epoch(task, data)
-        self._data = data = learnt_from(task, data)
+        self._data = data = learnt_from(task, data.of_tasks(task.tasks))
         self._labels = drawn_by(data.train, data.problem).cpu()
         self._reference = reference
         self._feed = make_feed(

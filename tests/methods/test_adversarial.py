@@ -308,7 +308,7 @@ def test_too_short_outputs_are_refused():
     with pytest.raises(MethodError, match="the teacher's is shorter than 3"):
         AdversarialEmbedding(three, SignalShapes(classes=3, embedding=2, features=()))
     assert AdversarialEmbedding(SignalShapes(classes=3, embedding=2, features=()), three)
-    with pytest.raises(MethodError, match="the average of teachers has none"):
+    with pytest.raises(MethodError, match="the group of teachers has none"):
         AdversarialEmbedding(three, SignalShapes(classes=3, embedding=0, features=()))
 
 

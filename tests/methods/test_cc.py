@@ -189,5 +189,5 @@ def test_published_values_and_refusal_of_networks_without_embedding(student_shap
     assert method.projector.out_features == 128
     assert method.batchwise
     without = SignalShapes(classes=7, embedding=0, features=())
-    with pytest.raises(MethodError, match="embeddings, and the average of teachers has none"):
+    with pytest.raises(MethodError, match="embeddings, and the group of teachers has none"):
         CorrelationCongruence(student_shapes, without)

@@ -343,7 +343,7 @@ def test_published_values(student_shapes, teacher_shapes):
 
 
 def test_pairs_it_cannot_work_on_are_refused(student_shapes):
-    with pytest.raises(MethodError, match="embeddings, and the average of teachers has none"):
+    with pytest.raises(MethodError, match="embeddings, and the group of teachers has none"):
         CRD(student_shapes, SignalShapes(classes=7, embedding=0, features=()))
     one = SignalShapes(classes=1, embedding=4, features=())
     with pytest.raises(MethodError, match="at least 2 classes"):

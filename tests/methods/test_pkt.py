@@ -138,5 +138,5 @@ def test_published_weight_and_refusal_of_networks_without_embedding(student_shap
     assert method.factor(0.5) == 30000.0
     assert method.batchwise
     without = SignalShapes(classes=7, embedding=0, features=())
-    with pytest.raises(MethodError, match="embeddings, and the average of teachers has none"):
+    with pytest.raises(MethodError, match="embeddings, and the group of teachers has none"):
         PKT(student_shapes, without)

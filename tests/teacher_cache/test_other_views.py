@@ -19,6 +19,7 @@ from kdsearch.teacher_cache import reading
 from kdsearch.teacher_cache.building import CacheBuilder
 from kdsearch.teacher_cache.choosing import plan_caches, prepare_caches
 from kdsearch.teacher_cache.reading import TeacherSignals
+from kdsearch.training.by_task import ByTask
 from kdsearch.training.candidate import Candidate
 from kdsearch.training.packing import pack_teacher, unpack_teacher
 from kdsearch.training.programs import begin_training
@@ -57,6 +58,7 @@ class Setting:
             "teachers": {"teacher": pack_teacher(model, self.teacher)},
             "caches": caches,
             "driver_node": SimpleNamespace(is_here=True),
+            "by_task": ByTask(),
         }
         self.signals = TeacherSignals(shared, self.data, CPU)
 

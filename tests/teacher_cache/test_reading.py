@@ -28,6 +28,7 @@ from kdsearch.teacher_cache.choosing import plan_caches, prepare_caches
 from kdsearch.teacher_cache.contents import Caches
 from kdsearch.teacher_cache.driver_node import DriverNode
 from kdsearch.teacher_cache.reading import TeacherSignals
+from kdsearch.training.by_task import ByTask
 from kdsearch.training.packing import pack_teacher, unpack_teacher
 from kdsearch.training.teacher import Reference, Teacher
 from tests.conftest import TEXT
@@ -103,7 +104,7 @@ class Study:
         """Build some epochs, and the reference, in the study's folder."""
         for plan, wanted in (
             (self.caches.teachers["teacher"].plan, epochs),
-            *((plan, (0,)) for plan in self.caches.reference.values()),
+            *((plan, (0,)) for plan in self.caches.of_reference),
         ):
             for epoch in wanted:
                 CacheBuilder(plan, self.teacher, self.data, CPU).build_epoch(epoch)
@@ -113,6 +114,7 @@ class Study:
             "teachers": self.packed,
             "caches": caches or self.caches,
             "driver_node": DriverNode.here(self.caches.folder),
+            "by_task": ByTask(),
         }
 
     def expected(self, epoch: int) -> Tensor:

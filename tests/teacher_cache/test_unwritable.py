@@ -20,6 +20,7 @@ from kdsearch.teacher_cache.cache_plan import CachePlan, SplitViews
 from kdsearch.teacher_cache.contents import Caches, TeacherCache
 from kdsearch.teacher_cache.parts import map_part
 from kdsearch.teacher_cache.reading import TeacherSignals
+from kdsearch.training.by_task import ByTask
 from kdsearch.training.packing import pack_teacher
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Reference, Teacher, Teaching
@@ -138,7 +139,7 @@ def test_a_node_that_cannot_write_anywhere_computes_everything(
     reference = replace(reference, key="0" * 16, cached={Signal.LOGITS: 1})
     caches = Caches(
         {"teacher": TeacherCache(plan, frozenset(WANTED), None)},
-        {"test": reference},
+        {"test": {"teacher": reference}},
         tmp_path / "missing",
         CacheSection(),
     )
@@ -146,6 +147,7 @@ def test_a_node_that_cannot_write_anywhere_computes_everything(
         "teachers": {"teacher": pack_teacher(MODEL, teacher)},
         "caches": caches,
         "driver_node": SimpleNamespace(is_here=True),
+        "by_task": ByTask(),
     }
     signals = TeacherSignals(shared, digits, CPU)
     assert signals.warning is None
