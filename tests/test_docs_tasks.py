@@ -55,7 +55,7 @@ def write_birds(folder: Path) -> None:
         csv.writer(file).writerows([["image", "species", "tags", "age"], *rows])
 
 
-@pytest.mark.parametrize("name", ["tags", "ink", "birds", "scarce"])
+@pytest.mark.parametrize("name", ["tags", "ink", "birds", "scarce", "specialists"])
 def test_the_examples_are_sound(name: str) -> None:
     assert parse_spec(examples()[name], list(SHORTER)).study.name == name
 

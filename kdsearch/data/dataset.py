@@ -21,6 +21,7 @@ from kdsearch.errors import DataError
 from kdsearch.models.inputs import IMAGE, Input
 from kdsearch.problems import CLASSIFICATION, Head, Problem
 from kdsearch.problems.head import MISSING_CLASS, UNNAMED, called
+from kdsearch.problems.part import part_of
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ class Dataset:
         """
         if not names:
             return self
-        problem = self.problem.of_tasks(names)
+        problem = part_of(self.problem, names)
         splits = (self.train, self.validation, self.test)
         train, validation, test = (_with_targets(split, problem.heads) for split in splits)
         return replace(self, train=train, validation=validation, test=test, problem=problem)

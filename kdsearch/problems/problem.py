@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -78,32 +78,6 @@ class Problem:
     def with_heads(self, heads: Iterable[Head]) -> Problem:
         """The same of tasks whose names are known."""
         return replace(self, heads=side_by_side(heads))
-
-    def of_tasks(self, names: Collection[str]) -> Problem:
-        """What is left of it for one that knows some of the tasks alone.
-
-        Metrics of other tasks go; where one task is left, metrics are named as with one task.
-        """
-        heads = side_by_side(head for head in self.heads if head.name in names)
-        if len(heads) == len(self.heads):
-            return self
-        part = Problem(heads=heads, few=self.few)
-        left = {name: part._left_of(name) for name in (*self.metrics, self.objective, *self.more)}
-        return replace(
-            part,
-            metrics=tuple(filter(None, (left[name] for name in self.metrics))),
-            objective=left[self.objective] or part.objective,
-            more=tuple(filter(None, (left[name] for name in self.more))),
-        )
-
-    def _left_of(self, name: str) -> str:
-        """What a metric of a problem of several tasks is called here; empty if it judges others."""
-        if name == MEAN.name:
-            return name if self.several else ""
-        task, _, metric = name.partition("/")
-        if task not in {head.name for head in self.heads}:
-            return ""
-        return name if self.several else metric
 
     @property
     def told(self) -> str:

@@ -76,6 +76,8 @@ def begin_training(
 def teaching_of(task: Task, teachers: Mapping[str, Teaching]) -> Teaching | None:
     """Which of the given teachers, or their average, teaches a task; ``None`` for nobody.
 
+    No study has both an average and ``by_task``, which would count in it twice.
+
     Args:
         task: A training that is not taught by its own like.
         teachers: The study's teachers by name, and ``by_task`` where that may teach.

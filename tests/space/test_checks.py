@@ -52,7 +52,7 @@ def test_a_class_that_is_not_there_is_refused_at_its_own_line(spec_text: str) ->
         ),
         (
             "teaching={by: [wide]}",
-            "unknown teacher 'wide'; valid: average, born_again, mutual, teacher",
+            "unknown teacher 'wide'; valid: average, born_again, by_task, mutual, teacher",
         ),
         ("teaching={by: []}", "teaching.by"),
         ("teaching={by: [average]}", "'average' needs a second teacher"),
