@@ -147,8 +147,11 @@ def test_sizes_are_each_teachers_own_and_the_front_is_measured_by_their_sum(
     assert set(front["objective"]) == {"mean"}
 
 
-def test_mlflow_has_the_scores_of_each_on_its_own_tasks(study: kdsearch.Study) -> None:
-    client = MlflowClient("sqlite:///mlflow.db")
+def test_mlflow_has_the_scores_of_each_on_its_own_tasks(
+    study: kdsearch.Study, folder: Path
+) -> None:
+    # a relative path would be that of whichever test of this process asked first
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
     parent = client.get_run(study.state["mlflow"]["run_id"])
     metrics, tags = parent.data.metrics, parent.data.tags
     assert {"teacher_validation_digit/accuracy", "teacher.ink_validation_mae"} <= metrics.keys()

@@ -75,6 +75,7 @@ class Architectures:
         core: The core on which latencies are measured, which trials have to leave free; absent:
             whichever the system gives.
         heads: The tasks of the networks; absent, one class a sample.
+        beside: Gives the network beside which latencies are measured; absent: one of its own.
     """
 
     def __init__(
@@ -83,14 +84,15 @@ class Architectures:
         outputs: int,
         core: int | None = None,
         heads: Sequence[Head] = (),
+        beside: Callable[[float | None], LatencyReference] | None = None,
     ) -> None:
         self.inputs, self.outputs, self.core = dict(inputs), outputs, core
         self.heads = tuple(heads) or (Head(names=tuple(map(str, range(outputs)))),)
         self._known: OrderedDict[Hashable, _Known] = OrderedDict()
+        self._beside = beside
         self._reference: LatencyReference | None = None
         self._keys: dict[ModelConfig, Hashable] = {}
         self._last: tuple[ModelConfig, Network] | None = None
-        self._whole: Architectures | None = None
         self._parts: dict[tuple[Head, ...], Architectures] = {}
 
     def of_tasks(self, names: Collection[str]) -> Architectures:
@@ -103,9 +105,9 @@ class Architectures:
             return self
         heads = side_by_side(head for head in self.heads if head.name in names)
         if heads not in self._parts:
-            part = Architectures(self.image_shape, outputs_of(heads), self.core, heads)
-            part._whole = self
-            self._parts[heads] = part
+            self._parts[heads] = Architectures(
+                self.image_shape, outputs_of(heads), self.core, heads, beside=self.reference
+            )
         return self._parts[heads]
 
     def size(self, model: ModelConfig) -> Size:
@@ -146,8 +148,8 @@ class Architectures:
         Args:
             microseconds: What it took when the study began; absent: measured at its first use.
         """
-        if self._whole is not None:
-            return self._whole.reference(microseconds)
+        if self._beside is not None:
+            return self._beside(microseconds)
         if self._reference is None or microseconds is not None:
             self._reference = LatencyReference.of(self.inputs, self.core, microseconds)
         return self._reference
