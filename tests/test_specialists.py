@@ -66,11 +66,12 @@ def data(study: kdsearch.Study) -> Dataset:
 
 def outputs_of_teachers(study: kdsearch.Study, data: Dataset) -> dict[str, Tensor]:
     """Of all test images, from the weights on disk."""
-    images = (data.test.images.float() / 255 - data.mean[0]) / data.std[0]
+    scale = data.scales["image"]
+    images = (data.test.images.float() / 255 - scale.mean[0]) / scale.std[0]
     found = {}
     for name, columns in COLUMNS.items():
         model = study.spec.given_teachers[name].model
-        network = build_network(model, data.image_shape, columns)
+        network = build_network(model, data.inputs, columns)
         load_weights(network, Path(study.state["teachers"][name]["weights"]), "the teacher")
         with torch.no_grad():
             found[name] = network.eval()(images)
@@ -136,7 +137,7 @@ def test_sizes_are_each_teachers_own_and_the_front_is_measured_by_their_sum(
 ) -> None:
     counted = []
     for name, columns in COLUMNS.items():
-        network = build_network(study.spec.given_teachers[name].model, data.image_shape, columns)
+        network = build_network(study.spec.given_teachers[name].model, data.inputs, columns)
         counted.append(sum(value.numel() for value in network.parameters()))
         assert study.state["teachers"][name]["size"]["parameters"] == counted[-1]
     assert study.size == "parameters"

@@ -106,7 +106,7 @@ class Architectures:
         heads = side_by_side(head for head in self.heads if head.name in names)
         if heads not in self._parts:
             self._parts[heads] = Architectures(
-                self.image_shape, outputs_of(heads), self.core, heads, beside=self.reference
+                self.inputs, outputs_of(heads), self.core, heads, beside=self.reference
             )
         return self._parts[heads]
 

@@ -106,12 +106,12 @@ def test_tensors_with_values_are_computed_with() -> None:
 
 def test_networks_of_some_tasks_are_measured_beside_the_same_reference() -> None:
     heads = (Head("kind", names=("a", "b", "c")), Head("tone", names=("d", "e"), start=3))
-    whole = Architectures((1, 8, 8), 5, heads=heads)
+    whole = Architectures(of_images((1, 8, 8)), 5, heads=heads)
     model = ModelConfig(family="mlp", width=0.5, depth=1)
     part = whole.of_tasks(["tone"])
     assert part is whole.of_tasks(["tone"])
     assert whole.of_tasks(()) is whole
-    assert part.size(model) == measure(build_network(model, (1, 8, 8), 2))
+    assert part.size(model) == measure(build_network(model, of_images((1, 8, 8)), 2))
     assert part.shapes(model).classes == 2
     assert [(head.name, head.start) for head in part.heads] == [("tone", 0)]
     assert part.reference(3.0) is whole.reference()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from kdsearch.errors import CheckpointError, SpecError
-from kdsearch.models import Signal, build_network, measure
+from kdsearch.models import Signal, build_network, measure, of_images
 from kdsearch.render.study import specialist_lines
 from kdsearch.space.checks import make_plan
 from kdsearch.space.teaching_checks import check_teaching
@@ -198,13 +198,13 @@ def test_a_specialist_is_as_large_as_its_own_columns_make_it() -> None:
     plan = make_plan(spec_of())
     for name, columns in (("teacher", 12), ("inker", 1)):
         model = plan.spec.given_teachers[name].model
-        expected = measure(build_network(model, (1, 8, 8), columns))
+        expected = measure(build_network(model, of_images((1, 8, 8)), columns))
         assert plan.teacher_sizes[name] == expected
 
 
 def with_checkpoint(tmp_path: Path, columns: int, bias: float) -> dict[str, Any]:
     """A specialist for ink by its weights, of an output that is constant."""
-    network = build_network(ModelConfig(**INKER["model"]), (1, 8, 8), columns)
+    network = build_network(ModelConfig(**INKER["model"]), of_images((1, 8, 8)), columns)
     with torch.no_grad():
         network.classifier.weight.zero_()
         network.classifier.bias.fill_(bias)

@@ -40,7 +40,7 @@ class Setting:
         torch.manual_seed(2)
         given = self.plan.spec.given_teachers
         self.teachers = {
-            name: Teacher(build_network(given[name].model, self.data.image_shape, count))
+            name: Teacher(build_network(given[name].model, self.data.inputs, count))
             for name, count in columns.items()
         }
         self.caches: Caches = plan_caches(self.plan, self.teachers)
@@ -65,7 +65,9 @@ class Setting:
     def live(self, batch: Batch) -> Tensor:
         """What the networks say, side by side."""
         with torch.no_grad():
-            found = [self.teachers[name].network(batch.images) for name in ("teacher", "inker")]
+            found = [
+                self.teachers[name].network(batch.inputs["image"]) for name in ("teacher", "inker")
+            ]
         return torch.cat([found[0][:, :12], found[1]], dim=1)
 
 

@@ -43,21 +43,21 @@ def untrained(spec: StudySpec, data: Dataset) -> dict[str, Teacher]:
     """The teachers of a study with initial weights."""
     torch.manual_seed(5)
     return {
-        name: Teacher(build_network(section.model, data.image_shape, COLUMNS[name]))
+        name: Teacher(build_network(section.model, data.inputs, COLUMNS[name]))
         for name, section in spec.given_teachers.items()
     }
 
 
 def some_views(data: Dataset) -> Batch:
     index = torch.arange(9)
-    views = Views(data.train, data.mean, data.std, None, 0)
-    return Batch(*views.batch(index, 0), 0, index)
+    views = Views(data.train, data.scales, None, 0)
+    return views.batch(index, 0)
 
 
 def outputs_of(teacher: Teacher, batch: Batch) -> Tensor:
     """Straight from the network."""
     with torch.no_grad():
-        return teacher.network(batch.images)
+        return teacher.network(batch.inputs["image"])
 
 
 def by_hand(data: Dataset, *names: str) -> Dataset:
@@ -65,15 +65,13 @@ def by_hand(data: Dataset, *names: str) -> Dataset:
     start, heads = 0, []
     for name in names:
         whole = next(head for head in data.problem.heads if head.name == name)
-        heads.append(
-            Head(name, whole.kind, whole.names, start, whole.mean, whole.std, optional=True)
-        )
+        heads.append(Head(name, whole.kind, whole.names, start, whole.mean, whole.std, named=True))
         start += len(whole.names)
     splits = [
-        Split(each.images, {name: each.targets[name] for name in names}, each.weights)
+        Split(each.inputs, {name: each.targets[name] for name in names}, each.weights)
         for each in (data.train, data.validation, data.test)
     ]
-    return Dataset(data.name, *splits, data.mean, data.std, None, Problem(heads=tuple(heads)))
+    return Dataset(data.name, *splits, data.scales, None, Problem(heads=tuple(heads)))
 
 
 def test_the_outputs_stand_side_by_side_in_the_order_of_the_tasks(data: Dataset) -> None:
@@ -104,7 +102,7 @@ def test_columns_are_picked_by_task(
     torch.manual_seed(6)
     columns = {"teacher": 13 if "parity" in first else 11, "odd": 2}
     teachers = {
-        name: Teacher(build_network(spec.given_teachers[name].model, data.image_shape, count))
+        name: Teacher(build_network(spec.given_teachers[name].model, data.inputs, count))
         for name, count in columns.items()
     }
     batch, by_task = some_views(data), ByTask.of(spec, data)
@@ -120,7 +118,7 @@ def test_columns_are_picked_by_task(
 def test_teachers_are_put_together_only_where_that_is_used(data: Dataset) -> None:
     for sections in ({"teaching": {"by": ["teacher"]}}, {"teachers": {}}):
         by_task = ByTask.of(spec_of(teacher=CONVNET, **sections), data)
-        teachers = {"teacher": Teacher(build_network(MODEL, data.image_shape, 13))}
+        teachers = {"teacher": Teacher(build_network(MODEL, data.inputs, 13))}
         assert by_task.beside(teachers) == teachers
         assert by_task.compared_with(teachers) is teachers["teacher"]
 
@@ -195,7 +193,7 @@ def test_a_student_of_all_tasks_learns_from_them(data: Dataset) -> None:
     batch = next(iter(program.begin_epoch()))
     student = program.student
     with torch.no_grad():
-        own = student.train()(batch.images)
+        own = student.train()(batch.inputs["image"])
     theirs = torch.cat([outputs_of(teachers[name], batch) for name in ("teacher", "inker")], dim=1)
     gaps = (own - theirs) ** 2
     expected = gaps[:, :10].mean() + gaps[:, 10:12].mean() + gaps[:, 12:].mean()
@@ -242,10 +240,10 @@ def test_weights_of_a_checkpoint_are_those_of_its_own_columns(
 def test_a_specialist_that_guesses_is_told_by_its_own_tasks(data: Dataset, tmp_path: Path) -> None:
     spec = spec_of(teacher=CONVNET, teachers={"digits": CONVNET | {"tasks": ["digit"]}})
     task, store = teacher_task(spec, "digits"), TeacherStore(tmp_path)
-    network = build_network(task.model, data.image_shape, 10)
+    network = build_network(task.model, data.inputs, 10)
     stored = store.keep("key", network, task, {"history": [{"accuracy": 0.1}]})
     (told,) = training_warnings(replace(stored, name="digits"), data)
-    assert told.startswith("the teacher digits answers 10.0% of 60 validation images right")
+    assert told.startswith("the teacher digits answers 10.0% of 60 validation samples right")
     inker = store.keep("other", network, teacher_task(spec_of(), "inker"), {"history": [{"r2": 0}]})
     assert training_warnings(inker, data) == []
 

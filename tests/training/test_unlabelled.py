@@ -47,7 +47,7 @@ def few(digits: Dataset) -> Dataset:
 @pytest.fixture(scope="module")
 def teacher(digits: Dataset) -> Teacher:
     torch.manual_seed(5)
-    return Teacher(build_network(ModelConfig(**MLP | {"width": 1}), digits.image_shape, 10))
+    return Teacher(build_network(ModelConfig(**MLP | {"width": 1}), digits.inputs, 10))
 
 
 class Seen:
@@ -103,7 +103,7 @@ def test_distillation_learns_from_every_sample_and_the_targets_from_theirs(
     error[np.arange(len(known)), labels.clip(0)] -= 1
     targets = error * known[:, None] / (len(known) * LABELLED / len(few.train))
     with torch.no_grad():
-        of_teacher = teacher.network(batch.images).numpy()
+        of_teacher = teacher.network(batch.inputs["image"]).numpy()
     apart = softmax(seen.logits / temperature, axis=1) - softmax(of_teacher / temperature, axis=1)
     expected = ce * targets + weight * temperature * apart / len(known)
     np.testing.assert_allclose(seen.gradient, expected, rtol=1e-3, atol=1e-6)
@@ -115,7 +115,7 @@ def test_a_baseline_is_what_it_is_without_the_others(few: Dataset, make_task: Ma
     task = make_task("none", model=MLP)
     other = few.train.images.clone()
     other[LABELLED:] = 255 - other[LABELLED:]
-    changed = replace(few, train=replace(few.train, images=other))
+    changed = replace(few, train=replace(few.train, inputs={"image": other}))
     one, two = Trainer(task, few), Trainer(task, changed)
     assert [report.scores for report in finish(one)] == [report.scores for report in finish(two)]
     assert_same_weights(one.student, two.student)
