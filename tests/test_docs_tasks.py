@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -18,24 +16,9 @@ from sklearn.datasets import load_digits
 from kdsearch import load_student
 from kdsearch.export.student import Student
 from kdsearch.spec import parse_spec
-from tests.user_study import command
+from tests.docs_page import SHORTER, Page
 
-PAGE = (Path(__file__).parents[1] / "docs" / "tasks.md").read_text()
-SHORTER = (
-    "teacher.training.epochs=3",
-    "training.epochs=3",
-    "search.trials=5",
-    "finalists.seeds=2",
-    "finalists.max=2",
-    "tracking.uri=sqlite:///mlflow.db",
-)
-MODULES = {"tags": "my_tags", "ink": "my_ink", "scarce": "my_scans"}
-
-
-def examples() -> dict[str, str]:
-    """The search spaces of the page by the study's name."""
-    found = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    return {re.search(r"name: (\w+)", text)[1]: text for text in found}
+PAGE = Page("tasks.md", ("my_tags", "my_ink", "my_scans"))
 
 
 def write_birds(folder: Path) -> None:
@@ -57,7 +40,7 @@ def write_birds(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["tags", "ink", "birds", "scarce", "specialists"])
 def test_the_examples_are_sound(name: str) -> None:
-    assert parse_spec(examples()[name], list(SHORTER)).study.name == name
+    assert parse_spec(PAGE.spaces()[name], list(SHORTER)).study.name == name
 
 
 @pytest.mark.slow
@@ -71,21 +54,8 @@ def test_the_examples_are_sound(name: str) -> None:
     ],
 )
 def test_an_example_runs_to_its_front(tmp_path: Path, name: str, objective: str, unit: str) -> None:
-    (tmp_path / "space.yaml").write_text(examples()[name])
-    codes = dict(zip(MODULES, re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL), strict=True))
-    for study, module in MODULES.items():
-        (tmp_path / f"{module}.py").write_text(codes[study])
     write_birds(tmp_path / "birds")
-    words = [word for change in SHORTER for word in ("--set", change)]
-    done = subprocess.run(
-        command("run", "space.yaml", *words),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert unit in re.sub(r"\s+", " ", done.stdout)
+    assert unit in PAGE.run(name, tmp_path)
     front = pd.read_csv(tmp_path / "studies" / name / "front.csv")
     assert len(front)
     assert set(front["objective"]) == {objective}

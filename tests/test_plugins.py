@@ -110,9 +110,9 @@ def test_a_method_of_ones_own_trains_with_its_own_range(
     task = make_task(label, {"cosine.weight": 3.0}, model={"family": "convnet", "width": 0.5})
     trainer = Trainer(task, digits, teacher)
     batch = next(trainer.begin_epoch())
-    images = batch.images
+    images = batch.inputs["image"]
     answers = teacher.observe(batch, trainer.distiller.objective.signals)
-    parts = trainer.distiller(images, batch.targets, answers, 0.0)
+    parts = trainer.distiller(batch.inputs, batch.targets, answers, 0.0)
     with torch.no_grad():
         z_s, z_t = trainer.student(images).double(), teacher.network(images).double()
     cosine = (z_s * z_t).sum(1) / z_s.norm(dim=1) / z_t.norm(dim=1)
@@ -161,7 +161,9 @@ def test_installed_models_have_names_and_cannot_take_kdsearchs(package: str) -> 
     network = build_network(ModelConfig(family="small"), of_images((1, 6, 6)), 3)
     assert network(torch.zeros(2, 1, 6, 6)).shape == (2, 3)
     own = build_network(ModelConfig(family="convnet"), of_images((1, 6, 6)), 3)
-    assert type(own) is type(FAMILIES["convnet"].build(ModelConfig(family="convnet"), (1, 6, 6), 3))
+    assert type(own) is type(
+        FAMILIES["convnet"].build(ModelConfig(family="convnet"), of_images((1, 6, 6)), 3)
+    )
     with pytest.raises(ModelError, match="did you mean 'small'"):
         build_network(ModelConfig(family="smal"), of_images((1, 6, 6)), 3)
 

@@ -22,7 +22,7 @@ from kdsearch.spec import parse_spec
 from kdsearch.training.teacher_store import teacher_key, teacher_task
 from kdsearch.training.weights import load_weights
 from tests.command_line import CallCommand
-from tests.test_docs_tasks import examples
+from tests.docs_page import Page
 from tests.user_study import command
 
 pytestmark = pytest.mark.slow
@@ -36,13 +36,14 @@ SHORTER = (
     "finalists.max=2",
     "tracking.uri=sqlite:///mlflow.db",
 )
+SPACE = Page("tasks.md", ()).spaces()["specialists"]
 COLUMNS = {"teacher": 12, "ink": 1}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("specialists")
-    (path / "space.yaml").write_text(examples()["specialists"])
+    (path / "space.yaml").write_text(SPACE)
     words = [word for change in SHORTER for word in ("--set", change)]
     done = subprocess.run(
         command("run", "space.yaml", *words), cwd=path, capture_output=True, text=True, timeout=500
@@ -165,7 +166,10 @@ def test_a_study_with_other_weights_of_tasks_finds_the_one_it_has(
 ) -> None:
     """Without other losses there is nothing to weigh, so the teacher of ink is the same."""
     tasks = "problem.tasks={digit: class, parity: {kind: class, weight: 0.5}, ink: value}"
-    known, other = study.spec, parse_spec(examples()["specialists"], [*SHORTER, tasks])
+    known, other = (
+        study.spec,
+        parse_spec(SPACE, [*SHORTER, tasks]),
+    )
     for spec, same in ((known, {"teacher", "ink"}), (other, {"ink"})):
         keys = {name: teacher_key(teacher_task(spec, name), data) for name in COLUMNS}
         found = {name for name in keys if keys[name] == study.state["teachers"][name]["key"]}

@@ -18,6 +18,9 @@ ImageShape = tuple[int, int, int]
 IMAGE = "image"
 """Name of the one input of data that are images alone."""
 
+NUMBERS = "numbers"
+"""Name of the input that the numbers of a table are."""
+
 
 @dataclass(frozen=True)
 class Input:

@@ -1,4 +1,4 @@
-"""What a folder or table of images holds, class by class, as a table of 80 columns."""
+"""What a folder or table holds, class by class, as a table of 80 columns."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ _NAME = 26
 
 
 def inventory_view(inventory: Inventory) -> Table:
-    """A row for each class with its images in each folder and what is left out of them.
+    """A row for each class with its samples in each folder and what is left out of them.
 
     Of more than forty classes those are shown that leave files out, and the smallest and largest.
     """
     slash = "/" if inventory.of_folders else ""
-    heads = [f"{folder}{slash}" if folder else "images" for folder in inventory.folders]
+    what = "images" if inventory.of_folders else "samples"
+    heads = [f"{folder}{slash}" if folder else what for folder in inventory.folders]
     table = plain_table("class", *heads, "skipped, and why", right=heads)
     table.columns[0].max_width = _NAME
     for column in table.columns[1:-1]:
@@ -37,7 +38,7 @@ def inventory_view(inventory: Inventory) -> Table:
         table.add_row(Text(each.name), *counts, Text(_reasons(each.skipped)))
     if hidden:
         totals = sorted(each.total for each in hidden)
-        told = f"{len(hidden)} more classes of {totals[0]:,} to {totals[-1]:,} images"
+        told = f"{len(hidden)} more classes of {totals[0]:,} to {totals[-1]:,} {what}"
         table.add_row(Text(told), *("" for _ in heads), "")
     if inventory.beside:
         table.add_row(Text("(no class)"), *("" for _ in heads), Text(_reasons(inventory.beside)))

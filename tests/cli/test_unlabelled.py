@@ -64,5 +64,5 @@ def test_the_place_of_the_setting_is_told_for_a_table(
     assert err.startswith("kdsearch: spec.yaml:5:")
     assert err.endswith(
         "t.csv, line 2: 'label' is empty; fill the cell or remove the row, or set "
-        "data.table.unlabelled to true to distil its image without a target\n"
+        "data.table.unlabelled to true to distil the sample without a target\n"
     )

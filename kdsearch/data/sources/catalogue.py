@@ -85,7 +85,7 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
             frozenset({"root", "image_size", "background"}),
         ),
         "table": Source(
-            "a CSV, TSV, JSONL or Parquet file with a row for each image",
+            "a CSV, TSV, JSONL or Parquet file with a row for each sample",
             load_table,
             frozenset({"root", "table", "image_size", "background"}),
         ),

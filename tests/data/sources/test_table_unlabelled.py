@@ -23,7 +23,7 @@ SPECIES, TAGS, AGE = (
 GONE = [1, 4, 6, 9]
 SPLITS = ["train"] * 12 + ["val"] * 4 + ["test"] * 4
 REMEDY = (
-    "fill the cell or remove the row, or set data.table.unlabelled to true to distil its image "
+    "fill the cell or remove the row, or set data.table.unlabelled to true to distil the sample "
     "without a target"
 )
 

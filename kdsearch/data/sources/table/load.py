@@ -1,9 +1,10 @@
-"""A table with a row for each image."""
+"""A table with a row for each sample."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -12,18 +13,19 @@ from kdsearch.data.sources.folder_layout import NAMES
 from kdsearch.data.sources.inventory import ClassFiles, Inventory
 from kdsearch.data.sources.names import distinct
 from kdsearch.data.sources.origins import split_origins
-from kdsearch.data.sources.raw import RawData
+from kdsearch.data.sources.raw import Images, RawData
 from kdsearch.data.sources.root import given_root
 from kdsearch.data.sources.table.rows import Rows, read_rows
 from kdsearch.data.sources.table.targets import names_of, target_of
 from kdsearch.errors import DataError
+from kdsearch.models.inputs import IMAGE, NUMBERS
 from kdsearch.problems import Problem
 from kdsearch.problems.head import MISSING_CLASS
 from kdsearch.spec.sections import DataSection
 
 
 def load_table(section: DataSection, problem: Problem) -> RawData:
-    """Read the images that a table names, with their targets, splits and weights.
+    """Read the samples of a table: images and numbers, with their targets, splits and weights.
 
     Every cell of a class is text: ``007`` and ``7`` are two classes, and ``NA`` is one. Classes are
     those of the training rows, in alphabetical order, or by value where all are whole numbers; so
@@ -33,7 +35,7 @@ def load_table(section: DataSection, problem: Problem) -> RawData:
     Images beyond the memory stay in a file: :func:`kdsearch.data.images.read_splits.read_splits`.
 
     Raises:
-        DataError: No table, or rows and images that
+        DataError: No table, a setting of images without any, or rows and images that
             :func:`~kdsearch.data.sources.table.rows.read_rows` and
             :func:`~kdsearch.data.images.read_splits.read_splits` refuse.
     """
@@ -43,8 +45,7 @@ def load_table(section: DataSection, problem: Problem) -> RawData:
     root = given_root(section) or table.file.parent
     rows = read_rows(table, root, problem.heads)
     places = {split: found for split in NAMES if (found := rows.places(split))}
-    files = {split: [rows.files[place] for place in each] for split, each in places.items()}
-    read = read_splits(files, section.image_size, root, section.background)
+    inputs = _inputs(section, rows, places, root)
     names: dict[str, list[str]] = {}
     targets: dict[str, dict[str, np.ndarray]] = {split: {} for split in places}
     for head in problem.heads:
@@ -58,16 +59,35 @@ def load_table(section: DataSection, problem: Problem) -> RawData:
     told = {name: tuple(distinct(each)) for name, each in names.items()}
     weights = None if rows.weights is None else np.array(rows.weights)[places["train"]]
     return RawData(
-        read["train"],
+        inputs["train"],
         targets["train"],
-        read.get("test"),
+        inputs.get("test"),
         targets.get("test"),
         told,
-        read.get("validation"),
+        inputs.get("validation"),
         targets.get("validation"),
         _inventory(section, rows, targets, problem, told),
         weights,
     )
+
+
+def _inputs(
+    section: DataSection, rows: Rows, places: Mapping[str, Sequence[int]], root: Path
+) -> dict[str, Images]:
+    """The inputs of each split: images alone, or several by name."""
+    if not rows.files:
+        for name in ("image_size", "background"):
+            if getattr(section, name) != DataSection.model_fields[name].default:
+                raise DataError(f"data.{name} has no effect without images; remove it")
+        assert rows.numbers is not None, "a table has some input"
+        return {split: {NUMBERS: rows.numbers[each]} for split, each in places.items()}
+    files = {split: [rows.files[place] for place in each] for split, each in places.items()}
+    images = read_splits(files, section.image_size, root, section.background)
+    if rows.numbers is None:
+        return dict(images)
+    return {
+        split: {IMAGE: images[split], NUMBERS: rows.numbers[each]} for split, each in places.items()
+    }
 
 
 def _inventory(

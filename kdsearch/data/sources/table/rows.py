@@ -1,4 +1,4 @@
-"""The rows of a table of images, each checked."""
+"""The rows of a table, each checked."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from kdsearch.data.sources.folder_layout import split_named
 from kdsearch.data.sources.names import shown_path
 from kdsearch.data.sources.table.columns import Columns
 from kdsearch.data.sources.table.files import column_names, read_columns
+from kdsearch.data.sources.table.numbers import read_numbers
 from kdsearch.data.sources.table.targets import check_targets, number_of, target_columns
 from kdsearch.errors import DataError
 from kdsearch.problems import Head
@@ -31,7 +32,8 @@ class Rows:
     """The rows of a table.
 
     Attributes:
-        files: The image of each.
+        files: The image of each; none where no column names them.
+        numbers: [N, D] numbers of each, where columns have them.
         targets: The text of each target by its task, empty where a task of several is missing.
         splits: ``train``, ``validation`` or ``test``; all ``train`` where no column says so.
         weights: Its weight, where a column has it; 1 in rows that are not trained on.
@@ -40,6 +42,7 @@ class Rows:
     """
 
     files: Sequence[Path]
+    numbers: np.ndarray | None
     targets: Mapping[str, Sequence[str]]
     splits: Sequence[str]
     weights: Sequence[float] | None
@@ -69,11 +72,12 @@ def read_rows(table: TableSection, root: Path, heads: Sequence[Head] = (Head(),)
         DataError: A column that is not there, or a row that cannot be used: an empty cell where
             something must be, an unknown split, a weight that is no number of at least 0, a class
             or label that no training row has, a value that is no number, an image that is missing
-            or stands in two rows.
+            or stands in two rows, a number that is none.
     """
     columns = target_columns(table, heads)
     split = _check_columns(table, columns)
-    wanted = dict.fromkeys((table.image, *columns.values(), split, table.weight))
+    given = (table.image, *(table.numbers or ()), *columns.values(), split, table.weight)
+    wanted = dict.fromkeys(given)
     read = read_columns(table.file, [name for name in wanted if name is not None])
     for name in (table.image, split):
         _check_filled(read, name)
@@ -81,24 +85,28 @@ def read_rows(table: TableSection, root: Path, heads: Sequence[Head] = (Head(),)
     weights = None if table.weight is None else _weights(read, table.weight, splits)
     cells = {task: read.cells[column] for task, column in columns.items()}
     check_targets(read, columns, heads, splits, table.unlabelled)
-    files = _files(read, table.image, root)
-    return Rows(files, cells, splits, weights, split, table.unlabelled)
+    files = () if table.image is None else _files(read, table.image, root)
+    numbers = None if table.numbers is None else read_numbers(read, table.numbers)
+    return Rows(files, numbers, cells, splits, weights, split, table.unlabelled)
 
 
 def _check_columns(table: TableSection, targets: Mapping[str, str]) -> str | None:
     """Refuse columns that are not there; the column of the splits, if there is one."""
     names = column_names(table.file)
     split = _SPLIT if table.split is None and _SPLIT in names else table.split
-    chosen = [("image", table.image), *(("target", column) for column in targets.values())]
+    chosen: list[tuple[str, str | None]] = [("image", table.image)]
+    chosen += [("numbers", column) for column in table.numbers or ()]
+    chosen += [("target", column) for column in targets.values()]
     for setting, name in (*chosen, ("split", split), ("weight", table.weight)):
         if name is None or names.count(name) == 1:
             continue
         where, shown = shown_path(table.file), brief(name)
         if name in names:
             raise DataError(f"{where} has several columns '{shown}'; rename all but one")
+        other = ", or to null if it has no images" if setting == "image" else ""
         raise DataError(
             f"{where} has no column '{shown}'; set data.table.{setting} to one that it has "
-            f"({suggest(name, map(brief, names))})"
+            f"({suggest(name, map(brief, names))}){other}"
         )
     return split
 

@@ -19,7 +19,7 @@ _BETWEEN = ";"
 """Stands between the labels of a cell."""
 
 _FILL = (
-    "fill the cell or remove the row, or set data.table.unlabelled to true to distil its image "
+    "fill the cell or remove the row, or set data.table.unlabelled to true to distil the sample "
     "without a target"
 )
 """What to do about a training row without any target."""
