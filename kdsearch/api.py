@@ -35,6 +35,7 @@ from kdsearch.tracking.recorder import Recorder
 from kdsearch.tracking.store import open_store
 from kdsearch.tracking.sync import sync
 from kdsearch.tracking.uri import resumed_uri
+from kdsearch.training.initial import initial_sums
 from kdsearch.training.own_code import own_code
 
 
@@ -129,7 +130,8 @@ def plan_study(
             validation=len(data.validation),
             inputs=data.input_shapes,
         ),
-        checkpoints={name: teacher.key for name, teacher in plan.given_teachers.items()},
+        checkpoints={name: teacher.key for name, teacher in plan.given_teachers.items()}
+        | initial_sums(spec),
         code=own_code(spec),
         past=plan.past,
     )

@@ -199,6 +199,7 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
         "parameters": run.parameter_count,
         "macs": run.macs,
         "bytes": run.bytes,
+        "stored": run.task.model.stored,
         "validation_scores": {name: run.scores[name] for name in names if name in run.scores},
         "test_scores": run.test,
         "test_scores_over_seeds": {

@@ -20,6 +20,7 @@ from kdsearch.models.signals import (
     SignalShapes,
     Trace,
 )
+from kdsearch.spec.concrete import StoredAs
 
 __all__ = ["ImageShape", "Inputs", "Network", "Trace"]
 
@@ -35,12 +36,15 @@ class Network(nn.Module, ABC):
         inputs: As given.
         classes: Columns of the output.
         family: The family in the spec that it was built from; empty for one made by hand.
+        stored: The precision in which its weights are shipped.
     """
 
     pools_last_map = False
     """Whether the embedding is the last stage map averaged over its pixels."""
 
     family: str = ""
+
+    stored: StoredAs = "float32"
 
     channels_last = False
     """Whether images and maps may come with their channels innermost in memory."""

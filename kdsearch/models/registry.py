@@ -75,10 +75,12 @@ def build_network(config: ModelConfig, inputs: Inputs, outputs: int) -> Network:
             "remove the inner adopts"
         )
     network = _build(config, chosen(inputs, config.inputs), outputs)
-    network.family = config.family
+    network.family, network.stored = config.family, config.stored
     if config.adopts is None:
         return network
-    return AdoptedClassifier(network, blueprint(config.adopts, inputs, outputs))
+    whole = AdoptedClassifier(network, blueprint(config.adopts, inputs, outputs))
+    whole.stored = config.stored
+    return whole
 
 
 def _build(config: ModelConfig, inputs: Inputs, outputs: int) -> Network:

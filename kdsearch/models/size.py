@@ -15,7 +15,7 @@ from kdsearch.models.network import Network
 from kdsearch.models.registry import blueprint
 from kdsearch.spec.concrete import ModelConfig
 
-_FLOAT32_BYTES = 4
+_FLOAT_BYTES = {"float32": 4, "float16": 2}
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Size:
         parameters: Weights, frozen ones too; shared ones once.
         macs: Multiply-accumulates of one sample's forward pass in eval mode, in convolutions,
             linear layers and attention; normalisation, activations and pooling are not counted.
-        bytes: What the state dict takes as stored: four bytes (float32) for every floating-point
-            weight and buffer, and integer buffers (batch normalisation's step counters) as they
-            are; shared tensors once, file headers not counted.
+        bytes: What the state dict takes as it is shipped: four bytes (float32) or two (float16)
+            for every floating-point weight and buffer, and integer buffers (batch normalisation's
+            step counters) as they are; shared tensors once, file headers not counted.
     """
 
     parameters: int
@@ -74,9 +74,10 @@ def _countable_attention() -> Iterator[None]:
 
 
 def _stored_bytes(network: Network) -> int:
+    floats = _FLOAT_BYTES[network.stored]
     state = network.state_dict(keep_vars=True).values()
     tensors = {id(t): t for t in state if isinstance(t, torch.Tensor)}
     return sum(
-        t.numel() * (_FLOAT32_BYTES if t.is_floating_point() else t.element_size())
+        t.numel() * (floats if t.is_floating_point() else t.element_size())
         for t in tensors.values()
     )

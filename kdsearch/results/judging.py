@@ -23,8 +23,8 @@ from kdsearch.results.sweep import (
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.study import StudySpec
-from kdsearch.training.candidate import Candidate
 from kdsearch.training.programs import total_epochs
+from kdsearch.training.recipe import Recipe
 from kdsearch.training.task import Task
 
 LEAST = 2
@@ -78,7 +78,7 @@ class Judging:
             student: group[0].model_copy(update={"task": _plain(group[0]).task(spec, 0)})
             for student, group in sharing.items()
         }
-        own = [task for member in members for task in self._seeded(Candidate.of(member.task))]
+        own = [task for member in members for task in self._seeded(Recipe.of(member.task))]
         self.runs = self._trainings("finalists", own)
 
     @property
@@ -120,7 +120,7 @@ class Judging:
         """The members with those of their trainings, and of their baselines', that are complete."""
         found, objectives = [], Objectives.of(self.spec)
         for member in self._members:
-            own = self._seeded(Candidate.of(member.task))
+            own = self._seeded(Recipe.of(member.task))
             student = _plain(member).model
             baseline = own
             if member.task.method.label != UNDISTILLED:
@@ -152,11 +152,11 @@ class Judging:
     def _baseline(self, student: ModelConfig, known: Known) -> list[Task]:
         """Trainings of a baseline as its sweep has tuned it; none before that is over."""
         best = self.sweeps[student].best(known)
-        return [] if best is None else self._seeded(Candidate.of(best))
+        return [] if best is None else self._seeded(Recipe.of(best))
 
-    def _seeded(self, candidate: Candidate) -> list[Task]:
+    def _seeded(self, recipe: Recipe) -> list[Task]:
         seeds = range(1, self.spec.finalists.seeds + 1)
-        return [candidate.task(self.spec, seed) for seed in seeds]
+        return [recipe.task(self.spec, seed) for seed in seeds]
 
     def _trainings(self, phase: Phase, tasks: Sequence[Task]) -> list[PlannedTraining]:
         """The trainings of tasks, each once, with their numbers."""
@@ -202,8 +202,8 @@ def planned_trainings(spec: StudySpec) -> float:
     return spec.finalists.max * (2 * spec.finalists.seeds + swept)
 
 
-def _plain(member: TrialRecord) -> Candidate:
-    return Candidate.of(member.task).undistilled()
+def _plain(member: TrialRecord) -> Recipe:
+    return Recipe.of(member.task).undistilled()
 
 
 def _has_ended(record: TrialRecord | None) -> bool:

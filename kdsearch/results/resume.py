@@ -31,7 +31,9 @@ FREE_TO_CHANGE = (
 )
 """Parts of a spec that a resumed study may change without becoming another study."""
 
-_CHECKPOINT = re.compile(r"(teacher|teachers\.[^.]+)\.checkpoint")
+_CHECKPOINT = re.compile(
+    r"(teacher|teachers\.[^.]+)\.(checkpoint|model\.initial\.file)|students\.\d+\.initial\.file"
+)
 
 
 class DataFacts(Section):
@@ -57,7 +59,8 @@ class Inputs(Section):
     data: DataFacts
     """The data set."""
     checkpoints: dict[str, str]
-    """Checksum of each teacher's checkpoint that was given, by the teacher's name."""
+    """Checksum of each teacher's checkpoint that was given, by the teacher's name, and of each file
+    of initial weights, by its setting."""
     code: dict[str, str] | None = None
     """Digest of the files of each network and method of the user's own, by its name in the spec;
     absent: not known."""
@@ -85,7 +88,8 @@ class Inputs(Section):
             )
         for name, checksum in self.checkpoints.items():
             if now.checkpoints.get(name, checksum) != checksum:
-                setting = ".".join((*teacher_path(name), "checkpoint"))
+                initial = name.endswith(".initial")
+                setting = name if initial else ".".join((*teacher_path(name), "checkpoint"))
                 raise StudyError(
                     f"the study in {study} was made with another file of {setting} (checksum "
                     f"{checksum}, now {now.checkpoints[name]}); restore that file, or start a "
@@ -123,7 +127,8 @@ def changed(old: StudySpec, new: StudySpec) -> str | None:
 
     Passwords in URIs may be others: a study does not keep them.
 
-    Data and checkpoints may lie elsewhere; that they are the same, :meth:`Inputs.check` tells.
+    Data, checkpoints and initial weights may lie elsewhere; that they are the same,
+    :meth:`Inputs.check` tells.
     """
     before, after = (_flat(masked_values(each.model_dump(mode="json"))) for each in (old, new))
     for name in sorted(before.keys() | after.keys()):

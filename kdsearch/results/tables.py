@@ -41,6 +41,7 @@ def describe_trial(record: TrialRecord) -> dict[str, Any]:
         "family": task.model.family,
         "width": task.model.width,
         "depth": task.model.depth,
+        "stored": task.model.stored,
         "lr": task.training.lr,
         "weight_decay": task.training.weight_decay,
         "label_smoothing": task.training.label_smoothing,

@@ -81,10 +81,10 @@ def sample_trials(plan: Plan, count: int) -> list[TrialRecord]:
     records: list[TrialRecord] = []
     for number in range(20 * count):
         trial = study.ask()
-        candidate = plan.space.suggest(trial)
-        task = candidate.task(plan.spec, 0)
+        recipe = plan.space.suggest(trial)
+        task = recipe.task(plan.spec, 0)
         record = sized_record(plan.architectures, search, number, "search", task, trial.params)
-        if within_limits(record, search) and works(candidate, pairs):
+        if within_limits(record, search) and works(recipe, pairs):
             records.append(record)
         if len(records) == count:
             break

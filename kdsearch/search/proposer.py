@@ -19,7 +19,7 @@ from kdsearch.space.architectures import Architectures
 from kdsearch.space.compatibility import Pairs
 from kdsearch.space.sizes import sized_record, within_limits
 from kdsearch.space.space import Space
-from kdsearch.training.candidate import Candidate
+from kdsearch.training.recipe import Recipe
 
 REJECTIONS = 500
 """Proposals outside the size limits in a row after which the space is taken to hold no other."""
@@ -85,11 +85,11 @@ class Proposer:
         for attempt in range(REJECTIONS):
             if place < len(self._first) and attempt < PUBLISHED_TRIES:
                 self.study.enqueue_trial(self._first[place])
-            candidate, trial = self._ask(place, attempt)
+            recipe, trial = self._ask(place, attempt)
             self.study.tell(trial, state=TrialState.FAIL)  # no sampler learns from it
-            task = candidate.task(self._spec, 0)
+            task = recipe.task(self._spec, 0)
             record = sized_record(self._architectures, search, place, "search", task, trial.params)
-            if within_limits(record, search) and works(candidate, self._pairs):
+            if within_limits(record, search) and works(recipe, self._pairs):
                 return record
         raise StudyError(
             f"{REJECTIONS} proposals in a row were outside the size limits or could not work; "
@@ -114,7 +114,7 @@ class Proposer:
             )
         return trial
 
-    def _ask(self, place: int, attempt: int) -> tuple[Candidate, optuna.Trial]:
+    def _ask(self, place: int, attempt: int) -> tuple[Recipe, optuna.Trial]:
         seed = derive(self._spec.study.seed, "sampler", place, attempt)
         search = self._spec.search
         self.study.sampler = make_sampler(search.sampler, seed, search.scheduler.name != "none")
@@ -122,8 +122,8 @@ class Proposer:
         return self._space.suggest(trial), trial
 
 
-def works(candidate: Candidate, pairs: Pairs) -> bool:
-    """Whether a candidate's method works on its very pair of teacher and student."""
-    if candidate.teacher is None:
+def works(recipe: Recipe, pairs: Pairs) -> bool:
+    """Whether a recipe's method works on its very pair of teacher and student."""
+    if recipe.teacher is None:
         return True
-    return not pairs.reason(candidate.method, candidate.teacher, candidate.model)
+    return not pairs.reason(recipe.method, recipe.teacher, recipe.model)

@@ -188,4 +188,4 @@ def _architecture(model: ModelConfig, network: Network) -> Hashable:
     if model.family not in FAMILIES and not model.family.startswith("torchvision/"):
         return model
     weights = tuple((name, tuple(value.shape)) for name, value in network.state_dict().items())
-    return model.family, model.depth, model.adopts, weights
+    return model.family, model.depth, model.adopts, model.stored, weights

@@ -16,6 +16,7 @@ from kdsearch.results.cost import trial_lengths
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.class_checks import check_class_weights, check_top_k, trainings
 from kdsearch.space.compatibility import Pairs, corners, find_fitting
+from kdsearch.space.initial_checks import check_initial
 from kdsearch.space.space import Space
 from kdsearch.space.teaching_checks import check_teaching
 from kdsearch.space.try_out import TryOut
@@ -76,6 +77,7 @@ def make_plan(spec: StudySpec, past: list[dict[str, Any]] | None = None) -> Plan
     for number, students in enumerate(spec.students):
         for model in corners(students):
             _check_model(spec, ("students", number), model, data)
+    check_initial(spec, data)
     core = reserved_core() if spec.search.measures_latency else None
     architectures = Architectures(data.inputs, data.outputs, core, data.problem.heads)
     whole = Space(spec)

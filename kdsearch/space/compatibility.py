@@ -61,15 +61,38 @@ def corners(section: StudentSection) -> Iterator[ModelConfig]:
         depths = [int(value) for value in dict.fromkeys(every(depth))]
     for reached in depths:  # a range may be as long as somebody mistypes it
         for width in widths:
-            yield ModelConfig(
-                family=section.family, width=width, depth=reached, inputs=section.inputs
+            for stored in section.stored:
+                yield ModelConfig(
+                    family=section.family,
+                    width=width,
+                    depth=reached,
+                    inputs=section.inputs,
+                    initial=section.initial,
+                    stored=stored,
+                )
+
+
+def _check_initial(terms: Sequence[type[Method]], teacher: str, student: ModelConfig) -> None:
+    """Refuse what would make nothing of the weights that a student begins with."""
+    if student.initial is None:
+        return
+    for term in terms:
+        if term.adopts_classifier or term.kind == "parameter":
+            raise MethodError(
+                f"{term.name} sets weights of the student itself, and {student.family} begins with "
+                "those of a file; leave one out"
             )
+    if teacher == MUTUAL:
+        raise MethodError(
+            f"{MUTUAL} trains two students that differ by what they begin with, and "
+            f"{student.family} begins with the weights of a file; leave one out"
+        )
 
 
 def adopting(label: str, student: ModelConfig, teacher: ModelConfig) -> ModelConfig:
     """The student as a method trains it: with the teacher's classifier where the method says so."""
     if any(term.adopts_classifier for term in parse_label(label)):
-        return student.model_copy(update={"adopts": teacher})
+        return student.model_copy(update={"adopts": teacher.architecture})
     return student
 
 
@@ -112,6 +135,7 @@ class Pairs:
         try:
             terms = parse_label(method.label)
             self._check_terms(terms, teacher)
+            _check_initial(terms, teacher, student)
             if teacher == MUTUAL and method.ce_weight == 0:
                 raise MethodError(
                     f"{method.label} does without labels (ce_weight 0), and two students that "

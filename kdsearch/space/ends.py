@@ -18,7 +18,7 @@ from kdsearch.spec.ranges import extremes
 from kdsearch.spec.sections import SEARCHED_TRAINING, StudentSection
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import called
-from kdsearch.training.candidate import Candidate
+from kdsearch.training.recipe import Recipe
 from kdsearch.training.task import Task
 from kdsearch.training.teacher_store import describe
 
@@ -115,7 +115,7 @@ class Ends:
         section = self._spec.training
         lowest = {name: extremes(getattr(section, name))[0] for name in SEARCHED_TRAINING}
         training = TrainingConfig(**(section.model_dump() | lowest))
-        return Candidate(model, method, training, teacher).task(self._spec, 0)
+        return Recipe(model, method, training, teacher).task(self._spec, 0)
 
 
 def signals_of_label(label: str) -> frozenset[Signal]:

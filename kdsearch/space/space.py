@@ -18,7 +18,7 @@ from kdsearch.spec.ranges import Choices, Range, Scalar, extremes, holds, is_sea
 from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import BORN_AGAIN
-from kdsearch.training.candidate import Candidate
+from kdsearch.training.recipe import Recipe
 
 Searched = Scalar | Range | Choices
 
@@ -51,8 +51,8 @@ class Space:
         self.methods.setdefault(UNDISTILLED, {})
         self.students = keyed_students(spec.students)
 
-    def suggest(self, trial: Suggester) -> Candidate:
-        """Draw one candidate."""
+    def suggest(self, trial: Suggester) -> Recipe:
+        """Draw one recipe."""
         label = _choose(trial, "method", list(self.methods))
         values = {
             name: float(_draw(trial, f"{label}.{name}", dimension, declared.whole))
@@ -63,7 +63,7 @@ class Space:
         generations = self.spec.teaching.generations if teacher == BORN_AGAIN else 1
         method = method_config(label, values)
         training, weights = self._training(trial), self._task_weights(trial)
-        return Candidate(model, method, training, teacher, generations, weights)
+        return Recipe(model, method, training, teacher, generations, weights)
 
     def _task_weights(self, trial: Suggester) -> dict[str, float]:
         """The weights of several tasks, where they are not all 1."""
@@ -90,6 +90,8 @@ class Space:
             width=float(_draw(trial, f"{key}.width", section.width)),
             depth=None if depth is None else int(_draw(trial, f"{key}.depth", depth, whole=True)),
             inputs=section.inputs,
+            initial=section.initial,
+            stored=_choose(trial, f"{key}.stored", list(section.stored)),
         )
         given = self.spec.given_teachers.get(teacher or "")
         return model if given is None else adopting(label, model, given.model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -17,7 +18,7 @@ from pydantic import (
 )
 
 from kdsearch.spec.base import Section
-from kdsearch.spec.values import Flag, Number, Whole, each_once, listed
+from kdsearch.spec.values import Flag, Number, UserPath, Whole, each_once, listed
 
 _BY_CLASS, _NAMED = "<class>", "<value>"
 
@@ -43,8 +44,26 @@ InputNames = Annotated[
 """Names of inputs, one alone or several as a list."""
 
 
+StoredAs = Literal["float32", "float16"]
+"""The precision in which weights are shipped."""
+
+
+class InitialWeights(Section):
+    """A file of weights that a network begins with; its name alone stands for it."""
+
+    file: UserPath
+    """As ``teacher.checkpoint`` takes it."""
+    sha256: str = ""
+    """Its checksum, which counts in place of its name; empty where it was not read yet."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, given: Any) -> Any:
+        return {"file": given} if isinstance(given, str | Path) else given
+
+
 class ModelConfig(Section):
-    """One network: a family with its width and depth."""
+    """One network: its architecture, what it begins with, and how it is shipped."""
 
     family: str
     """A name that ``kdsearch models`` lists, ``torchvision/NAME``, or ``module:function``."""
@@ -56,14 +75,24 @@ class ModelConfig(Section):
     """The teacher whose classifier the network takes over, behind a projector (simkd)."""
     inputs: InputNames | None = None
     """Of data with several inputs, the names of those that it takes, in this order; absent: all."""
+    initial: InitialWeights | None = None
+    """Weights to begin with; absent: random ones by the seed."""
+    stored: StoredAs = "float32"
+    """Precision in which its weights are shipped, to which they are rounded after the training."""
 
     @model_serializer(mode="wrap")
-    def _without_default(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Inputs only where they are named: files and keys of before stay as they were."""
+    def _without_defaults(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What was added later only where it is set: files and keys of before stay as they were."""
         content: dict[str, Any] = written(self)
-        if self.inputs is None:
-            content.pop("inputs", None)
+        for name in ("inputs", "initial", "stored"):
+            if getattr(self, name) == ModelConfig.model_fields[name].default:
+                content.pop(name, None)
         return content
+
+    @property
+    def architecture(self) -> ModelConfig:
+        """The same without what it begins with and how it is shipped."""
+        return self.model_copy(update={"initial": None, "stored": "float32"})
 
 
 class TermConfig(Section):

@@ -6,14 +6,29 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from kdsearch.spec.augmentation import Augmentation
 from kdsearch.spec.base import Section
-from kdsearch.spec.concrete import InputNames, ModelConfig, TrainingConfig
+from kdsearch.spec.concrete import (
+    InitialWeights,
+    InputNames,
+    ModelConfig,
+    StoredAs,
+    TrainingConfig,
+)
 from kdsearch.spec.ranges import Dimension, Range, every
 from kdsearch.spec.table import TableSection
-from kdsearch.spec.values import Colour, Flag, Number, Options, UserPath, Whole
+from kdsearch.spec.values import (
+    Colour,
+    Flag,
+    Number,
+    Options,
+    UserPath,
+    Whole,
+    each_once,
+    listed,
+)
 
 
 def _positive(dimension: Any) -> Any:
@@ -133,6 +148,13 @@ class TeacherSection(Section):
     def _own_classifier(self) -> TeacherSection:
         if self.model.adopts is not None:
             raise ValueError("model.adopts is set by the method simkd; remove it")
+        if self.model.stored != "float32":
+            raise ValueError("model.stored is for students, which are shipped; remove it")
+        if self.checkpoint is not None and self.model.initial is not None:
+            raise ValueError(
+                "checkpoint is the trained teacher, and model.initial what a training begins with; "
+                "remove one"
+            )
         return self
 
     @model_validator(mode="after")
@@ -156,6 +178,16 @@ class StudentSection(Section):
     """Layers or blocks as the family counts them; the family's default when absent."""
     inputs: InputNames | None = None
     """Of data with several inputs, the names of those that the students take; absent: all."""
+    initial: InitialWeights | None = None
+    """A file of weights that the students begin with, which fits one width and depth alone."""
+    stored: Annotated[
+        tuple[StoredAs, ...],
+        BeforeValidator(listed),
+        AfterValidator(each_once("precision")),
+        Field(min_length=1),
+    ] = ("float32",)
+    """Precision in which weights are shipped, to which they are rounded after the training:
+    ``float32``, ``float16``, or a list of both to search."""
 
 
 class TrialTraining(TrainingConfig):

@@ -8,6 +8,7 @@ from pydantic import Field, PrivateAttr, field_validator
 
 from kdsearch.errors import SpecError
 from kdsearch.spec.base import Section
+from kdsearch.spec.concrete import InitialWeights
 from kdsearch.spec.judging import ProblemSection
 from kdsearch.spec.origin import KeyPath, Origin, dotted
 from kdsearch.spec.ranges import Dimension
@@ -23,7 +24,7 @@ from kdsearch.spec.sections import (
     TrackingSection,
     TrialTraining,
 )
-from kdsearch.spec.teaching import AVERAGE, BY_TASK, TEACHER, TeachingSection
+from kdsearch.spec.teaching import AVERAGE, BY_TASK, TEACHER, TeachingSection, teacher_path
 from kdsearch.spec.wording import brief, instead
 
 
@@ -83,6 +84,16 @@ class StudySpec(Section):
         """Those of the given teachers that teach a trial, or that all compare with."""
         used = {each for who in self.all_teaching for each in self.teachers_behind(who)}
         return {name: given for name, given in self.given_teachers.items() if name in used}
+
+    @property
+    def initial_weights(self) -> dict[KeyPath, InitialWeights]:
+        """The files of weights that students and trained teachers begin with, by their place."""
+        given: dict[KeyPath, InitialWeights | None] = {
+            (*teacher_path(name), "model", "initial"): teacher.model.initial
+            for name, teacher in self.teachers_in_use.items()
+        }
+        given |= {("students", n, "initial"): each.initial for n, each in enumerate(self.students)}
+        return {place: initial for place, initial in given.items() if initial is not None}
 
     @property
     def taught_by(self) -> tuple[str, ...]:

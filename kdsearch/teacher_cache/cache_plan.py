@@ -182,7 +182,7 @@ def plan_cache(
 
 def teacher_digest(network: Network, model: ModelConfig) -> str:
     """SHA-256 of a network's architecture and weights, where it is read, and a user's code."""
-    digest = hashlib.sha256(f"{model.model_dump_json()}{code_digest(model)}".encode())
+    digest = hashlib.sha256(f"{model.architecture.model_dump_json()}{code_digest(model)}".encode())
     digest.update(repr(getattr(network, "taps", None)).encode())
     for name, value in tensors_of(network).items():
         digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())

@@ -28,7 +28,7 @@ from kdsearch.teacher_cache.cache_plan import (
 from kdsearch.teacher_cache.contents import Caches, TeacherCache
 from kdsearch.teacher_cache.encoding import encode
 from kdsearch.teacher_cache.parts import make_room, mark_used
-from kdsearch.training.candidate import study_views_seed
+from kdsearch.training.recipe import study_views_seed
 from kdsearch.training.teacher import SplitName, Teacher
 
 _SAMPLES = 64

@@ -99,7 +99,7 @@ class Description:
 def describe_nested(record: TrialRecord) -> Description:
     """A training's parameters and sizes."""
     facts = describe_trial(record)
-    chosen = ("method", "teacher", "family", "width", "depth", *SEARCHED_TRAINING)
+    chosen = ("method", "teacher", "family", "width", "depth", "stored", *SEARCHED_TRAINING)
     parameters = {key: facts[key] for key in chosen} | facts["hyperparameters"]
     parameters |= {key: value for key, value in facts.items() if key.startswith("task.")}
     parameters |= {"ce_weight": record.task.method.ce_weight, "seed": record.task.seed}

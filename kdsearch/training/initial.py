@@ -3,22 +3,83 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
 
 import torch
 
 from kdsearch.data import Dataset, derive
-from kdsearch.errors import DataError
+from kdsearch.errors import CheckpointError, DataError
+from kdsearch.files import checksum
 from kdsearch.methods import Objective, parse_label
 from kdsearch.models import Network, build_network
+from kdsearch.spec.concrete import InitialWeights, ModelConfig
+from kdsearch.spec.origin import dotted
+from kdsearch.spec.study import StudySpec
 from kdsearch.training.class_balance import task_loss
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teaching
+from kdsearch.training.weights import load_weights
 
 
 def initial_student(task: Task, data: Dataset) -> Network:
-    """The network of a task with the weights that its seed gives it."""
+    """The network of a task with the weights that its seed gives it, or those of a file.
+
+    Raises:
+        CheckpointError: The file is gone, is another one, or does not fit.
+    """
     torch.manual_seed(task.seed)
-    return build_network(task.model, data.inputs, data.of_tasks(task.tasks).outputs)
+    network = build_network(task.model, data.inputs, data.of_tasks(task.tasks).outputs)
+    initial = task.model.initial
+    if initial is not None:
+        if read_initial(initial) != initial:
+            raise CheckpointError(
+                f"{initial.file} is not the file of initial weights that the study began with; "
+                "restore that"
+            )
+        load_weights(network, initial.file, "the network that begins with it")
+    return network
+
+
+def read_initial(given: InitialWeights | None) -> InitialWeights | None:
+    """Initial weights with the checksum of their file, and its place for any working directory.
+
+    Raises:
+        CheckpointError: The file cannot be read.
+    """
+    if given is None:
+        return None
+    file = given.file.absolute()
+    try:
+        return InitialWeights(file=file, sha256=_checksum(file, file.stat().st_mtime_ns))
+    except OSError as error:
+        raise CheckpointError(
+            f"the initial weights {file} cannot be read ({error.strerror}); correct the path, and "
+            "put the file on storage that all nodes share"
+        ) from error
+
+
+def with_checksum(model: ModelConfig) -> ModelConfig:
+    """A model whose initial weights, if any, are known by the checksum of their file.
+
+    Raises:
+        CheckpointError: The file cannot be read.
+    """
+    if model.initial is None or model.initial.sha256:
+        return model
+    return model.model_copy(update={"initial": read_initial(model.initial)})
+
+
+def initial_sums(spec: StudySpec) -> dict[str, str]:
+    """The checksum of each file that a network of a study begins with, by its setting."""
+    given = spec.initial_weights.items()
+    return {dotted(place): read.sha256 for place, each in given if (read := read_initial(each))}
+
+
+@lru_cache(maxsize=16)
+def _checksum(file: Path, changed: int) -> str:
+    """Of a file as it was when it was last changed."""
+    return checksum(file)
 
 
 def steps_per_epoch(task: Task, data: Dataset) -> int:

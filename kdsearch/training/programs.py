@@ -133,7 +133,8 @@ class BornAgain(TrainingProgram):
         task = self.task
         if self.generation < task.generations:
             seed = derive(task.seed, "generation", self.generation)
-            task = task.model_copy(update={"seed": seed})
+            model = task.model.model_copy(update={"stored": "float32"})  # they are not shipped
+            task = task.model_copy(update={"seed": seed, "model": model})
         if teacher is None:
             task = task.model_copy(update={"method": method_config(UNDISTILLED, {})})
         since = range(self._before + 1, self._before + task.training.epochs + 1)

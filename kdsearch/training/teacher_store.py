@@ -15,6 +15,7 @@ from kdsearch.models import Network, build_network
 from kdsearch.spec.concrete import MethodConfig, ModelConfig
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER
+from kdsearch.training.initial import with_checksum
 from kdsearch.training.own_code import code_digest
 from kdsearch.training.task import Task
 from kdsearch.training.weights import load_weights, save_weights
@@ -31,7 +32,7 @@ def teacher_task(spec: StudySpec, name: str = TEACHER) -> Task:
     teacher, tasks = spec.given_teachers[name], spec.tasks_of(name)
     several = len(tasks) != 1
     return Task(
-        model=teacher.model,
+        model=with_checksum(teacher.model),
         method=MethodConfig(label="none"),
         training=teacher.training,
         augment=spec.data.augment,
@@ -96,10 +97,11 @@ class StoredTeacher:
 
 
 def describe(model: ModelConfig) -> str:
-    """A model in a few words: family, depth where given, width, inputs where named."""
+    """A model in a few words: family, width, and what of the rest is given."""
     depth = f" depth {model.depth}" if model.depth is not None else ""
     of = "" if model.inputs is None else f" of {', '.join(model.inputs)}"
-    return f"{model.family}{depth} width {model.width:g}{of}"
+    as_half = ", float16" if model.stored == "float16" else ""
+    return f"{model.family}{depth} width {model.width:g}{of}{as_half}"
 
 
 class TeacherStore:

@@ -30,6 +30,7 @@ from kdsearch.training.ranks import Ranks
 from kdsearch.training.reports import EpochReport
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Reference, SplitName, Teaching, plain_views
+from kdsearch.training.weights import round_to_stored
 
 
 class Trainer:
@@ -157,12 +158,20 @@ class Trainer:
         loss = float(self.ranks.sum(total)) / self.ranks.world_size / self.steps_per_epoch
         if not math.isfinite(loss):
             raise self._diverged(f"the loss became {loss}")
-        scores = self.evaluate_validation()
         if self.finished:
             self._feed.close()
+            self._round()
+        scores = self.evaluate_validation()
         averaged = self._score_average()
         seconds = time.perf_counter() - start
         return EpochReport(self.epoch, loss, self._lr, seconds, scores, averaged)
+
+    def _round(self) -> None:
+        """Let the student be what is shipped, so that all scores from now on are those of that."""
+        try:
+            round_to_stored(self.student)
+        except DivergedError as error:
+            raise DivergedError(f"{error}; ship float32") from None
 
     def _diverged(self, what: str) -> DivergedError:
         return DivergedError(

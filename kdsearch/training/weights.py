@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from kdsearch.errors import CheckpointError
+from kdsearch.errors import CheckpointError, DivergedError
 from kdsearch.files import checksum, write_atomically
 from kdsearch.models import Network
 from kdsearch.models.taps.tapped import TappedNetwork
@@ -24,16 +25,37 @@ _AUXILIARY = ("model.aux1.", "model.aux2.", "model.AuxLogits.")
 def save_weights(network: Network, path: Path) -> None:
     """Save a network's parameters and buffers as safetensors, and their checksum beside them.
 
+    Floating-point ones in the precision in which the network is shipped.
+
     Raises:
         OSError: They cannot be written.
     """
     tensors = {
-        name: tensor.detach().cpu().contiguous().clone()
+        name: _shipped(tensor.detach().cpu(), network).contiguous().clone()
         for name, tensor in tensors_of(network).items()
     }
     content = save(tensors)
     write_atomically(path, content)
     write_atomically(_checksum_file(path), hashlib.sha256(content).hexdigest().encode())
+
+
+def _shipped(values: Tensor, network: Network) -> Tensor:
+    half = network.stored == "float16" and values.is_floating_point()
+    return values.half() if half else values
+
+
+def round_to_stored(network: Network) -> None:
+    """Round a network's weights, in place, to the precision in which it is shipped.
+
+    Raises:
+        DivergedError: One is beyond what that holds.
+    """
+    with torch.no_grad():
+        for name, values in tensors_of(network).items():
+            rounded = _shipped(values, network).to(values.dtype)
+            if not torch.equal(rounded.isfinite(), values.isfinite()):
+                raise DivergedError(f"{name} is beyond what {network.stored} holds")
+            values.copy_(rounded)
 
 
 def check_weights(path: Path) -> str | None:

@@ -34,8 +34,8 @@ class CachedTrial:
         plan = replace(plan, data=unpack(pack(plan.data)))  # as actors have it
         self._cache = StudyCache(plan)
         reference = Reference(self._cache.asked, plan.data)
-        candidate = plan.space.suggest(optuna.trial.FixedTrial(as_proposed(CONFIG)))
-        task = candidate.task(spec, 0)
+        recipe = plan.space.suggest(optuna.trial.FixedTrial(as_proposed(CONFIG)))
+        task = recipe.task(spec, 0)
         self._trainer = Trainer(task, plan.data, self._cache.teacher, reference=reference)
 
     def build(self) -> None:

@@ -16,7 +16,7 @@ from kdsearch.space.checks import make_plan
 from kdsearch.space.compatibility import Pairs
 from kdsearch.spec import StudySpec, parse_spec
 from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL
-from kdsearch.training.candidate import Candidate
+from kdsearch.training.recipe import Recipe
 
 SHAPE = (1, 8, 8)
 BROKEN = """
@@ -45,7 +45,7 @@ DEEP = "students=[{family: convnet, depth: 2}, {family: mlp, depth: 2}]"
 EVERYBODY = "teaching={by: [teacher, wide, average, born_again, mutual], generations: 2}"
 
 
-def draw(spec: StudySpec, count: int) -> list[Candidate]:
+def draw(spec: StudySpec, count: int) -> list[Recipe]:
     space = make_plan(spec).space
     sampler = optuna.samplers.RandomSampler(seed=0)
     study = optuna.create_study(sampler=sampler)
@@ -74,10 +74,10 @@ def test_the_search_chooses_who_teaches_among_those_who_can(spec_text: str) -> N
     spec = parse_spec(spec_text, [TEACHERS, DEEP, EVERYBODY])
     drawn = draw(spec, 300)
     teachers: dict[str, set[str | None]] = {}
-    for candidate in drawn:
-        teachers.setdefault(candidate.method.label, set()).add(candidate.teacher)
-        assert candidate.generations == (2 if candidate.teacher == BORN_AGAIN else 1)
-        assert candidate.task(spec, 0).teacher == candidate.teacher
+    for recipe in drawn:
+        teachers.setdefault(recipe.method.label, set()).add(recipe.teacher)
+        assert recipe.generations == (2 if recipe.teacher == BORN_AGAIN else 1)
+        assert recipe.task(spec, 0).teacher == recipe.teacher
     everybody = {"teacher", "wide", AVERAGE, BORN_AGAIN, MUTUAL}
     assert teachers == {
         UNDISTILLED: {None},
@@ -94,10 +94,10 @@ def test_one_teacher_needs_no_choice(spec: StudySpec) -> None:
 @pytest.mark.parametrize("teacher", ["teacher", BORN_AGAIN, MUTUAL])
 def test_the_baseline_has_no_teacher(spec_text: str, teacher: str) -> None:
     spec = parse_spec(spec_text, [DEEP, f"teaching={{by: [{teacher}]}}"])
-    for candidate in draw(spec, 20):
-        plain = candidate.undistilled()
+    for recipe in draw(spec, 20):
+        plain = recipe.undistilled()
         assert (plain.teacher, plain.generations, plain.model.adopts) == (None, 1, None)
-        assert (plain.model.width, plain.training) == (candidate.model.width, candidate.training)
+        assert (plain.model.width, plain.training) == (recipe.model.width, recipe.training)
 
 
 @pytest.mark.parametrize(

@@ -191,10 +191,10 @@ def test_a_teacher_that_answers_in_another_unit_is_told() -> None:
 def test_the_weights_of_tasks_are_proposed_and_tuned() -> None:
     weight = {"low": 0.1, "high": 3.0, "log": True}
     made = plan({"kind": "class", "zeros": {"kind": "value", "weight": weight}})
-    candidate = made.space.suggest(
+    recipe = made.space.suggest(
         FixedTrial({"method": "kd", "task.zeros": 0.5, "kd.temperature": 2.0, "kd.weight": 0.9})
     )
-    assert candidate.task_weights == {"kind": 1.0, "zeros": 0.5}
-    assert candidate.undistilled().task_weights == candidate.task_weights
-    task = candidate.task(made.spec, 0)
+    assert recipe.task_weights == {"kind": 1.0, "zeros": 0.5}
+    assert recipe.undistilled().task_weights == recipe.task_weights
+    task = recipe.task(made.spec, 0)
     assert (task.task_weight("zeros"), task.task_weight("kind")) == (0.5, 1.0)

@@ -20,9 +20,9 @@ from kdsearch.teacher_cache.building import CacheBuilder
 from kdsearch.teacher_cache.choosing import plan_caches, prepare_caches
 from kdsearch.teacher_cache.reading import TeacherSignals
 from kdsearch.training.by_task import ByTask
-from kdsearch.training.candidate import Candidate
 from kdsearch.training.packing import pack_teacher, unpack_teacher
 from kdsearch.training.programs import begin_training
+from kdsearch.training.recipe import Recipe
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher, Teaching
 from tests.conftest import TEXT
@@ -66,8 +66,8 @@ class Setting:
         method = MethodConfig(label="kd", ce_weight=0.1, terms=(TermConfig(name="kd"),))
         training = self.plan.spec.training.model_dump() | {"lr": 0.05}
         model = ModelConfig(family="convnet", width=0.2, depth=1)
-        candidate = Candidate(model, method, TrainingConfig.model_validate(training), "teacher")
-        return candidate.task(self.plan.spec, replicate)
+        recipe = Recipe(model, method, TrainingConfig.model_validate(training), "teacher")
+        return recipe.task(self.plan.spec, replicate)
 
     def losses(self, task: Task, teachers: dict[str, Teaching]) -> list[float]:
         training = begin_training(task, self.data, teachers)

@@ -1,4 +1,4 @@
-"""One point of the space: a student, how it is taught, and how it is trained."""
+"""One point of the space: how a student comes to be."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from kdsearch.methods import UNDISTILLED, method_config
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.study import StudySpec
+from kdsearch.training.initial import with_checksum
 from kdsearch.training.task import Task
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """One point of the space: a student, a method with its values, and its training.
+class Recipe:
+    """How a student comes to be: what it is, what it begins with, how it is trained and shipped.
 
     Attributes:
-        model: The student.
-        method: The objective.
+        model: Its architecture, the weights that it begins with (random ones, or those of a file),
+            and the precision to which they are rounded after the training.
+        method: What it minimises.
         training: The schedule.
-        teacher: Who teaches; ``None`` without distillation.
+        teacher: Who teaches; ``None`` without distillation. With ``born_again`` the training has a
+            stage for each generation, with ``mutual`` two students are trained side by side
+            (:mod:`kdsearch.training.programs`).
         generations: Forebears, where the student is born again.
         task_weights: What the losses of several tasks are multiplied by.
     """
@@ -34,9 +38,9 @@ class Candidate:
     task_weights: Mapping[str, float] = field(default_factory=dict)
 
     @staticmethod
-    def of(task: Task) -> Candidate:
-        """The candidate that a task trains."""
-        return Candidate(
+    def of(task: Task) -> Recipe:
+        """The recipe that a task trains."""
+        return Recipe(
             task.model,
             task.method,
             task.training,
@@ -45,13 +49,13 @@ class Candidate:
             task.task_weights,
         )
 
-    def undistilled(self) -> Candidate:
+    def undistilled(self) -> Recipe:
         """The same student under the same budget, without a teacher and with its own classifier."""
         plain = self.model.model_copy(update={"adopts": None})
         method = method_config(UNDISTILLED, {})
-        return Candidate(plain, method, self.training, task_weights=self.task_weights)
+        return Recipe(plain, method, self.training, task_weights=self.task_weights)
 
-    def tuned(self, *values: float, task_weights: Mapping[str, float] | None = None) -> Candidate:
+    def tuned(self, *values: float, task_weights: Mapping[str, float] | None = None) -> Recipe:
         """The same at other values of what of a training may be searched, in its order."""
         update = dict(zip(SEARCHED_TRAINING, values, strict=True))
         training = self.training.model_copy(update=update)
@@ -59,7 +63,7 @@ class Candidate:
         return replace(self, training=training, task_weights=weights)
 
     def task(self, spec: StudySpec, replicate: int) -> Task:
-        """The training of this candidate.
+        """The training of this recipe.
 
         Args:
             spec: The study, whose seed decides views and initial weights.
@@ -68,7 +72,7 @@ class Candidate:
         """
         seed = spec.study.seed
         return Task(
-            model=self.model,
+            model=with_checksum(self.model),
             method=self.method,
             training=self.training,
             augment=spec.data.augment,

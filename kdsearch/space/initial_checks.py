@@ -1,0 +1,51 @@
+"""The files of weights that networks begin with, checked against all that may begin with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from kdsearch.data import Dataset
+from kdsearch.errors import CheckpointError
+from kdsearch.models import build_network
+from kdsearch.space.compatibility import corners
+from kdsearch.spec.concrete import ModelConfig
+from kdsearch.spec.origin import KeyPath
+from kdsearch.spec.study import StudySpec
+from kdsearch.spec.teaching import called, teacher_path
+from kdsearch.training.initial import read_initial
+from kdsearch.training.teacher_store import describe
+from kdsearch.training.weights import load_weights
+
+
+def check_initial(spec: StudySpec, data: Dataset) -> None:
+    """Refuse files that are missing, or do not fit every network that begins with them.
+
+    Raises:
+        CheckpointError: The message gives the line.
+    """
+    for path, who, model, known in _beginning(spec, data):
+        try:
+            initial = read_initial(model.initial)
+            assert initial is not None
+            with torch.random.fork_rng(devices=[]):
+                network = build_network(model, known.inputs, known.outputs)
+            load_weights(network, initial.file, f"{who} ({describe(model)})")
+        except CheckpointError as error:
+            raise CheckpointError(f"{spec.place(path)}: {error}") from None
+
+
+def _beginning(
+    spec: StudySpec, data: Dataset
+) -> Iterator[tuple[KeyPath, str, ModelConfig, Dataset]]:
+    """Every network that begins with weights of a file: its place, name and data."""
+    for name, section in spec.teachers_in_use.items():
+        if section.model.initial is not None:
+            known = data.of_tasks(spec.tasks_of(name))
+            path = (*teacher_path(name), "model", "initial")
+            yield path, f"the {called(name)}", section.model, known
+    for number, students in enumerate(spec.students):
+        if students.initial is not None:
+            for model in corners(students):
+                yield ("students", number, "initial"), "the student", model, data

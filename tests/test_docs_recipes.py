@@ -1,0 +1,46 @@
+"""The page on recipes: its example runs as it stands, but for its length."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from kdsearch import load_student
+from kdsearch.models import build_network, of_images
+from kdsearch.spec import ModelConfig, parse_spec
+from tests.docs_page import SHORTER, Page
+
+PAGE = Page("recipes.md", ())
+
+
+def test_the_example_is_sound() -> None:
+    assert parse_spec(PAGE.spaces()["further"], list(SHORTER)).study.name == "further"
+
+
+@pytest.mark.slow
+def test_the_example_runs_to_its_front(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    model = ModelConfig(family="convnet", width=0.5, depth=2)
+    network = build_network(model, of_images((1, 8, 8)), 10)
+    save_file(network.state_dict(), tmp_path / "mine.safetensors")
+    assert "points of accuracy" in PAGE.run("further", tmp_path)
+    study = tmp_path / "studies" / "further"
+    trials = pd.read_csv(study / "trials.csv")
+    assert set(trials["stored"]) == {"float32", "float16"}
+    fixed = trials[trials["width"] == 0.5]
+    sizes = fixed.groupby("stored")["bytes"].unique()
+    counters = 2 * 8  # batch normalisation's, which are whole numbers
+    assert [len(each) for each in sizes] == [1, 1]
+    assert sizes["float32"][0] - counters == 2 * (sizes["float16"][0] - counters)
+    for folder in (study / "students").iterdir():
+        facts = json.loads((folder / "student.json").read_text())
+        weights = load_file(folder / "student.safetensors")
+        stored = {str(each.dtype) for each in weights.values() if each.is_floating_point()}
+        assert stored == {f"torch.{facts['stored']}"}
+        assert sum(each.nbytes for each in weights.values()) == facts["bytes"]
+        assert len(load_student(folder).predict(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))) == 2
