@@ -175,6 +175,7 @@ def validate(spec: Spec, overrides: Sets = None) -> None:
         f"{data.problem.told}; {len(plan.space.methods)} methods with none, "
         f"{len(plan.space.students)} student families, taught by {', '.join(loaded.taught_by)}",
         highlight=False,
+        markup=False,
     )
     for line in specialist_lines(loaded):
         console.print(line, highlight=False)

@@ -50,6 +50,8 @@ def test_an_example_runs_to_its_front(tmp_path: Path, name: str) -> None:
     assert "points of accuracy" in PAGE.run(name, tmp_path)
     front = pd.read_csv(tmp_path / "studies" / name / "front.csv")
     assert len(front)
+    assert ("inputs" in front) == (name == "halves")
+    assert set(front.get("inputs", [])) == ({"image"} if name == "halves" else set())
     halves = torch.from_numpy((load_digits().images[:, :5] * 15.9375).astype(np.uint8))[:, None]
     samples = halves if name == "halves" else torch.from_numpy(numbers)
     for folder in (tmp_path / "studies" / name / "students").iterdir():

@@ -9,7 +9,7 @@ from torch import Tensor
 from kdsearch.data.images.mapped import MappedImages
 
 Column = Tensor | MappedImages
-"""uint8 images [N, C, H, W], in memory or mapped from a file, or float32 numbers [N, D]."""
+"""uint8 images [N, C, H, W], in memory or mapped from a file, or float64 numbers [N, D]."""
 
 _PART_BYTES = 1 << 26
 """What is read at a time where a whole column is gone through."""

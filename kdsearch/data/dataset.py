@@ -30,7 +30,7 @@ class Split:
 
     Attributes:
         inputs: Those of each sample by name: uint8 images [N, C, H, W], in memory or mapped from
-            a file, or float32 numbers [N, D].
+            a file, or float64 numbers [N, D].
         targets: Those of each task by its name, as :class:`~kdsearch.problems.Head` has them: [N]
             int64 class indices, float32 [N, K] labels, or float32 [N] values.
         weights: [N] float32 weights of the samples in the losses by the targets in a training, at
@@ -83,6 +83,10 @@ class Split:
         """The samples at ``index`` [M], in memory."""
         inputs = {name: rows_at(each, index) for name, each in self.inputs.items()}
         return self._of(inputs, index)
+
+    def targets_at(self, index: Tensor) -> Split:
+        """The samples at ``index`` [M] without their inputs: targets and weights alone."""
+        return self._of({}, index.to(self.device))
 
     def _of(self, inputs: Mapping[str, Column], index: Tensor) -> Split:
         weights = None if self.weights is None else self.weights[index]
@@ -202,9 +206,9 @@ def check_split(split: Split, heads: tuple[Head, ...], where: str) -> None:
     """
     samples = len(next(iter(split.inputs.values())))
     for name, column in split.inputs.items():
-        if (column.dtype, column.ndim) not in ((torch.uint8, 4), (torch.float32, 2)):
+        if (column.dtype, column.ndim) not in ((torch.uint8, 4), (torch.float64, 2)):
             raise DataError(
-                f"{where}: '{name}' must be images, uint8 [N, C, H, W], or numbers, float32 "
+                f"{where}: '{name}' must be images, uint8 [N, C, H, W], or numbers, float64 "
                 f"[N, D], not {column.dtype} {list(column.shape)}"
             )
         if len(column) != samples:

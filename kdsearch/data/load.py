@@ -45,6 +45,9 @@ def load_dataset(section: DataSection, problem: Problem | None = None) -> Datase
     test = own_split(raw, "test", pool, where, problem)
     validation = own_split(raw, "validation", pool, where, problem)
     check_split(pool, problem.heads, f"{where}'s training data")
+    for split, name in ((validation, "validation"), (test, "test")):
+        if split is not None:
+            check_split(split, problem.heads, f"{where}'s {name} data")
     check_changes(section.augment, pool)
     pool, test = _set_test_aside(section, pool, test, problem)
     if validation is None:

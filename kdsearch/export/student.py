@@ -12,7 +12,7 @@ import torch
 from pydantic import BaseModel, ValidationError, field_validator, model_validator
 from torch import Tensor, nn
 
-from kdsearch.data import Dataset
+from kdsearch.data import Dataset, Scale
 from kdsearch.data.modalities.catalogue import MODALITIES
 from kdsearch.errors import CheckpointError, DataError, RunError
 from kdsearch.export.answers import Answers, answers_of
@@ -50,8 +50,12 @@ class _Input(BaseModel):
 
     @model_validator(mode="after")
     def _one_value_each(self) -> _Input:
+        if not self.shape or min(self.shape) < 1:
+            raise ValueError("shape must have an axis, and each at least 1")
         if not len(self.mean) == len(self.std) == self.shape[0]:
             raise ValueError("mean and std must have as many values as the first axis of shape")
+        if not all(map(math.isfinite, (*self.mean, *self.std))) or min(self.std) <= 0:
+            raise ValueError("mean and std must be finite, and std above 0")
         return self
 
 
@@ -96,10 +100,7 @@ class Student(nn.Module):
         self.classes: tuple[str, ...] = next(named, ())
         self.inputs = dict(network.inputs)
         known = {each.name: each for each in map(_Input.model_validate, facts["inputs"])}
-        for place, name in enumerate(self.inputs):
-            each = known[name]
-            self.register_buffer(f"mean{place}", torch.tensor(each.mean), persistent=False)
-            self.register_buffer(f"std{place}", torch.tensor(each.std), persistent=False)
+        self._scales = [Scale(known[name].mean, known[name].std) for name in self.inputs]
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Outputs of a batch of each input: images [B, C, H, W], numbers [B, D].
@@ -115,12 +116,10 @@ class Student(nn.Module):
             DataError: An input is of another shape or type.
         """
         self._check(inputs)
-        ready = (
-            MODALITIES[each.kind].normalised(
-                values, self.get_buffer(f"mean{place}"), self.get_buffer(f"std{place}")
-            )
-            for place, (each, values) in enumerate(zip(self.inputs.values(), inputs, strict=True))
-        )
+        kept = (each.dtype for each in self.network.parameters() if each.is_floating_point())
+        dtype = next(kept, torch.float32)
+        told = zip(self.inputs.values(), inputs, self._scales, strict=True)
+        ready = (MODALITIES[of.kind].normalised(values, scale, dtype) for of, values, scale in told)
         return natural(self.heads, self.network(*ready))
 
     def _check(self, inputs: tuple[Tensor, ...]) -> None:
@@ -129,7 +128,8 @@ class Student(nn.Module):
             raise DataError(f"the student takes {told}, in this order; {len(inputs)} were given")
         for (name, each), values in zip(self.inputs.items(), inputs, strict=True):
             MODALITIES[each.kind].check_batch(values, each.shape, name)
-        if len({len(values) for values in inputs}) > 1:
+        # one by one: what hashes or counts a length fixes it when the student is exported
+        if any(values.shape[0] != inputs[0].shape[0] for values in inputs[1:]):
             raise DataError("the inputs are of several numbers of samples; give each sample all")
 
     def predict(self, *inputs: Tensor) -> Answers | dict[str, Answers]:

@@ -100,6 +100,11 @@ class WeightCopy(Method):
         for who, shapes in (("student", student), ("teacher", teacher)):
             if not (shapes.family and shapes.weights):
                 return f"it copies weights, and the {who}'s are not known"
+        if student.inputs != teacher.inputs:
+            return (
+                f"the student takes {', '.join(student.inputs)}, the teacher "
+                f"{', '.join(teacher.inputs)}, so their first layers are not alike"
+            )
         if student.family != teacher.family:
             return f"the student is a {student.family}, the teacher a {teacher.family}"
         return _misfit(student.weights, teacher.weights)

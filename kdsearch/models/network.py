@@ -103,6 +103,7 @@ class Network(nn.Module, ABC):
                 if isinstance(value, Tensor)  # modules may keep other state (get_extra_state)
             },
             self_attention=declared_attention(label, trace),
+            inputs=tuple(self.inputs),
         )
 
 

@@ -137,6 +137,7 @@ class SignalShapes:
         weights: Shapes of the parameters and buffers by name; empty where they are not known.
         self_attention: The attention over pairs of each layer, shallow to deep; empty where the
             network shows none.
+        inputs: Names of what it takes, in its order; empty where they are not known.
     """
 
     classes: int
@@ -147,6 +148,7 @@ class SignalShapes:
     family: str = ""
     weights: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     self_attention: tuple[SignalShape, ...] = ()
+    inputs: tuple[str, ...] = ()
 
     @property
     def maps(self) -> tuple[tuple[int, int, int], ...]:

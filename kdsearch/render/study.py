@@ -60,7 +60,7 @@ def front_view(front: pd.DataFrame, title: str, width: int = WIDE) -> Table:
             *(["" if pd.isna(row["teacher"]) else row["teacher"]] if taught else []),
             "" if pd.isna(row["temperature"]) else f"{row['temperature']:.3g}",
             _weights(row),
-            _student(row["family"], row["width"], row["depth"]),
+            _student(row),
             f"{row['parameters']:,}",
             f"{row['macs']:,}",
             *(_interval(row, f"test_{name}", "seeds", seeds) for name in scores),
@@ -218,7 +218,7 @@ def samples_view(records: Sequence[TrialRecord]) -> Table:
             row["method"],
             *([row["teacher"] or ""] if taught else []),
             ", ".join(f"{name} {value:.3g}" for name, value in row["hyperparameters"].items()),
-            _student(row["family"], row["width"], row["depth"]),
+            _student(row),
             f"{row['lr']:.3g}",
             *(f"{row[name]:,}" for name in ("parameters", "macs", "bytes")),
         )
@@ -260,8 +260,11 @@ def _weights(row: Mapping[Any, Any]) -> str:
     )
 
 
-def _student(family: str, width: float, depth: float | None) -> str:
-    return f"{family}{'' if depth is None or pd.isna(depth) else f'-{int(depth)}'} ×{width:.3g}"
+def _student(row: Mapping[Any, Any]) -> str:
+    depth, inputs = row["depth"], row.get("inputs")
+    layers = "" if depth is None or pd.isna(depth) else f"-{int(depth)}"
+    of = "" if inputs is None or pd.isna(inputs) else f" of {inputs}"
+    return f"{row['family']}{layers} ×{row['width']:.3g}{of}"
 
 
 def _interval(row: Mapping[Any, Any], name: str, counted: str, usual: int) -> str:

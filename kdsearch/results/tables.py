@@ -42,6 +42,7 @@ def describe_trial(record: TrialRecord) -> dict[str, Any]:
         "width": task.model.width,
         "depth": task.model.depth,
         "stored": task.model.stored,
+        **({"inputs": ", ".join(task.model.inputs)} if task.model.inputs else {}),
         "lr": task.training.lr,
         "weight_decay": task.training.weight_decay,
         "label_smoothing": task.training.label_smoothing,

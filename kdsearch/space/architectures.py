@@ -76,6 +76,7 @@ class Architectures:
             whichever the system gives.
         heads: The tasks of the networks; absent, one class a sample.
         beside: Gives the network beside which latencies are measured; absent: one of its own.
+        timed: Names of the inputs of the networks that are timed; absent: all.
     """
 
     def __init__(
@@ -85,11 +86,13 @@ class Architectures:
         core: int | None = None,
         heads: Sequence[Head] = (),
         beside: Callable[[float | None], LatencyReference] | None = None,
+        timed: Collection[str] | None = None,
     ) -> None:
         self.inputs, self.outputs, self.core = dict(inputs), outputs, core
         self.heads = tuple(heads) or (Head(names=tuple(map(str, range(outputs)))),)
         self._known: OrderedDict[Hashable, _Known] = OrderedDict()
         self._beside = beside
+        self._timed = {k: v for k, v in self.inputs.items() if timed is None or k in timed}
         self._reference: LatencyReference | None = None
         self._keys: dict[ModelConfig, Hashable] = {}
         self._last: tuple[ModelConfig, Network] | None = None
@@ -151,7 +154,7 @@ class Architectures:
         if self._beside is not None:
             return self._beside(microseconds)
         if self._reference is None or microseconds is not None:
-            self._reference = LatencyReference.of(self.inputs, self.core, microseconds)
+            self._reference = LatencyReference.of(self._timed, self.core, microseconds)
         return self._reference
 
     def _of(self, model: ModelConfig) -> _Known:
@@ -188,4 +191,5 @@ def _architecture(model: ModelConfig, network: Network) -> Hashable:
     if model.family not in FAMILIES and not model.family.startswith("torchvision/"):
         return model
     weights = tuple((name, tuple(value.shape)) for name, value in network.state_dict().items())
-    return model.family, model.depth, model.adopts, model.stored, weights
+    inputs = tuple(network.inputs.items())
+    return model.family, model.depth, model.adopts, model.stored, inputs, weights

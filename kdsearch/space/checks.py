@@ -79,7 +79,8 @@ def make_plan(spec: StudySpec, past: list[dict[str, Any]] | None = None) -> Plan
             _check_model(spec, ("students", number), model, data)
     check_initial(spec, data)
     core = reserved_core() if spec.search.measures_latency else None
-    architectures = Architectures(data.inputs, data.outputs, core, data.problem.heads)
+    timed = {name for each in spec.students for name in each.inputs or data.inputs}
+    architectures = Architectures(data.inputs, data.outputs, core, data.problem.heads, timed=timed)
     whole = Space(spec)
     probes = {label: whole.probes(label) for label in whole.methods if label != UNDISTILLED}
     space = Space(spec, find_fitting(spec, probes, Pairs(spec, architectures)))
@@ -150,8 +151,11 @@ def _check_model(spec: StudySpec, path: KeyPath, model: ModelConfig, data: Datas
     try:
         blueprint(model, data.inputs, data.outputs)
     except ModelError as error:
-        named = re.search(r"\b(depth|width)\b", str(error))
-        raise spec.refuse((*path, named[0] if named else "family"), str(error)) from None
+        named = re.search(r"^(?:the data have no (input) |.*\b(depth|width)\b)", str(error))
+        place = "family"
+        if named is not None:
+            place = "inputs" if named[1] else named[2]
+        raise spec.refuse((*path, place), str(error)) from None
 
 
 def _check_pairs(spec: StudySpec, space: Space) -> None:

@@ -126,7 +126,8 @@ class TryOut:
                 self._warnings += score_teacher(who, network, self._all.of_tasks(tasks), macs)
             elif tried:
                 task = short_task(teacher_task(self._spec, name), section.workers)
-                network = self._trained(task, {}, macs, own)
+                few = few_samples(self._all.of_tasks(tasks), STEPS * BATCH) if tasks else data
+                network = self._trained(task, {}, macs, own, few)
                 if own:
                     self._look_at(network, who, data)
             else:
@@ -137,17 +138,24 @@ class TryOut:
 
     def _train(self, each: EndTraining, teachers: Mapping[str, Teaching]) -> None:
         with self._refused(each.path, each.what):
-            network = self._trained(short_task(each.task), teachers, each.macs, each.own)
+            network = self._trained(
+                short_task(each.task), teachers, each.macs, each.own, self._data
+            )
             if each.own and each.task.teacher is None:
                 self._look_at(network, each.task.model.family, self._data)
 
     def _trained(
-        self, task: Task, teachers: Mapping[str, Teaching], macs: float, own: bool
+        self,
+        task: Task,
+        teachers: Mapping[str, Teaching],
+        macs: float,
+        own: bool,
+        data: Dataset,
     ) -> Network:
         affordable = max(int(WORK / max(3 * BATCH * macs, 1.0)), 1)
-        there = len(self._data.train) // task.training.batch_size
+        there = len(data.train) // task.training.batch_size
         steps = min(affordable, there, STEPS if own else OWN_STEPS)
-        return train_briefly(task, self._data, teachers, steps, self._rungs)
+        return train_briefly(task, data, teachers, steps, self._rungs)
 
     def _look_at(self, network: Network, what: str, data: Dataset) -> None:
         """Note outputs that are no logits; with initial weights logits may look like others."""

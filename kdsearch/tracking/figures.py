@@ -210,6 +210,8 @@ def _hover(row: dict, split: str, metrics: Sequence[str]) -> str:
     """What a trial is, and its scores on a split where it has them."""
     values = ", ".join(f"{name} {value:.3g}" for name, value in row["hyperparameters"].items())
     depth = "" if pd.isna(row["depth"]) else f", depth {int(row['depth'])}"
+    inputs = row.get("inputs")
+    depth += "" if inputs is None or pd.isna(inputs) else f", of {inputs}"
     scores = [
         f"{find_metric(name).title} {find_metric(name).told(row[f'{split}_{name}'])}"
         for name in metrics

@@ -101,7 +101,9 @@ def describe_nested(record: TrialRecord) -> Description:
     facts = describe_trial(record)
     chosen = ("method", "teacher", "family", "width", "depth", "stored", *SEARCHED_TRAINING)
     parameters = {key: facts[key] for key in chosen} | facts["hyperparameters"]
-    parameters |= {key: value for key, value in facts.items() if key.startswith("task.")}
+    parameters |= {
+        key: value for key, value in facts.items() if key == "inputs" or key.startswith("task.")
+    }
     parameters |= {"ce_weight": record.task.method.ce_weight, "seed": record.task.seed}
     sizes = {key: facts[key] for key in ("parameters", "macs", "bytes", "latency")}
     return Description(params(parameters), metrics(sizes))

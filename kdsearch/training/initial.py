@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from kdsearch.data import Dataset, derive
 from kdsearch.errors import CheckpointError, DataError
@@ -97,17 +97,22 @@ def steps_per_epoch(task: Task, data: Dataset) -> int:
     return steps
 
 
-def learnt_from(task: Task, data: Dataset) -> Dataset:
-    """The data with the training samples that a task learns from.
+def learnt_from(task: Task, data: Dataset) -> Tensor:
+    """The places [M] of the training samples that a task learns from, on the CPU.
 
     Samples without any target teach nothing where nothing is distilled: there they are left out,
     so that a baseline has whole batches of the others, in as many steps.
+
+    Raises:
+        DataError: There are none.
     """
-    known = data.problem.known(data.train.targets)
-    distils = any(method.kind != "parameter" for method in parse_label(task.method.label))
-    if distils or bool(known.all()):
-        return data
-    return replace(data, train=data.train.take(known.nonzero().flatten()))
+    known = data.problem.known(data.train.targets).cpu()
+    if any(method.kind != "parameter" for method in parse_label(task.method.label)):
+        known = torch.ones_like(known)
+    if not bool(known.any()):
+        names = ", ".join(head.name for head in data.problem.heads)
+        raise DataError(f"no training sample has a target of {names}; give some of them one")
+    return known.nonzero().flatten()
 
 
 def make_objective(
@@ -119,8 +124,9 @@ def make_objective(
         MethodError: As :class:`~kdsearch.methods.Objective`.
     """
     torch.manual_seed(derive(task.seed, "helpers"))
+    learnt = data.train.targets_at(learnt_from(task, data))
     losses = [
-        task_loss(task.training, data.train, data.problem, head, task.task_weight(head.name))
+        task_loss(task.training, learnt, data.problem, head, task.task_weight(head.name))
         for head in data.problem.heads
     ]
     objective = Objective(

@@ -72,8 +72,9 @@ class Trainer:
         self.device = hardware.device
         self.ranks = ranks or Ranks()
         self.steps_per_epoch = steps_per_epoch(task, data)
-        self._data = data = learnt_from(task, data.of_tasks(task.tasks))
-        self._labels = drawn_by(data.train, data.problem).cpu()
+        self._data = data = data.of_tasks(task.tasks)
+        self._learnt = learnt_from(task, data)
+        self._labels = drawn_by(data.train, data.problem).cpu()[self._learnt]
         self._reference = reference
         self._feed = make_feed(
             data.train,
@@ -134,7 +135,8 @@ class Trainer:
         self.distiller.train()
         size, steps = self.task.training.batch_size, self.steps_per_epoch
         count = steps * size
-        order = sample_order(self.task.training, self.task.seed, self.epoch, self._labels, count)
+        drawn = sample_order(self.task.training, self.task.seed, self.epoch, self._labels, count)
+        order = self._learnt[drawn]
         indices = [self.ranks.share(part) for part in order[:count].split(size)]
         return self._batches(indices, self.epoch)
 

@@ -28,7 +28,7 @@ INDEX = torch.tensor([8, 1, 30, 8])
 
 def with_ages(split: Split) -> Split:
     generator = np.random.default_rng(len(split))
-    ages = torch.from_numpy(generator.normal(40, 9, (len(split), 2)).astype(np.float32))
+    ages = torch.from_numpy(generator.normal(40, 9, (len(split), 2)))
     return replace(split, inputs={**split.inputs, "age": ages})
 
 
@@ -93,12 +93,12 @@ def test_readers_give_the_same_bits(make_split: MakeSplit, mapped: Mapped, worke
 
 def test_scales_are_those_of_numpy(make_split: MakeSplit) -> None:
     split = with_ages(make_split())
-    ages = split.inputs["age"].numpy().astype(np.float64)
+    ages = split.inputs["age"].numpy()
     scale = scales_of(split)["age"]
     np.testing.assert_allclose(scale.mean, ages.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(scale.std, ages.std(axis=0), rtol=1e-12)
     assert scales_of(split)["image"] == scales_of(make_split())["image"]
-    constant = replace(split, inputs={"age": torch.full((37, 1), 0.1)})
+    constant = replace(split, inputs={"age": torch.full((37, 1), 0.1, dtype=torch.float64)})
     assert scales_of(constant)["age"].std == (1.0,)
 
 
@@ -134,7 +134,7 @@ def test_samples_are_taken_with_all_their_inputs(make_split: MakeSplit, mapped: 
     for some in (split.take(INDEX), split.read(INDEX)):
         assert torch.equal(some.images[:], make_split().images[INDEX])
         assert torch.equal(some.inputs["age"], split.inputs["age"][INDEX])
-    assert split.nbytes == 37 * (3 * 9 * 11 + 2 * 4)
+    assert split.nbytes == 37 * (3 * 9 * 11 + 2 * 8)
 
 
 @pytest.mark.parametrize(
@@ -199,6 +199,11 @@ def test_a_source_of_ones_own_gives_several(monkeypatch: pytest.MonkeyPatch) -> 
         ({"age": np.array(["1"] * 60)}, r"the numbers 'age' must be \[N\] or \[N, D\]"),
         ({"picture": PIXELS.astype(float)}, "the images 'picture' must be uint8 from 0 to 255"),
         ({"age": np.arange(0)}, "holds no samples; give at least one"),
+        ({"age": np.zeros((60, 0))}, r"must be \[N\] or \[N, D\]"),
+        ({"age": [[1, 2], [3]] * 30}, "the numbers 'age' have several sizes"),
+        ({1: np.arange(60)}, "an input is called 1; give each a name, as text"),
+        ({" ": np.arange(60)}, "an input is called ' '"),
+        (np.zeros((60, 4)), r"numbers \[N, D\] are given by a name"),
     ],
 )
 def test_what_is_no_input_is_told(
@@ -212,6 +217,9 @@ def test_splits_have_the_same_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
     both = {"image": PIXELS, "age": np.arange(60)}
     with pytest.raises(DataError, match="the training inputs image, age and the test inputs image"):
         load(monkeypatch, RawData(both, LABELS, {"image": PIXELS}, LABELS))
+    swapped = dict(reversed(both.items()))
+    dataset = load(monkeypatch, RawData(both, LABELS, swapped, LABELS))
+    assert list(dataset.test.inputs) == ["image", "age"]
     wide = {**both, "age": np.zeros((60, 2))}
     with pytest.raises(DataError, match=r"training numbers 'age' of \[1\] and test .* of \[2\]"):
         load(monkeypatch, RawData(both, LABELS, wide, LABELS))
@@ -221,3 +229,33 @@ def test_what_is_neither_image_nor_numbers_is_refused() -> None:
     split = Split({"sound": torch.zeros(2, 3, 4)}, {"label": torch.tensor([0, 1])})
     with pytest.raises(DataError, match="'sound' must be images, uint8"):
         check_split(split, (Head(names=("a", "b")),), "here")
+
+
+@pytest.mark.parametrize("offset", [0, 2.4e8, 2.4e11, 1.7e9 * 1e6])
+def test_large_numbers_are_told_apart(monkeypatch: pytest.MonkeyPatch, offset: float) -> None:
+    """Such as times, which float32 would merge."""
+    drawn = np.random.default_rng(1).normal(0, 500, 60)
+    raw = RawData({"time": offset + drawn}, LABELS, {"time": offset + drawn}, LABELS)
+    dataset = load(monkeypatch, raw)
+    views = Views(dataset.train, dataset.scales, None, 0)
+    found = views.inputs(torch.arange(len(views)), 0)["time"].double().numpy()
+    given = dataset.train.inputs["time"][:].numpy() - offset
+    np.testing.assert_allclose(found, (given - given.mean()) / given.std(), atol=2e-3)
+    assert found.std() == pytest.approx(1, abs=1e-3)
+
+
+def test_tensors_of_any_kind_are_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    ages = torch.arange(60) / 8
+    for given in (ages, ages.bfloat16(), ages.clone().requires_grad_(), (ages > 3), ages.double()):
+        dataset = load(monkeypatch, RawData({"age": given}, torch.from_numpy(LABELS)))
+        whole = torch.cat([each.inputs["age"][:] for each in (dataset.train, dataset.test)])
+        assert set(whole.flatten().tolist()) <= set(given.detach().double().tolist())
+
+
+def test_a_split_of_its_own_is_whole_before_any_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    raw = RawData(PIXELS, LABELS, validation_images=PIXELS[:40], validation_labels=LABELS[:50])
+    monkeypatch.setattr("kdsearch.data.sources.custom._find", lambda _: lambda: raw)
+    with pytest.raises(DataError, match="validation data: 40 samples and 50 labels"):
+        load_dataset(DataSection(source="mine:load", limit=30))

@@ -155,6 +155,7 @@ def test_the_json_says_all_that_is_known(folder: Path, trained: Trained, digits:
         "parameters": sum(value.numel() for value in trained.network.parameters()),
         "macs": size.macs,
         "bytes": size.bytes,
+        "stored": "float32",
         "validation_scores": {name: run.epochs[-1][name] for name in ("accuracy", "nll", "ece")},
         "test_scores": run.test,
         "test_scores_over_seeds": {
@@ -292,3 +293,26 @@ def test_a_family_that_is_not_installed_here(folder: Path) -> None:
     edit(folder, lambda facts: facts | {"model": {"family": "convnett"}})
     with pytest.raises(ModelError, match="convnett"):
         load_student(folder)
+
+
+def test_a_student_is_exported_for_any_number_of_samples(folder: Path) -> None:
+    student = load_student(folder)
+    images = torch.rand(2, 1, 8, 8)
+    batch = torch.export.Dim("batch")
+    program = torch.export.export(student, (images,), dynamic_shapes=(({0: batch},),)).module()
+    for count in (2, 5, 9):
+        more = torch.rand(count, 1, 8, 8)
+        torch.testing.assert_close(program(more), student(more))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("shape", []), ("std", [0.0]), ("mean", [float("nan")]), ("shape", [1, 0, 8])],
+)
+def test_inputs_that_cannot_be(folder: Path, key: str, value: Any) -> None:
+    def spoil(facts: dict[str, Any]) -> dict[str, Any]:
+        facts["inputs"][0][key] = value
+        return facts
+
+    edit(folder, spoil)
+    refusal(folder)

@@ -7,7 +7,7 @@ from kdsearch.errors import MethodError
 from kdsearch.methods import Objective, method_config
 from kdsearch.methods.targets import Targets
 from kdsearch.methods.weight_copy import WeightCopy, evenly_spaced, match_weights
-from kdsearch.models import Network, SignalShapes, blueprint, build_network, of_images
+from kdsearch.models import Input, Network, SignalShapes, blueprint, build_network, of_images
 from kdsearch.spec.concrete import ModelConfig
 
 SHAPE = (3, 16, 16)
@@ -297,3 +297,15 @@ def test_the_other_terms_of_a_sum_train_the_student_from_there():
     assert parts.keys() == {"ce", "kd", "loss"}
     parts["loss"].backward()
     assert all(weight.grad is not None for weight in student.parameters())
+
+
+def test_networks_of_other_inputs_do_not_match() -> None:
+    """A perceptron's first layer has its inputs side by side, of which a slice would be others."""
+    inputs = {"a": Input("numbers", (3,)), "b": Input("numbers", (2,))}
+    teacher = ModelConfig(family="mlp", width=1)
+    theirs = build_network(teacher, inputs, 10).signal_shapes()
+    for names, fits in ((("a", "b"), True), (("b", "a"), False), (("b",), False)):
+        student = ModelConfig(family="mlp", width=0.5, inputs=names)
+        reason = WeightCopy.unfit(build_network(student, inputs, 10).signal_shapes(), theirs)
+        assert (reason is None) == fits
+        assert fits or "so their first layers are not alike" in str(reason)

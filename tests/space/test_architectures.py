@@ -9,6 +9,7 @@ import torch
 
 from kdsearch.models import (
     FAMILIES,
+    Input,
     blueprint,
     build_network,
     measure,
@@ -116,3 +117,14 @@ def test_networks_of_some_tasks_are_measured_beside_the_same_reference() -> None
     assert [(head.name, head.start) for head in part.heads] == [("tone", 0)]
     assert part.reference(3.0) is whole.reference()
     assert whole.reference().microseconds == 3.0
+
+
+def test_networks_of_other_inputs_are_other_architectures() -> None:
+    """A convolution has the same weights for images of any size, and other sizes and maps."""
+    inputs = {"small": Input("image", (1, 8, 8)), "big": Input("image", (1, 32, 32))}
+    for order in (("small", "big"), ("big", "small")):
+        known = Architectures(inputs, CLASSES)
+        for name in order:
+            model = ModelConfig(family="convnet", width=0.5, depth=2, inputs=(name,))
+            assert known.size(model) == measure_config(model, inputs, CLASSES)
+            assert known.shapes(model) == blueprint(model, inputs, CLASSES).signal_shapes()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from kdsearch.data import SOURCES, RawData
 from kdsearch.errors import CheckpointError, SpecError
 from kdsearch.models import Signal, build_network, measure, of_images
 from kdsearch.render.study import specialist_lines
@@ -238,3 +241,23 @@ def test_what_a_specialist_says_of_classes_is_checked_against_its_own_tasks() ->
         make_plan(spec_of(teachers={"inker": INKER | {"training": training}}))
     training = {"epochs": 2, "class_weights": {"7": 2}}
     make_plan(spec_of(teacher=SHAPES | {"training": training}))
+
+
+@pytest.mark.parametrize("known", [0.03, 0.3])
+def test_a_specialist_may_know_what_few_samples_have(
+    monkeypatch: pytest.MonkeyPatch, known: float
+) -> None:
+    """Its short training takes samples of its own tasks, not those that have any target."""
+    drawn = np.random.default_rng(0).random(1797) < known
+    whole = SOURCES["digits"]
+
+    def rare(section: Any, problem: Any) -> RawData:
+        raw = whole.load(section, problem)
+        ink = np.where(drawn, raw.train_labels["ink"], np.nan)  # type: ignore[index,call-overload]
+        return replace(raw, train_labels={**raw.train_labels, "ink": ink})  # type: ignore[dict-item]
+
+    sources = {**SOURCES, "digits": replace(whole, load=rare)}
+    monkeypatch.setattr("kdsearch.data.sources.catalogue.SOURCES", sources)
+    data = make_plan(spec_of()).data
+    ink = data.train.targets["ink"]
+    assert 0 < float((~ink.isnan()).double().mean()) < 1.5 * known

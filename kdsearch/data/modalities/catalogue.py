@@ -22,7 +22,7 @@ MODALITIES: Mapping[InputKind, Modality] = MappingProxyType(
 
 
 def modality_of(column: Column) -> Modality:
-    """The kind of a column: uint8 are images, float32 are numbers."""
+    """The kind of a column: uint8 are images, float64 are numbers."""
     return MODALITIES["image" if column.dtype == torch.uint8 else "numbers"]
 
 
@@ -30,5 +30,8 @@ def given_modality(given: Any) -> Modality:
     """The kind of one of several inputs as a source gave it: arrays [N] and [N, D] are numbers."""
     if isinstance(given, MappedImages):
         return MODALITIES["image"]
-    dimensions = given.ndim if isinstance(given, torch.Tensor) else np.ndim(given)
+    try:
+        dimensions = given.ndim if isinstance(given, torch.Tensor) else np.ndim(given)
+    except ValueError:  # a list of several sizes, which reading tells
+        dimensions = 1
     return MODALITIES["numbers" if dimensions <= 2 else "image"]

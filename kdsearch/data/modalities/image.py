@@ -31,10 +31,10 @@ class ImageModality(Modality):
         if not isinstance(given, Tensor):
             array = as_array(given, f"{where}: {_called(name)}", "image")
             if array.dtype != np.uint8:
-                raise _not_uint8(name, where, str(array.dtype))
+                raise _not_uint8(name, where, str(array.dtype), array.ndim)
             given = as_tensor(array)
         if given.dtype != torch.uint8:
-            raise _not_uint8(name, where, str(given.dtype).removeprefix("torch."))
+            raise _not_uint8(name, where, str(given.dtype).removeprefix("torch."), given.ndim)
         return _channels_first(given.cpu(), name, where).contiguous()
 
     def network_input(self, column: Column) -> Input:
@@ -96,11 +96,13 @@ class ImageModality(Modality):
                 "hold 0 to 255"
             )
 
-    def normalised(self, values: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-        scaled = values.to(mean.dtype)
+    def normalised(self, values: Tensor, scale: Scale, dtype: torch.dtype) -> Tensor:
+        scaled = values.to(dtype)
         if values.dtype == torch.uint8:
             scaled = scaled / 255
-        return (scaled - mean.view(1, -1, 1, 1)) / std.view(1, -1, 1, 1)
+        mean, std = (torch.tensor(each, dtype=dtype) for each in (scale.mean, scale.std))
+        mean, std = (each.view(1, -1, 1, 1).to(values.device) for each in (mean, std))
+        return (scaled - mean) / std
 
 
 class ImageViews(ColumnViews):
@@ -150,9 +152,11 @@ def _called(name: str) -> str:
     return "images" if name == IMAGE else f"the images '{name}'"
 
 
-def _not_uint8(name: str, where: str, kind: str) -> DataError:
-    told = f"{where}: {_called(name)} must be uint8 from 0 to 255, not {kind}; convert them"
-    return DataError(told)
+def _not_uint8(name: str, where: str, kind: str, dimensions: int) -> DataError:
+    remedy = "convert them"
+    if dimensions == 2:
+        remedy = "numbers [N, D] are given by a name, as {'numbers': array}"
+    return DataError(f"{where}: {_called(name)} must be uint8 from 0 to 255, not {kind}; {remedy}")
 
 
 def _channels_first(images: Tensor, name: str, where: str) -> Tensor:

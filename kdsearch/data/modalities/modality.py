@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from kdsearch.data.column import Column
@@ -83,11 +84,11 @@ class Modality(Protocol):
             DataError: Some are outside.
         """
 
-    def normalised(self, values: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    def normalised(self, values: Tensor, scale: Scale, dtype: torch.dtype) -> Tensor:
         """A batch [B, ...] as sources have it, as a network takes it.
 
         Args:
             values: Of :meth:`check_batch`.
-            mean: [C] or [D] of the scale.
-            std: Likewise.
+            scale: What it is normalised by.
+            dtype: Of the result.
         """

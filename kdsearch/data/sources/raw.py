@@ -199,7 +199,9 @@ def own_split(
     if images is None or labels is None:
         return None
     split = _split(images, labels, problem, f"{where}'s {name} data", key)
-    if list(split.inputs) != list(train.inputs):
+    if set(split.inputs) == set(train.inputs):  # by name, whatever their order
+        split = replace(split, inputs={key: split.inputs[key] for key in train.inputs})
+    else:
         raise DataError(
             f"{where} has the training inputs {', '.join(train.inputs)} and the {name} inputs "
             f"{', '.join(split.inputs)}; make them alike"
@@ -233,9 +235,10 @@ def _inputs(given: Images, where: str) -> dict[str, Column]:
         return {IMAGE: MODALITIES["image"].read(given, IMAGE, where)}
     if not given:
         raise DataError(f"{where} has no inputs; give at least one")
-    return {
-        str(name): given_modality(each).read(each, str(name), where) for name, each in given.items()
-    }
+    for name in given:
+        if not isinstance(name, str) or not name.strip():
+            raise DataError(f"{where}: an input is called {name!r}; give each a name, as text")
+    return {name: given_modality(each).read(each, name, where) for name, each in given.items()}
 
 
 def _weights(weights: Weights, samples: int, where: str) -> Tensor:

@@ -64,7 +64,7 @@ def test_columns_of_numbers_are_one_input(
     for split in (data.train, data.validation, data.test):
         at = np.arange(places, places + len(split))
         expected = np.stack([1500 - at, at / 4], axis=1)
-        assert torch.equal(split.inputs["numbers"], torch.tensor(expected, dtype=torch.float32))
+        assert torch.equal(split.inputs["numbers"], torch.tensor(expected))
         assert [data.classes[label] for label in split.labels] == [
             ("wren", "owl")[place % 2] for place in at
         ]
@@ -95,6 +95,7 @@ def test_without_images_no_file_need_be_there(tmp_path: Path, rows: pd.DataFrame
             r"'1e39' in 'wing' is no finite number .*; write a category as columns of 0 and 1",
         ),
         ("nan", "'nan' in 'wing' is no finite number"),
+        ("1_000", "'1_000' in 'wing' is no finite number"),
     ],
 )
 def test_a_cell_that_is_no_number_is_told_with_its_line(
@@ -116,6 +117,15 @@ def test_columns_that_are_not_there(tmp_path: Path, rows: pd.DataFrame) -> None:
 def test_some_column_is_an_input(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="no column is an input; name image, numbers or both"):
         TableSection(file=tmp_path / "table.csv", image=None)
+
+
+@pytest.mark.parametrize("target", ["label", "mass"])
+def test_what_is_to_be_told_is_no_input(tmp_path: Path, rows: pd.DataFrame, target: str) -> None:
+    told = rf"'{target}' is data\.table\.target and stands in data\.table\.numbers too"
+    with pytest.raises(DataError, match=told):
+        load(tmp_path, rows, target=target, numbers=["wing", target])
+    with pytest.raises(DataError, match=r"'wing' is data\.table\.weight and stands in"):
+        load(tmp_path, rows, weight="wing", numbers=["wing"])
 
 
 @pytest.mark.parametrize("setting", [{"image_size": 16}, {"background": "black"}])

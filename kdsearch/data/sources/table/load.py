@@ -76,7 +76,7 @@ def _inputs(
 ) -> dict[str, Images]:
     """The inputs of each split: images alone, or several by name."""
     if not rows.files:
-        for name in ("image_size", "background"):
+        for name in ("root", "image_size", "background"):
             if getattr(section, name) != DataSection.model_fields[name].default:
                 raise DataError(f"data.{name} has no effect without images; remove it")
         assert rows.numbers is not None, "a table has some input"

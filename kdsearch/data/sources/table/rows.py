@@ -97,7 +97,16 @@ def _check_columns(table: TableSection, targets: Mapping[str, str]) -> str | Non
     chosen: list[tuple[str, str | None]] = [("image", table.image)]
     chosen += [("numbers", column) for column in table.numbers or ()]
     chosen += [("target", column) for column in targets.values()]
-    for setting, name in (*chosen, ("split", split), ("weight", table.weight)):
+    chosen += [("split", split), ("weight", table.weight)]
+    for number in table.numbers or ():
+        others = [setting for setting, other in chosen if other == number and setting != "numbers"]
+        if others:
+            raise DataError(
+                f"{shown_path(table.file)}: the column '{brief(number)}' is data.table.{others[0]} "
+                "and stands in data.table.numbers too, where a network would see it; leave it out "
+                "there"
+            )
+    for setting, name in chosen:
         if name is None or names.count(name) == 1:
             continue
         where, shown = shown_path(table.file), brief(name)

@@ -60,7 +60,7 @@ def labels_of(cell: str) -> list[str]:
 def number_of(cell: str) -> float:
     """The number in a cell; NaN where there is none."""
     try:
-        return float(cell)
+        return math.nan if "_" in cell else float(cell)  # Python's own way to write thousands
     except ValueError:
         return math.nan
 
