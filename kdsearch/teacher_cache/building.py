@@ -59,7 +59,7 @@ class CacheBuilder:
         self.teacher = teacher
         self.fetch: Fetch | None = None
         self._one_class = bool(data.problem.class_heads) and not data.problem.several
-        self._open_feed = partial(plan.views.feed, data, device, loaders)
+        self._open_feed = partial(plan.views.feed, data, device, loaders, teacher.inputs)
         self._feed: Feed | None = None
 
     def build(self, parts: Iterable[Piece], later: Iterable[Piece] = ()) -> Iterator[Piece]:

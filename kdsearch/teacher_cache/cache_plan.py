@@ -62,10 +62,12 @@ class SplitViews:
         """Epochs whose views differ: one, where nothing changes the samples."""
         return min(self.epochs, 1) if self.plain else self.epochs
 
-    def feed(self, data: Dataset, device: torch.device, loaders: int) -> Feed:
-        """The views as a training has them, on a device that need not hold all samples."""
+    def feed(
+        self, data: Dataset, device: torch.device, loaders: int, wanted: Collection[str]
+    ) -> Feed:
+        """The wanted inputs as a training has them, on a device that need not hold all samples."""
         split = getattr(data, self.split)
-        return make_feed(split, data.scales, self.augment, self.seed, device, loaders)
+        return make_feed(split, data.scales, self.augment, self.seed, device, loaders, wanted)
 
 
 @dataclass(frozen=True)

@@ -155,7 +155,7 @@ def _time_a_few(
 ) -> float:
     """Seconds of computing the signals of one view."""
     index = torch.arange(min(_SAMPLES, cache.samples))
-    with closing(cache.views.feed(data, device, loaders=0)) as feed:
+    with closing(cache.views.feed(data, device, 0, teacher.inputs)) as feed:
         for _ in range(2):  # the first warms up
             start = time.perf_counter()
             signals = teacher.observe(next(iter(feed.batches([index], 0))), wanted)

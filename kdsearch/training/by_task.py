@@ -46,6 +46,12 @@ class TeachersByTask(Teaching):
         self.network = self._teachers[self._shares[0].teacher].network
         self.shapes = shapes_of_logits(sum(share.head.size for share in self._shares))
 
+    @property
+    def inputs(self) -> frozenset[str]:
+        """Names of the inputs that any of them needs."""
+        asked = (self._teachers[share.teacher] for share in self._shares)
+        return frozenset().union(*(teacher.inputs for teacher in asked))
+
     def observe(self, batch: Batch, wanted: Collection[Signal]) -> Signals:
         """The outputs [B, S] of all tasks for a batch, without gradient.
 

@@ -28,6 +28,11 @@ class Teaching(Protocol):
     network: Network
     shapes: SignalShapes
 
+    @property
+    def inputs(self) -> frozenset[str]:
+        """Names of the inputs that it needs of a batch."""
+        return frozenset(self.network.inputs)
+
     def observe(self, batch: Batch, wanted: Collection[Signal]) -> Signals:
         """The wanted signals of a batch, without gradient."""
 
@@ -57,10 +62,12 @@ class Teacher(Teaching):
             return self.network.observe(inputs, wanted)
 
 
-def plain_views(data: Dataset, split: SplitName, device: torch.device) -> Views:
-    """A split without augmentation."""
+def plain_views(
+    data: Dataset, split: SplitName, device: torch.device, wanted: Collection[str] | None = None
+) -> Views:
+    """A split without augmentation: the inputs that are wanted, or all."""
     samples = data.validation if split == "validation" else data.test
-    return Views(samples.to(device), data.scales, None, 0)
+    return Views(samples.to(device), data.scales, None, 0, wanted)
 
 
 def shapes_of_logits(classes: int) -> SignalShapes:
@@ -82,6 +89,11 @@ class AveragedTeachers(Teaching):
         self.teachers = list(teachers)
         self.network = self.teachers[0].network
         self.shapes = shapes_of_logits(self.network.classes)
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """Names of the inputs that any of them needs."""
+        return frozenset().union(*(teacher.inputs for teacher in self.teachers))
 
     def observe(self, batch: Batch, wanted: Collection[Signal]) -> Signals:
         """The mean logits [B, K] of a batch, without gradient.
@@ -151,7 +163,7 @@ class Reference:
         return self._known[split]
 
     def _ask(self, split: SplitName, batch: int) -> Tensor:
-        views = plain_views(self._data, split, self._device)
+        views = plain_views(self._data, split, self._device, self._teacher.inputs)
         parts = torch.arange(len(views), device=self._device).split(batch)
         return torch.cat([self._answer(views, part) for part in parts])
 

@@ -76,6 +76,9 @@ class Trainer:
         self._learnt = learnt_from(task, data)
         self._labels = drawn_by(data.train, data.problem).cpu()[self._learnt]
         self._reference = reference
+        student = initial_student(task, data) if student is None else student
+        objective = make_objective(task, data, student, teacher)
+        self.teacher = teacher if objective.signals else None
         self._feed = make_feed(
             data.train,
             data.scales,
@@ -83,17 +86,15 @@ class Trainer:
             task.views_seed,
             self.device,
             hardware.loaders,
+            {*student.inputs, *(self.teacher.inputs if self.teacher else ())},
         )
-        self._validation_views = plain_views(data, "validation", self.device)
-        student = initial_student(task, data) if student is None else student
-        objective = make_objective(task, data, student, teacher)
+        self._validation_views = plain_views(data, "validation", self.device, student.inputs)
         self._memory_format = memory_format(student)
         student.to(memory_format=self._memory_format)
         steps = task.training.epochs * self.steps_per_epoch
         self.distiller = Distiller(student, objective, hardware.compile(student, steps))
         self.distiller.to(self.device)
         self._autocast = hardware.autocast(task.training)
-        self.teacher = teacher if objective.signals else None
         self._module: nn.Module = self.distiller
         if self.ranks.world_size > 1:
             # a term that initialises the student, or whose helpers freeze, leaves some unused
@@ -216,7 +217,8 @@ class Trainer:
 
     def score_test(self) -> Scores:
         """Scores on the test split; for finalists alone, once, after the last epoch."""
-        return self._evaluate(self.student, plain_views(self._data, "test", self.device), "test")
+        views = plain_views(self._data, "test", self.device, self.student.inputs)
+        return self._evaluate(self.student, views, "test")
 
     def _evaluate(
         self, network: Network, views: Views, split: SplitName, last: bool = False

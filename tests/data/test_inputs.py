@@ -259,3 +259,21 @@ def test_a_split_of_its_own_is_whole_before_any_is_left_out(
     monkeypatch.setattr("kdsearch.data.sources.custom._find", lambda _: lambda: raw)
     with pytest.raises(DataError, match="validation data: 40 samples and 50 labels"):
         load_dataset(DataSection(source="mine:load", limit=30))
+
+
+@pytest.mark.parametrize("workers", [None, 0, 1])
+def test_what_nobody_wants_is_not_computed_and_changes_nothing(
+    make_split: MakeSplit, mapped: Mapped, workers: int | None
+) -> None:
+    change = Augmentation(crop=2, mixup=0.4, cutmix=1)
+    whole = Views(with_ages(make_split()), SCALES, change, 4).batch(INDEX, 3)
+    split = with_ages(make_split() if workers is None else mapped(make_split()))
+    for name in ("image", "age"):
+        feed = make_feed(split, SCALES, change, 4, "cpu", workers or 0, {name})
+        (batch,) = feed.batches([INDEX], 3)
+        feed.close()
+        assert list(batch.inputs) == [name]
+        assert torch.equal(batch.inputs[name], whole.inputs[name])
+        share = batch.targets["label"].share
+        assert share is not None
+        assert torch.equal(share, whole.targets["label"].share)  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -65,6 +65,7 @@ def make_feed(
     seed: int,
     device: torch.device | str,
     workers: int,
+    wanted: Collection[str] | None = None,
 ) -> Feed:
     """The feed that suits a split and a device.
 
@@ -78,6 +79,7 @@ def make_feed(
         seed: Seed of the views.
         device: Where the batches are wanted.
         workers: Processes that read, where they are needed; 0 reads in this process.
+        wanted: Names of the inputs that are computed; absent: all.
 
     Raises:
         DataError: Changes that the inputs are too small for, or have not the colours for, or no
@@ -85,8 +87,8 @@ def make_feed(
     """
     device = torch.device(device)
     if is_resident(split, device):
-        return ResidentFeed(Views(split.to(device), scales, augment, seed))
-    return WorkerFeed(Views(split, scales, augment, seed), device, workers)
+        return ResidentFeed(Views(split.to(device), scales, augment, seed, wanted))
+    return WorkerFeed(Views(split, scales, augment, seed, wanted), device, workers)
 
 
 def on_device(dataset: Dataset, device: torch.device, loaders: int) -> Dataset:

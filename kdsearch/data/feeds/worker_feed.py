@@ -47,7 +47,7 @@ class WorkerFeed:
         self, views: Views, device: torch.device | str, workers: int, prefetch: int = 2
     ) -> None:
         self._device = torch.device(device)
-        columns = views.split.inputs.values()
+        columns = views.columns.values()
         self._sample_bytes = sum(
             4 * math.prod(modality_of(each).network_input(each).shape) for each in columns
         )

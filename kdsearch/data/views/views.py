@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from kdsearch.data.batch import Batch
+from kdsearch.data.column import Column
 from kdsearch.data.dataset import Split
 from kdsearch.data.modalities.catalogue import modality_of
 from kdsearch.data.modalities.modality import ColumnViews, Scale
@@ -100,6 +101,7 @@ class Views:
         scales: What each input is normalised by.
         augment: Random changes, or ``None`` for the plain inputs.
         seed: Seed of the views.
+        wanted: Names of the inputs that are computed; absent: all.
 
     Raises:
         DataError: Changes that the inputs are too small for, or have not the colours for.
@@ -111,15 +113,17 @@ class Views:
         scales: Mapping[str, Scale],
         augment: Augmentation | None,
         seed: int,
+        wanted: Collection[str] | None = None,
     ) -> None:
         self.split = split
         self.scales = scales
+        self.wanted = wanted
         self.augment = augment or Augmentation()
         self.seed = seed
         check_changes(self.augment, split)
         self._inputs: dict[str, ColumnViews] = {
             name: modality_of(column).views(column, scales[name], self.augment)
-            for name, column in split.inputs.items()
+            for name, column in self.columns.items()
         }
         self._bits = EpochBits(seed, len(split), split.device)
         sides = sides_of(split)
@@ -128,9 +132,15 @@ class Views:
     def __len__(self) -> int:
         return len(self.split)
 
+    @property
+    def columns(self) -> dict[str, Column]:
+        """The inputs of the split that are computed."""
+        named = self.split.inputs if self.wanted is None else self.wanted
+        return {name: column for name, column in self.split.inputs.items() if name in named}
+
     def of(self, split: Split) -> Views:
         """The same views of the same samples, kept elsewhere."""
-        return type(self)(split, self.scales, self.augment, self.seed)
+        return type(self)(split, self.scales, self.augment, self.seed, self.wanted)
 
     def batch(self, index: Tensor, epoch: int) -> Batch:
         """The views of some samples in one epoch.
