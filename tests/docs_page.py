@@ -37,7 +37,11 @@ class Page:
 
     def run(self, name: str, folder: Path) -> str:
         """Run an example in a folder with the page's modules; what it printed, in one line."""
-        (folder / "space.yaml").write_text(self.spaces()[name])
+        return self.run_text(self.spaces()[name], folder)
+
+    def run_text(self, text: str, folder: Path) -> str:
+        """The same of a search space."""
+        (folder / "space.yaml").write_text(text)
         codes = re.findall(r"```python\n(.*?)```", self.text, re.DOTALL)
         for module, code in zip(self._modules, codes, strict=True):
             (folder / f"{module}.py").write_text(code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +21,24 @@ PAGE = Page("recipes.md", ())
 
 def test_the_example_is_sound() -> None:
     assert parse_spec(PAGE.spaces()["further"], list(SHORTER)).study.name == "further"
+
+
+@pytest.mark.slow
+def test_a_study_weighs_what_only_trained_students_tell(tmp_path: Path) -> None:
+    """By bytes as an archive has them: the front, the teacher's line and the files agree."""
+    text = PAGE.spaces()["further"].replace(", initial: mine.safetensors", "")
+    PAGE.run_text(text.replace("size: bytes", "size: compressed_bytes"), tmp_path)
+    study = tmp_path / "studies" / "further"
+    trials = pd.read_csv(study / "trials.csv")
+    assert (trials["compressed_bytes"] < trials["bytes"] + 2000).all()
+    sizes = json.loads((study / "study.json").read_text())["teachers"]["teacher"]["size"]
+    assert 0 < sizes["compressed_bytes"] < 1.1 * sizes["bytes"]
+    for folder in (study / "students").iterdir():
+        facts = json.loads((folder / "student.json").read_text())
+        content = (folder / "student.safetensors").read_bytes()
+        assert facts["compressed_bytes"] == len(zlib.compress(content, 6))
+    front = pd.read_csv(study / "front.csv")
+    assert front["compressed_bytes"].is_monotonic_increasing
 
 
 @pytest.mark.slow

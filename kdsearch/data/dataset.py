@@ -136,10 +136,10 @@ class Dataset:
 
     @property
     def told_inputs(self) -> str:
-        """The inputs of a sample in a line: "1×28×28", or "image 3×32×32, age 1 numbers"."""
+        """The inputs of a sample in a line: "1×28×28", or "image 3×32×32, blood 5 numbers"."""
         inputs = self.inputs
-        if list(inputs) == [IMAGE]:
-            return inputs[IMAGE].short
+        if len(inputs) == 1:
+            return next(iter(inputs.values())).short
         return ", ".join(f"{name} {each.short}" for name, each in inputs.items())
 
     def of_tasks(self, names: Collection[str]) -> Dataset:

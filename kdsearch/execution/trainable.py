@@ -30,6 +30,7 @@ from kdsearch.spec.sections import ResourcesSection
 from kdsearch.teacher_cache.reading import TeacherSignals
 from kdsearch.training.checkpoints import load_training, save_training
 from kdsearch.training.hardware import Hardware
+from kdsearch.training.measured import measured_sizes
 from kdsearch.training.programs import TrainingProgram, begin_training
 from kdsearch.training.task import Task
 from kdsearch.training.weights import save_weights
@@ -63,7 +64,8 @@ class StudentTrial(tune.Trainable):
                 packed, by name; ``caches``, what is cached of them, and ``driver_node``, where the
                 study's own process has it; ``by_task``, who answers each task where several do;
                 ``folder``, the study's, and ``token``, which lies in
-                it; ``storage``, Ray Tune's; ``core``, which measures latencies on the driver's
+                it; ``measured``, names of sizes that are measured after each epoch;
+                ``storage``, Ray Tune's; ``core``, which measures latencies on the driver's
                 node, or ``None``; and ``resources``, a dumped
                 :class:`~kdsearch.spec.sections.ResourcesSection`.
         """
@@ -86,6 +88,7 @@ class StudentTrial(tune.Trainable):
         if shared["driver_node"].is_here:
             leave_core(shared["core"])
         self._resources = ResourcesSection.model_validate(shared["resources"])
+        self._measured = tuple(shared["measured"])
         torch.set_num_threads(self._resources.cpus_per_trial)
         self._hardware = Hardware.of(self._resources)
         data, hardware = unpack(ray.get(shared["data"])), self._hardware
@@ -143,7 +146,8 @@ class StudentTrial(tune.Trainable):
     def _train_epoch(self) -> dict[str, Any]:
         program = self._program = self._program or self._begin_program()
         report = program.train_epoch()
-        result: dict[str, Any] = {"report": report.as_dict(), "done": program.finished}
+        sizes = measured_sizes(program.student, self._measured)
+        result: dict[str, Any] = {"report": report.as_dict() | sizes, "done": program.finished}
         if self._signals.warning is not None:
             result["warning"] = self._signals.warning
         if not program.finished:

@@ -23,6 +23,7 @@ from kdsearch.problems import Head, Kind
 from kdsearch.problems.head import natural, side_by_side
 from kdsearch.results.finalists import Finalist, Interval, trainings
 from kdsearch.spec.concrete import ModelConfig
+from kdsearch.training.measured import MEASURED
 from kdsearch.training.weights import check_weights, load_weights
 
 FORMAT = 3
@@ -200,6 +201,7 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
         "macs": run.macs,
         "bytes": run.bytes,
         "stored": run.task.model.stored,
+        **{name: run.epochs[-1][name] for name in MEASURED if name in run.epochs[-1]},
         "validation_scores": {name: run.scores[name] for name in names if name in run.scores},
         "test_scores": run.test,
         "test_scores_over_seeds": {

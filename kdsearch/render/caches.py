@@ -27,7 +27,7 @@ def cache_lines(caches: Caches) -> list[str]:
 
 def _cached(cache: TeacherCache) -> str:
     plan, signals = cache.plan, _list(cache.whole)
-    of = "every image" if plan.views.plain else _epochs(plan.views.epochs)
+    of = "every sample" if plan.views.plain else _epochs(plan.views.epochs)
     size = sum(_an_epoch(cache, signal) for signal in cache.whole) * plan.views.stored_epochs
     holds = f"the cache in {_short(plan.folder)} holds {signals} of {of} ({decimal(size)})"
     if not cache.missing(plan.epochs):

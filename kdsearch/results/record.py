@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from kdsearch.errors import StudyError
 from kdsearch.files import vanished, whole_lines
 from kdsearch.spec.base import Section
+from kdsearch.training.measured import MEASURED
 from kdsearch.training.task import Task
 
 Status = Literal["running", "paused", "complete", "stopped", "failed"]
@@ -78,7 +79,9 @@ class TrialRecord(Section):
         return sum(epoch["seconds"] for epoch in self.epochs)
 
     def size(self, kind: str) -> float:
-        """A size: parameters, macs or bytes, or the latency where it was measured."""
+        """A size: parameters, macs, bytes, latency, or what was measured after the last epoch."""
+        if kind in MEASURED:
+            return self.epochs[-1][kind]
         size = self.parameter_count if kind == "parameters" else getattr(self, kind)
         assert size is not None, "the study did not measure it"
         return size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,6 +12,7 @@ from kdsearch.problems import CLASSIFICATION, find_metric
 from kdsearch.results.finalists import Finalist, Interval, trainings
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
+from kdsearch.training.measured import MEASURED
 
 SOFTENED = frozenset(name for name, method in METHODS.items() if method.kind == "logit")
 """Methods whose temperature is that of a softmax over the classes."""
@@ -51,7 +52,12 @@ def describe_trial(record: TrialRecord) -> dict[str, Any]:
         "macs": record.macs,
         "bytes": record.bytes,
         "latency": record.latency,
+        **{name: size for name, size in _latest(record).items() if name in MEASURED},
     }
+
+
+def _latest(record: TrialRecord) -> Mapping[str, float]:
+    return record.epochs[-1] if record.epochs else {}
 
 
 def trials_table(

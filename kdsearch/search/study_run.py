@@ -37,6 +37,7 @@ from kdsearch.teacher_cache.contents import Caches
 from kdsearch.teacher_cache.driver_node import DriverNode
 from kdsearch.teacher_cache.prebuild import build_ahead
 from kdsearch.training.by_task import ByTask
+from kdsearch.training.measured import measured_sizes
 from kdsearch.training.packing import pack_teacher
 from kdsearch.training.ray_train import Group, SharedData
 from kdsearch.training.teacher import Teacher
@@ -79,6 +80,7 @@ class StudyRun:
             "driver_node": DriverNode.here(caches.folder),
             "by_task": ByTask.of(self.spec, self.plan.data),
             "resources": self.spec.resources.model_dump(),
+            "measured": self.spec.search.measured,
         }
         runner = Runner(shared, self.spec.resources, self.directory.path, self.observer)
         self._search(runner)
@@ -123,6 +125,8 @@ class StudyRun:
                 model = self.spec.given_teachers[name].model
                 networks = self.plan.architectures.of_tasks(self.spec.tasks_of(name))
                 size["latency"] = networks.latency(model)
+            if measured := self.spec.search.measured:
+                size |= measured_sizes(teacher.build(self.plan.data), measured)
             told[name] = {
                 "key": teacher.key,
                 "weights": str(teacher.weights.absolute()),

@@ -40,7 +40,13 @@ class SchedulerSection(Section):
     of its latest weights (``ema``)."""
 
 
-SizeName = Literal["parameters", "macs", "bytes", "latency"]
+KnownSize = Literal["parameters", "macs", "bytes", "latency"]
+"""What is known of a student's size before it is trained, and may be limited."""
+
+MeasuredSize = Literal["compressed_bytes"]
+"""What only the trained student tells."""
+
+SizeName = Literal[KnownSize, MeasuredSize]
 """What a student's size may be measured by."""
 
 
@@ -82,7 +88,8 @@ class SearchSection(Section):
         tuple[SizeName, ...], BeforeValidator(listed), AfterValidator(each_once("size"))
     ] = Field(default=("parameters",), min_length=1)
     """The size that the score is weighed against, or a list of several; tables and figures have the
-    first. ``latency`` is measured on the machine that runs the study."""
+    first. ``latency`` is measured on the machine that runs the study; ``compressed_bytes``, those
+    of the shipped weights as archives compress them, after each epoch of a training."""
     require: dict[str, Number] = {}
     """What students must reach on validation to be members of the front, by metric: at least so
     much where higher is better, at most so much where lower is."""
@@ -98,8 +105,13 @@ class SearchSection(Section):
     @property
     def limits(self) -> dict[str, float]:
         """The largest size that a student may have, by the names of the sizes that are limited."""
-        limits = {name: getattr(self, f"max_{name}") for name in get_args(SizeName)}
+        limits = {name: getattr(self, f"max_{name}") for name in get_args(KnownSize)}
         return {name: limit for name, limit in limits.items() if limit is not None}
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The sizes that are measured of trained students."""
+        return tuple(name for name in self.size if name in get_args(MeasuredSize))
 
     @property
     def measures_latency(self) -> bool:

@@ -22,6 +22,7 @@ SIZE_NAMES = {
     "macs": "multiply-accumulates a sample",
     "bytes": "bytes of weights",
     "latency": "microseconds a sample",
+    "compressed_bytes": "bytes of compressed weights",
 }
 COLOURS = (
     "#4477aa",

@@ -18,6 +18,7 @@ from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.tracking.lookup import STUDY
 from kdsearch.tracking.provenance import git_commit, versions
 from kdsearch.tracking.store import Store
+from kdsearch.training.measured import MEASURED
 
 BATCH = 900
 """MLflow takes at most 1000 metrics a call."""
@@ -27,6 +28,7 @@ EPOCH_METRICS = {
     "lr": "learning_rate",
     "seconds": "epoch_seconds",
     "epoch": "epoch",
+    **{name: name for name in MEASURED},
 }
 """Keys of an epoch's report that are no scores, and what MLflow calls them; the scores are
 ``validation_`` and their metrics' names."""

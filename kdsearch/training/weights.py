@@ -30,13 +30,19 @@ def save_weights(network: Network, path: Path) -> None:
     Raises:
         OSError: They cannot be written.
     """
-    tensors = {
-        name: _shipped(tensor.detach().cpu(), network).contiguous().clone()
-        for name, tensor in tensors_of(network).items()
-    }
-    content = save(tensors)
+    content = shipped_content(network)
     write_atomically(path, content)
     write_atomically(_checksum_file(path), hashlib.sha256(content).hexdigest().encode())
+
+
+def shipped_content(network: Network) -> bytes:
+    """The content of a file of :func:`save_weights`."""
+    return save(
+        {
+            name: _shipped(tensor.detach().cpu(), network).contiguous().clone()
+            for name, tensor in tensors_of(network).items()
+        }
+    )
 
 
 def _shipped(values: Tensor, network: Network) -> Tensor:

@@ -46,7 +46,7 @@ def test_what_is_cached_is_told_with_its_size_and_time() -> None:
 def test_images_that_never_change_are_counted_once() -> None:
     one = cached({LOGITS: 400}, {LOGITS: 10}, plain=True)
     assert cache_lines(caches(teacher=one)) == [
-        "teacher: the cache in /nowhere holds logits of every image (20.0 MB), computed once for "
+        "teacher: the cache in /nowhere holds logits of every sample (20.0 MB), computed once for "
         "all trials, about 18 s"
     ]
 

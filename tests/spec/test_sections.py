@@ -124,7 +124,10 @@ from kdsearch.spec.sections import (
         ("training.optimizer=sdg", "must be 'sgd' or 'adamw', not 'sdg'; did you mean 'sgd'?"),
         ("search.sampler=7", "search.sampler must be 'tpe', 'nsga2', 'gp' or 'random', not 7"),
         ("search.trials=0", "search.trials must be at least 1, not 0"),
-        ("search.size=params", "must be 'parameters', 'macs', 'bytes' or 'latency', not 'params'"),
+        (
+            "search.size=params",
+            "must be 'parameters', 'macs', 'bytes', 'latency' or 'compressed_bytes', not 'params'",
+        ),
         ("search.size=[macs, macs]", "give each size once"),
         ("search.size=[]", "search.size must have at least 1 entry"),
         ("search.objective=7", "search.objective must be a list, not 7"),

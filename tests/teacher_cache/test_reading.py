@@ -284,6 +284,7 @@ def test_a_trial_whose_answers_cannot_be_stored_fails_with_the_reason(tmp_path: 
     shared = study.shared() | {
         "data": ray.put(pack(study.data)),
         "resources": study.plan.spec.resources.model_dump(),
+        "measured": (),
         "folder": str(tmp_path),
         "token": shared_token(tmp_path),
         "storage": str(tmp_path),

@@ -66,7 +66,9 @@ def test_batches_hold_what_is_read(
 def test_students_that_teach_each_other_take_the_same(
     data: Dataset, make_task: Callable[..., Task], teacher: str
 ) -> None:
-    task = make_task("kd", model=TOLD.model_dump(), epochs=1).model_copy(update={"teacher": teacher})
+    task = make_task("kd", model=TOLD.model_dump(), epochs=1).model_copy(
+        update={"teacher": teacher}
+    )
     course = begin_training(task, data, {})
     while not course.finished:
         course.train_epoch()
