@@ -73,6 +73,7 @@ class StudentTrial(tune.Trainable):
         self._node = ray.get_runtime_context().get_node_id()
         self._crash_log = CrashLog()
         self._longest_epoch = 0.0
+        self._measured: tuple[str, ...] = ()
         self._fault: SetupError | None = None
         try:
             if why := awaited(shared["storage"], self.patience):

@@ -17,6 +17,7 @@ def idle_actor(hardware: Hardware) -> StudentTrial:
     trial = object.__new__(StudentTrial)
     trial._hardware = hardware
     trial._resources = ResourcesSection()
+    trial._measured = ()
     trial._crash_log, trial._fault, trial._node = CrashLog(), None, "here"
     return trial
 
