@@ -16,7 +16,9 @@ from kdsearch.errors import DivergedError
 from kdsearch.execution.failures import check_shared
 from kdsearch.execution.jobs import Jobs, NoMoreJobs, RungStage
 from kdsearch.execution.trainable import StudentTrial
+from kdsearch.models import build_network, of_images
 from kdsearch.results.record import Phase, TrialRecord
+from kdsearch.spec import ModelConfig
 from kdsearch.spec.sections import ResourcesSection
 from kdsearch.training.hardware import Hardware
 from tests.records import TASK, trial
@@ -51,7 +53,7 @@ class ScriptedProgram:
     def __init__(self, number: int, script: dict[str, str], folder: Path) -> None:
         self._number, self._script, self._folder = number, script, folder
         self.epoch = 0
-        self.student = torch.nn.Linear(2, 2)
+        self.student = build_network(ModelConfig(family="mlp", width=0.01), of_images((1, 1, 1)), 2)
 
     @property
     def finished(self) -> bool:
