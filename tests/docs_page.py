@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.user_study import command
@@ -39,19 +40,24 @@ class Page:
         """Run an example in a folder with the page's modules; what it printed, in one line."""
         return self.run_text(self.spaces()[name], folder)
 
-    def run_text(self, text: str, folder: Path) -> str:
-        """The same of a search space."""
+    def run_text(
+        self, text: str, folder: Path, changes: Sequence[str] = SHORTER, seconds: int = 400
+    ) -> str:
+        """The same of a search space, with other changes or more time."""
         (folder / "space.yaml").write_text(text)
         codes = re.findall(r"```python\n(.*?)```", self.text, re.DOTALL)
         for module, code in zip(self._modules, codes, strict=True):
             (folder / f"{module}.py").write_text(code)
-        words = [word for change in SHORTER for word in ("--set", change)]
+        words = [word for change in changes for word in ("--set", change)]
         done = subprocess.run(
             command("run", "space.yaml", *words),
             cwd=folder,
             capture_output=True,
             text=True,
-            timeout=400,
+            timeout=seconds,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return re.sub(r"\s+", " ", done.stdout)
+
+
+TASKS = Page("tasks.md", ("my_tags", "my_ink", "my_scans"))

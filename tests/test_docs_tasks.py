@@ -16,9 +16,8 @@ from sklearn.datasets import load_digits
 from kdsearch import load_student
 from kdsearch.export.student import Student
 from kdsearch.spec import parse_spec
-from tests.docs_page import SHORTER, Page
-
-PAGE = Page("tasks.md", ("my_tags", "my_ink", "my_scans"))
+from tests.docs_page import SHORTER
+from tests.docs_page import TASKS as PAGE
 
 
 def write_birds(folder: Path) -> None:

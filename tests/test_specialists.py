@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +21,7 @@ from kdsearch.spec import parse_spec
 from kdsearch.training.teacher_store import teacher_key, teacher_task
 from kdsearch.training.weights import load_weights
 from tests.command_line import CallCommand
-from tests.docs_page import Page
-from tests.user_study import command
+from tests.docs_page import TASKS
 
 pytestmark = pytest.mark.slow
 
@@ -36,21 +34,16 @@ SHORTER = (
     "finalists.max=2",
     "tracking.uri=sqlite:///mlflow.db",
 )
-SPACE = Page("tasks.md", ()).spaces()["specialists"]
+SPACE = TASKS.spaces()["specialists"]
 COLUMNS = {"teacher": 12, "ink": 1}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("specialists")
-    (path / "space.yaml").write_text(SPACE)
-    words = [word for change in SHORTER for word in ("--set", change)]
-    done = subprocess.run(
-        command("run", "space.yaml", *words), cwd=path, capture_output=True, text=True, timeout=500
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "teacher ink: trained, validation MAE" in done.stdout
-    assert "teacher: trained, validation mean over the tasks" in done.stdout
+    printed = TASKS.run_text(SPACE, path, SHORTER, seconds=500)
+    assert "teacher ink: trained, validation MAE" in printed
+    assert "teacher: trained, validation mean over the tasks" in printed
     return path
 
 

@@ -52,9 +52,9 @@ Inputs = Mapping[str, Input]
 """The inputs of a network by name, in the order in which it takes them."""
 
 
-def of_images(image_shape: Sequence[int], name: str = IMAGE) -> dict[str, Input]:
+def of_images(image_shape: Sequence[int]) -> dict[str, Input]:
     """One image (C, H, W) as the only input."""
-    return {name: Input("image", tuple(image_shape))}
+    return {IMAGE: Input("image", tuple(image_shape))}
 
 
 def told(inputs: Inputs) -> str:

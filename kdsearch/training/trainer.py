@@ -163,18 +163,12 @@ class Trainer:
             raise self._diverged(f"the loss became {loss}")
         if self.finished:
             self._feed.close()
-            self._round()
+            # from now on the student is what is shipped, and so are all its scores
+            round_to_stored(self.student)
         scores = self.evaluate_validation()
         averaged = self._score_average()
         seconds = time.perf_counter() - start
         return EpochReport(self.epoch, loss, self._lr, seconds, scores, averaged)
-
-    def _round(self) -> None:
-        """Let the student be what is shipped, so that all scores from now on are those of that."""
-        try:
-            round_to_stored(self.student)
-        except DivergedError as error:
-            raise DivergedError(f"{error}; ship float32") from None
 
     def _diverged(self, what: str) -> DivergedError:
         return DivergedError(

@@ -56,11 +56,13 @@ def round_to_stored(network: Network) -> None:
     Raises:
         DivergedError: One is beyond what that holds.
     """
+    if network.stored == "float32":  # as which it is trained
+        return
     with torch.no_grad():
         for name, values in tensors_of(network).items():
             rounded = _shipped(values, network).to(values.dtype)
             if not torch.equal(rounded.isfinite(), values.isfinite()):
-                raise DivergedError(f"{name} is beyond what {network.stored} holds")
+                raise DivergedError(f"{name} is beyond what {network.stored} holds; ship float32")
             values.copy_(rounded)
 
 

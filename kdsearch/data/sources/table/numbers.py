@@ -7,10 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from kdsearch.data.sources.table.columns import Columns
-from kdsearch.data.sources.table.targets import number_of
+from kdsearch.data.sources.table.targets import LARGEST, number_of
 from kdsearch.spec.wording import brief
-
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 def read_numbers(read: Columns, columns: Sequence[str]) -> np.ndarray:
@@ -30,14 +28,14 @@ def _numbers(read: Columns, column: str) -> np.ndarray:
     cells = read.cells[column]
     try:
         found = np.array(cells, dtype=np.str_).astype(np.float64)
-        sound = bool((np.abs(found) <= _LARGEST).all())  # nor NaN
+        sound = bool((np.abs(found) <= LARGEST).all())  # nor NaN
         if sound and not any("_" in cell for cell in cells):
             return found
     except ValueError:
         pass
     faults = read.faults()
     found = np.array([number_of(cell) for cell in cells])
-    for place in np.flatnonzero(~(np.abs(found) <= _LARGEST)).tolist():
+    for place in np.flatnonzero(~(np.abs(found) <= LARGEST)).tolist():
         number, cell = read.numbers[place], cells[place]
         if not cell:
             what = f"'{brief(column)}' is empty"

@@ -14,7 +14,12 @@ from kdsearch.data.sources.names import shown_path
 from kdsearch.data.sources.table.columns import Columns
 from kdsearch.data.sources.table.files import column_names, read_columns
 from kdsearch.data.sources.table.numbers import read_numbers
-from kdsearch.data.sources.table.targets import check_targets, number_of, target_columns
+from kdsearch.data.sources.table.targets import (
+    LARGEST,
+    check_targets,
+    number_of,
+    target_columns,
+)
 from kdsearch.errors import DataError
 from kdsearch.problems import Head
 from kdsearch.spec.names import suggest
@@ -23,8 +28,6 @@ from kdsearch.spec.wording import brief
 
 _SPLIT = "split"
 """Column that is read as the splits, where none is named and there is one."""
-
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ def _weights(read: Columns, column: str, splits: Sequence[str]) -> list[float]:
     found, faults = [], read.faults()
     for number, cell, split in zip(read.numbers, read.cells[column], splits, strict=True):
         weight = number_of(cell) if split == "train" else 1.0
-        if not 0 <= weight <= _LARGEST:  # nor NaN
+        if not 0 <= weight <= LARGEST:  # nor NaN
             told = f"the weight '{brief(cell)}' is no finite number of at least 0"
             faults.add(number, told if cell else "the weight is empty", "correct it")
         found.append(weight)

@@ -18,6 +18,9 @@ from kdsearch.spec.wording import brief
 _BETWEEN = ";"
 """Stands between the labels of a cell."""
 
+LARGEST = float(np.finfo(np.float32).max)
+"""What the number in a cell must not exceed, nor fall below as a negative one."""
+
 _FILL = (
     "fill the cell or remove the row, or set data.table.unlabelled to true to distil the sample "
     "without a target"
@@ -116,7 +119,7 @@ def _check_some(
 def _check_values(read: Columns, column: str, cells: Sequence[str]) -> None:
     faults = read.faults()
     for number, cell in zip(read.numbers, cells, strict=True):
-        if cell and not abs(number_of(cell)) <= float(np.finfo(np.float32).max):  # nor NaN
+        if cell and not abs(number_of(cell)) <= LARGEST:  # nor NaN
             what = f"'{brief(cell)}' in '{brief(column)}' is no finite number"
             faults.add(number, what, "correct it, or leave the cell empty among several targets")
     faults.refuse()
