@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kdsearch.cli import _go_on
+from kdsearch.cli.running import go_on
 from kdsearch.spec import load_spec
 from tests.command_line import CallCommand
 
@@ -51,7 +51,7 @@ def test_what_is_told_of_one_that_cannot_be_used(
 def test_the_line_that_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["kdsearch", "run", "spec.yaml", "--set", f"tracking.uri={URI}"]
     monkeypatch.setattr(sys, "argv", words)
-    told = _go_on(load_spec("spec.yaml"))
+    told = go_on(load_spec("spec.yaml"))
     assert told == f"kdsearch run spec.yaml --set 'tracking.uri={SHOWN}' (with what stands for ***)"
     monkeypatch.setattr(sys, "argv", words[:3])
-    assert _go_on(load_spec("spec.yaml")) == "kdsearch run spec.yaml"
+    assert go_on(load_spec("spec.yaml")) == "kdsearch run spec.yaml"

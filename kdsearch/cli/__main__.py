@@ -1,0 +1,5 @@
+"""``python -m kdsearch.cli``."""
+
+from kdsearch.cli import main
+
+main()
