@@ -12,11 +12,13 @@ import pytest
 import torch
 from mlflow import MlflowClient
 from PIL import Image
+from safetensors.torch import load_file
 from sklearn.metrics import accuracy_score
 
 import kdsearch
 from kdsearch.data import load_dataset
 from kdsearch.execution.observers import Observer
+from kdsearch.models import build_network
 from tests.command_line import CallCommand
 from tests.tracking.playing import copy_of
 
@@ -90,6 +92,34 @@ def test_a_shipped_student_scores_on_the_test_what_its_file_says(study: kdsearch
         assert sum(p.numel() for p in student.parameters()) == student.facts["parameters"]
         floats = student(data.test.images[:5].float() / 255)
         assert torch.allclose(floats, student(data.test.images[:5]), atol=1e-5)
+
+
+def test_the_teacher_is_scored_on_the_test_and_the_pick_retains_a_share_of_it(
+    study: kdsearch.Study, call_command: CallCommand
+) -> None:
+    data = load_dataset(study.spec.data)
+    model = study.spec.teacher.model
+    network = build_network(model, data.inputs, len(data.classes)).eval()
+    network.load_state_dict(load_file(study.state["teachers"]["teacher"]["weights"]))
+    mean, std = (
+        torch.tensor(each).view(1, -1, 1, 1) for each in vars(data.scales["image"]).values()
+    )
+    with torch.no_grad():
+        outputs = network((data.test.images.float() / 255 - mean) / std)
+    right = float(np.mean(outputs.argmax(1).numpy() == data.test.labels.numpy()))
+    assert study.teacher is not None
+    assert study.teacher.test["accuracy"] == pytest.approx(right)
+    assert study.teacher.sizes["parameters"] == sum(p.numel() for p in network.parameters())
+
+    told = json.loads(call_command("pick", "studies/tiny", "--json").out)["pick"]
+    assert told["retained"] == pytest.approx(told["test_accuracy"] / right)
+    best = study.front["mean_validation_accuracy"].max()
+    assert told["mean_validation_accuracy"] >= best - study.front["mean_validation_error"].max()
+    page = call_command("pick", "studies/tiny").out
+    assert f"ship          trial {told['trial']}: {told['method']}" in page
+    none = call_command("pick", "studies/tiny", "--max-parameters", "1")
+    assert none.code == 1
+    assert "keeps the limits; the nearest is trial" in none.err
 
 
 def test_mlflow_holds_the_study_its_trials_and_its_report(study: kdsearch.Study) -> None:

@@ -22,7 +22,7 @@ def front(
     if as_json:
         import json
 
-        from kdsearch.export.report import rows
+        from kdsearch.results.front_file import rows
 
         print(json.dumps(rows(opened.front), indent=1))
         return
@@ -43,7 +43,7 @@ def ranking(
     if as_json:
         import json
 
-        from kdsearch.export.report import rows
+        from kdsearch.results.front_file import rows
 
         print(json.dumps(rows(opened.ranking), indent=1))
         return

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pandas as pd
 
 from kdsearch.data import Dataset
-from kdsearch.export.student import plain, save_student
+from kdsearch.export.student import save_student
 from kdsearch.files import write_atomically
 from kdsearch.results.finalists import weights_file
+from kdsearch.results.front_file import front_content, rows
 from kdsearch.results.study import Study
 
 
@@ -18,9 +18,11 @@ def write_tables(study: Study) -> None:
     """Write front and ranking, each as CSV and JSON, and ``trials.csv`` into the study's folder."""
     folder = study.directory.path
     write_atomically(folder / "trials.csv", _csv(study.trials))
-    for name, table in (("front", study.front), ("ranking", study.ranking)):
+    ranking = study.ranking
+    ranked = {"study": study.spec.study.name, "ranking": rows(ranking)}
+    told = (("front", study.front, front_content(study)), ("ranking", ranking, ranked))
+    for name, table, content in told:
         write_atomically(folder / f"{name}.csv", _csv(table))
-        content = {"study": study.spec.study.name, name: rows(table)}
         write_atomically(folder / f"{name}.json", json.dumps(content, indent=1).encode())
 
 
@@ -31,13 +33,6 @@ def write_students(study: Study, data: Dataset) -> None:
         if run is not None:
             folder = study.directory.student(finalist.trial.number)
             save_student(finalist, data, weights_file(study.directory.weights, run), folder)
-
-
-def rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows as plain values that JSON can hold; what is not a number becomes null."""
-    return [
-        {str(key): plain(value) for key, value in row.items()} for row in table.to_dict("records")
-    ]
 
 
 def _csv(table: pd.DataFrame) -> bytes:

@@ -22,6 +22,7 @@ from kdsearch.models.inputs import InputKind
 from kdsearch.problems import Head, Kind
 from kdsearch.problems.head import natural, side_by_side
 from kdsearch.results.finalists import Finalist, Interval, trainings
+from kdsearch.results.front_file import plain
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.measured import MEASURED
 from kdsearch.training.weights import check_weights, load_weights
@@ -270,8 +271,3 @@ def _reason(error: Exception) -> str:
         place = "".join(f"{part}: " for part in first["loc"])
         return place + first["msg"].removeprefix("Value error, ")
     return str(error)
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON can hold it: what is not a finite number becomes null."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -138,6 +138,17 @@ class Metric:
         """How much a value lacks of a bound; at most 0 where it is as good."""
         return bound - value if self.better == "higher" else value - bound
 
+    def retained(self, value: float, teacher: float) -> float:
+        """The share of a teacher's score that a student keeps; above 1 where it is the better one.
+
+        Where lower is better, the teacher's value over the student's. Not a number where a ratio
+        says nothing: of values that may be negative, and of a teacher without any success.
+        """
+        if self.lowest != 0.0 and not (self.better == "higher" and teacher > 0):
+            return math.nan
+        whole, part = (teacher, value) if self.better == "higher" else (value, teacher)
+        return part / whole if whole > 0 else math.nan
+
     def told(self, value: float) -> str:
         """A value for a person: ``97.31%``, or three digits after the point and the unit."""
         if self.share:

@@ -60,6 +60,28 @@ class Finalist:
         """A test score, by its metric's name, over the seeds that have it."""
         return _scores(self.runs, name)
 
+    def validation(self, name: str) -> Interval:
+        """The same on validation, by which a student is picked."""
+        scores = (run.scores for run in self.runs)
+        return interval([each[name] for each in scores if name in each])
+
+    def validation_error(self, samples: int) -> float:
+        """The standard error of the mean objective on validation: of seeds, and of samples.
+
+        The samples are the same for every seed, so that theirs does not fall with more seeds.
+
+        Args:
+            samples: Validation samples.
+        """
+        name = self.objectives.score
+        runs = [run for run in self.runs if name in run.scores]
+        values = [run.scores[name] for run in runs]
+        errors = [self.objectives.error(run, samples) for run in runs]
+        known = [each for each in errors if each is not None]
+        of_samples = float(np.mean(known)) if known else 0.0
+        of_seeds = float(stats.sem(values)) if len(values) > 1 else 0.0
+        return float(np.hypot(of_seeds, of_samples)) if values else float("nan")
+
     def baseline_test(self, name: str) -> Interval:
         """The same of the undistilled baseline."""
         return _scores(self.baseline, name)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from kdsearch.errors import StudyError
 from kdsearch.problems import Problem
+from kdsearch.results.compared import ComparedTeacher
 from kdsearch.results.cost import TrialCost
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.finalists import Finalist
@@ -67,15 +68,28 @@ class Study:
 
         Where every task has a teacher of its own, the sizes of these are added up.
         """
+        teacher = self.teacher
         try:
-            names = self.spec.teachers_behind(self.spec.compared_with)
-            sizes = [self.state["teachers"][name]["size"] for name in names]
-            return tuple(sum(each[name] for each in sizes) for name in self.objectives.sizes)
-        except KeyError:
+            assert teacher is not None
+            return tuple(teacher.sizes[name] for name in self.objectives.sizes)
+        except (KeyError, AssertionError):
             raise StudyError(
                 f"{self.directory.path} does not say how large its teacher is; was it made by an "
                 "earlier kdsearch, or cut off before its teacher was there?"
             ) from None
+
+    @property
+    def teacher(self) -> ComparedTeacher | None:
+        """The teacher with whom every student is compared; ``None`` before it is there."""
+        state, name = self.state, self.spec.compared_with
+        names = self.spec.teachers_behind(name)
+        known = state.get("teachers", {})
+        if not all(each in known for each in names):
+            return None
+        sizes = [known[each]["size"] for each in names]
+        added = {size: sum(each[size] for each in sizes) for size in sizes[0]}
+        scores = state.get("compared", {})
+        return ComparedTeacher(name, added, scores.get("validation", {}), scores.get("test", {}))
 
     @property
     def state(self) -> dict[str, Any]:
@@ -108,8 +122,7 @@ class Study:
         """
         records = self.records()
         members = pareto_front(records, self.objectives)
-        samples = self.state.get("data", {}).get("validation", 0)
-        near = near_front(records, members, self.objectives, samples)
+        near = near_front(records, members, self.objectives, self.validation_samples)
 
         def choose(most: int) -> list[TrialRecord]:
             return [*spread(members, most, self.size), *near[: max(0, most - len(members))]]
@@ -135,7 +148,15 @@ class Study:
     def front(self) -> pd.DataFrame:
         """One row a finalist, with test scores and gain over the undistilled baseline."""
         members = {member.number for member in self.members()}
-        return front_table(self.finalists(), self.objectives, members, self.metrics)
+        finalists, teacher = self.finalists(), self.teacher
+        return front_table(
+            finalists, self.objectives, members, self.metrics, teacher, self.validation_samples
+        )
+
+    @property
+    def validation_samples(self) -> int:
+        """Samples of the validation split; 0 before the study says so."""
+        return int(self.state.get("data", {}).get("validation", 0))
 
     @property
     def ranking(self) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from kdsearch.methods import METHODS
 from kdsearch.problems import CLASSIFICATION, find_metric
+from kdsearch.results.compared import ComparedTeacher
 from kdsearch.results.finalists import Finalist, Interval, trainings
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
@@ -95,6 +96,8 @@ def front_table(
     objectives: Objectives,
     members: Collection[int],
     metrics: Sequence[str] = CLASSIFICATION.names,
+    teacher: ComparedTeacher | None = None,
+    samples: int = 0,
 ) -> pd.DataFrame:
     """One row a finalist, small to large; scores as in :func:`trials_table`.
 
@@ -103,12 +106,17 @@ def front_table(
     the best finalist that is no larger and whose interval on the test lies wholly on the better
     side of this one's; it is absent for most. ``gain`` is in the score that ``objective`` names;
     ``trainings`` is how many times the baseline's compute a training of the finalist takes.
+    ``mean_validation_`` is a mean over the finalist's own seeds, and ``mean_validation_error`` the
+    standard error of the objective's; ``retained`` is the share of the teacher's test score by the
+    objective that it keeps, ``retained_validation`` that of the mean validation score.
 
     Args:
         finalists: The finalists.
         objectives: What is weighed.
         members: Numbers of the trials on the validation front.
         metrics: Names of the scores that get columns.
+        teacher: The one with whom students are compared.
+        samples: Validation samples.
     """
     beaten = beaten_by(finalists, objectives)
     rows = []
@@ -120,7 +128,11 @@ def front_table(
             row |= _columns(f"test_{name}", finalist.test(name))
         for name in metrics:
             row |= _columns(f"baseline_{name}", finalist.baseline_test(name))
+        for name in metrics:
+            row[f"mean_validation_{name}"] = finalist.validation(name).mean
         row |= {
+            "mean_validation_error": finalist.validation_error(samples),
+            **_retained(finalist, objectives, teacher),
             "baseline_lr": tuned and tuned.lr,
             "baseline_weight_decay": tuned and tuned.weight_decay,
             "baseline_label_smoothing": tuned and tuned.label_smoothing,
@@ -134,6 +146,19 @@ def front_table(
         }
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _retained(
+    finalist: Finalist, objectives: Objectives, teacher: ComparedTeacher | None
+) -> dict[str, float]:
+    name = objectives.score
+    test, validation = finalist.test(name).mean, finalist.validation(name).mean
+    if teacher is None:
+        return {"retained": float("nan"), "retained_validation": float("nan")}
+    return {
+        "retained": teacher.retained(name, test),
+        "retained_validation": teacher.retained(name, validation, "validation"),
+    }
 
 
 def beaten_by(finalists: Sequence[Finalist], objectives: Objectives) -> dict[int, int]:

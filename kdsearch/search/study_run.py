@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock
 
 from kdsearch.errors import RunError, described
@@ -33,6 +34,7 @@ from kdsearch.search.proposer import Proposer
 from kdsearch.space.checks import Plan
 from kdsearch.space.teacher_scores import training_warnings
 from kdsearch.teacher_cache.choosing import plan_caches, prepare_caches
+from kdsearch.teacher_cache.compared import scores_of_compared
 from kdsearch.teacher_cache.contents import Caches
 from kdsearch.teacher_cache.driver_node import DriverNode
 from kdsearch.teacher_cache.prebuild import build_ahead
@@ -89,6 +91,7 @@ class StudyRun:
             self.directory.update(cache=self.directory.state()["cache"] | {"errors": errors})
             self.observer.caches_stored(errors)
         self._finalists(runner)
+        self._score_teacher(shared)
         return Study(self.directory)
 
     def _caches(
@@ -221,6 +224,15 @@ class StudyRun:
         jobs = JudgingJobs(judging, known, self.plan.architectures)
         self.observer.phase_started("finalists", judging.total, judging.done(known))
         self._run(runner, jobs, self.directory.finalists, self.directory.weights)
+
+    def _score_teacher(self, shared: Mapping[str, Any]) -> None:
+        """Score the teacher with which students are compared, on the test too, once."""
+        keys = [each["key"] for each in self.directory.state()["teachers"].values()]
+        before = self.directory.state().get("compared")
+        if before is None or before["keys"] != keys:
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            scores = scores_of_compared(shared, self.plan.data, device)
+            self.directory.update(compared={"keys": keys, **scores})
 
     def _counts(self, record: TrialRecord) -> bool:
         """Whether a training is not to begin again."""

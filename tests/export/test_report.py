@@ -14,10 +14,11 @@ import pytest
 
 from kdsearch.data import Dataset
 from kdsearch.export import load_student
-from kdsearch.export.report import rows, write_students, write_tables
+from kdsearch.export.report import write_students, write_tables
 from kdsearch.models import Size, measure
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.finalists import weights_file
+from kdsearch.results.front_file import rows
 from kdsearch.results.judging import Judging
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study

@@ -1,0 +1,150 @@
+"""The student to ship, on one page for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kdsearch.results.limits import RETAINED, Limits, told, told_size
+from kdsearch.results.pick import Pick, Row
+
+UNDISTILLED = "none"
+"""The method of a student that nothing is distilled into."""
+
+_TOLD_SIZES = ("parameters", "macs", "bytes", "latency", "compressed_bytes")
+_FEWER = {"parameters": "fewer", "macs": "fewer", "latency": "faster"}
+
+
+def pick_lines(
+    content: Mapping[str, Any], found: Pick, study: str, limits: Limits
+) -> Iterator[tuple[str, str]]:
+    """The page: a head and what stands beside it, a line or paragraph each.
+
+    Args:
+        content: That of ``front.json``.
+        found: The student to ship.
+        study: The study's folder as the user gave it.
+        limits: What it had to keep.
+    """
+    row, objective = found.row, content["objective"]
+    yield "ship", f"trial {row['trial']}: {row['method']}, {student_told(row)}"
+    yield content["metrics"][objective]["head"], _scored(content, row)
+    if line := _teacher(content, row):
+        yield "teacher", line
+    for name in _TOLD_SIZES:
+        if row.get(name) is not None:
+            yield ("size" if name == "parameters" else ""), _sized(content, row, name)
+    yield "distillation", gain_told(content, row)
+    yield "chosen", _chosen(content, found, limits)
+    yield "next cheaper", _other(content, found.cheaper, "none of the finalists is smaller")
+    yield "next better", _other(content, found.better, "none has a better validation score")
+    yield "files", f"{study}/students/trial-{row['trial']:04d}"
+
+
+def pick_line(content: Mapping[str, Any], found: Pick) -> str:
+    """The answer in one line."""
+    row = found.row
+    kept = row.get(RETAINED)
+    retained = "" if kept is None else f", {kept:.1%} of the teacher's"
+    score = _mean(content, row, f"test_{content['objective']}")
+    return (
+        f"ship trial {row['trial']}, {row['method']} {student_told(row)}: "
+        f"{told_size(content['sizes'][0], row[content['sizes'][0]])}, {score}{retained}"
+    )
+
+
+def student_told(row: Row) -> str:
+    """The student of a finalist: ``convnet-3 ×0.669``."""
+    layers = "" if row.get("depth") is None else f"-{int(row['depth'])}"
+    of = f" of {row['inputs']}" if row.get("inputs") else ""
+    return f"{row['family']}{layers} ×{row['width']:.3g}{of}"
+
+
+def gain_told(content: Mapping[str, Any], row: Row) -> str:
+    """What distillation is worth at a finalist, and how sure that is."""
+    gain, half = row["gain"], row["gain_ci"]
+    if row["method"] == UNDISTILLED:
+        return "the student is undistilled: distillation does not pay here"
+    if gain is None:
+        return "not known: its undistilled baseline is not judged yet"
+    over = f"{_difference(content, gain, half)} over the same student undistilled, tuned as well"
+    if half is None:
+        return f"{over}; one seed does not tell how sure"
+    if gain - half > 0:
+        return f"{over}: it pays (the 95 % interval lies above 0)"
+    if gain + half < 0:
+        return f"{over}: distillation does not pay here (the interval lies below 0)"
+    return f"{over}: not sure that it pays here (the 95 % interval holds 0)"
+
+
+def _scored(content: Mapping[str, Any], row: Row) -> str:
+    seeds = f"over {row['seeds']} seeds" if row["seeds"] > 1 else "with one seed"
+    return f"{_mean(content, row, 'test_' + content['objective'])} on the test, {seeds}"
+
+
+def _mean(content: Mapping[str, Any], row: Row, column: str) -> str:
+    """A mean with its 95 % interval, in the metric's unit."""
+    name = column.removeprefix("test_")
+    if row.get(column) is None:
+        return "not known"
+    half = row.get(f"{column}_ci")
+    spread = "" if half is None else f" ± {told(content, name, half)}"
+    return f"{told(content, name, row[column])}{spread}"
+
+
+def _teacher(content: Mapping[str, Any], row: Row) -> str:
+    teacher, name = content["teacher"], content["objective"]
+    score = teacher and teacher["test"].get(name)
+    if score is None:
+        return ""
+    kept = row.get(RETAINED)
+    share = "" if kept is None else f": the student retains {kept:.1%} of it"
+    return f"{told(content, name, score)} on the test{share}"
+
+
+def _sized(content: Mapping[str, Any], row: Row, name: str) -> str:
+    size = told_size(name, row[name])
+    if name == "bytes":
+        size += f" as {row['stored']}"
+    teacher = content["teacher"]
+    whole = teacher and teacher["sizes"].get(name)
+    if not whole or not row[name]:
+        return size
+    times = whole / row[name]
+    return f"{size}, {times:.3g} times {_FEWER.get(name, 'smaller')} than the teacher"
+
+
+def _difference(content: Mapping[str, Any], gain: float, half: float | None) -> str:
+    metric = content["metrics"][content["objective"]]
+    scale, form = (100, ".2f") if metric["unit"] == "%" else (1, ".3f")
+    unit = "points" if metric["unit"] == "%" else metric["unit"]
+    spread = "" if half is None else f" ± {scale * half:{form}}"
+    return " ".join(filter(None, (f"{scale * gain:+{form}}{spread}", unit)))
+
+
+def _chosen(content: Mapping[str, Any], found: Pick, limits: Limits) -> str:
+    name = content["objective"]
+    head = content["metrics"][name]["head"]
+    error = found.best["mean_validation_error"] or 0.0
+    keeping = f" of the {found.fitting} (of {found.judged}) that keep the limits" if limits else ""
+    best = f"{told(content, name, found.best[f'mean_validation_{name}'])}"
+    if found.row is found.best:
+        return f"by the best mean validation {head}, {best}{keeping}"
+    return (
+        f"the smallest{keeping} within one standard error ({_plain(content, error)}) of the best "
+        f"mean validation {head} ({best}, trial {found.best['trial']})"
+    )
+
+
+def _plain(content: Mapping[str, Any], difference: float) -> str:
+    return _difference(content, difference, None).removeprefix("+")
+
+
+def _other(content: Mapping[str, Any], row: Row | None, without: str) -> str:
+    if row is None:
+        return without
+    size = content["sizes"][0]
+    return (
+        f"trial {row['trial']}, {row['method']}: {told_size(size, row[size])}, "
+        f"{_mean(content, row, 'test_' + content['objective'])} on the test"
+    )

@@ -1,0 +1,40 @@
+"""How well the teacher does with which students are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from kdsearch.data import Dataset
+from kdsearch.teacher_cache.reading import TeacherSignals
+from kdsearch.training.evaluation import Scores
+from kdsearch.training.teacher import SplitName
+
+
+def scores_of_compared(
+    shared: Mapping[str, Any], data: Dataset, device: torch.device | str = "cpu"
+) -> dict[SplitName, Scores]:
+    """Scores of that teacher on the splits that students are scored on.
+
+    They are those of the logits with which students are compared, cached or, where nothing is
+    cached, computed here.
+
+    Args:
+        shared: As :class:`~kdsearch.teacher_cache.reading.TeacherSignals` takes it.
+        data: The data set.
+        device: Where the teacher runs if it has to.
+
+    Raises:
+        DataError: A metric is no number on these samples.
+    """
+    reference = TeacherSignals(shared, data, torch.device(device)).reference
+    splits: tuple[SplitName, ...] = ("validation", "test")
+    found: dict[SplitName, Scores] = {}
+    for split in splits:
+        samples = data.validation if split == "validation" else data.test
+        targets = {name: each.cpu() for name, each in samples.targets.items()}
+        predictions = data.problem.predictions(reference.logits(split), targets)
+        found[split] = data.problem.scores(predictions)
+    return found
