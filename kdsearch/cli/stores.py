@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -17,10 +16,10 @@ def ui(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Open MLflow's UI on the study's store."""
-    from kdsearch.results.study import Study
+    from kdsearch.results.directory import StudyDirectory
     from kdsearch.tracking.ui import serve_ui
 
-    sys.exit(serve_ui(Study.open(study), host, port))
+    serve_ui(StudyDirectory(study), host, port)
 
 
 @app.command(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import mlflow
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from kdsearch.errors import StudyError
 from kdsearch.redaction import MASK, redacted_uri
-from kdsearch.results.study import Study
-from kdsearch.spec.sections import TrackingSection
+
+if TYPE_CHECKING:
+    from kdsearch.results.study import Study
+    from kdsearch.spec.sections import TrackingSection
 
 
 def tracking_uri(tracking: TrackingSection) -> str:
@@ -24,7 +26,7 @@ def tracking_uri(tracking: TrackingSection) -> str:
     Raises:
         StudyError: It is one that a study has kept, without its password, which is not known.
     """
-    uri = mlflow.get_tracking_uri() if tracking.uri is None else unmasked(tracking.uri)
+    uri = _current() if tracking.uri is None else unmasked(tracking.uri)
     file = sqlite_file(uri)
     if file is None or file.is_absolute():
         return uri
@@ -40,6 +42,8 @@ def resumed_uri(tracking: TrackingSection, study: Study) -> str:
     Raises:
         StudyError: The password of the store is not known.
     """
+    import mlflow
+
     given = tracking.uri or (mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None)
     kept = (study.state.get("mlflow") or {}).get("uri")
     if kept and (given is None or _is_end_of(given, kept)):
@@ -65,7 +69,7 @@ def unmasked(uri: str) -> str:
     """
     if MASK not in uri or redacted_uri(uri) != uri:
         return uri
-    current = mlflow.get_tracking_uri()
+    current = _current()
     if redacted_uri(current).rstrip("/") != uri.rstrip("/"):
         raise StudyError(
             f"the password of the MLflow store at {redacted_uri(uri)} is not kept with the study; "
@@ -82,6 +86,13 @@ def sqlite_file(uri: str) -> Path | None:
         if url.get_backend_name() == "sqlite" and not path.startswith((":memory:", "file:")):
             return Path(path)
     return None
+
+
+def _current() -> str:
+    """``MLFLOW_TRACKING_URI``, else MLflow's own default."""
+    import mlflow  # takes a second, and only some stores need it
+
+    return mlflow.get_tracking_uri()
 
 
 def _is_end_of(given: str, kept: str) -> bool:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from kdsearch.models import Network
-from kdsearch.training.weights import shipped_content
+if TYPE_CHECKING:
+    from kdsearch.models import Network
 
 
 def compressed_bytes(network: Network) -> int:
     """Bytes of the file of weights, compressed as archives and downloads are (deflate, level 6)."""
+    from kdsearch.training.weights import shipped_content  # PyTorch, which who reads names lacks
+
     return len(zlib.compress(shipped_content(network), 6))
 
 

@@ -96,7 +96,13 @@ def test_a_study_that_is_not_there_is_told(
             "; restore it, or remove that file: kdsearch run SPEC --resume makes it again from the "
             "study's other files"
         )
-    state.write_text("{}")
+
+
+@pytest.mark.parametrize("command", ["front", "ranking", "sync"])
+def test_a_study_without_its_spec_is_told(
+    kdsearch: Command, study: StudyDirectory, command: str
+) -> None:
+    (study.path / "study.json").write_text("{}")
     (study.path / "resolved.yaml").unlink()
     told = kdsearch(command, "studies/small")
     assert told.code == 2
