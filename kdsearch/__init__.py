@@ -6,6 +6,7 @@ A search over distillation methods and their hyperparameters. The names below ar
 - :func:`run_study` runs it and returns a :class:`Study`, whose ``front`` and ``trials`` are pandas
   data frames.
 - :func:`load_student` rebuilds a distilled student from its two files.
+- ``__version__`` is the version that is installed.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from kdsearch.export.student import Student, load_student
     from kdsearch.results.study import Study
     from kdsearch.spec.load import load_spec
+
+    __version__: str
 
 # here, since it is the first that a worker of Ray imports of kdsearch, and torch comes after it
 current_directory_behind()
@@ -37,6 +40,8 @@ __all__ = ["Student", "Study", "load_spec", "load_student", "run_study"]
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: torch, Ray and MLflow take seconds."""
+    if name == "__version__":
+        return import_module("importlib.metadata").version("kdsearch")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'kdsearch' has no attribute '{name}'")

@@ -185,6 +185,8 @@ def _stop(study: Study, watching: Observer, error: BaseException) -> None:
     with suppress(Exception):
         study.directory.update(state=state, reason=reason)
     with suppress(Exception):
+        write_tables(study)
+    with suppress(Exception):
         watching.study_stopped(study, state, reason)
 
 

@@ -12,7 +12,7 @@ def validate(spec: Spec, overrides: Sets = None) -> None:
     from kdsearch.spec.load import load_spec
 
     loaded = load_spec(spec, overrides or [])
-    from kdsearch.render.study import specialist_lines, unfit_view
+    from kdsearch.render.plan import specialist_lines, unfit_view
     from kdsearch.space.checks import make_plan
 
     console = open_console()

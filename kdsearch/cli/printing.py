@@ -2,35 +2,60 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+if TYPE_CHECKING:
+    from kdsearch.render.columns import Layout
 
-def print_front(console: Console, study: Any) -> None:
-    from kdsearch.render.study import front_note, front_view, gain_note
+_LONGEST = 10_000
+"""Letters of the longest line that is printed as it is."""
 
-    table = study.front
-    if not len(table):
+
+def print_front(console: Console, content: Mapping[str, Any], wide: bool = False) -> None:
+    from kdsearch.render.front import front_view, gain_note
+    from kdsearch.render.front_notes import front_notes
+
+    if not content["front"]:
         console.print("no trial has ended well yet, so there is no front", highlight=False)
         return
-    title = f"front of {study.spec.study.name}"
-    console.print(front_view(table, title, console.width), markup=False)
-    console.print(front_note(table, console.width), style="dim", highlight=False)
-    if note := gain_note(table, study.size):
+    shown = front_view(content, room(console), wide)
+    print_layout(console, shown)
+    for note in front_notes(content, shown):
+        console.print(note, style="dim", markup=False, highlight=False)
+    if note := gain_note(content):
         console.print(note, highlight=False)
 
 
-def print_ranking(console: Console, study: Any) -> None:
-    from kdsearch.render.study import ranking_note, ranking_view
+def print_ranking(console: Console, content: Mapping[str, Any], wide: bool = False) -> None:
+    from kdsearch.render.ranking import ranked, ranking_notes, ranking_view, too_few_note
 
-    table = study.ranking
-    if not len(table):
-        console.print("no trial has ended yet, so there is nothing to rank", highlight=False)
+    if not ranked(content):
+        note = too_few_note(content) or "no trial has ended yet, so there is nothing to rank"
+        console.print(note, markup=False, highlight=False)
         return
-    title = f"methods of {study.spec.study.name} at one budget"
-    console.print(ranking_view(table, title), markup=False)
-    console.print(ranking_note(table), style="dim", markup=False, highlight=False)
+    shown = ranking_view(content, room(console), wide)
+    print_layout(console, shown)
+    for note in ranking_notes(content, shown):
+        console.print(note, style="dim", markup=False, highlight=False)
+
+
+def room(console: Console) -> int | None:
+    """Letters that a table may take: those of a terminal's line, and in a pipe as many as it is."""
+    return console.width if console.is_terminal else None
+
+
+def print_layout(console: Console, layout: Layout) -> None:
+    """Print tables, and rows that are longer than the console's line as they are."""
+    known = console.width
+    console.width = max(known, _LONGEST)
+    for place, table in enumerate(layout.tables):
+        if place:
+            console.print()
+        console.print(table, markup=False, highlight=False)
+    console.width = known
 
 
 def print_warnings(console: Console, warnings: list[str]) -> None:

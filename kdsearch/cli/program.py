@@ -31,6 +31,27 @@ app = typer.Typer(
     ),
 )
 
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        import kdsearch
+
+        print(f"kdsearch {kdsearch.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and leave."
+        ),
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
 Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="The search-space file (YAML).")]
 Sets = Annotated[
     list[str] | None,
@@ -42,6 +63,11 @@ RetryFailed = Annotated[
 StudyFolder = Annotated[
     Path, typer.Argument(metavar="STUDY", help="The study's folder, such as studies/digits.")
 ]
+
+Wide = Annotated[
+    bool, typer.Option("--wide", help="Print every column, in several tables if need be.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 
 
 def open_console() -> Console:

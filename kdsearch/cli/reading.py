@@ -1,50 +1,46 @@
-"""``kdsearch front`` and ``ranking``: what a study found."""
+"""``kdsearch front`` and ``ranking``: what a study found.
+
+What its folder holds of that is printed as it is, within half a second. It is computed, which takes
+PyTorch, while the study runs and where its files are of an earlier state.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
+from typing import Any
 
 from kdsearch.cli.printing import print_front, print_ranking
-from kdsearch.cli.program import StudyFolder, app, examples, open_console
+from kdsearch.cli.program import AsJson, StudyFolder, Wide, app, examples, open_console
 
 
-@app.command(epilog=examples("kdsearch front studies/digits"))
-def front(
-    study: StudyFolder,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
-) -> None:
+@app.command(
+    epilog=examples("kdsearch front studies/digits", "kdsearch front studies/digits --wide")
+)
+def front(study: StudyFolder, wide: Wide = False, as_json: AsJson = False) -> None:
     """Print the front of a study."""
-    from kdsearch.results.study import Study
+    from kdsearch.results.front_file import read_front
 
-    opened = Study.open(study)
+    content = read_front(study)
     if as_json:
-        import json
-
-        from kdsearch.results.front_file import rows
-
-        print(json.dumps(rows(opened.front), indent=1))
+        print_json(content["front"])
         return
     console = open_console()
-    print_front(console, opened)
+    print_front(console, content, wide)
     console.print(f"report: {study}", markup=False, highlight=False)
 
 
 @app.command(epilog=examples("kdsearch ranking studies/digits"))
-def ranking(
-    study: StudyFolder,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
-) -> None:
+def ranking(study: StudyFolder, wide: Wide = False, as_json: AsJson = False) -> None:
     """Rank a study's methods at one tuning budget."""
-    from kdsearch.results.study import Study
+    from kdsearch.results.front_file import read_ranking
 
-    opened = Study.open(study)
+    content = read_ranking(study)
     if as_json:
-        import json
-
-        from kdsearch.results.front_file import rows
-
-        print(json.dumps(rows(opened.ranking), indent=1))
+        print_json(content["ranking"])
         return
-    print_ranking(open_console(), opened)
+    print_ranking(open_console(), content, wide)
+
+
+def print_json(rows: Any) -> None:
+    import json
+
+    print(json.dumps(rows, indent=1))

@@ -10,9 +10,11 @@ import typer
 
 from kdsearch.cli.printing import (
     print_front,
+    print_layout,
     print_ranking,
     print_unlabelled,
     print_warnings,
+    room,
 )
 from kdsearch.cli.program import RetryFailed, Sets, Spec, app, examples, open_console
 from kdsearch.interrupts import INTERRUPTED
@@ -52,6 +54,7 @@ def run(
         return
     from kdsearch.api import run_study
     from kdsearch.display import Display
+    from kdsearch.results.front_file import front_content, ranking_content
 
     console = open_console()
     try:
@@ -65,8 +68,8 @@ def run(
     except KeyboardInterrupt:
         print(f"kdsearch: interrupted; go on with: {go_on(loaded)}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
-    print_front(console, study)
-    print_ranking(console, study)
+    print_front(console, front_content(study))
+    print_ranking(console, ranking_content(study))
     folder = loaded.study.directory / loaded.study.name
     console.print(f"report: {folder}", markup=False, highlight=False)
 
@@ -75,7 +78,7 @@ def _dry_run(spec: Any, resume: bool, retry_failed: bool) -> None:
     from kdsearch.api import plan_study, quieten
     from kdsearch.execution.storage.access import check_storage
     from kdsearch.render.caches import cache_lines
-    from kdsearch.render.study import samples_view, specialist_lines, unfit_view
+    from kdsearch.render.plan import samples_view, specialist_lines, unfit_view
     from kdsearch.render.units import duration
     from kdsearch.results.directory import StudyDirectory
     from kdsearch.search.clock import order_told
@@ -94,7 +97,7 @@ def _dry_run(spec: Any, resume: bool, retry_failed: bool) -> None:
     print_unlabelled(console, plan.data)
     print_warnings(console, plan.warnings)
     samples = sample_trials(plan, 6)
-    console.print(samples_view(samples))
+    print_layout(console, samples_view(samples, room(console)))
     if plan.space.fitting.unfit:
         console.print(unfit_view(plan.space.fitting))
     cost = estimate_cost(plan, samples)

@@ -10,20 +10,26 @@ from kdsearch.data import Dataset
 from kdsearch.export.student import save_student
 from kdsearch.files import write_atomically
 from kdsearch.results.finalists import weights_file
-from kdsearch.results.front_file import front_content, rows
+from kdsearch.results.front_file import front_content, ranking_content
 from kdsearch.results.study import Study
+from kdsearch.results.summary import made_from
 
 
 def write_tables(study: Study) -> None:
     """Write front and ranking, each as CSV and JSON, and ``trials.csv`` into the study's folder."""
     folder = study.directory.path
     write_atomically(folder / "trials.csv", _csv(study.trials))
-    ranking = study.ranking
-    ranked = {"study": study.spec.study.name, "ranking": rows(ranking)}
-    told = (("front", study.front, front_content(study)), ("ranking", ranking, ranked))
+    made = made_from(folder)  # before the tables, so that what comes on the way is not taken for in
+    front, ranking = study.front, study.ranking
+    told = (
+        ("front", front, front_content(study, front)),
+        ("ranking", ranking, ranking_content(study, ranking)),
+    )
     for name, table, content in told:
         write_atomically(folder / f"{name}.csv", _csv(table))
-        write_atomically(folder / f"{name}.json", json.dumps(content, indent=1).encode())
+        write_atomically(
+            folder / f"{name}.json", json.dumps(content | {"made_from": made}, indent=1).encode()
+        )
 
 
 def write_students(study: Study, data: Dataset) -> None:

@@ -15,8 +15,9 @@ from kdsearch.methods.labels import (
     parse_label,
 )
 from kdsearch.methods.objective import Objective
-from kdsearch.methods.registry import METHODS, UNDISTILLED, find_method, method_names
+from kdsearch.methods.registry import METHODS, find_method, method_names
 from kdsearch.methods.targets import Targets
+from kdsearch.spec.teaching import UNDISTILLED
 
 __all__ = [
     "METHODS",

@@ -8,10 +8,11 @@ from collections.abc import Collection, Mapping
 from kdsearch.errors import MethodError
 from kdsearch.methods.base import Method
 from kdsearch.methods.hyperparameter import SCHEDULE, Hyperparameter
-from kdsearch.methods.registry import UNDISTILLED, find_method, method_names
+from kdsearch.methods.registry import find_method, method_names
 from kdsearch.problems import Kind
 from kdsearch.spec.concrete import MethodConfig, TermConfig
 from kdsearch.spec.names import suggest
+from kdsearch.spec.teaching import UNDISTILLED
 
 CE_WEIGHT = "ce_weight"
 """Name of the cross-entropy's weight beside the terms' own hyperparameters."""

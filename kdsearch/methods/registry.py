@@ -38,6 +38,7 @@ from kdsearch.methods.vid import VID
 from kdsearch.methods.weight_copy import WeightCopy
 from kdsearch.plugins import installed, is_reference, load, resolve
 from kdsearch.spec.names import suggest
+from kdsearch.spec.teaching import UNDISTILLED
 
 _CLASSES: tuple[type[Method], ...] = (
     # response
@@ -76,9 +77,6 @@ _CLASSES: tuple[type[Method], ...] = (
 
 METHODS: Mapping[str, type[Method]] = MappingProxyType({cls.name: cls for cls in _CLASSES})
 """Every method of kdsearch by its name in the spec; it cannot be changed."""
-
-UNDISTILLED = "none"
-"""Label of the baseline: the cross-entropy alone, without any term."""
 
 GROUP = "kdsearch.methods"
 """Entry-point group of installed methods, each a subclass of :class:`Method`."""

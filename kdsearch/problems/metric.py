@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kdsearch.problems.described import Shown, Told
+
 Loss = TypeVar("Loss", float, np.ndarray)
 
 DRAWS = 50
@@ -39,7 +41,7 @@ class Predictions:
 
 
 @dataclass(frozen=True)
-class Metric:
+class Metric(Told):
     """One score of a network on a split.
 
     A metric of your own is one of these in a module of yours; the spec names it
@@ -77,7 +79,7 @@ class Metric:
     about: str = ""
     error: Literal["binomial", "bootstrap"] = "bootstrap"
     compares: bool = False
-    shown: Literal["always", "wide", "never"] = "never"
+    shown: Shown = "never"
     applies: Callable[[Tensor], bool] = lambda targets: True
     kind: Literal["class", "labels", "value"] | None = None
 
@@ -96,26 +98,10 @@ class Metric:
         return self.compute(predictions)
 
     @property
-    def share(self) -> bool:
-        """Whether it is a share, told in percent."""
-        return self.unit == "%"
-
-    @property
     def limits(self) -> tuple[float, float]:
         """The least and the largest value, infinite where there is none."""
         low = -math.inf if self.lowest is None else self.lowest
         return low, math.inf if self.highest is None else self.highest
-
-    @property
-    def scale(self) -> int:
-        """What a value is multiplied by where it is told."""
-        return 100 if self.share else 1
-
-    @property
-    def gain_unit(self) -> str:
-        """The unit of a difference of two values."""
-        unit = "points" if self.share else self.unit
-        return " of ".join(filter(None, (unit, self.title)))
 
     def loss(self, value: float) -> float:
         """A value as a loss, to be made small: the distance from the best that there can be.
@@ -148,12 +134,6 @@ class Metric:
             return math.nan
         whole, part = (teacher, value) if self.better == "higher" else (value, teacher)
         return part / whole if whole > 0 else math.nan
-
-    def told(self, value: float) -> str:
-        """A value for a person: ``97.31%``, or three digits after the point and the unit."""
-        if self.share:
-            return f"{value:.2%}"
-        return " ".join(filter(None, (f"{value:.3f}", self.unit)))
 
     def standard_error(self, value: float, samples: int) -> float | None:
         """The standard error of a share over so many samples; ``None`` where it is none."""

@@ -14,17 +14,17 @@ from pydantic import ValidationError
 
 from kdsearch.errors import SpecError, StudyError
 from kdsearch.files import remove_partial, unwritable, vanished, write_atomically
+from kdsearch.results.folder import FINALISTS, TRIALS, StudyFolder
 from kdsearch.results.record import Journal
 from kdsearch.results.resume import Inputs, changed
 from kdsearch.spec.load import dump_spec, load_spec
 from kdsearch.spec.masking import masked_text, masked_values
 from kdsearch.spec.study import StudySpec
 
-_AGAIN = "kdsearch run SPEC --resume makes it again from the study's other files"
 _IN_STATE = {"id", "data", "checkpoints", "code"}
 
 
-class StudyDirectory:
+class StudyDirectory(StudyFolder):
     """Files of one study; no password, token or key of a URI stands in any of them.
 
     ::
@@ -44,18 +44,15 @@ class StudyDirectory:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.trials = Journal(path / "trials.jsonl")
-        self.finalists = Journal(path / "finalists.jsonl")
+        super().__init__(path)
+        self.trials = Journal(path / TRIALS)
+        self.finalists = Journal(path / FINALISTS)
         self.optuna = path / "optuna.journal"
         self.failures = path / "failures"
         self.weights = path / "finalists"
         self.students = path / "students"
         self.tune = path / "tune"
         self._spec = path / "spec.yaml"
-        self._state = path / "study.json"
-        self._resolved = path / "resolved.yaml"
-        self._inputs = path / "inputs.json"
 
     @staticmethod
     def of(spec: StudySpec) -> StudyDirectory:
@@ -75,10 +72,6 @@ class StudyDirectory:
     def student(self, trial: int) -> Path:
         """The folder of the student that a finalist ships."""
         return self.students / f"trial-{trial:04d}"
-
-    def exists(self) -> bool:
-        """Whether a study is there, be it that one of its files was lost."""
-        return any(file.exists() for file in (self._state, self._inputs, self.trials.path))
 
     def lost(self) -> list[str]:
         """Names of the files that a study has and this one lacks, which a resume makes again."""
@@ -189,27 +182,6 @@ class StudyDirectory:
                 f"the study in {self.path} cannot be read ({error}); restore its "
                 f"{self._resolved.name}"
             ) from error
-
-    def state(self) -> dict[str, Any]:
-        """What ``study.json`` says.
-
-        Raises:
-            StudyError: There is no study here, or its file is damaged.
-        """
-        if self.path.is_file():
-            raise StudyError(f"{self.path} is a file; give a study's folder")
-        try:
-            state = json.loads(self._state.read_text())
-            if not isinstance(state, dict):
-                raise ValueError("it holds no keys")
-        except FileNotFoundError:
-            if self.exists():
-                raise StudyError(f"{self._state} is missing; {_AGAIN}") from None
-            raise StudyError(f"there is no study in {self.path}; check the path") from None
-        except (OSError, ValueError) as error:
-            told = f"{self._state} cannot be read ({error})"
-            raise StudyError(f"{told}; restore it, or remove that file: {_AGAIN}") from error
-        return state
 
     def update(self, **facts: Any) -> None:
         """Put facts into ``study.json``, beside those that are there.

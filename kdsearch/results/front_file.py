@@ -1,66 +1,107 @@
-"""``front.json``: the front for programs, and for commands that need no PyTorch.
+"""``front.json`` and ``ranking.json``: for programs, and for commands that need no PyTorch.
 
-What is imported at the top is light, so that the file can be read in an instant.
+What is imported at the top is light, so that the files can be read in an instant.
 """
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
+
+from kdsearch.results.summary import written_summary
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from kdsearch.results.study import Study
 
-_OF_METRICS = ("better", "unit", "title", "head", "about", "loss_title", "lowest", "highest")
+_OF_METRICS = (
+    *("better", "unit", "title", "head", "about", "loss_title", "lowest", "highest"),
+    *("shown", "share", "gain_unit"),
+)
 
 
-def front_content(study: Study) -> dict[str, Any]:
+def front_content(study: Study, table: pd.DataFrame | None = None) -> dict[str, Any]:
     """What ``front.json`` says: the finalists, and what a reader needs to know of their columns.
 
     ``sizes`` are those that the search weighs, the first one that of tables and figures;
     ``size_names`` all that rows may have; ``teacher`` is the one with whom students are compared,
     or ``None``; each row of ``front`` is one of :func:`kdsearch.results.tables.front_table`.
+
+    Args:
+        study: The study.
+        table: Its front, where it is known.
     """
-    from kdsearch.problems import find_metric
     from kdsearch.spec.searching import SizeName
 
-    metrics = {name: find_metric(name) for name in study.metrics}
-    told = (*_OF_METRICS, "shown", "share", "gain_unit")
     return {
         "study": study.spec.study.name,
         "objective": study.objectives.score,
         "sizes": list(study.objectives.sizes),
         "size_names": list(get_args(SizeName)),
-        "metrics": {
-            name: {each: getattr(metric, each) for each in told} for name, metric in metrics.items()
-        },
+        "metrics": {name: metric_facts(name) for name in study.metrics},
         "teacher": None if study.teacher is None else asdict(study.teacher),
-        "front": rows(study.front),
+        "front": rows(study.front if table is None else table),
     }
 
 
-def read_front(folder: Path) -> dict[str, Any]:
-    """The front of a study: ``front.json`` of one that has ended, else as its journals are now.
+def ranking_content(study: Study, table: pd.DataFrame | None = None) -> dict[str, Any]:
+    """What ``ranking.json`` says: the methods, and what a reader needs to know of their columns.
+
+    ``least_trials`` is how many complete trials a method needs; each row of ``ranking`` is one of
+    :func:`kdsearch.results.ranking.method_ranking`.
+
+    Args:
+        study: The study.
+        table: Its ranking, where it is known.
+    """
+    from kdsearch.results.ranking import MIN_TRIALS
+
+    score = study.objectives.score
+    return {
+        "study": study.spec.study.name,
+        "objective": score,
+        "least_trials": MIN_TRIALS,
+        "metrics": {score: metric_facts(score)},
+        "ranking": rows(study.ranking if table is None else table),
+    }
+
+
+def metric_facts(name: str) -> dict[str, Any]:
+    """What tables tell of a metric."""
+    from kdsearch.problems import find_metric
+
+    metric = find_metric(name)
+    return {each: getattr(metric, each) for each in _OF_METRICS}
+
+
+def read_front(folder: Path) -> Mapping[str, Any]:
+    """The front of a study: ``front.json`` where it is of all that is there, else computed anew.
 
     Raises:
-        StudyError: There is no study.
+        StudyError: There is no study, or it cannot be read.
     """
-    try:
-        state = json.loads((folder / "study.json").read_text())
-        ended = state["state"] == "finished"
-        content: dict[str, Any] = json.loads((folder / "front.json").read_text()) if ended else {}
-    except (OSError, ValueError, KeyError):
-        content = {}
-    if "metrics" in content:  # one of an earlier version has the rows alone
-        return content
+    if (found := written_summary(folder, "front")) is not None:
+        return found
     from kdsearch.results.study import Study
 
     return front_content(Study.open(folder))
+
+
+def read_ranking(folder: Path) -> Mapping[str, Any]:
+    """The ranking of a study's methods, likewise.
+
+    Raises:
+        StudyError: There is no study, or it cannot be read.
+    """
+    if (found := written_summary(folder, "ranking")) is not None:
+        return found
+    from kdsearch.results.study import Study
+
+    return ranking_content(Study.open(folder))
 
 
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:

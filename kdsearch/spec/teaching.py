@@ -22,6 +22,9 @@ BORN_AGAIN = "born_again"
 MUTUAL = "mutual"
 """A second student of the same kind, trained beside it."""
 
+UNDISTILLED = "none"
+"""Label of the baseline, whom nobody teaches: the cross-entropy alone, without any term."""
+
 RESERVED = (TEACHER, AVERAGE, BY_TASK, BORN_AGAIN, MUTUAL)
 
 

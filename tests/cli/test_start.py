@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,9 @@ def python(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     ("words", "code"),
     [
         (["-h"], 0),
+        (["--version"], 0),
+        (["front", "absent"], 2),
+        (["ranking", "absent"], 2),
         (["run", "-h"], 0),
         (["run", "absent.yaml"], 2),
         (["run", "faulty.yaml"], 2),
@@ -53,6 +57,11 @@ def test_help_and_faults_of_the_file_need_no_heavy_import(
     (tmp_path / "faulty.yaml").write_text("study: {nam: x}")
     done = python("-c", WATCH, *words, cwd=tmp_path)
     assert done.stdout.splitlines()[-1] == f"code {code} heavy []"
+
+
+def test_the_version_is_that_of_the_package(tmp_path: Path) -> None:
+    done = python("-m", "kdsearch.cli", "--version", cwd=tmp_path)
+    assert done.stdout == f"kdsearch {version('kdsearch')}\n"
 
 
 def test_the_spec_package_needs_no_heavy_import(tmp_path: Path) -> None:

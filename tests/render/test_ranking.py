@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
 import pytest
 
-from kdsearch.render.study import ranking_note, ranking_view
+from kdsearch.render.ranking import ranking_notes, ranking_view, too_few_note
 from kdsearch.results.directory import StudyDirectory
+from kdsearch.results.front_file import metric_facts, rows
 from kdsearch.results.objectives import Objectives
-from kdsearch.results.ranking import method_ranking
+from kdsearch.results.ranking import MIN_TRIALS, method_ranking
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
 from kdsearch.spec import MethodConfig, parse_spec
@@ -31,19 +32,42 @@ def ranked(label: str, pairs: list[tuple[float, int]]) -> list[TrialRecord]:
     ]
 
 
-def ranking() -> pd.DataFrame:
+def summary_of(records: list[TrialRecord], objectives: Objectives) -> dict[str, Any]:
+    """What ranking.json holds of a study of these trials."""
+    return {
+        "study": "x",
+        "objective": objectives.score,
+        "least_trials": MIN_TRIALS,
+        "metrics": {objectives.score: metric_facts(objectives.score)},
+        "ranking": rows(method_ranking(records, objectives, 100, 0)),
+    }
+
+
+FEW = ranked("kd", [(0.5, 20), (0.5, 30)])
+
+
+def ranking() -> dict[str, Any]:
     records = [
         *ranked("none", [(0.5, 20), (0.6, 30), (0.55, 25)]),
         *ranked("dist+reviewkd", [(0.94, 11), (0.95, 12), (0.95, 12), (0.96, 13)]),
-        *ranked("kd", [(0.5, 20), (0.5, 30)]),
+        *FEW,
     ]
-    return method_ranking(records, Objectives(), 100, 0)
+    return summary_of(records, Objectives())
+
+
+def table(summary: dict[str, Any], width: int) -> str:
+    (only,) = ranking_view(summary, width).tables
+    return shown(only, width)
+
+
+def notes(summary: dict[str, Any], width: int | None = None) -> str:
+    return "\n".join(ranking_notes(summary, ranking_view(summary, width)))
 
 
 def test_the_ranking_shows_scores_intervals_and_what_is_clear() -> None:
-    table = ranking()
-    text = shown(ranking_view(table, "methods of x"))
-    first = table.iloc[0]
+    summary = ranking()
+    text = table(summary, 100)
+    first = summary["ranking"][0]
     line = block(text, "dist+reviewkd")
     for told in (
         f"{100 * first['hypervolume']:.2f} [{100 * first['hypervolume_low']:.2f}, ",
@@ -53,9 +77,29 @@ def test_the_ranking_shows_scores_intervals_and_what_is_clear() -> None:
         assert told in line
     assert line.endswith("yes")
     assert "baseline" in block(text, "none")
-    assert block(text, "kd").split() == ["kd", "2", "too", "few", "trials"]
-    assert "what 3 complete trials of a method reach" in ranking_note(table)
-    assert "not over training seeds" in ranking_note(table)
+    assert "what 3 complete trials of a method reach" in notes(summary)
+    assert "not over training seeds" in notes(summary)
+
+
+def test_a_narrow_ranking_keeps_its_rows_whole_and_says_what_has_no_room() -> None:
+    summary = ranking()
+    for width in range(45, 121):
+        assert len(table(summary, width).splitlines()) == 4  # the title, the heads, two methods
+    text = table(summary, 80)
+    assert text.splitlines()[1].split() == ["method", "trials", "best", "accuracy", "gain", "clear"]
+    assert notes(summary, 80).endswith("--wide also shows hypervolume")
+    wide = ranking_view(summary, 80, wide=True)
+    assert len(wide.tables) == 2
+    assert "hypervolume" in shown(wide.tables[1], 80)
+
+
+def test_methods_with_too_few_trials_take_a_line() -> None:
+    assert "\nkd " not in table(ranking(), 100)
+    few = "not ranked, with fewer than 3 complete trials: kd 2"
+    assert few in notes(ranking())
+    assert too_few_note(summary_of(FEW, Objectives())) == (
+        "nothing to rank yet: every method has fewer than 3 complete trials (kd 2)"
+    )
 
 
 def test_the_ranking_by_likelihood_is_in_nats() -> None:
@@ -63,13 +107,12 @@ def test_the_ranking_by_likelihood_is_in_nats() -> None:
         record.model_copy(update={"epochs": ({"accuracy": 0.5, "nll": 1.5},)})
         for record in ranked("kd", [(0.5, size) for size in (10, 20, 30)])
     ]
-    table = method_ranking(records, Objectives(score="nll"), 100, 0)
-    text = shown(ranking_view(table, "methods of x"))
+    summary = summary_of(records, Objectives(score="nll"))
+    text = table(summary, 100)
     assert "best NLL" in text
     assert "1.500 [1.500, 1.500]" in block(text, "kd")
-    note = ranking_note(table)
-    assert "square of NLL × relative log size" in note
-    assert "best NLL in nats" in note
+    assert "square of NLL × relative log size" in notes(summary)
+    assert "best NLL in nats" in notes(summary)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import torch
 from kdsearch.data import SOURCES, RawData
 from kdsearch.errors import CheckpointError, SpecError
 from kdsearch.models import Signal, build_network, measure, of_images
-from kdsearch.render.study import specialist_lines
+from kdsearch.render.plan import specialist_lines
 from kdsearch.space.checks import make_plan
 from kdsearch.space.teaching_checks import check_teaching
 from kdsearch.spec import ModelConfig

@@ -1,0 +1,71 @@
+"""What stands below the table of a front: how its figures came about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from kdsearch.problems.described import Described
+from kdsearch.render.columns import Layout
+from kdsearch.render.front import NEAR, Content, described, judged
+
+
+def front_notes(content: Content, shown: Layout) -> list[str]:
+    """The notes of a table of the front, one for each thing that it holds."""
+    notes = _of_tests(content, shown) if judged(content) else _of_the_search(content)
+    return [*notes, *([shown.hint] if shown.hint else [])]
+
+
+def _of_the_search(content: Content) -> Iterator[str]:
+    metric = described(content)[content["objective"]]
+    yield (
+        f"validation {_with_units([metric])} of one training each; the finalists, which give test "
+        "scores and gains, are not trained yet"
+    )
+
+
+def _of_tests(content: Content, shown: Layout) -> Iterator[str]:
+    rows, heads = content["front"], shown.heads
+    metrics, objective = described(content), content["objective"]
+    listed = [
+        metric
+        for name, metric in metrics.items()
+        if name == objective or (metric.shown != "never" and metric.head in heads)
+    ]
+    listed.sort(key=lambda metric: metric.name != objective)
+    gain = (
+        f"; gain in {metrics[objective].gain_unit} over the same student undistilled, at its own "
+        f"best {_tuned(content)}"
+        if "gain" in heads
+        else ""
+    )
+    yield (
+        f"test {_with_units(listed)}{gain}; mean ± 95 % interval (Student's t) over "
+        f"{max(row['seeds'] for row in rows)} seeds unless n says otherwise; front chosen on "
+        "validation"
+    )
+    if not all(row["member"] for row in rows):
+        yield f"{NEAR} within noise of that front, on which it is not"
+    if "of the teacher's" in heads:
+        yield "of the teacher's: share of its test score that the student keeps"
+    if "beaten by" in heads:
+        yield "beaten by: a trial that is no larger and whose interval lies above"
+    if "gain" in heads and any(row["trainings"] > 1 for row in rows):
+        yield "n×: its training takes n times the compute of the baseline's"
+
+
+def _tuned(content: Content) -> str:
+    """What a baseline is tuned over."""
+    if any(name.startswith("task.") for name in content["front"][0]):
+        return "learning rate, weight decay and task weights"
+    return "learning rate and weight decay"
+
+
+def _with_units(metrics: Sequence[Described]) -> str:
+    """What metrics are, and their units; shares first."""
+    shares = ", ".join(metric.about for metric in metrics if metric.share)
+    others = [
+        f"{metric.about} in {metric.unit}" if metric.unit else metric.about
+        for metric in metrics
+        if not metric.share
+    ]
+    return ", ".join([*([f"{shares} in %"] if shares else []), *others])

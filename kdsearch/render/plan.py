@@ -1,0 +1,71 @@
+"""What a study would do, for a person: sample trials, pairs that cannot work, who teaches what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from kdsearch.render.columns import Column, Layout, fitted
+from kdsearch.render.front import size_head
+from kdsearch.render.pick import student_told
+from kdsearch.render.tables import plain_table
+from kdsearch.results.record import TrialRecord
+from kdsearch.results.tables import describe_trial
+from kdsearch.space.compatibility import Fitting
+from kdsearch.spec.names import together
+from kdsearch.spec.study import StudySpec
+from kdsearch.spec.teaching import BY_TASK, TEACHER, called
+
+
+def samples_view(records: Sequence[TrialRecord], width: int | None = None) -> Layout:
+    """Sample trials with their sizes, one a line of so many letters."""
+    rows = [describe_trial(record) for record in records]
+    several = {row["teacher"] for row in rows} - {None, TEACHER}
+    taught = [row["teacher"] or "" if several else "" for row in rows]
+    values = [
+        ", ".join(f"{name} {value:.3g}" for name, value in row["hyperparameters"].items())
+        for row in rows
+    ]
+    sizes = ("parameters", "macs", "bytes")
+    columns = (
+        Column("method", [row["method"] for row in rows], right=False, least=13),
+        Column("taught by", taught, 5, right=False),
+        Column("values", values, 3, right=False, least=16),
+        Column("student", [student_told(row) for row in rows], 1, right=False, least=17),
+        Column("lr", [f"{row['lr']:.3g}" for row in rows], 6),
+        *(
+            Column(size_head(name), [f"{row[name]:,}" for row in rows], rank)
+            for rank, name in zip((2, 7, 8), sizes, strict=True)
+        ),
+    )
+    return fitted(columns, width, "sample trials")
+
+
+def unfit_view(fitting: Fitting) -> Table:
+    """The pairs on which a method cannot work, and why; the search proposes none of them."""
+    table = plain_table("method", "students", "taught by", "why not", title="\nnever proposed")
+    teachers: dict[tuple[str, str, str], list[str]] = {}
+    for (label, teacher, student), reason in fitting.unfit.items():
+        teachers.setdefault((label, student, reason), []).append(teacher)
+    students: dict[tuple[str, str, str], list[str]] = {}
+    for (label, student, reason), names in teachers.items():
+        students.setdefault((label, ", ".join(names), reason), []).append(student)
+    for (label, taught_by, reason), keys in students.items():
+        why = reason.partition(" cannot work on this pair: ")[2] or reason
+        table.add_row(Text(label), Text(", ".join(keys)), taught_by, Text(why))
+    return table
+
+
+def specialist_lines(spec: StudySpec) -> list[str]:
+    """Which teachers know some of the tasks alone, and who answers each under ``by_task``."""
+    known = [
+        f"{'the ' * (name == TEACHER)}{called(name)} knows {together(tasks)}"
+        for name, tasks in spec.specialists.items()
+    ]
+    if not known:
+        return []
+    answers = [f"{task} of {name}" for task, name in spec.answered_by.items()]
+    compared = "; students are compared with it" if spec.compared_with == BY_TASK else ""
+    return [*known, f"{BY_TASK}: {together(answers)}{compared}"]

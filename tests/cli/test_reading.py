@@ -1,0 +1,68 @@
+"""``front`` and ``ranking`` of a study that has ended read its files, without heavy imports."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kdsearch.export.report import write_tables
+from kdsearch.results.directory import StudyDirectory
+from kdsearch.results.study import Study
+from kdsearch.spec import parse_spec
+from kdsearch.spec.teaching import TEACHER
+from tests.conftest import TEXT
+from tests.records import trial
+
+from .test_start import WATCH, python
+
+OWN = """
+from kdsearch.problems import Metric
+half = Metric("half", lambda of: 0.5, title="half of everything", unit="apples", highest=9.0)
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> StudyDirectory:
+    """A study whose objective is a metric of the user's own, with its tables."""
+    (tmp_path / "own_metric.py").write_text(OWN)
+    text = TEXT.format(directory=tmp_path).replace(
+        "search: {trials: 12}", "search: {trials: 12, objective: 'own_metric:half'}"
+    )
+    directory = StudyDirectory.of(parse_spec(text))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(tmp_path))
+        directory.create(parse_spec(text))
+        size = {"parameters": 1000, "macs": 2000, "bytes": 4000}
+        directory.update(state="interrupted", teachers={TEACHER: {"size": size}})
+        for number in range(3):
+            directory.trials.append(scored(number))
+        write_tables(Study(directory))
+    return directory
+
+
+def scored(number: int):  # type: ignore[no-untyped-def]
+    made = trial(number, 0.5, 100 * (number + 1))
+    epochs = tuple(epoch | {"own_metric:half": 4.0 + number} for epoch in made.epochs)
+    return made.model_copy(update={"epochs": epochs})
+
+
+@pytest.mark.parametrize("command", ["front", "ranking"])
+def test_no_heavy_import_is_needed_to_read(study: StudyDirectory, command: str) -> None:
+    done = python("-c", WATCH, command, "tiny", cwd=study.path.parent)
+    assert done.stdout.splitlines()[-1] == "code 0 heavy []"
+    assert "half of everything" in done.stdout
+    assert "apples" in done.stdout
+    as_json = python("-c", WATCH, command, "tiny", "--json", cwd=study.path.parent)
+    assert as_json.stdout.splitlines()[-1] == "code 0 heavy []"
+    rows = json.loads("".join(as_json.stdout.splitlines()[:-1]))
+    assert len(rows) == (2 if command == "front" else 1)
+
+
+def test_a_study_that_has_gone_on_is_read_anew(study: StudyDirectory) -> None:
+    before = python("-m", "kdsearch.cli", "front", "tiny", "--json", cwd=study.path.parent).stdout
+    study.trials.append(scored(3))
+    after = python("-m", "kdsearch.cli", "front", "tiny", "--json", cwd=study.path.parent).stdout
+    assert [row["trial"] for row in json.loads(before)] == [0, 2]  # finalists.max is 2
+    assert [row["trial"] for row in json.loads(after)] == [0, 3]
