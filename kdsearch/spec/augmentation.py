@@ -36,9 +36,9 @@ class RandomResizedCrop(Section):
     """``data.augment.random_resized_crop``: a random part of the image, resized to all of it."""
 
     scale: Shares = (0.08, 1.0)
-    """Area of the part, as a share of the image's; uniform."""
+    """Area of the part as a share of the image's, drawn uniformly."""
     ratio: Interval = (3 / 4, 4 / 3)
-    """Width of the part divided by its height; uniform in the logarithm."""
+    """Width of the part divided by its height, drawn uniformly in the logarithm."""
 
 
 class ColorJitter(Section):
@@ -49,16 +49,16 @@ class ColorJitter(Section):
     contrast: Number = Field(default=0.0, ge=0)
     """The factor is drawn from 1 ± this, not below 0."""
     saturation: Number = Field(default=0.0, ge=0)
-    """The factor is drawn from 1 ± this, not below 0; RGB images alone."""
+    """The factor is drawn from 1 ± this, not below 0. RGB images alone."""
     hue: Number = Field(default=0.0, ge=0, le=0.5)
-    """The shift is drawn from ± this share of the colour circle; RGB images alone."""
+    """The shift is drawn from ± this share of the colour circle. RGB images alone."""
 
 
 class RandAugment(Section):
     """``data.augment.rand_augment``: random operations of one strength (Cubuk et al. 2020)."""
 
     operations: Whole = Field(default=2, ge=1, le=14)
-    """Operations in turn, each drawn from all 14."""
+    """Number of operations, one after another, each drawn from all 14."""
     magnitude: Whole = Field(default=9, ge=0, le=30)
     """Their strength, from 0 to 30."""
 
@@ -70,11 +70,11 @@ class RandomErasing(Section):
     """
 
     probability: Number = Field(default=0.5, gt=0, le=1)
-    """How often an image has one."""
+    """Probability that an image has one."""
     scale: Shares = (0.02, 0.33)
-    """Its area, as a share of the image's; uniform."""
+    """Its area as a share of the image's, drawn uniformly."""
     ratio: Interval = (0.3, 3.3)
-    """Its height divided by its width; uniform in the logarithm."""
+    """Its height divided by its width, drawn uniformly in the logarithm."""
 
 
 class Augmentation(Section):
@@ -87,9 +87,9 @@ class Augmentation(Section):
     flip: Flag = False
     """Mirror left to right with probability ½."""
     vertical_flip: Flag = False
-    """Mirror upside down with probability ½, for images without an up, such as from above."""
+    """Mirror upside down with probability ½, for images without an up, such as aerial images."""
     rotation: Number = Field(default=0.0, ge=0, le=180)
-    """Rotate by up to so many degrees either way; what was outside is black."""
+    """Rotate by up to so many degrees either way. What comes in from outside is black."""
     trivial_augment: Flag = False
     """One random operation of a random strength (Müller & Hutter 2021, the wide space)."""
     rand_augment: RandAugment | None = None

@@ -52,9 +52,9 @@ class InitialWeights(Section):
     """A file of weights that a network begins with; its name alone stands for it."""
 
     file: UserPath
-    """As ``teacher.checkpoint`` takes it."""
+    """A file of any kind that ``teacher.checkpoint`` takes."""
     sha256: str = ""
-    """Its checksum, which counts in place of its name; empty where it was not read yet."""
+    """Its checksum, which identifies it in place of its path. kdsearch fills it in."""
 
     @model_validator(mode="before")
     @classmethod
@@ -70,13 +70,14 @@ class ModelConfig(Section):
     width: Number = Field(default=1.0, gt=0)
     """Multiplier of the family's channel counts."""
     depth: Whole | None = Field(default=None, ge=1)
-    """Number of layers or blocks as the family counts them; the family's default when absent."""
+    """Layers or blocks, as the family counts them. Absent: the family's default."""
     adopts: ModelConfig | None = None
     """The teacher whose classifier the network takes over, behind a projector (simkd)."""
     inputs: InputNames | None = None
-    """Of data with several inputs, the names of those that it takes, in this order; absent: all."""
+    """Names of the inputs that it takes, in this order, of data with several inputs. Absent:
+    all."""
     initial: InitialWeights | None = None
-    """Weights to begin with; absent: random ones by the seed."""
+    """Weights to begin with. Absent: random weights by the seed."""
     stored: StoredAs = "float32"
     """Precision in which its weights are shipped, to which they are rounded after the training."""
 
@@ -129,35 +130,36 @@ class TrainingConfig(Section):
     weight_decay: Number = Field(default=5e-4, ge=0)
     """L2 penalty (SGD) or decoupled decay (AdamW) on every weight."""
     momentum: Number = Field(default=0.9, ge=0, lt=1)
-    """SGD's momentum; AdamW keeps its own betas."""
+    """Momentum of SGD. AdamW keeps its own betas."""
     nesterov: Flag = True
-    """Whether SGD's momentum is Nesterov's, as the papers of ReviewKD, OFD and AB have it; off for
-    the recipe of the other published CIFAR-100 numbers."""
+    """Whether SGD's momentum is Nesterov's, as in the papers of ReviewKD, OFD and AB. The other
+    published CIFAR-100 numbers were obtained without."""
     schedule: Literal["cosine", "step", "constant"] = "cosine"
-    """How the learning rate falls: to zero along a cosine, by ``gamma`` at ``milestones``, not."""
+    """How the learning rate falls: to zero along a cosine; by ``gamma`` at each of ``milestones``;
+    or not at all."""
     milestones: tuple[Number, ...] = (0.625, 0.75, 0.875)
-    """Fractions of the training at which ``step`` lowers the rate."""
+    """Fractions of the training at which ``step`` lowers the learning rate."""
     gamma: Number = Field(default=0.1, gt=0, le=1)
     """Factor of each lowering under ``step``."""
     warmup_epochs: Number = Field(default=0.0, ge=0)
     """Epochs of linear warm-up from zero."""
     clip_grad_norm: Number | None = Field(default=None, gt=0)
-    """Largest norm of a step's gradient; larger ones are scaled down to it."""
+    """Largest norm of a step's gradient. Larger ones are scaled down to it. Absent: no limit."""
     label_smoothing: Number = Field(default=0.0, ge=0, lt=1)
-    """Share of the target spread evenly over the classes, in the cross-entropy alone."""
+    """Share of the target that is spread evenly over the classes, in the cross-entropy alone."""
     class_weights: ClassWeights = "none"
-    """Weights of the classes in the cross-entropy alone: ``balanced``, n / (K · n_k) for a class of
-    n_k of n training samples, or ``{NAME: weight}``, where a class that is not named has 1. Their
-    mean over the samples that are drawn is brought to 1."""
+    """Weights of the classes in the cross-entropy alone. ``balanced``: n / (K · n_k) for a class
+    with n_k of n training samples. ``{NAME: weight}``: a class that is not named has 1. The mean
+    weight of the samples that are drawn is scaled to 1."""
     sampling: Literal["none", "balanced"] = "none"
-    """``balanced``: an epoch draws as many samples as there are, with replacement, of each class
-    equally often in expectation; ``none``: it has each once."""
+    """``none``: an epoch has each sample once. ``balanced``: it draws as many samples as there are,
+    with replacement, each class equally often in expectation."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the student's forward pass (autocast); auto: bfloat16 on a GPU that has it, else float32.
-    Losses and weights are float32 in any case. On NVIDIA GPUs from Ampere on, cuDNN computes the
-    convolutions of float32 in TF32 (10 bits of mantissa), PyTorch's default; matrix products are
-    whole float32. ``NVIDIA_TF32_OVERRIDE=0`` in the environment of the study, and of a cluster's
-    nodes, makes convolutions so too."""
+    """Precision of the student's forward pass (autocast). ``auto``: bfloat16 on a GPU that has it,
+    else float32. Losses and weights are always float32. In float32, NVIDIA GPUs from Ampere on
+    compute convolutions in TF32 (10 bits of mantissa), which is PyTorch's default, and matrix
+    products in whole float32. With ``NVIDIA_TF32_OVERRIDE=0`` in the environment (on a cluster,
+    that of its nodes) convolutions are whole float32 too."""
 
     @model_validator(mode="after")
     def _possible(self) -> TrainingConfig:

@@ -22,7 +22,7 @@ class TaskSection(Section):
     kind: TaskKind = "class"
     """``class``: one of several classes; ``labels``: any number of labels; ``value``: a number."""
     weight: PositiveDimension = 1.0
-    """Of its loss among those of several tasks, or a range of it."""
+    """Weight of its loss where there are several tasks, or a range of it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -34,14 +34,15 @@ class ProblemSection(Section):
     """``problem``: what is predicted, and how it is judged."""
 
     tasks: dict[str, TaskSection] = {}
-    """The targets to learn, by the names that the data give them: of one network with an output
-    for each. Absent: the first target, one class a sample."""
+    """The targets that the network learns, by the names that the data give them. A kind alone
+    stands for the whole section: ``ink: value``. Without tasks, the first target is learnt: one
+    class a sample."""
     weighting: Literal["fixed", "uncertainty"] = "fixed"
-    """How the losses of several tasks are summed: by their ``weight``, or by ``uncertainty``, a
-    weight for each that is learnt with the student (Kendall et al. 2018)."""
+    """How the losses of several tasks are summed. ``fixed``: by the ``weight`` of each.
+    ``uncertainty``: by weights that are learnt with the student (Kendall et al. 2018)."""
     metrics: Annotated[tuple[str, ...], AfterValidator(each_once("metric"))] = ()
-    """Metrics beside the usual ones: names, or ``module:name`` of a ``kdsearch.problems.Metric`` of
-    your own; with several tasks behind a task's name, as ``TASK/METRIC``."""
+    """Metrics beside the usual ones: their names, or ``module:name`` of a
+    ``kdsearch.problems.Metric`` of your own. With several tasks: ``TASK/METRIC``."""
 
     @property
     def kinds(self) -> frozenset[TaskKind]:

@@ -24,20 +24,21 @@ class SchedulerSection(Section):
     """``search.scheduler``: at which rungs trials are paused, and who goes on from there."""
 
     name: Literal["none", "halving", "neighbours"] = "none"
-    """``halving``: the best by non-dominated sorting, spread along the front, go on;
-    ``neighbours``: those that the fewest of the students of like size, none larger, beat; ``none``:
-    every trial is trained to its end."""
+    """Which trials go on from a rung. ``none``: all, since none is paused. ``halving``: the best by
+    non-dominated sorting, spread along the front. ``neighbours``: those with the smallest error
+    among students of similar size, none of them larger."""
     rungs: Annotated[tuple[Share, ...], AfterValidator(_rising)] = Field(
         default=(1 / 9, 1 / 3), min_length=1
     )
     """Shares of a trial's epochs after which it is paused."""
     reduction: Number = Field(default=3.0, gt=1)
-    """One in so many goes on at each rung."""
+    """At each rung one in so many trials goes on."""
     neighbours: Whole = Field(default=8, ge=1)
-    """With how many students, the nearest in size of those no larger, ``neighbours`` compares."""
+    """Number of students with which ``neighbours`` compares: the nearest in size that are no
+    larger."""
     score: Literal["raw", "ema"] = "ema"
-    """What is compared: the validation score of the student as it is (``raw``), or of the average
-    of its latest weights (``ema``)."""
+    """The validation score that rungs compare. ``raw``: that of the student as it is. ``ema``: that
+    of the average of its latest weights."""
 
 
 KnownSize = Literal["parameters", "macs", "bytes", "latency"]
@@ -54,24 +55,25 @@ class SearchSection(Section):
     """``search``: how many trials, proposed how, and what is weighed against which size."""
 
     trials: Whole = Field(default=50, ge=1)
-    """Number of trials."""
+    """Number of trials of the search."""
     max_epochs: Whole | None = Field(default=None, ge=1)
-    """No trial is begun that could bring the epochs of all trials above this number."""
+    """Largest number of epochs of all trials together. Absent: no limit."""
     max_hours: Number | None = Field(default=None, gt=0)
-    """Hours of wall clock, those before a resume included, after which no trial is begun."""
+    """Hours of wall clock after which no trial is begun. Those before a resume count. Absent: no
+    limit."""
     max_device_hours: Number | None = Field(default=None, gt=0)
-    """Hours of all trials' epochs together, times the GPUs (without any, the cores) of a trial,
-    after which no trial is begun."""
+    """Device hours after which no trial is begun: the hours of all trials' epochs, times the GPUs
+    of a trial or, without any, its cores. Absent: no limit."""
     sampler: Literal["tpe", "nsga2", "gp", "random"] = "tpe"
     """Optuna's multi-objective TPE, NSGA-II, Gaussian processes, or random search."""
     warm_start: tuple[UserPath, ...] = ()
-    """Folders of earlier studies, the members of whose fronts are tried first, after the published
-    values."""
+    """Folders of earlier studies. The members of their fronts are tried first."""
     deterministic: Flag | None = None
-    """On: the same course at any speed and after any kill, for which a worker may have to wait;
-    off: outcomes count as they come; absent: on with up to 32 trials at a time, on GPUs 8."""
+    """``true``: the search takes the same course at any speed and after any interruption, for which
+    a worker may have to wait. ``false``: outcomes count as soon as they are there. Absent: ``true``
+    with up to 32 trials at a time on cores, or 8 on GPUs."""
     scheduler: SchedulerSection = SchedulerSection()
-    """Which trials are paused on their way, and which go on."""
+    """Which trials are paused before their end, and which of them go on."""
     objective: (
         Annotated[
             tuple[str, ...],
@@ -81,26 +83,26 @@ class SearchSection(Section):
         ]
         | None
     ) = None
-    """The metric on validation that size is weighed against, or a list of several; gains and
-    figures are of the first. Absent: ``accuracy``, of labels ``mean_average_precision``, of a
-    value ``mae``, of several tasks their ``mean``."""
+    """The validation metrics that are weighed against size. Gains and figures are of the first.
+    Absent: ``accuracy`` for a class, ``mean_average_precision`` for labels, ``mae`` for a value,
+    ``mean`` for several tasks."""
     size: Annotated[
         tuple[SizeName, ...], BeforeValidator(listed), AfterValidator(each_once("size"))
     ] = Field(default=("parameters",), min_length=1)
-    """The size that the score is weighed against, or a list of several; tables and figures have the
-    first. ``latency`` is measured on the machine that runs the study; ``compressed_bytes``, those
-    of the shipped weights as archives compress them, after each epoch of a training."""
+    """The sizes that the metric is weighed against. Tables and figures go by the first. ``latency``
+    is measured on the machine that runs the study. ``compressed_bytes`` are those of the shipped
+    weights in an archive, measured after each epoch."""
     require: dict[str, Number] = {}
-    """What students must reach on validation to be members of the front, by metric: at least so
-    much where higher is better, at most so much where lower is."""
+    """What a student must reach on validation to be a member of the front, by metric: at least this
+    where higher is better, at most this where lower is."""
     max_parameters: Whole | None = Field(default=None, ge=1)
-    """Students with more parameters are never trained."""
+    """Students with more parameters are never trained. Absent: no limit."""
     max_macs: Whole | None = Field(default=None, ge=1)
-    """Students with more multiply-accumulates an image are never trained."""
+    """Students with more multiply-accumulates a sample are never trained. Absent: no limit."""
     max_bytes: Whole | None = Field(default=None, ge=1)
-    """Students whose weights take more bytes are never trained."""
+    """Students whose weights take more bytes are never trained. Absent: no limit."""
     max_latency: Number | None = Field(default=None, gt=0)
-    """Students that take more microseconds for an image are never trained."""
+    """Students that take more microseconds for a sample are never trained. Absent: no limit."""
 
     @property
     def limits(self) -> dict[str, float]:

@@ -32,33 +32,34 @@ class StudySpec(Section):
     """A study: one teacher, one data set, and the space of students and methods to search."""
 
     study: Identity
-    """Name, seed and place."""
+    """The name of the study, its seed, and where it is kept."""
     data: DataSection
-    """Source, splits and augmentation."""
+    """Where the samples come from, how they are split, and how training images are augmented."""
     problem: ProblemSection = ProblemSection()
-    """What is predicted, and how it is judged."""
+    """What is predicted, and by which metrics it is judged."""
     teacher: TeacherSection
-    """Architecture and training of the teacher, with which every student is compared."""
+    """The network that students learn from, and with which every student is compared."""
     teachers: dict[str, TeacherSection] = {}
-    """Further teachers, by names of your own."""
+    """Further teachers, by names that you choose."""
     teaching: TeachingSection = TeachingSection()
-    """Who may teach: the search chooses."""
+    """Who may teach. The search chooses among them."""
     students: tuple[StudentSection, ...] = Field(min_length=1)
-    """The student families to search."""
+    """The architectures of students to search, as a list with an entry for each family."""
     methods: dict[str, dict[str, Dimension]] = Field(min_length=1)
-    """The methods to search, sums of terms joined by ``+``; each with its own overrides."""
+    """The distillation methods to search."""
     training: TrialTraining = TrialTraining()
-    """How every trial is trained."""
+    """How every trial is trained. Learning rate, weight decay and label smoothing may be
+    searched."""
     search: SearchSection = SearchSection()
-    """Number of trials, sampler, size limits."""
+    """How long the search lasts, what it weighs against which size, and what it leaves out."""
     finalists: FinalistsSection = FinalistsSection()
-    """How the front's members are judged."""
+    """How the members of the front are trained again and judged."""
     resources: ResourcesSection = ResourcesSection()
-    """Cores, GPUs, trials at a time."""
+    """What trainings may use of the machine or cluster."""
     cache: CacheSection = CacheSection()
-    """The cached signals of the teachers."""
+    """The signals of the teachers, kept on disk so that trials need not run the teacher again."""
     tracking: TrackingSection = TrackingSection()
-    """Where MLflow keeps the records."""
+    """Where MLflow keeps the records of the study."""
 
     _origin: Origin | None = PrivateAttr(default=None)
 

@@ -23,21 +23,23 @@ class TableSection(Section):
     file: UserPath
     """A CSV, TSV, JSONL or Parquet file with a row for each sample."""
     image: str | None = "image"
-    """Column of the image files: absolute paths, or paths in ``data.root``; null: no images."""
+    """Column of the image files: absolute paths, or paths in ``data.root``. ``null``: no images."""
     numbers: _Columns | None = None
-    """Columns of numbers, which together are the input ``numbers``, beside the image or alone."""
+    """Columns of numbers. Together they are the input ``numbers``, beside the image or alone.
+    Absent: none."""
     target: _Columns | None = None
-    """Columns of the targets, several as a list: those of ``problem.tasks`` by their names. A class
-    is a name or a whole number, labels are names with ``;`` between them, a value is a number.
-    Absent: the names of ``problem.tasks``, else ``label``."""
+    """Columns of the targets. With several they are the names of ``problem.tasks``. A class is a
+    name or a whole number; labels are names with ``;`` between them; a value is a number. Absent:
+    the names of ``problem.tasks``, else ``label``."""
     split: str | None = None
-    """Column that says ``train``, ``validation`` or ``test``; absent: ``split`` where the table
-    has it, else the splits are drawn."""
+    """Column that says ``train``, ``validation`` or ``test``. Absent: the column ``split`` where
+    there is one, else the splits are drawn."""
     unlabelled: Flag = False
-    """Whether training rows may lack every target: what is distilled learns from them. Of labels,
-    an empty cell of such a row says that they are not known; ``;`` says that none apply."""
+    """Whether training rows may lack every target. Distillation learns from them all the same. An
+    empty cell of labels in such a row says that they are not known; ``;`` says that none
+    applies."""
     weight: str | None = None
-    """Column of each sample's weight in the cross-entropy of trainings; absent: all count alike."""
+    """Column of each sample's weight in the cross-entropy of trainings. Absent: all count alike."""
 
     @model_validator(mode="after")
     def _some_input(self) -> TableSection:

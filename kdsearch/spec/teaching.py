@@ -42,10 +42,10 @@ class TeachingSection(Section):
     """``teaching``: who may teach a trial; the search chooses among them."""
 
     by: tuple[str, ...] | None = Field(default=None, min_length=1)
-    """Names of teachers, ``average``, ``by_task``, ``born_again``, ``mutual``; absent: every given
-    teacher that knows all tasks, and ``by_task`` where one does not."""
+    """Names of teachers, ``average``, ``by_task``, ``born_again`` or ``mutual``. Absent: every
+    given teacher that knows all tasks, and ``by_task`` where one does not."""
     generations: Whole = Field(default=1, ge=1, le=10)
-    """Students that teach one after another under ``born_again``, each a whole training."""
+    """Students that teach one after another under ``born_again``. Each is a whole training."""
 
     @field_validator("by")
     @classmethod
