@@ -10,17 +10,18 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel, ValidationError, field_validator, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdsearch.data import Dataset, Scale
 from kdsearch.data.modalities.catalogue import MODALITIES
 from kdsearch.errors import CheckpointError, DataError, RunError
 from kdsearch.export.answers import Answers, answers_of
 from kdsearch.files import checksum, taking_name_last, write_atomically
+from kdsearch.graphs.samples import SampleNetwork
 from kdsearch.models import Input, Network, build_network
 from kdsearch.models.inputs import InputKind
 from kdsearch.problems import Head, Kind
-from kdsearch.problems.head import natural, side_by_side
+from kdsearch.problems.head import side_by_side
 from kdsearch.results.finalists import Finalist, Interval, trainings
 from kdsearch.results.front_file import plain
 from kdsearch.spec.concrete import ModelConfig
@@ -78,7 +79,7 @@ class _Description(BaseModel):
         return value
 
 
-class Student(nn.Module):
+class Student(SampleNetwork):
     """A distilled network that takes samples as they are and knows its tasks.
 
     Args:
@@ -93,16 +94,14 @@ class Student(nn.Module):
     """
 
     def __init__(self, network: Network, facts: dict[str, Any]) -> None:
-        super().__init__()
-        self.network = network
-        self.facts = facts
         told = (_Task.model_validate(each).model_dump() for each in facts["tasks"])
-        self.heads = side_by_side(Head(**each) for each in told)
+        heads = side_by_side(Head(**each) for each in told)
+        known = map(_Input.model_validate, facts["inputs"])
+        scales = {each.name: Scale(each.mean, each.std) for each in known}
+        super().__init__(network, heads, network.inputs, scales)
+        self.facts = facts
         named = (head.names for head in self.heads if head.kind == "class")
         self.classes: tuple[str, ...] = next(named, ())
-        self.inputs = dict(network.inputs)
-        known = {each.name: each for each in map(_Input.model_validate, facts["inputs"])}
-        self._scales = [Scale(known[name].mean, known[name].std) for name in self.inputs]
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Outputs of a batch of each input: images [B, C, H, W], numbers [B, D].
@@ -118,11 +117,7 @@ class Student(nn.Module):
             DataError: An input is of another shape or type.
         """
         self._check(inputs)
-        kept = (each.dtype for each in self.network.parameters() if each.is_floating_point())
-        dtype = next(kept, torch.float32)
-        told = zip(self.inputs.values(), inputs, self._scales, strict=True)
-        ready = (MODALITIES[of.kind].normalised(values, scale, dtype) for of, values, scale in told)
-        return natural(self.heads, self.network(*ready))
+        return super().forward(*inputs)
 
     def _check(self, inputs: tuple[Tensor, ...]) -> None:
         if len(inputs) != len(self.inputs):

@@ -1,0 +1,148 @@
+"""A network as an ONNX file, with what its user must know, and the check that it is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from kdsearch.errors import ModelError, RunError, described
+from kdsearch.graphs.program import to_program
+from kdsearch.graphs.quiet import quiet
+from kdsearch.graphs.run import Session
+from kdsearch.graphs.samples import SampleNetwork
+from kdsearch.models.dry_run import evaluating
+
+OPSET = 20
+"""Version of ONNX's operators in every file."""
+
+OUTPUT = "outputs"
+"""Name of the one output."""
+
+TOLERANCE = 1e-5
+"""Largest difference between an ONNX file and the network in PyTorch."""
+
+NETWORK = "network/"
+"""What the names of the nodes of the network itself start with; the others prepare samples, and
+bring values into their own unit."""
+
+
+def to_onnx(module: SampleNetwork, metadata: Mapping[str, str]) -> bytes:
+    """A network as an ONNX file of any number of samples.
+
+    Its inputs have the names of the data's, images uint8 and numbers float64; its one output is
+    ``outputs``, float32.
+
+    Args:
+        module: The network, on the processor; its mode is left as it was.
+        metadata: What is written into the file, such as :func:`kdsearch.graphs.metadata.described`
+            tells.
+
+    Raises:
+        ModelError: It cannot be traced, or ONNX lacks an operator.
+    """
+    import onnx
+
+    program = to_program(module)
+    try:
+        with quiet():
+            made = torch.onnx.export(
+                program,
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=list(module.inputs),
+                output_names=[OUTPUT],
+                verbose=False,
+            )
+    except Exception as error:
+        family = module.network.family or type(module.network).__name__
+        raise ModelError(
+            f"{family} cannot be written as ONNX ({described(_cause(error))}); ship it as pt2, or "
+            "build it of other operators"
+        ) from error
+    assert made is not None
+    model = made.model_proto
+    _tidy(model, module)
+    onnx.helper.set_model_props(model, dict(metadata))
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def check_onnx(
+    content: bytes,
+    module: SampleNetwork,
+    samples: Mapping[str, np.ndarray],
+    tolerance: float = TOLERANCE,
+) -> float:
+    """Compare an ONNX file, run by onnxruntime, with the network in PyTorch.
+
+    Returns:
+        The largest difference between two outputs. That of an output which is larger than 1
+        anywhere, in some samples, counts as a share of its largest value: float32 has no more
+        digits, and values may be in any unit.
+
+    Args:
+        content: The file.
+        module: The network.
+        samples: Real samples by input, as the data have them.
+        tolerance: What the difference may be.
+
+    Raises:
+        RunError: It is larger, or not a number.
+    """
+    found = Session(content).outputs(samples)
+    with evaluating(module):
+        expected = module(*(torch.from_numpy(samples[name]) for name in module.inputs)).numpy()
+    difference = largest_difference(found, expected)
+    if not difference <= tolerance:
+        raise RunError(
+            f"the ONNX file's outputs differ from PyTorch's by {difference:.2g}, more than "
+            f"{tolerance:g}; ship the student as pt2 or safetensors"
+        )
+    return difference
+
+
+def largest_difference(found: np.ndarray, expected: np.ndarray) -> float:
+    """As :func:`check_onnx` says, of outputs [N, S]; infinite where the shapes are not the same."""
+    if found.shape != expected.shape:
+        return float("inf")
+    scale = np.abs(expected).max(axis=0, initial=1.0)
+    return float((np.abs(found.astype(np.float64) - expected) / scale).max(initial=0.0))
+
+
+def _tidy(model: Any, module: SampleNetwork) -> None:
+    """Name axes and nodes by what they are; leave out what says where the code lies on disk."""
+    graph = model.graph
+    axes = ("batch", "channels", "height", "width")
+    renamed = {}
+    for value in graph.input:
+        for axis, size in zip(axes, value.type.tensor_type.shape.dim, strict=False):
+            if size.dim_param:
+                name = (
+                    axis if axis == "batch" or len(module.inputs) == 1 else f"{value.name}_{axis}"
+                )
+                renamed[size.dim_param] = name
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for size in value.type.tensor_type.shape.dim:
+            if size.dim_param in renamed:
+                size.dim_param = renamed[size.dim_param]
+    for node in graph.node:
+        scopes = next((p.value for p in node.metadata_props if p.key.endswith("name_scopes")), "")
+        node.name = f"{NETWORK if _in_network(scopes) else ''}{node.name}"
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
+        del part.metadata_props[:]
+    for part in graph.initializer:
+        del part.metadata_props[:]
+
+
+def _in_network(scopes: str) -> bool:
+    return "'network'" in scopes
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What the exporter stumbled on, below its own reports."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
