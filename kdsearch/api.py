@@ -23,6 +23,8 @@ from kdsearch.execution.storage.access import check_storage
 from kdsearch.export.report import write_students, write_tables
 from kdsearch.files import NO_SPACE
 from kdsearch.redaction import redacted
+from kdsearch.report.figures import write_front
+from kdsearch.report.page import write_page
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.resume import DataFacts, Inputs, check_retry
 from kdsearch.results.study import Study
@@ -30,7 +32,6 @@ from kdsearch.search.study_run import StudyRun
 from kdsearch.space.checks import Plan, make_plan
 from kdsearch.spec.sections import TrackingSection
 from kdsearch.spec.study import StudySpec
-from kdsearch.tracking.figures import write_figures
 from kdsearch.tracking.recorder import Recorder
 from kdsearch.tracking.store import open_store
 from kdsearch.tracking.sync import sync
@@ -167,15 +168,21 @@ def sync_study(path: str | Path, uri: str | None = None) -> str:
     with _files_told(study.directory), study.directory.locked():
         if study.state.get("state") == "finished":
             write_tables(study)
-            write_figures(study)
+            write_pictures(study)
         return sync(study, uri)
 
 
 def _report(study: Study, data: Dataset) -> None:
     study.directory.update(phase="report")
     write_tables(study)
-    write_figures(study)
     write_students(study, data)
+    write_pictures(study)
+
+
+def write_pictures(study: Study) -> None:
+    """Write the front as a picture, and the page that shows everything, into the study's folder."""
+    write_front(study)
+    write_page(study)
 
 
 def _stop(study: Study, watching: Observer, error: BaseException) -> None:

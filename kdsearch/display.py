@@ -15,8 +15,9 @@ from kdsearch.execution.observers import Observer
 from kdsearch.problems import find_metric
 from kdsearch.problems.catalogue import MEAN, USUAL
 from kdsearch.render.caches import cache_lines, error_lines
-from kdsearch.render.units import duration, sized
+from kdsearch.render.units import duration
 from kdsearch.results.front import pareto_front
+from kdsearch.results.gains import sized
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study

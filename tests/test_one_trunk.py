@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "kdsearch"
-ROOMS = ("search", "execution", "results", "teacher_cache", "tracking", "export")
+ROOMS = ("search", "execution", "results", "teacher_cache", "tracking", "export", "report")
 SPECIAL = re.compile(r"image|picture|pixel|channel|accuracy", re.IGNORECASE)
 
 

@@ -56,7 +56,7 @@ def test_the_front_is_written_in_four_forms(study: kdsearch.Study) -> None:
     assert table["parameters"].is_monotonic_increasing
     with Image.open(folder / "front.png") as image:
         assert np.asarray(image.convert("L")).std() > 5
-    page = (folder / "front.html").read_text()
+    page = (folder / "report.html").read_text()
     assert "Plotly.newPlot" in page
     assert 'src="http' not in page
 
@@ -135,7 +135,7 @@ def test_mlflow_holds_the_study_its_trials_and_its_report(study: kdsearch.Study)
         "resolved.yaml",
         "front.csv",
         "front.json",
-        "front.html",
+        "report.html",
         "front.png",
         "trials.csv",
     }

@@ -15,8 +15,9 @@ _LONGEST = 10_000
 
 
 def print_front(console: Console, content: Mapping[str, Any], wide: bool = False) -> None:
-    from kdsearch.render.front import front_view, gain_note
+    from kdsearch.render.front import front_view
     from kdsearch.render.front_notes import front_notes
+    from kdsearch.results.gains import gain_note
 
     if not content["front"]:
         console.print("no trial has ended well yet, so there is no front", highlight=False)

@@ -9,7 +9,6 @@ from typing import Any
 from kdsearch.problems.described import Described
 from kdsearch.render.columns import ALWAYS, Column, Layout, fitted, in_parts
 from kdsearch.render.pick import student_told
-from kdsearch.render.units import sized
 from kdsearch.spec.teaching import TEACHER, UNDISTILLED
 
 NEAR = "*"
@@ -166,31 +165,3 @@ def _weights(row: Row) -> str:
         f"{row['method'] if name == 'weight' else name.removesuffix('.weight')} {value:.3g}"
         for name, value in row["weights"].items()
     )
-
-
-def gain_note(content: Content) -> str:
-    """Where distillation helps and where not, by the gains' intervals; empty without any."""
-    size = content["sizes"][0]
-    sides: dict[str, list[Row]] = {"helps": [], "costs": [], "is undecided": []}
-    for row in content["front"]:
-        if row["gain"] is not None:
-            sides[_side(row)].append(row)
-    count = sum(map(len, sides.values()))
-    parts = [
-        f"{verb} at {len(rows)} of {count} finalists ({_span(rows, size)})"
-        for verb, rows in sides.items()
-        if rows
-    ]
-    return f"distillation {', '.join(parts)}" if parts else ""
-
-
-def _side(row: Row) -> str:
-    gain, half_width = row["gain"], row["gain_ci"]
-    if half_width is None or abs(gain) <= half_width:
-        return "is undecided"
-    return "helps" if gain > 0 else "costs"
-
-
-def _span(rows: Sequence[Row], size: str) -> str:
-    low, high = min(row[size] for row in rows), max(row[size] for row in rows)
-    return sized(high, size) if low == high else f"{low:,.0f} to {sized(high, size)}"

@@ -11,8 +11,3 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def sized(value: float, name: str) -> str:
-    """A size in words: ``12,345 parameters``, ``180 µs``."""
-    return f"{value:,.0f} {'µs' if name == 'latency' else name}"

@@ -38,7 +38,9 @@ class StudyDirectory(StudyFolder):
         optuna.journal     a copy of the trials that optuna-dashboard opens
         finalists/         weights of each finalist's trainings
         students/          the finalists as shipped: safetensors and JSON
-        front.csv, .json, .html, .png
+        front.csv, .json, .png
+        report.html        everything on one page for a browser
+        figures/           figures for papers, where they were asked for
         tune/              checkpoints of paused and running trials, and Ray Tune's own files
         failures/          tracebacks and crash logs, by phase and number
     """

@@ -16,10 +16,10 @@ from kdsearch.tracking.store import Store
 FILES = (
     "front.csv",
     "front.json",
-    "front.html",
     "front.png",
     "ranking.csv",
     "ranking.json",
+    "report.html",
     "trials.csv",
 )
 

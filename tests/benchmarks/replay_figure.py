@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib.figure import Figure
 
-from kdsearch.tracking.figures import COLOURS
+from kdsearch.report.style import COLOURS
 
 
 def write_figure(path: Path, compute: np.ndarray, volumes: Mapping[str, np.ndarray]) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from kdsearch.problems import CLASSIFICATION
-from kdsearch.render.front import front_view, gain_note
+from kdsearch.render.front import front_view
 from kdsearch.render.front_notes import front_notes
 from kdsearch.results.finalists import Finalist
 from kdsearch.results.front_file import metric_facts, rows
+from kdsearch.results.gains import gain_note
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.tables import front_table
 from kdsearch.spec import MethodConfig, TermConfig

@@ -11,10 +11,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from kdsearch.api import write_pictures
 from kdsearch.export.report import write_tables
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
-from kdsearch.tracking.figures import write_figures
 from kdsearch.tracking.recorder import Recorder
 from kdsearch.tracking.store import Store
 
@@ -79,7 +79,7 @@ def begin(recorder: Recorder, record: TrialRecord, epochs: int) -> None:
 def finish(recorder: Recorder, study: Study) -> None:
     """Write the files that the report takes, and the report."""
     write_tables(study)
-    write_figures(study)
+    write_pictures(study)
     recorder.study_finished(study)
 
 

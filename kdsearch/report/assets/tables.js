@@ -1,0 +1,141 @@
+"use strict";
+// The table beside the front, of the trials that are chosen, and the table of the finalists.
+
+/** Names of the metrics of tables: the objectives, those to be shown, agreement and calibration. */
+function columnsOf() {
+  const names = [DATA.objective, ...DATA.more];
+  for (const [name, metric] of Object.entries(DATA.metrics)) {
+    if (metric.shown !== "never" && !names.includes(name)) names.push(name);
+  }
+  return names;
+}
+
+/** Fills a table.
+ *
+ * @param id The table's id.
+ * @param heads Each column's title, and whether it holds numbers.
+ * @param rows Each with `cells`, and with `trial` where a click chooses it.
+ */
+function fillTable(id, heads, rows) {
+  const table = document.getElementById(id);
+  table.replaceChildren();
+  const head = table.createTHead().insertRow();
+  for (const [title, numeric] of heads) {
+    const cell = document.createElement("th");
+    cell.textContent = title;
+    cell.scope = "col";
+    cell.className = (numeric ? "number" : "") + (title.length > 12 ? " wraps" : "");
+    head.append(cell);
+  }
+  const body = table.createTBody();
+  for (const { cells, trial } of rows) {
+    const row = body.insertRow();
+    cells.forEach((text, place) => {
+      const cell = row.insertCell();
+      cell.textContent = text ?? "";
+      if (heads[place][1]) cell.className = "number";
+    });
+    if (trial !== undefined) linkRow(row, trial);
+  }
+}
+
+/** A click on a row, or Enter, chooses its trial. */
+function linkRow(row, trial) {
+  row.tabIndex = 0;
+  row.dataset.trial = trial;
+  row.classList.toggle("chosen", state.chosen !== null && state.chosen.has(trial));
+  const pick = () => choose(new Set([trial]));
+  row.addEventListener("click", pick);
+  row.addEventListener("keydown", (event) => event.key === "Enter" && pick());
+}
+
+/** The trials that are chosen, small to large; without any, the finalists. */
+function fillChosen() {
+  const wanted = state.chosen ?? new Set(DATA.finalists.map((each) => each.trial));
+  const rows = DATA.trials.filter((row) => wanted.has(row.trial));
+  rows.sort((a, b) => a.sizes[state.size] - b.sizes[state.size]);
+  const title = state.chosen === null ? "Finalists; brush over trials in a figure to see them here"
+    : rows.length === 1 ? "1 trial" : `${rows.length} trials`;
+  document.getElementById("chosen-title").textContent = title;
+  const metric = DATA.metrics[state.metric];
+  const finalists = new Map(DATA.finalists.map((each) => [each.trial, each]));
+  fillTable("chosen", [
+    ["trial", true], ["method", false], ["student", false], [state.size, true],
+    [headed(metric, `validation ${metric.head}`), true], [headed(metric, `test ${metric.head}`), true],
+  ], rows.map((row) => ({
+    trial: row.trial,
+    cells: [
+      row.trial, row.method, row.student, whole(row.sizes[state.size]),
+      row.scores[state.metric] === undefined ? row.status : bare(metric, row.scores[state.metric]),
+      toldPair(metric, finalists.get(row.trial)?.test[state.metric]),
+    ],
+  })));
+}
+
+/** Every finalist with all that the study knows of it. */
+function fillFinalists() {
+  if (!DATA.finalists.length) {
+    document.getElementById("finalists-note").textContent =
+      "No finalist has been judged on the test yet.";
+    return;
+  }
+  const objective = DATA.metrics[DATA.objective];
+  const names = columnsOf().filter((name) => DATA.finalists.some((each) => each.test[name]));
+  const sizes = Object.keys(DATA.size_names).filter((name) =>
+    DATA.finalists.some((each) => name in TRIALS.get(each.trial).sizes));
+  const beaten = DATA.finalists.some((each) => each.beaten_by !== null);
+  const retained = DATA.finalists.some((each) => each.retained);
+  const int8 = [...new Set(DATA.finalists.flatMap((each) => Object.keys(each.int8)))]
+    .filter((name) => !name.endsWith("_ci") && DATA.finalists.some((each) => each.int8[name] !== null));
+  const heads = [
+    ["trial", true], ["method", false], ["values", false], ["student", false],
+    ...sizes.map((name) => [name === "latency" ? "latency (µs)" : name.replace("_", " "), true]),
+    ...names.map((name) => [headed(DATA.metrics[name], `test ${DATA.metrics[name].head}`), true]),
+    [headed(objective, `undistilled ${objective.head}`), true],
+    [`gain (${objective.gain_unit})`, true],
+    ...(retained ? [["of the teacher's (%)", true]] : []),
+    ...int8.map((name) => [int8Head(name), true]),
+    ...(beaten ? [["beaten by trial", true]] : []),
+    ["seeds", true],
+  ];
+  fillTable("finalists-table", heads, DATA.finalists.map((each) => {
+    const row = TRIALS.get(each.trial);
+    return {
+      trial: each.trial,
+      cells: [
+        `${each.trial}${each.member ? "" : " *"}`, row.method, toldValues(row.values.hyperparameters), row.student,
+        ...sizes.map((name) => row.sizes[name] === undefined ? "" : whole(row.sizes[name])),
+        ...names.map((name) => toldPair(DATA.metrics[name], each.test[name])),
+        each.undistilled ? "itself" : toldPair(objective, each.baseline[DATA.objective]),
+        toldPair(objective, each.gain, true),
+        ...(retained ? [each.retained ? (100 * each.retained).toFixed(1) : ""] : []),
+        ...int8.map((name) => toldInt8(each.int8, name)),
+        ...(beaten ? [each.beaten_by ?? ""] : []),
+        each.seeds,
+      ],
+    };
+  }));
+  document.getElementById("finalists-note").textContent = finalistsNote(int8.length > 0);
+}
+
+/** A column of the student after quantization: a metric by its title, anything else by its name. */
+function int8Head(name) {
+  const metric = DATA.metrics[name];
+  return `int8 ${metric ? headed(metric, metric.head) : name.replace(/_/g, " ")}`;
+}
+
+function toldInt8(values, name) {
+  const value = values[name], metric = DATA.metrics[name];
+  if (value === null || value === undefined) return "";
+  if (metric) return toldPair(metric, [value, values[`${name}_ci`] ?? null]);
+  return typeof value === "number" ? (Number.isInteger(value) ? whole(value) : digits(value, 4)) : String(value);
+}
+
+function finalistsNote(quantized) {
+  const objective = DATA.metrics[DATA.objective];
+  const near = DATA.finalists.some((each) => !each.member) ? " *: within noise of the validation front, on which it is not." : "";
+  return `Mean ± 95 % interval (Student's t) over the seeds, on the test, which the search has not seen. `
+    + `Gain: ${objective.title} beyond the same student trained without a teacher under the same budget, at its own best `
+    + `learning rate and weight decay, paired by seed; its interval tells whether distillation pays.${near}`
+    + (quantized ? " int8: after quantization of the trained student." : "");
+}

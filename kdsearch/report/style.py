@@ -1,0 +1,74 @@
+"""What methods and sizes look like and are called, in every figure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from kdsearch.methods import UNDISTILLED
+
+SIZE_NAMES = {
+    "parameters": "parameters",
+    "macs": "multiply-accumulates of a sample",
+    "bytes": "bytes of weights",
+    "latency": "microseconds of a sample",
+    "compressed_bytes": "bytes of compressed weights",
+}
+
+COLOURS = (
+    "#4477aa",
+    "#ee6677",
+    "#228833",
+    "#aa3377",
+    "#ee7733",
+    "#009988",
+    "#882255",
+    "#332288",
+    "#66ccee",
+    "#ccbb44",
+    "#44aa99",
+    "#999933",
+)
+"""Colours that stay apart under the common forms of colour blindness (Paul Tol's schemes)."""
+
+BASELINE_COLOUR = "#777777"
+"""Grey: the undistilled baseline's."""
+
+MARKS = (
+    ("circle", "o"),
+    ("square", "s"),
+    ("triangle-up", "^"),
+    ("cross", "P"),
+    ("triangle-down", "v"),
+    ("pentagon", "p"),
+    ("star", "*"),
+)
+"""Shapes that tell methods apart where a print has no colours: plotly's names and matplotlib's.
+
+They are fewer than the colours and prime to them, so that no pair comes twice in 84 methods.
+"""
+
+BASELINE_MARK = ("x", "x")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one method is drawn."""
+
+    label: str
+    colour: str
+    symbol: str
+    """Plotly's name of the shape."""
+    marker: str
+    """Matplotlib's."""
+
+
+def looks(labels: Collection[str]) -> list[Look]:
+    """How each of a study's methods is drawn, in the order of their names; the baseline last."""
+    distilled = sorted(set(labels) - {UNDISTILLED})
+    found = [
+        Look(label, COLOURS[place % len(COLOURS)], *MARKS[place % len(MARKS)])
+        for place, label in enumerate(distilled)
+    ]
+    baseline = Look(UNDISTILLED, BASELINE_COLOUR, *BASELINE_MARK)
+    return [*found, *([baseline] if UNDISTILLED in labels else [])]
