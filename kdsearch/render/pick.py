@@ -64,17 +64,17 @@ def gain_told(content: Mapping[str, Any], row: Row) -> str:
     """What distillation is worth at a finalist, and how sure that is."""
     gain, half = row["gain"], row["gain_ci"]
     if row["method"] == UNDISTILLED:
-        return "the student is undistilled: distillation does not pay here"
+        return "the student is undistilled: distillation does not help here"
     if gain is None:
         return "not known: its undistilled baseline is not judged yet"
     over = f"{_difference(content, gain, half)} over the same student undistilled, tuned as well"
     if half is None:
         return f"{over}; one seed does not tell how sure"
     if gain - half > 0:
-        return f"{over}: it pays (the 95 % interval lies above 0)"
+        return f"{over}: it helps (the 95 % interval lies above 0)"
     if gain + half < 0:
-        return f"{over}: distillation does not pay here (the interval lies below 0)"
-    return f"{over}: not sure that it pays here (the 95 % interval holds 0)"
+        return f"{over}: distillation does not help here (the interval lies below 0)"
+    return f"{over}: not sure that it helps here (the 95 % interval holds 0)"
 
 
 def _scored(content: Mapping[str, Any], row: Row) -> str:

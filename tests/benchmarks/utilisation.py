@@ -1,10 +1,10 @@
 """What share of the workers' time is used, by an order that repeats to the digit and without it?
 
 A search takes its real course, by its clock, rungs and predicted costs (``utilisation_search.py``).
-What a training really takes is drawn from README's table of the methods (5 to 169 s), times what
-was measured of the student's width, times log-normal noise (σ = 0.2); one trial in 30 is lost at
-its end and takes its time twice. Workers stand idle while they wait for an outcome, and when the
-last trainings come to their ends. ``utilisation`` is by workers and mode, with halving, and
+What a training really takes is drawn from the table in docs/measurements/methods.md (5 to 169 s),
+times what was measured of the student's width, times log-normal noise (σ = 0.2); one trial in 30 is
+lost at its end and takes its time twice. Workers stand idle while they wait for an outcome, and
+when the last trainings come to their ends. ``utilisation`` is by workers and mode, with halving, and
 ``without_scheduler`` the same where every trial is trained to its end: mean over the seeds and
 interval of 95 % (Student's t), and ``ratio``, that of the same seed's two modes.
 

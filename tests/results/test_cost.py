@@ -69,7 +69,7 @@ def _trained(one: TrialRecord) -> float:
 
 
 def test_methods_are_in_the_order_of_their_measured_seconds() -> None:
-    """README's table of the methods, those that take at least half as long again as kd."""
+    """docs/measurements/methods.md's table, those that take at least half as long again as kd."""
     slow = ["simkd", "fsp", "ofd", "crd", "reviewkd", "semckd"]
     seconds = [13, 16, 26, 38, 52, 169]
     assert seconds == sorted(seconds)
