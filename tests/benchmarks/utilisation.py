@@ -4,7 +4,7 @@ A search takes its real course, by its clock, rungs and predicted costs (``utili
 What a training really takes is drawn from the table in docs/measurements/methods.md (5 to 169 s),
 times what was measured of the student's width, times log-normal noise (σ = 0.2); one trial in 30 is
 lost at its end and takes its time twice. Workers stand idle while they wait for an outcome, and
-when the last trainings come to their ends. ``utilisation`` is by workers and mode, with halving, and
+when the last trainings end. ``utilisation`` is by workers and mode, with halving, and
 ``without_scheduler`` the same where every trial is trained to its end: mean over the seeds and
 interval of 95 % (Student's t), and ``ratio``, that of the same seed's two modes.
 
