@@ -65,7 +65,7 @@ def test_an_example_runs_to_its_front(tmp_path: Path, name: str, objective: str,
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     (experiment,) = client.search_experiments(filter_string="name = 'kdsearch'")
     runs = client.search_runs([experiment.experiment_id])
-    with_scores = [run for run in runs if f"validation_{objective}" in run.data.metrics]
+    with_scores = [run for run in runs if f"search/{objective}" in run.data.metrics]
     assert len(with_scores) >= 5
     for folder in (tmp_path / "studies" / name / "students").iterdir():
         _check_answers(load_student(folder), name)

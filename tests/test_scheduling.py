@@ -152,5 +152,5 @@ def check_records(study: kdsearch.Study, stopped: pd.DataFrame) -> None:
         run = told[row.trial]
         assert run.info.status == "FINISHED"
         assert run.data.tags["stopped"] == f"after {row.epochs} epochs"
-        history = client.get_metric_history(run.info.run_id, "validation_averaged_accuracy")
+        history = client.get_metric_history(run.info.run_id, "search/averaged_accuracy")
         assert [point.step for point in history] == [r for r in RUNGS if r <= row.epochs]

@@ -148,10 +148,16 @@ def test_mlflow_has_the_scores_of_each_on_its_own_tasks(
     # a relative path would be that of whichever test of this process asked first
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
     parent = client.get_run(study.state["mlflow"]["run_id"])
-    metrics, tags = parent.data.metrics, parent.data.tags
-    assert {"teacher_validation_digit/accuracy", "teacher.ink_validation_mae"} <= metrics.keys()
-    assert not any("ink" in name for name in metrics if name.startswith("teacher_"))
-    assert (tags["teacher.tasks"], tags["teacher.ink.tasks"]) == ("digit, parity", "ink")
+    runs = client.search_runs(
+        [parent.info.experiment_id],
+        f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and tags.kind = 'teacher'",
+    )
+    taught = {run.data.tags["teacher"]: run.data for run in runs}
+    assert "validation/digit/accuracy" in taught["teacher"].metrics
+    assert "validation/mae" in taught["ink"].metrics
+    assert not any("ink" in name for name in taught["teacher"].metrics)
+    assert taught["teacher"].tags["tasks"] == "digit, parity"
+    assert taught["ink"].tags["tasks"] == "ink"
 
 
 def test_a_study_with_other_weights_of_tasks_finds_the_one_it_has(

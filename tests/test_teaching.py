@@ -146,17 +146,17 @@ def test_the_methods_are_ranked(study: kdsearch.Study) -> None:
 def test_mlflow_has_both_teachers_and_the_scores(study: kdsearch.Study) -> None:
     client = MlflowClient("sqlite:///mlflow.db")
     parent = client.get_run(study.state["mlflow"]["run_id"])
-    assert {"teacher.key", "teacher.wide.key"} <= parent.data.tags.keys()
-    assert {"teacher_validation_accuracy", "teacher.wide_validation_accuracy"} <= (
-        parent.data.metrics.keys()
-    )
+    inside = f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    taught = client.search_runs([parent.info.experiment_id], f"{inside} and tags.kind = 'teacher'")
+    assert {run.data.tags["teacher"] for run in taught} == {"teacher", "wide"}
+    assert all("validation/accuracy" in run.data.metrics for run in taught)
     artifacts = {file.path for file in client.list_artifacts(parent.info.run_id)}
     assert "ranking.csv" in artifacts
     nested = client.search_runs(
         [parent.info.experiment_id],
-        f"tags.`mlflow.parentRunId` = '{parent.info.run_id}' and tags.phase = 'search'",
+        f"{inside} and tags.phase = 'search'",
     )
     assert len(nested) == 24
     for run in nested:
-        wanted = {"validation_ece", "validation_agreement", "validation_kl"}
+        wanted = {"search/ece", "search/agreement", "search/kl"}
         assert wanted <= run.data.metrics.keys()

@@ -17,7 +17,7 @@ def ui(
 ) -> None:
     """Open MLflow's UI on the study's store."""
     from kdsearch.results.directory import StudyDirectory
-    from kdsearch.tracking.ui import serve_ui
+    from kdsearch.tracking.ui.serving import serve_ui
 
     serve_ui(StudyDirectory(study), host, port)
 

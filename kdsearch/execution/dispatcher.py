@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -113,6 +114,8 @@ class Dispatcher:
             return None
         if record is None:
             return None
+        if not record.epochs:
+            record = record.model_copy(update={"started": time.time(), "finished": None})
         if record.number not in self._known:
             self._known.add(record.number)
             self._journal.append(record)
@@ -171,7 +174,8 @@ class Dispatcher:
         if running.pausing:  # at its rung, or since the phase stops
             del self._running[number]  # whatever fails below, Tune has paused it
         at_rung = len(running.record.epochs) == running.stage.until
-        update = {"checkpoint": checkpoint, "status": "paused" if at_rung else "running"}
+        status = "paused" if at_rung else "running"
+        update = {"checkpoint": checkpoint, "status": status, "finished": time.time()}
         record = running.record.model_copy(update=update)
         self._journal.append(record)
         running.record = running.saved = record
@@ -195,7 +199,7 @@ class Dispatcher:
         update: dict[str, Any] = {"status": "complete", "checkpoint": None}
         if reason is not None:
             update = {"status": "failed", "reason": reason, "test": None, "checkpoint": None}
-        record = running.record.model_copy(update=update)
+        record = running.record.model_copy(update=update | {"finished": time.time()})
         self._journal.append(record)
         self._files.remove_others(running.held)
         tidy(self._files.crash_log(record))

@@ -48,6 +48,10 @@ class TrialRecord(Section):
     """A report for each finished epoch (see :class:`~kdsearch.training.trainer.EpochReport`)."""
     test: dict[str, float] | None = None
     """Scores on the test split by metric; for finalists alone."""
+    started: float | None = None
+    """When it began, in seconds since 1970."""
+    finished: float | None = None
+    """When it ended, or was last saved."""
 
     @property
     def ended(self) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mlflow.entities import Run
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
@@ -15,6 +14,15 @@ from kdsearch.tracking.store import Store
 STUDY = "study"
 """Tag that holds a study's id."""
 
+KIND = "kind"
+"""Tag that says what a run is: study, teacher, trial, finalist, baseline or sweep."""
+
+EPOCHS = "epochs"
+"""Tag that says how many epochs were written."""
+
+KEY_DIGITS = 16
+"""Digits of a task's key that a run has."""
+
 Key = tuple[str, int, str]
 """Phase and number of a training, and key of its task: an extended study may give the number of a
 training that was cut off to another."""
@@ -22,7 +30,7 @@ training that was cut off to another."""
 
 def key_of(record: TrialRecord) -> Key:
     """By what a training's run is found again."""
-    return record.phase, record.number, record.task.key
+    return record.phase, record.number, record.task.key[:KEY_DIGITS]
 
 
 def find_parent(store: Store, study: Study) -> Run | None:
@@ -30,9 +38,11 @@ def find_parent(store: Store, study: Study) -> Run | None:
 
     Of several, which an answer that was lost on its way leaves behind, it is the first made.
     """
-    tag = f"tags.{STUDY} = '{study.directory.inputs().id}'"
     found = store.client.search_runs(
-        [store.experiment_id], tag, max_results=1, order_by=["attributes.start_time ASC"]
+        [store.experiment_id],
+        f"tags.{STUDY} = '{study.directory.inputs().id}' and tags.{KIND} = 'study'",
+        max_results=1,
+        order_by=["attributes.start_time ASC"],
     )
     return found[0] if found else None
 
@@ -65,13 +75,13 @@ def last_step(store: Store, run: str, metric: str) -> int:
     return max((point.step for point in history), default=0)
 
 
-def find_nested(store: Store, parent: str) -> dict[Key, Nested]:
-    """The nested runs of a study; of two of one training, the one that has more is kept."""
+def find_nested(store: Store, study: Study) -> dict[Key, Nested]:
+    """The runs of a study's trainings; of two of one training, the one that has more is kept."""
     found: dict[Key, Nested] = {}
-    for run in search_nested(store, parent, "tags.kind = 'trial'"):
+    for run in search_runs(store, study, f"tags.{KIND} != 'study' and tags.{KIND} != 'teacher'"):
         tags = run.data.tags
         key = tags["phase"], int(tags["number"]), tags["task"]
-        epochs = int(run.data.metrics.get("epoch", 0))
+        epochs = int(tags.get(EPOCHS, 0))
         nested = Nested(run.info.run_id, bool(run.data.params), epochs, run.info.status)
         other = found.get(key)
         if other is not None:
@@ -82,13 +92,13 @@ def find_nested(store: Store, parent: str) -> dict[Key, Nested]:
     return found
 
 
-def search_nested(store: Store, parent: str, condition: str) -> Iterator[Run]:
-    """The nested runs of a study that meet a condition in MLflow's language."""
+def search_runs(store: Store, study: Study, condition: str) -> Iterator[Run]:
+    """The runs of a study that meet a condition in MLflow's language."""
     token = None
     while True:
         page = store.client.search_runs(
             [store.experiment_id],
-            f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}' and {condition}",
+            f"tags.{STUDY} = '{study.directory.inputs().id}' and {condition}",
             page_token=token,
         )
         yield from page

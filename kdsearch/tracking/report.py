@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from kdsearch.errors import RunError
 from kdsearch.files import checksum
+from kdsearch.results.front_file import front_content
 from kdsearch.results.study import Study
-from kdsearch.tracking.lookup import search_nested
+from kdsearch.tracking.lookup import search_runs
 from kdsearch.tracking.runs import metrics
 from kdsearch.tracking.store import Store
+
+FRONT = "front"
+"""Tag of the trials that ``kdsearch front`` shows."""
 
 FILES = (
     "front.csv",
@@ -33,28 +38,29 @@ def write_report(store: Store, study: Study, parent: str, trials: Mapping[int, s
         parent: Id of the study's run.
         trials: Id of each search trial's run, by trial number.
     """
-    client, front = store.client, study.front
-    finalists = {int(row["trial"]): row for row in front.to_dict("records")}
-    _mark(store, parent, "front", {trials[member.number] for member in study.members()})
-    _mark(store, parent, "finalist", {trials[number] for number in finalists})
-    for number, row in finalists.items():
-        known = client.get_run(trials[number]).data.metrics
-        told = metrics({name: row[name] for name in _told_columns(study)})
+    client, rows = store.client, front_content(study)["front"]
+    _mark(store, study, {trials[row["trial"]] for row in rows})
+    for row in rows:
+        run = trials[row["trial"]]
+        known = client.get_run(run).data.metrics
+        told = metrics(_scores(study, row))
         new = [metric for metric in told if known.get(metric.key) != metric.value]
-        client.log_batch(trials[number], metrics=new)
-        student = study.directory.student(number)
+        client.log_batch(run, metrics=new)
+        student = study.directory.student(row["trial"])
         if student.exists():
             _check_student(student)
-            client.log_artifacts(trials[number], str(student), "student")
+            client.log_artifacts(run, str(student), "student")
     for name in FILES:
         client.log_artifact(parent, str(study.directory.path / name))
 
 
-def _told_columns(study: Study) -> list[str]:
-    """Columns of the front's table that its members' runs take as metrics."""
-    tested = [f"test_{name}" for name in study.metrics]
-    baseline = f"baseline_{study.objectives.score}"
-    return [*tested, *(f"{name}_ci" for name in tested), baseline, "gain", "gain_ci"]
+def _scores(study: Study, row: Mapping[str, Any]) -> dict[str, float | None]:
+    """What the run of a trial on the front is told of the test: means over seeds, intervals."""
+    found: dict[str, float | None] = {}
+    for name in study.metrics:
+        found |= {f"test/{name}": row[f"test_{name}"], f"test/{name}_ci": row[f"test_{name}_ci"]}
+    found[f"test/baseline_{study.objectives.score}"] = row[f"baseline_{study.objectives.score}"]
+    return found | {f"test/{name}": row[name] for name in ("gain", "gain_ci", "retained")}
 
 
 def _check_student(folder: Path) -> None:
@@ -67,11 +73,10 @@ def _check_student(folder: Path) -> None:
         )
 
 
-def _mark(store: Store, parent: str, tag: str, runs: set[str]) -> None:
-    """Give the tag to these runs alone: a study that was extended may have another front."""
-    found = search_nested(store, parent, f"tags.{tag} = 'true'")
-    marked = {run.info.run_id for run in found}
+def _mark(store: Store, study: Study, runs: set[str]) -> None:
+    """Tag these runs alone as the front: a study that was extended may have another front."""
+    marked = {run.info.run_id for run in search_runs(store, study, f"tags.{FRONT} = 'true'")}
     for run in marked - runs:
-        store.client.delete_tag(run, tag)
+        store.client.delete_tag(run, FRONT)
     for run in runs - marked:
-        store.client.set_tag(run, tag, "true")
+        store.client.set_tag(run, FRONT, "true")

@@ -1,21 +1,22 @@
-"""MLflow runs of a study: how the parent and the nested runs are made and filled."""
+"""MLflow runs of a study: how the study's own and those of its trainings are made and filled."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlflow.entities import Metric, Param
+from mlflow.entities import Metric, Param, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
+from kdsearch.problems import error_name
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
-from kdsearch.results.tables import describe_trial
-from kdsearch.spec.sections import SEARCHED_TRAINING
-from kdsearch.tracking.lookup import STUDY
+from kdsearch.tracking.colours import method_colour
+from kdsearch.tracking.described import Description, rounded, run_name
+from kdsearch.tracking.lineage import Lineage
+from kdsearch.tracking.lookup import EPOCHS, KEY_DIGITS, KIND, STUDY
 from kdsearch.tracking.provenance import git_commit, versions
 from kdsearch.tracking.store import Store
 from kdsearch.training.measured import MEASURED
@@ -23,15 +24,16 @@ from kdsearch.training.measured import MEASURED
 BATCH = 900
 """MLflow takes at most 1000 metrics a call."""
 
+RUN_COLOUR = "mlflow.runColor"
+"""Tag by which MLflow's UI colours a run; it promises nothing."""
+
 EPOCH_METRICS = {
-    "loss": "train_loss",
-    "lr": "learning_rate",
-    "seconds": "epoch_seconds",
-    "epoch": "epoch",
-    **{name: name for name in MEASURED},
+    "loss": "train/loss",
+    "lr": "train/learning_rate",
+    "seconds": "train/epoch_seconds",
+    **{name: f"size/{name}" for name in MEASURED},
 }
-"""Keys of an epoch's report that are no scores, and what MLflow calls them; the scores are
-``validation_`` and their metrics' names."""
+"""Keys of an epoch's report that are no scores, and what MLflow calls them."""
 
 
 def create_parent(store: Store, study: Study) -> str:
@@ -39,7 +41,7 @@ def create_parent(store: Store, study: Study) -> str:
     inputs = study.directory.inputs()
     tags = {
         MLFLOW_RUN_NAME: study.spec.study.name,
-        "kind": "study",
+        KIND: "study",
         STUDY: inputs.id,
         "data_fingerprint": inputs.data.fingerprint,
         **{f"version.{name}": version for name, version in versions().items()},
@@ -47,18 +49,20 @@ def create_parent(store: Store, study: Study) -> str:
     commit = git_commit()
     if commit:
         tags[MLFLOW_GIT_COMMIT] = commit
-    return store.client.create_run(store.experiment_id, tags=tags).info.run_id
+    created = _milliseconds(study.state.get("created"))
+    return store.client.create_run(store.experiment_id, created, tags=tags).info.run_id
 
 
 def describe_parent(store: Store, run: str, study: Study) -> None:
     """Write the spec, as files and as parameters; those come last, so they tell that all is in."""
     for name in ("spec.yaml", "resolved.yaml"):
         store.client.log_artifact(run, str(study.directory.path / name))
-    spec = study.spec
+    spec, model = study.spec, study.spec.teacher.model
+    depth = "" if model.depth is None else f"-{model.depth}"
     parameters = {
         "seed": spec.study.seed,
         "data": spec.data.source,
-        "teacher": json.dumps(spec.teacher.model.model_dump(mode="json")),
+        "teacher": f"{model.family}{depth} ×{model.width:g}",
         "methods": ", ".join(spec.methods),
         "trials": spec.search.trials,
         "sampler": spec.search.sampler,
@@ -69,83 +73,88 @@ def describe_parent(store: Store, run: str, study: Study) -> None:
     store.client.log_batch(run, params=params(parameters))
 
 
-def create_nested(store: Store, parent: str, record: TrialRecord) -> str:
-    """Make the run of a training, still without parameters and sizes; its id."""
-    label = record.task.method.label
-    name = f"{label}-{record.number:04d}"
-    tags = {
-        MLFLOW_PARENT_RUN_ID: parent,
-        MLFLOW_RUN_NAME: name if record.phase == "search" else f"{record.phase}-{name}",
-        "kind": "trial",
-        "phase": record.phase,
-        "number": str(record.number),
-        "task": record.task.key,
-        "method": label,
-    }
-    return store.client.create_run(store.experiment_id, tags=tags).info.run_id
-
-
-@dataclass(frozen=True)
-class Description:
-    """What is known of a training before it begins.
-
-    Attributes:
-        parameters: Its values.
-        sizes: Its student's sizes.
-    """
-
-    parameters: list[Param]
-    sizes: list[Metric]
-
-
-def describe_nested(record: TrialRecord) -> Description:
-    """A training's parameters and sizes."""
-    facts = describe_trial(record)
-    chosen = ("method", "teacher", "family", "width", "depth", "stored", *SEARCHED_TRAINING)
-    parameters = {key: facts[key] for key in chosen} | facts["hyperparameters"]
-    parameters |= {
-        key: value for key, value in facts.items() if key == "inputs" or key.startswith("task.")
-    }
-    parameters |= {"ce_weight": record.task.method.ce_weight, "seed": record.task.seed}
-    sizes = {key: facts[key] for key in ("parameters", "macs", "bytes", "latency")}
-    return Description(params(parameters), metrics(sizes))
-
-
-def log_epochs(
-    store: Store,
-    run: str,
-    reports: Sequence[dict[str, float]],
-    prefix: str = "",
-    description: Description | None = None,
-) -> Iterator[int]:
-    """Write the reports of finished epochs, each at its step.
+def create_nested(
+    store: Store, parent: str, study: Study, record: TrialRecord, lineage: Lineage
+) -> str:
+    """Make the run of a training, still without parameters and sizes; its id.
 
     Args:
         store: The store.
-        run: Id of the run.
-        reports: Of the epochs.
-        prefix: Stands before the names.
-        description: Written with the first of them: a call costs more than what it brings.
-
-    Yields:
-        After each batch, the last epoch that is in; 0 if there is none.
+        parent: Id of the run that it is shown under.
+        study: The study.
+        record: The training.
+        lineage: Tells what it is.
     """
-    first = description or Description([], [])
-    longest = max((len(report) for report in reports), default=1)
-    step = (BATCH - len(first.sizes)) // longest
-    for start in range(0, max(len(reports), 1 if description else 0), step):
-        batch = reports[start : start + step]
-        found = [
-            metric
-            for report in batch
-            for metric in metrics(
-                {prefix + _epoch_metric(key): value for key, value in report.items()},
-                int(report["epoch"]),
-            )
-        ]
-        store.client.log_batch(run, metrics=first.sizes + found, params=first.parameters)
-        first = Description([], [])
-        yield int(batch[-1]["epoch"]) if batch else 0
+    label = record.task.method.label
+    tags = {
+        MLFLOW_PARENT_RUN_ID: parent,
+        MLFLOW_RUN_NAME: run_name(record, lineage),
+        RUN_COLOUR: method_colour(label, study.spec.methods),
+        KIND: lineage.kind(record),
+        STUDY: study.directory.inputs().id,
+        "phase": record.phase,
+        "number": str(record.number),
+        "task": record.task.key[:KEY_DIGITS],
+        "method": label,
+    }
+    trial = lineage.trial(record)
+    if trial is not None:
+        tags["trial"] = str(trial.number)
+    # a study of an earlier version does not say when a training began
+    started = _milliseconds(record.started or time.time() - record.seconds)
+    return store.client.create_run(store.experiment_id, started, tags=tags).info.run_id
+
+
+@dataclass(frozen=True)
+class Batches:
+    """How the reports of a training's epochs are written.
+
+    Attributes:
+        scores: What stands before the names of its scores.
+        description: Written with the first of them: a call costs more than what it brings.
+        started: When the training began, in seconds since 1970; absent: not known.
+    """
+
+    scores: str
+    description: Description | None = None
+    started: float | None = None
+
+    def write(
+        self, store: Store, run: str, reports: Sequence[Mapping[str, float]], before: float = 0.0
+    ) -> Iterator[int]:
+        """Write the reports of finished epochs, each at its step and at its time.
+
+        Args:
+            store: The store.
+            run: Id of the run.
+            reports: Of the epochs.
+            before: Seconds that the epochs before them took.
+
+        Yields:
+            After each batch, the last epoch that is in; 0 if there is none.
+        """
+        told = self.description or Description({}, {})
+        first, parameters = metrics(told.sizes), params(told.parameters)
+        longest = max((len(report) for report in reports), default=1)
+        step = max(1, (BATCH - len(first)) // longest)
+        begun, passed = self.started or time.time(), before
+        for start in range(0, max(len(reports), 1 if parameters else 0), step):
+            batch, found = reports[start : start + step], first
+            for report in batch:
+                passed += report.get("seconds", 0.0)
+                values = {self._name(key): value for key, value in report.items()}
+                found = found + metrics(values, int(report["epoch"]), begun + passed)
+            last = int(batch[-1]["epoch"]) if batch else 0
+            tags = [RunTag(EPOCHS, str(last))] if last else []
+            store.client.log_batch(run, metrics=found, params=parameters, tags=tags)
+            first, parameters = [], []
+            yield last
+
+    def _name(self, key: str) -> str:
+        """What MLflow calls a value of an epoch's report; nothing, where it tells nothing."""
+        if key == "epoch" or key.endswith(error_name("")):
+            return ""
+        return EPOCH_METRICS.get(key, f"{self.scores}/{key}")
 
 
 def end_nested(store: Store, run: str, record: TrialRecord) -> str:
@@ -154,33 +163,45 @@ def end_nested(store: Store, run: str, record: TrialRecord) -> str:
     Returns:
         The state of its run.
     """
-    if record.test:
-        scores = {f"test_{name}": value for name, value in record.test.items()}
-        store.client.log_batch(run, metrics=metrics(scores))
+    tags = []
     if record.reason:
-        store.client.set_tag(run, "reason", record.reason)
+        tags.append(RunTag("reason", record.reason))
     if record.status == "stopped":
-        store.client.set_tag(run, "stopped", f"after {len(record.epochs)} epochs")
+        tags.append(RunTag("stopped", f"after {len(record.epochs)} epochs"))
+    scores = {f"test/{name}": value for name, value in (record.test or {}).items()}
+    if scores or tags:
+        found = metrics(_without_errors(scores), moment=record.finished)
+        store.client.log_batch(run, metrics=found, tags=tags)
     status = "FAILED" if record.reason else "FINISHED"
-    store.client.set_terminated(run, status)
+    store.client.set_terminated(run, status, _milliseconds(record.finished))
     return status
 
 
-def _epoch_metric(key: str) -> str:
-    """What MLflow calls a value of an epoch's report."""
-    return EPOCH_METRICS.get(key, f"validation_{key}")
+def _without_errors(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if not name.endswith(error_name(""))}
 
 
-def metrics(values: dict[str, Any], step: int = 0) -> list[Metric]:
-    """Numbers as metrics of now; what is not a number is left out."""
-    now = int(time.time() * 1000)
+def metrics(values: Mapping[str, Any], step: int = 0, moment: float | None = None) -> list[Metric]:
+    """Numbers as metrics; those without a name, and what is not a number, are left out.
+
+    Sizes are whole, the others rounded. ``moment`` is in seconds since 1970; absent: now.
+    """
+    at = int(1000 * (moment or time.time()))
     return [
-        Metric(name, float(value), now, step)
+        Metric(name, float(value) if name.startswith("size/") else rounded(float(value)), at, step)
         for name, value in values.items()
-        if value is not None and value == value
+        if name and value is not None and value == value
     ]
 
 
-def params(values: dict[str, Any]) -> list[Param]:
-    """Values as parameters; what is absent is left out."""
-    return [Param(name, str(value)) for name, value in values.items() if value is not None]
+def params(values: Mapping[str, Any]) -> list[Param]:
+    """Values as parameters, numbers rounded; what is absent is left out."""
+    return [Param(name, _told(value)) for name, value in values.items() if value is not None]
+
+
+def _told(value: Any) -> str:
+    return f"{rounded(value):g}" if isinstance(value, float) else str(value)
+
+
+def _milliseconds(moment: float | None) -> int | None:
+    return None if moment is None else int(1000 * moment)

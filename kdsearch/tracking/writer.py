@@ -4,31 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mlflow.entities import Run, RunTag
+from mlflow.entities import Run
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from kdsearch.redaction import redacted_uri
 from kdsearch.results.front import hypervolume
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
-from kdsearch.spec.teaching import TEACHER
+from kdsearch.tracking.described import described
+from kdsearch.tracking.lineage import Lineage
 from kdsearch.tracking.lookup import Key, Nested, find_nested, find_parent, key_of, last_step
 from kdsearch.tracking.report import write_report
 from kdsearch.tracking.runs import (
     BATCH,
+    Batches,
     create_nested,
     create_parent,
-    describe_nested,
     describe_parent,
     end_nested,
-    log_epochs,
     metrics,
 )
 from kdsearch.tracking.store import Store
+from kdsearch.tracking.teachers import TeacherRuns
 from kdsearch.training.teacher_store import StoredTeacher
 
 
 class Writer:
-    """The runs of one study: its parent run, and a nested run for each training.
+    """The runs of one study: its own, and one for each training below it.
+
+    A trial's run is below the study's; those of the trainings that judge a trial, which are its
+    own with other seeds, and its baseline's, are below the trial's.
 
     Each method raises what the store raises, and then does only the rest when it is called again.
 
@@ -45,18 +50,21 @@ class Writer:
     def __init__(self, store: Store, study: Study) -> None:
         self._store = store
         self._study = study
+        self._lineage = Lineage(study)
         self._nested: dict[Key, Nested] = {}
-        self._teachers: dict[str, str] = {}
         self._volumes = 0
 
     def begin(self) -> None:
         """Make the study's run, or go on with the one that an earlier process made here."""
         run = find_parent(self._store, self._study)
+        self._nested = find_nested(self._store, self._study)
         if run is None:
             self.parent = create_parent(self._store, self._study)
+            self._adopt()
         else:
             self.parent = run.info.run_id
             self._take_up(run)
+        self._teachers = TeacherRuns(self._store, self._study, self.parent)
         place = {
             "uri": redacted_uri(self._store.uri),
             "experiment_id": self._store.experiment_id,
@@ -67,43 +75,27 @@ class Writer:
         if run is None or not run.data.params:
             describe_parent(self._store, self.parent, self._study)
 
+    def _adopt(self) -> None:
+        """Show the runs of trials below the study's own, if that was deleted and they were not."""
+        for (phase, *_), nested in self._nested.items():
+            if phase == "search":
+                self._store.client.set_tag(nested.run, MLFLOW_PARENT_RUN_ID, self.parent)
+
     def _take_up(self, run: Run) -> None:
         """Learn what the store has of a study that was cut off."""
         client = self._store.client
         client.update_run(self.parent, status="RUNNING")
         if "reason" in run.data.tags:
             client.delete_tag(self.parent, "reason")
-        self._nested = find_nested(self._store, self.parent)
-        self._teachers = {
-            tag.removesuffix(".key"): key
-            for tag, key in run.data.tags.items()
-            if tag.startswith(TEACHER) and tag.endswith(".key")
-        }
         self._volumes = last_step(self._store, self.parent, "hypervolume")
 
     def write_teacher(self, teacher: StoredTeacher, trained: bool) -> None:
         """Write a teacher's key and the history of its training, where known."""
-        name = TEACHER if teacher.name == TEACHER else f"{TEACHER}.{teacher.name}"
-        if self._teachers.get(name) == teacher.key:
-            return
-        known = last_step(self._store, self.parent, f"{name}_epoch")
-        history = teacher.facts.get("history", [])[known:]
-        for _ in log_epochs(self._store, self.parent, history, f"{name}_"):
-            pass
-        tags = [
-            RunTag(f"{name}.key", teacher.key),
-            RunTag(f"{name}.trained", str(trained).lower()),
-            *([RunTag(f"{name}.tasks", ", ".join(teacher.tasks))] if teacher.tasks else []),
-        ]
-        self._store.client.log_batch(self.parent, tags=tags)
-        self._teachers[name] = teacher.key
+        self._teachers.write(teacher, trained)
 
     def write_trial(self, record: TrialRecord) -> None:
         """Bring a training's run to its record."""
-        key = key_of(record)
-        if key not in self._nested:
-            self._nested[key] = Nested(create_nested(self._store, self.parent, record))
-        nested = self._nested[key]
+        nested = self._nested.get(key_of(record)) or self._make(record)
         again = nested.status == "FAILED" and record.status != "failed"
         if nested.ended and not again:
             return
@@ -112,12 +104,28 @@ class Writer:
         if nested.status != "RUNNING":
             self._store.client.update_run(nested.run, status="RUNNING")
             nested.status = "RUNNING"
-        reports = record.epochs[nested.epochs :]
-        facts = None if nested.described else describe_nested(record)
-        for epoch in log_epochs(self._store, nested.run, reports, description=facts):
+        known, rest = record.epochs[: nested.epochs], record.epochs[nested.epochs :]
+        batches = Batches(
+            "search" if record.phase == "search" else "validation",
+            None if nested.described else described(record, self._study.spec, self._lineage),
+            record.started,
+        )
+        passed = sum(epoch["seconds"] for epoch in known)
+        for epoch in batches.write(self._store, nested.run, rest, passed):
             nested.epochs, nested.described = max(nested.epochs, epoch), True
         if record.ended:
             nested.status = end_nested(self._store, nested.run, record)
+
+    def _make(self, record: TrialRecord) -> Nested:
+        """The new run of a training, below that of the study or of the trial that it judges."""
+        parent, trial = self.parent, self._lineage.trial(record)
+        if trial is not None:
+            if key_of(trial) not in self._nested:
+                self.write_trial(trial)
+            parent = self._nested[key_of(trial)].run
+        made = Nested(create_nested(self._store, parent, self._study, record, self._lineage))
+        self._nested[key_of(record)] = made
+        return made
 
     def write_hypervolume(self, complete: Sequence[TrialRecord]) -> None:
         """Write the hypervolume after each complete trial, in the order in which they ended."""
@@ -129,7 +137,9 @@ class Writer:
                 metric
                 for count in range(self._volumes + 1, last + 1)
                 for metric in metrics(
-                    {"hypervolume": hypervolume(complete[:count], objectives, largest)}, count
+                    {"hypervolume": hypervolume(complete[:count], objectives, largest)},
+                    count,
+                    complete[count - 1].finished,
                 )
             ]
             self._store.client.log_batch(self.parent, metrics=found)
@@ -151,7 +161,7 @@ class Writer:
 
     def _kill_open(self) -> None:
         """Close the runs of trainings that nobody goes on with, and remove what is there twice."""
-        self._nested = find_nested(self._store, self.parent)
+        self._nested = find_nested(self._store, self._study)
         for nested in self._nested.values():
             if nested.status == "RUNNING":
                 self._store.client.set_terminated(nested.run, "KILLED")

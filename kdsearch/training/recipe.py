@@ -70,7 +70,6 @@ class Recipe:
             replicate: 0 in the search, so that trials differ by their configuration alone;
                 1, 2, … for the seeds of a finalist, each with views of its own.
         """
-        seed = spec.study.seed
         return Task(
             model=with_checksum(self.model),
             method=self.method,
@@ -79,10 +78,15 @@ class Recipe:
             views_seed=study_views_seed(spec, replicate),
             teacher=self.teacher,
             generations=self.generations,
-            seed=derive(seed, "student", replicate),
+            seed=student_seed(spec, replicate),
             task_weights=dict(self.task_weights),
             uncertainty=spec.problem.weighting == "uncertainty",
         )
+
+
+def student_seed(spec: StudySpec, replicate: int) -> int:
+    """The seed of initial weights and order of samples, by :meth:`Recipe.task`'s replicate."""
+    return derive(spec.study.seed, "student", replicate)
 
 
 def study_views_seed(spec: StudySpec, replicate: int = 0) -> int:

@@ -36,6 +36,11 @@ def with_kd(record: TrialRecord) -> TrialRecord:
     return record.model_copy(update={"task": task})
 
 
+def of_width(record: TrialRecord, width: float) -> TrialRecord:
+    model = record.task.model.model_copy(update={"width": width})
+    return record.model_copy(update={"task": record.task.model_copy(update={"model": model})})
+
+
 def history(record: TrialRecord, epochs: int) -> TrialRecord:
     reports = tuple(
         {
@@ -66,7 +71,8 @@ def take(jobs: JudgingJobs) -> TrialRecord | None:
 def records() -> list[TrialRecord]:
     """Six trials: four complete with kd, one without a teacher, one failed."""
     made = [
-        history(trial(number, accuracy, size), 3) for number, (accuracy, size) in enumerate(POINTS)
+        of_width(history(trial(number, accuracy, size), 3), 1 + number / 8)
+        for number, (accuracy, size) in enumerate(POINTS)
     ]
     made = [record if record.number == 2 else with_kd(record) for record in made]
     failed = made[4].model_copy(update={"reason": "the loss became nan in epoch 3"})

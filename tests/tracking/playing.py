@@ -125,13 +125,12 @@ def copy_of(study: Study, uri: str) -> dict[str, Any]:
     client = MlflowClient(uri)
     (experiment,) = (e for e in client.search_experiments() if e.name == "kdsearch")
     runs = client.search_runs([experiment.experiment_id], max_results=1000)
-    (whole,) = (run for run in runs if run.data.tags.get("study") == study.directory.inputs().id)
     found: dict[str, Any] = {}
     for run in runs:
-        if whole.info.run_id not in (run.info.run_id, run.data.tags.get("mlflow.parentRunId")):
+        if run.data.tags["study"] != study.directory.inputs().id:
             continue
         tags = {k: v for k, v in run.data.tags.items() if not k.startswith(PASSING)}
-        name = (tags["kind"], tags.get("phase"), tags.get("number"), tags.get("task"))
+        name = [tags.get(each) for each in ("kind", "teacher", "phase", "number", "task")]
         assert str(name) not in found, "a run is there twice"
         found[str(name)] = {
             "status": run.info.status,

@@ -15,6 +15,7 @@ from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
 from kdsearch.spec import ModelConfig
 from kdsearch.tracking import recorder as module
+from kdsearch.tracking.lookup import search_runs
 from kdsearch.tracking.recorder import Recorder
 from kdsearch.tracking.store import Store
 from kdsearch.training.teacher_store import StoredTeacher
@@ -36,14 +37,14 @@ def test_every_trial_becomes_a_nested_run(
     assert set(runs) == set(range(6))
     assert runs[4].info.status == "FAILED"
     assert runs[4].data.tags["reason"] == "the loss became nan in epoch 3"
-    assert runs[0].data.params["temperature"] == "4.0"
-    assert runs[0].data.metrics["parameters"] == 100
-    points = store.client.get_metric_history(runs[3].info.run_id, "validation_accuracy")
+    assert runs[0].data.params["temperature"] == "4"
+    assert runs[0].data.metrics["size/parameters"] == 100
+    points = store.client.get_metric_history(runs[3].info.run_id, "search/accuracy")
     assert [(point.step, point.value) for point in points] == [
         (epoch["epoch"], epoch["accuracy"]) for epoch in records[3].epochs
     ]
     front = {number for number, run in runs.items() if run.data.tags.get("front") == "true"}
-    assert front == {0, 1, 3}
+    assert front == set(study.front["trial"])
 
 
 def test_the_scores_of_every_epoch_are_metrics_of_its_run(
@@ -58,13 +59,14 @@ def test_the_scores_of_every_epoch_are_metrics_of_its_run(
     recorder.study_stopped(study, "failed", "made up")
     runs = nested(store.client, study)
     for key in ("nll", "ece", "agreement", "kl"):
-        points = store.client.get_metric_history(runs[3].info.run_id, f"validation_{key}")
+        points = store.client.get_metric_history(runs[3].info.run_id, f"search/{key}")
         told = [(point.step, point.value) for point in points]
-        assert told == [(epoch["epoch"], epoch[key]) for epoch in records[3].epochs], key
+        expected = [(epoch["epoch"], pytest.approx(epoch[key])) for epoch in records[3].epochs]
+        assert told == expected, key
     assert set(runs[0].data.metrics) - set(runs[1].data.metrics) == {
-        "validation_ece",
-        "validation_agreement",
-        "validation_kl",
+        "search/ece",
+        "search/agreement",
+        "search/kl",
     }
 
 
@@ -80,8 +82,9 @@ def test_the_report_is_in_the_runs_of_the_front_and_the_files_in_the_parent(
     for row in study.front.to_dict("records"):
         found = runs[row["trial"]].data.metrics
         for name in ("accuracy", "nll", "ece", "agreement", "kl"):
-            assert found[f"test_{name}"] == pytest.approx(row[f"test_{name}"]), name
-            assert found[f"test_{name}_ci"] == pytest.approx(row[f"test_{name}_ci"]), name
+            assert found[f"test/{name}"] == pytest.approx(row[f"test_{name}"], abs=5e-5), name
+            half = row[f"test_{name}_ci"]
+            assert found[f"test/{name}_ci"] == pytest.approx(half, abs=5e-5), name
     parent = study.state["mlflow"]["run_id"]
     names = {item.path for item in store.client.list_artifacts(parent)}
     assert {"front.csv", "front.json", "ranking.csv", "ranking.json", "trials.csv"} <= names
@@ -225,7 +228,7 @@ def test_a_run_that_was_made_but_not_described_is_not_made_twice(
     assert recorder.failure is None
     runs = nested(client, study)
     assert set(runs) == {0}
-    assert runs[0].data.params["temperature"] == "4.0"
+    assert runs[0].data.params["temperature"] == "4"
     assert runs[0].info.status == "FINISHED"
 
 
@@ -247,9 +250,9 @@ def test_the_search_never_waits_for_the_store(
     play(recorder, records)
     recorder._end(recorder._thread, lambda: None)
     assert callers == {"mlflow-recorder"}
-    parent = store.client.get_run(study.state["mlflow"]["run_id"])
-    assert parent.data.tags["teacher.key"] == "key"
-    assert parent.data.tags["teacher.trained"] == "true"
+    (run,) = search_runs(store, study, "tags.kind = 'teacher'")
+    assert run.data.tags["key"] == "key"
+    assert run.data.tags["trained"] == "true"
 
 
 def test_a_study_that_stops_closes_the_runs_of_its_open_trainings(

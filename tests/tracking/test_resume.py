@@ -14,6 +14,8 @@ from kdsearch.spec.sections import TrackingSection
 from kdsearch.tracking import recorder as recorder_module
 from kdsearch.tracking import runs as runs_module
 from kdsearch.tracking import writer as writer_module
+from kdsearch.tracking.lineage import Lineage
+from kdsearch.tracking.lookup import search_runs
 from kdsearch.tracking.recorder import Recorder
 from kdsearch.tracking.runs import create_nested
 from kdsearch.tracking.store import Store, open_store
@@ -51,14 +53,16 @@ def test_a_resumed_study_writes_nothing_twice(
     run = client.get_run(parent)
     assert run.info.status == "FINISHED"
     assert "reason" not in run.data.tags
-    assert run.data.tags["teacher.trained"] == "true"
-    assert steps(client, parent, "teacher_train_loss") == [1, 2, 3, 4, 5]
+    (taught,) = search_runs(store, study, "tags.kind = 'teacher'")
+    assert taught.data.tags["trained"] == "true"
+    assert taught.info.status == "FINISHED"
+    assert steps(client, taught.info.run_id, "train/loss") == [1, 2, 3, 4, 5]
     assert [record.status for record in records].count("complete") == 5
     assert steps(client, parent, "hypervolume") == [1, 2, 3, 4, 5]
     trials = nested(client, study)
     assert set(trials) == set(range(6))
     for number, trial in trials.items():
-        assert steps(client, trial.info.run_id, "train_loss") == [1, 2, 3], number
+        assert steps(client, trial.info.run_id, "train/loss") == [1, 2, 3], number
 
 
 def test_a_training_that_was_cut_off_runs_again_and_ends(
@@ -132,7 +136,7 @@ def test_a_run_that_a_lost_answer_made_twice_is_there_once_after_a_resume(
 ) -> None:
     first = Recorder(store)
     first.study_started(study)
-    create_nested(store, study.state["mlflow"]["run_id"], records[0])
+    create_nested(store, study.state["mlflow"]["run_id"], study, records[0], Lineage(study))
     play(first, records[:1])
     first.study_stopped(study, "interrupted", "KeyboardInterrupt()")
     second = Recorder(store)
@@ -148,7 +152,7 @@ def test_a_run_that_a_lost_answer_made_twice_is_there_once_at_the_end(
     recorder.study_started(study)
     play(recorder, records[:1])
     wait_until(lambda: not recorder._pending)
-    create_nested(store, study.state["mlflow"]["run_id"], records[0])
+    create_nested(store, study.state["mlflow"]["run_id"], study, records[0], Lineage(study))
     play(recorder, records[1:])
     finish(recorder, study)
     assert recorder.failure is None
@@ -174,7 +178,7 @@ def test_a_failed_training_that_is_tried_again_is_no_longer_failed(
     (run,) = nested(store.client, study).values()
     assert run.info.status == "FINISHED"
     assert "reason" not in run.data.tags
-    assert steps(store.client, run.info.run_id, "train_loss") == [1, 2, 3, 4, 5]
+    assert steps(store.client, run.info.run_id, "train/loss") == [1, 2, 3, 4, 5]
 
 
 def test_a_parent_that_was_made_but_not_described_is_described_by_the_next(
@@ -221,7 +225,8 @@ def test_much_is_written_in_batches_that_mlflow_takes(
     assert recorder.failure is None
     assert max(sizes) == 18
     parent = study.state["mlflow"]["run_id"]
-    assert steps(client, parent, "teacher_epoch") == [1, 2, 3, 4, 5]
+    (taught,) = search_runs(store, study, "tags.kind = 'teacher'")
+    assert steps(client, taught.info.run_id, "train/loss") == [1, 2, 3, 4, 5]
     assert steps(client, parent, "hypervolume") == list(range(1, 31))
 
 
@@ -238,8 +243,7 @@ def test_trials_that_left_the_front_lose_its_tags(
     first.study_started(study)
     play(first, records)
     finish(first, study)
-    assert tagged("front") == {0, 1, 3}
-    assert tagged("finalist") == {0, 3}
+    assert tagged("front") == {0, 3}
 
     better = history(records[3], 3).model_copy(
         update={"number": 6, "parameter_count": 200, "macs": 400, "bytes": 800}
@@ -251,7 +255,7 @@ def test_trials_that_left_the_front_lose_its_tags(
     second.trial_ended(better)
     finish(second, study)
     assert second.failure is None
-    assert tagged("front") == tagged("finalist") == {0, 6}
+    assert tagged("front") == {0, 6}
     parent = study.state["mlflow"]["run_id"]
     names = {item.path for item in store.client.list_artifacts(parent)}
     assert "front.csv" in names

@@ -141,7 +141,7 @@ def test_a_server_that_asks_to_sign_in_for_a_while_loses_nothing(
     assert parent.info.status == "FINISHED"
     assert statuses(server.client, study) == ENDED
     for run in nested(server.client, study).values():
-        assert steps(server.client, run.info.run_id, "train_loss") == [1, 2, 3]
+        assert steps(server.client, run.info.run_id, "train/loss") == [1, 2, 3]
 
 
 def test_a_server_that_asks_to_sign_in_at_the_end_is_told_as_that_and_gets_the_rest_later(

@@ -73,7 +73,7 @@ def test_a_store_that_was_lost_holds_the_same_again(
     empty_database: Path,
 ) -> None:
     before = run_unbroken(store, study, records, teacher)
-    assert len(before) == 1 + 6 + len(study.directory.finalists.read())
+    assert len(before) == 2 + 6 + len(study.directory.finalists.read())
     first = study.state["mlflow"]["run_id"]
     lose(store, empty_database)
     assert sync_study(study.directory.path) == store.uri
@@ -157,7 +157,7 @@ def test_a_study_that_was_cut_off_is_there_as_far_as_it_came(
         4: "FAILED",
         5: "KILLED",
     }
-    assert steps(store.client, runs[5].info.run_id, "train_loss") == [1, 2]
+    assert steps(store.client, runs[5].info.run_id, "train/loss") == [1, 2]
 
 
 def test_what_cannot_be_copied_is_one_sentence(

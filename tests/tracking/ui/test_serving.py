@@ -10,8 +10,8 @@ import pytest
 
 from kdsearch.errors import StudyError, UserError
 from kdsearch.results.study import Study
-from kdsearch.tracking import ui
-from kdsearch.tracking.ui import serve_ui
+from kdsearch.tracking.ui import serving
+from kdsearch.tracking.ui.serving import serve_ui
 from tests.servers import free_ports
 
 PLACE = {"experiment_id": "7", "run_id": "abc"}
@@ -44,7 +44,7 @@ started: list[str] = []
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> int:
     started.clear()
-    monkeypatch.setattr(ui, "UiProcess", Served)
+    monkeypatch.setattr(serving, "UiProcess", Served)
     monkeypatch.setattr(webbrowser, "open", started.append)
     return free_ports(1)[0]
 

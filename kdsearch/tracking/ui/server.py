@@ -1,6 +1,6 @@
-"""MLflow's server, started by :mod:`kdsearch.tracking.ui_process` and ended when that ends.
+"""MLflow's server, started by :mod:`kdsearch.tracking.ui.process` and ended when that ends.
 
-``python -m kdsearch.tracking.ui_server`` takes the options of ``mlflow server``.
+``python -m kdsearch.tracking.ui.server`` takes the options of ``mlflow server``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-from kdsearch.tracking.ui_process import END_SECONDS
+from kdsearch.tracking.ui.process import END_SECONDS
 
 
 def _end_with_parent() -> None:

@@ -40,7 +40,7 @@ class UiProcess:
     def __init__(self, uri: str, host: str, port: int, address: str) -> None:
         self.address = address
         self._uri = uri
-        self._command = [sys.executable, "-m", "kdsearch.tracking.ui_server"]
+        self._command = [sys.executable, "-m", "kdsearch.tracking.ui.server"]
         self._command += ["--host", host, "--port", str(port), "--workers", "1"]
         # whoever ignores the end of the terminal, as nohup does, outlives the shell
         stays = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

@@ -8,7 +8,7 @@ import webbrowser
 from kdsearch.errors import StudyError, UserError
 from kdsearch.redaction import redacted_uri
 from kdsearch.results.directory import StudyDirectory
-from kdsearch.tracking.ui_process import UiProcess
+from kdsearch.tracking.ui.process import UiProcess
 from kdsearch.tracking.uri import sqlite_file, unmasked
 
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
