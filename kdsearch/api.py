@@ -7,7 +7,7 @@ import os
 import secrets
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -75,7 +75,9 @@ def run_study(
     check_retry(resume, retry_failed)
     directory = StudyDirectory.of(spec)
     directory.check(spec, resume)
-    plan, inputs = plan_study(spec, directory if resume else None, retry_failed)
+    told = Observers([*observers]).preparing
+    plan, inputs = plan_study(spec, directory if resume else None, retry_failed, told)
+    told("starting Ray")
     check_address(address)
     check_storage(spec)
     recorder = Recorder(open_store(_tracking(spec, directory if resume else None)))
@@ -106,7 +108,10 @@ def run_study(
 
 
 def plan_study(
-    spec: StudySpec, resumed: StudyDirectory | None, retry_failed: bool = False
+    spec: StudySpec,
+    resumed: StudyDirectory | None,
+    retry_failed: bool = False,
+    told: Callable[[str], None] = lambda step: None,
 ) -> tuple[Plan, Inputs]:
     """Check a study, and find what it is made from.
 
@@ -115,12 +120,13 @@ def plan_study(
         resumed: Its folder, if it is to go on; then data, checkpoints and the user's code must be
             as they were, and the studies of ``warm_start`` are not asked again.
         retry_failed: Whether what has failed is trained again; then code may have been mended.
+        told: Is told of each step that takes a while, when it begins.
 
     Raises:
         UserError: The study cannot be run as asked.
     """
     known = resumed and resumed.inputs()
-    plan = make_plan(spec, known.past if known else None)
+    plan = make_plan(spec, known.past if known else None, told)
     data = plan.data
     inputs = Inputs(
         id=known.id if known else secrets.token_hex(8),
@@ -192,9 +198,9 @@ def _stop(study: Study, watching: Observer, error: BaseException) -> None:
     with suppress(Exception):
         study.directory.update(state=state, reason=reason)
     with suppress(Exception):
-        write_tables(study)
-    with suppress(Exception):
         watching.study_stopped(study, state, reason)
+    with suppress(Exception):
+        write_tables(study)
 
 
 def _ray_ended(study: Study, watching: Observer, error: ClusterError) -> None:

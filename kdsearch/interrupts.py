@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 INTERRUPTED = 130
 """Exit code of a command that was interrupted."""
@@ -12,6 +13,19 @@ INTERRUPTED = 130
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, the batch system, the terminal that is closed
 _PATIENCE = 2
 _MORE = b"kdsearch: ending already, which takes some seconds; once more ends it at once\n"
+_first = b""
+"""What is said at the first signal."""
+
+
+@contextmanager
+def said_when_interrupted(sentence: str) -> Iterator[None]:
+    """Say it at once when a signal ends the block, since what follows takes a while."""
+    global _first
+    _first = f"kdsearch: {sentence}\n".encode()
+    try:
+        yield
+    finally:
+        _first = b""
 
 
 class Interrupts:
@@ -30,8 +44,13 @@ class Interrupts:
     def _interrupt(self, *_: object) -> None:
         self.count += 1
         if self.count == 1:
+            _say(_first)
             raise KeyboardInterrupt
         if self.count > _PATIENCE:
             os._exit(INTERRUPTED)
-        with suppress(OSError):  # where the terminal is gone
-            os.write(2, _MORE)
+        _say(_MORE)
+
+
+def _say(line: bytes) -> None:
+    with suppress(OSError):  # where the terminal is gone
+        os.write(2, line)

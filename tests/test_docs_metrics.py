@@ -15,7 +15,7 @@ from kdsearch.spec import parse_spec
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "metrics.md").read_text()
-ROOMS = ("search", "execution", "results", "teacher_cache", "tracking", "export", "display.py")
+ROOMS = ("search", "execution", "results", "teacher_cache", "tracking", "export", "display")
 
 
 def rows() -> dict[str, list[str]]:

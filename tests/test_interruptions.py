@@ -101,7 +101,11 @@ def test_an_interrupted_and_killed_study_goes_on_to_the_same_end(
             (folder / "elsewhere" / ".teachers").glob("*.run")
         )
 
-    go_on = f"kdsearch: interrupted; go on with: kdsearch {' '.join(words)} --resume\n"
+    go_on = (
+        "kdsearch: stopping: the trainings that run are ended, what is finished is saved, Ray and "
+        "MLflow are closed; that takes some seconds\n"
+        f"kdsearch: interrupted; go on with: kdsearch {' '.join(words)} --resume\n"
+    )
     assert cut_off(folder, words, signal.SIGINT, in_the_teachers_training) == (130, go_on)
     assert state(path)["state"] == "interrupted"
     assert lines(path / "trials.jsonl") == 0

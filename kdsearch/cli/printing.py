@@ -59,6 +59,11 @@ def print_layout(console: Console, layout: Layout) -> None:
     console.width = known
 
 
+def print_wrapped(console: Console, line: str) -> None:
+    """Print a sentence, which goes on in further lines between words."""
+    console.print(line, highlight=False, markup=False)
+
+
 def print_warnings(console: Console, warnings: list[str]) -> None:
     from kdsearch.render.inventory import WIDTH
 

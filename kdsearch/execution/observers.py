@@ -21,6 +21,9 @@ class Observer:
     thread. An observer must not block: the search waits for it.
     """
 
+    def preparing(self, step: str) -> None:
+        """A step begins before the study's directory is there, such as loading the data."""
+
     def study_started(self, study: Study) -> None:
         """The checks have passed and the study's directory is there."""
 

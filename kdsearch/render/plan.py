@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.table import Table
-from rich.text import Text
-
 from kdsearch.render.columns import Column, Layout, fitted
 from kdsearch.render.front import size_head
 from kdsearch.render.pick import student_told
-from kdsearch.render.tables import plain_table
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.tables import describe_trial
 from kdsearch.space.compatibility import Fitting
@@ -43,19 +39,19 @@ def samples_view(records: Sequence[TrialRecord], width: int | None = None) -> La
     return fitted(columns, width, "sample trials")
 
 
-def unfit_view(fitting: Fitting) -> Table:
+def unfit_lines(fitting: Fitting) -> list[str]:
     """The pairs on which a method cannot work, and why; the search proposes none of them."""
-    table = plain_table("method", "students", "taught by", "why not", title="\nnever proposed")
     teachers: dict[tuple[str, str, str], list[str]] = {}
     for (label, teacher, student), reason in fitting.unfit.items():
         teachers.setdefault((label, student, reason), []).append(teacher)
     students: dict[tuple[str, str, str], list[str]] = {}
     for (label, student, reason), names in teachers.items():
-        students.setdefault((label, ", ".join(names), reason), []).append(student)
-    for (label, taught_by, reason), keys in students.items():
-        why = reason.partition(" cannot work on this pair: ")[2] or reason
-        table.add_row(Text(label), Text(", ".join(keys)), taught_by, Text(why))
-    return table
+        students.setdefault((label, together(names), reason), []).append(student)
+    return [
+        f"never proposed: {label} for {together(keys)}, taught by {taught_by}: "
+        f"{reason.partition(' cannot work on this pair: ')[2] or reason}"
+        for (label, taught_by, reason), keys in students.items()
+    ]
 
 
 def specialist_lines(spec: StudySpec) -> list[str]:

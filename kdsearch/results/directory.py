@@ -98,16 +98,13 @@ class StudyDirectory(StudyFolder):
                     f"the study in {self.path} was made with another {change}; restore that value, "
                     "or start a study of another name"
                 )
-        elif self.exists():
-            raise StudyError(
-                f"a study named '{spec.study.name}' exists in {self.path}; go on with it by "
-                "--resume, or choose another name with --set study.name=NAME"
-            )
-        elif self.path.exists() and not self._barely_begun():
-            raise StudyError(
-                f"{self.path} exists and holds no study; choose another name with "
-                "--set study.name=NAME, or move that away"
-            )
+        else:
+            self.check_free(spec.study.name)
+            if self.path.exists() and not self._barely_begun():
+                raise StudyError(
+                    f"{self.path} exists and holds no study; choose another name with "
+                    "--set study.name=NAME, or move that away"
+                )
         _check_writable(self.path.parent)
 
     def _barely_begun(self) -> bool:

@@ -27,6 +27,18 @@ class StudyFolder:
         """Whether a study is there, be it that one of its files was lost."""
         return any(file.exists() for file in (self._state, self._inputs, self.path / TRIALS))
 
+    def check_free(self, name: str) -> None:
+        """Refuse a place that a study has.
+
+        Raises:
+            StudyError: There is one, which a new one of this name would take for its own.
+        """
+        if self.exists():
+            raise StudyError(
+                f"a study named '{name}' exists in {self.path}; go on with it by --resume, or "
+                "choose another name with --set study.name=NAME"
+            )
+
     def state(self) -> dict[str, Any]:
         """What ``study.json`` says.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,12 +54,17 @@ class Plan:
     warnings: list[str]
 
 
-def make_plan(spec: StudySpec, past: list[dict[str, Any]] | None = None) -> Plan:
+def make_plan(
+    spec: StudySpec,
+    past: list[dict[str, Any]] | None = None,
+    told: Callable[[str], None] = lambda step: None,
+) -> Plan:
     """Check a study: names, ranges, data, architectures, pairs, sizes, checkpoints, a few steps.
 
     Args:
         spec: The search-space file.
         past: What the studies of ``warm_start`` gave when the study began; absent: they are read.
+        told: Is told of each step that takes a while, when it begins.
 
     Raises:
         SpecError: A value of the file cannot work; the message gives its line.
@@ -67,10 +73,12 @@ def make_plan(spec: StudySpec, past: list[dict[str, Any]] | None = None) -> Plan
     """
     _check_methods(spec)
     check_teaching(spec)
+    told("loading the data")
     data = _load_data(spec)
     _check_batches(spec, data)
     check_class_weights(spec, data)
     check_top_k(spec, data)
+    told("checking networks and methods")
     for name, section in spec.given_teachers.items():
         known = data.of_tasks(spec.tasks_of(name))
         _check_model(spec, (*teacher_path(name), "model"), section.model, known)
@@ -93,6 +101,7 @@ def make_plan(spec: StudySpec, past: list[dict[str, Any]] | None = None) -> Plan
         for name, section in spec.given_teachers.items()
     }
     given = _given_teachers(spec, data)
+    told("trying a few steps of each network")
     warnings = TryOut(spec, data, architectures, space).run(given)
     return Plan(spec, data, space, architectures, sizes, given, past, warnings)
 

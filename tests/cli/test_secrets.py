@@ -18,7 +18,7 @@ URI = f"postgresql://me:{SECRET}@127.0.0.1:1/mlflow?password={SECRET}"
 SHOWN = "postgresql://me:***@127.0.0.1:1/mlflow?password=***"
 
 
-@pytest.mark.parametrize("words", [("run", "--dry-run"), ("validate",)])
+@pytest.mark.parametrize("words", [("run", "--dry-run", "--show-spec"), ("validate",)])
 def test_what_is_printed_of_a_sound_spec(
     folder: Path, call_command: CallCommand, words: tuple[str, ...]
 ) -> None:

@@ -84,7 +84,9 @@ def test_a_fault_in_the_file_is_told_at_its_place(
     assert told.code == 2
     assert told.sentence.startswith(f"{place(faulty, at)}: ")
     assert words in told.sentence
-    assert told.printed == ""
+    lines = told.printed.splitlines()  # of what was done until the fault was met
+    assert all(line.endswith(" …") for line in lines[1:])
+    assert not lines or lines[0].startswith("study small: 2 trials over ")
 
 
 @pytest.mark.parametrize(

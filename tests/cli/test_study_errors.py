@@ -25,14 +25,22 @@ def study(folder: Path) -> StudyDirectory:
 
 
 @pytest.mark.usefixtures("study")
-@pytest.mark.parametrize("option", [(), ("--dry-run",)])
-def test_a_name_that_is_taken_is_refused(kdsearch: Command, option: tuple[str, ...]) -> None:
-    told = kdsearch("run", "spec.yaml", *option)
+def test_a_name_that_is_taken_is_refused(kdsearch: Command) -> None:
+    told = kdsearch("run", "spec.yaml")
     assert told.code == 2
     assert told.sentence == (
         "a study named 'small' exists in studies/small; go on with it by --resume, or choose "
         "another name with --set study.name=NAME"
     )
+
+
+@pytest.mark.usefixtures("study")
+def test_a_dry_run_of_a_name_that_is_taken_tells_so(call_command: CallCommand) -> None:
+    code, out, _ = call_command("run", "spec.yaml", "--dry-run")
+    assert code == 0
+    assert "cost on this machine" in out
+    assert "note: run would refuse this: a study named 'small' exists in studies/small" in out
+    assert "--show-spec" in out
 
 
 @pytest.mark.usefixtures("study")

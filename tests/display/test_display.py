@@ -8,7 +8,8 @@ import time
 import pytest
 from rich.console import Console
 
-from kdsearch.display import Display, Progress
+from kdsearch.display import Display
+from kdsearch.display.progress import Progress
 from kdsearch.results.record import TrialRecord
 from tests.records import TASK, trial
 

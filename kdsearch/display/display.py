@@ -1,22 +1,22 @@
-"""What a person sees of a running study: a live panel on a terminal, plain lines elsewhere."""
+"""The watcher that follows a study on a console."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
+from kdsearch.display.panel import panel
+from kdsearch.display.progress import Progress
 from kdsearch.execution.observers import Observer
 from kdsearch.problems import find_metric
 from kdsearch.problems.catalogue import MEAN, USUAL
 from kdsearch.render.caches import cache_lines, error_lines
+from kdsearch.render.steps import Steps
 from kdsearch.render.units import duration
-from kdsearch.results.front import pareto_front
 from kdsearch.results.gains import sized
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
@@ -27,91 +27,18 @@ from kdsearch.teacher_cache.contents import Caches, StorageErrors
 from kdsearch.training.programs import total_epochs
 from kdsearch.training.teacher_store import StoredTeacher
 
-FRONT_ROWS = 12
-
-
-class Progress:
-    """Counts of one phase, and the time it has left.
-
-    Args:
-        phase: ``search`` or ``finalists``.
-        total: Trainings in all.
-        done: Trainings ended before this run.
-        most: Epochs of all trainings, as far as they are known.
-    """
-
-    def __init__(
-        self, phase: str, total: int, done: Sequence[TrialRecord], most: float | None = None
-    ) -> None:
-        self.phase, self.total = phase, total
-        self._ended = Counter(record.status for record in done if record.ended)
-        self._done = {record.number: len(record.epochs) for record in done}
-        self._paused = {record.number for record in done if not record.ended}
-        self._most = most
-        self._before = self._share()
-        self.running: dict[int, TrialRecord] = {}
-        self._seconds: list[float] = []
-        self._start = time.monotonic()
-
-    def started(self, record: TrialRecord) -> None:
-        """Note a training that runs."""
-        self._paused.discard(record.number)
-        self.running[record.number] = record
-
-    def paused(self, record: TrialRecord) -> None:
-        """Count a training that is paused."""
-        self._leave(record)
-        self._paused.add(record.number)
-
-    def ended(self, record: TrialRecord) -> None:
-        """Count a training that has ended."""
-        self._leave(record)
-        self._ended[record.status] += 1
-
-    def lost(self, record: TrialRecord) -> None:
-        """Note a training whose process was lost."""
-        self.running.pop(record.number, None)
-
-    def _leave(self, record: TrialRecord) -> None:
-        self.running.pop(record.number, None)
-        self._paused.discard(record.number)
-        self._done[record.number] = len(record.epochs)
-        self._seconds.append(time.monotonic() - self._start)
-
-    @property
-    def left(self) -> float | None:
-        """Seconds that the phase still takes at the pace so far; ``None`` before two have ended."""
-        if len(self._seconds) < 2:
-            return None
-        gained = self._share() - self._before
-        return self._seconds[-1] * (1 - self._share()) / gained if gained else None
-
-    def _share(self) -> float:
-        """How much is done, of the trainings or of the epochs, whichever is nearer to its end."""
-        of_epochs = sum(self._done.values()) / self._most if self._most else 0.0
-        return min(1.0, max(self._ended.total() / self.total if self.total else 1.0, of_epochs))
-
-    def line(self) -> str:
-        """Counts and time left in one line."""
-        ended, left = self._ended, self.left
-        paused = f", {len(self._paused)} paused" if self._paused else ""
-        stopped = f", {ended['stopped']} stopped early" if ended["stopped"] else ""
-        tail = f", about {duration(left)} left" if left else ""
-        return (
-            f"{self.phase}: {ended['complete']} of {self.total} complete{paused}{stopped}, "
-            f"{len(self.running)} running, {ended['failed']} failed{tail}"
-        )
-
 
 class Display(Observer):
     """Follows a study on a console.
 
     Args:
         console: Where to show it; a terminal gets a live panel, anything else plain lines.
+        steps: What shows the steps before the study starts.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, steps: Steps | None = None) -> None:
         self._console = console
+        self._steps = steps or Steps(console)
         self._live: Live | None = None
         self._objectives = Objectives()
         self._most_epochs: float | None = None
@@ -121,7 +48,11 @@ class Display(Observer):
         self._teacher_epochs = 0
         self._start = time.monotonic()
 
+    def preparing(self, step: str) -> None:
+        self._steps.show(step)
+
     def study_started(self, study: Study) -> None:
+        self._steps.close()
         self._objectives = study.objectives
         self._most_epochs = expected_epochs(study.spec)
         self._say(f"study {study.spec.study.name} in {study.directory.path}")
@@ -273,36 +204,7 @@ class Display(Observer):
 
     def _refresh(self) -> None:
         if self._live is not None and self._progress is not None:
-            self._live.update(self._panel(self._progress))
-
-    def _panel(self, progress: Progress) -> RenderableType:
-        parts: list[RenderableType] = [Text(progress.line(), style="bold")]
-        for number, record in sorted(progress.running.items()):
-            epochs = total_epochs(record.task)
-            parts.append(
-                Text(
-                    f"  running {number}: {record.task.method.label}, {self._sized(record)}, "
-                    f"epoch {len(record.epochs)}/{epochs}",
-                    style="dim",
-                )
-            )
-        if progress.phase == "search":
-            parts.append(self._front())
-        return Group(*parts)
+            self._live.update(panel(self._progress, self._records, self._objectives))
 
     def _sized(self, record: TrialRecord) -> str:
         return sized(record.size(self._objectives.size), self._objectives.size)
-
-    def _front(self) -> Table:
-        table = Table(title="front so far (validation)", title_justify="left", box=None)
-        title, size = self._objectives.metric.title, self._objectives.size
-        for name, justify in ((size, "right"), (title, "right"), ("method", "left")):
-            table.add_column(name, justify=justify)  # type: ignore[arg-type]
-        members = pareto_front(self._records, self._objectives)
-        hidden = len(members) - FRONT_ROWS
-        if hidden > 0:
-            table.title = f"front so far (validation), {hidden} smaller ones not shown"
-        for record in members[-FRONT_ROWS:]:
-            shown = self._objectives.metric.told(self._objectives.value(record))
-            table.add_row(f"{record.size(size):,.0f}", shown, record.task.method.label)
-        return table
