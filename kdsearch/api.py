@@ -119,7 +119,7 @@ def plan_study(
         spec: The study.
         resumed: Its folder, if it is to go on; then data, checkpoints and the user's code must be
             as they were, and the studies of ``warm_start`` are not asked again.
-        retry_failed: Whether what has failed is trained again; then code may have been mended.
+        retry_failed: Whether what has failed is trained again; then code may have been fixed.
         told: Is told of each step that takes a while, when it begins.
 
     Raises:

@@ -62,7 +62,9 @@ def sentences(text: str) -> list[str]:
     return [each for part in marked for each in part.split("\n")]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: str(page.relative_to(ROOT))
+)
 def test_a_page_uses_the_words_of_the_field(page: Path) -> None:
     found = {}
     for part in prose(page.read_text(), tables=True):

@@ -56,7 +56,7 @@ def balance_warnings(data: Dataset) -> list[str]:
     balances = (class_balance(data.validation, head) for head in data.problem.class_heads)
     return [
         f"'{balance.largest}' has {balance.share:.0%} of the validation samples (an even share "
-        f"is {balance.even:.0%}), so a network that always answers it has an accuracy of "
+        f"is {balance.even:.0%}), so a network that always predicts it has an accuracy of "
         f"{balance.share:.0%}; compare by balanced accuracy, add images of the other classes, or "
         "let trainings even them out (training.class_weights or training.sampling: balanced)"
         for balance in balances

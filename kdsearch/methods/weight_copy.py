@@ -52,7 +52,7 @@ class _Match:
 
 
 def match_weights(student: Shapes, teacher: Shapes) -> dict[str, str] | None:
-    """The teacher's tensor that each of the student's answers to, by their names and ranks.
+    """The teacher's tensor that each of the student's matches, by their names and ranks.
 
     Children with names are matched by name. Children with numbers, those of ``nn.Sequential`` and
     ``nn.ModuleList``, are matched in order: the teacher's are read as runs of equal units (three
@@ -66,7 +66,7 @@ def match_weights(student: Shapes, teacher: Shapes) -> dict[str, str] | None:
         teacher: The same of the teacher.
 
     Returns:
-        ``None`` where the student has layers that none of the teacher's answer to.
+        ``None`` where the student has layers that match none of the teacher's.
     """
     found = _match(_tree(student), _tree(teacher))
     return None if found is None else dict(found.names)
@@ -136,7 +136,7 @@ def _adopts(weights: Shapes) -> bool:
 def _misfit(student: Shapes, teacher: Shapes) -> str | None:
     names = match_weights(student, teacher)
     if names is None:
-        return "the student has layers that none of the teacher's answer to"
+        return "the student has layers that match none of the teacher's"
     for own, theirs in names.items():
         if any(s > t for s, t in zip(student[own], teacher[theirs], strict=True)):
             return (

@@ -74,7 +74,7 @@ class Trace(NamedTuple):
         preactivation: The stages before each one's closing activation, of the same shapes; empty
             where the network cannot tell them, and then the stages themselves stand for them.
         self_attention: One [B, heads, L, L] a layer, shallow to deep: each row the attention that
-            one position pays to all.
+            one position gives to all.
         mask: [B, L] bool, true where a position of the sequences is real; ``None`` where all are.
             What the network holds at the others is never read.
     """

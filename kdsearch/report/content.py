@@ -139,7 +139,7 @@ def _picked(told: Mapping[str, Any]) -> int | None:
 
 def _verdict(told: Mapping[str, Any]) -> str:
     if told["front"] and all(row["method"] == UNDISTILLED for row in told["front"]):
-        return "no finalist is distilled: within this budget distillation does not pay"
+        return "no finalist is distilled: within this budget distillation does not help"
     return gain_note(told)
 
 

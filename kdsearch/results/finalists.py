@@ -30,7 +30,7 @@ class Interval:
 
 
 def interval(values: Sequence[float]) -> Interval:
-    """Mean and 95 % interval by Student's t, for the few seeds that a study can pay."""
+    """Mean and 95 % interval by Student's t, for the few seeds that a study can afford."""
     count, mean, half_width = len(values), float("nan"), float("nan")
     if count > 0:
         mean = float(np.mean(values))

@@ -75,7 +75,7 @@ class Inputs(Section):
         Args:
             now: What there is now.
             study: The study's folder.
-            retry_failed: Whether what has failed is trained again; then code may be mended.
+            retry_failed: Whether what has failed is trained again; then code may be fixed.
 
         Raises:
             StudyError: One of them has changed.
@@ -105,7 +105,7 @@ class Inputs(Section):
                 raise StudyError(
                     f"the study in {study} was made with other code of {name}, or of a module of "
                     "yours that it imports; restore that code, or start a study of another name, "
-                    "or, if you mended what has failed, give --retry-failed too"
+                    "or, if you fixed what has failed, give --retry-failed too"
                 )
 
 

@@ -41,7 +41,7 @@ class Space:
     """What a study may propose.
 
     Every space holds the undistilled baseline, named in the spec or not, so that the study can say
-    whether distillation paid. The names of the spec must have been checked.
+    whether distillation helped. The names of the spec must have been checked.
     """
 
     def __init__(self, spec: StudySpec, fitting: Fitting | None = None) -> None:

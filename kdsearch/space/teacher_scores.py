@@ -73,7 +73,7 @@ def _value_warnings(who: str, head: Head, of: Predictions) -> list[str]:
         return []
     return [
         f"{who} explains nothing of '{head.name}' (R² {share:.2g} on {len(of.targets)} validation "
-        "samples); check its weights, and that it answers (value - mean) / standard deviation of "
+        "samples); check its weights, and that it returns (value - mean) / standard deviation of "
         f"the training targets ({head.mean:.4g} and {head.std:.4g})"
     ]
 

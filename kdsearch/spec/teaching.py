@@ -14,7 +14,7 @@ AVERAGE = "average"
 """All teachers at once, by the mean of their logits."""
 
 BY_TASK = "by_task"
-"""All tasks, each answered by the teacher that knows it."""
+"""All tasks, each taught by the teacher that knows it."""
 
 BORN_AGAIN = "born_again"
 """The student's own like, trained before it."""

@@ -1,4 +1,4 @@
-"""What a network's answers on labelled samples tell of it, in sentences that warn."""
+"""What a network's predictions on labelled samples tell of it, in sentences that warn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SURE = 0.001
 """Probability below which a matching of classes is no accident: there are many matchings."""
 
 _NEARLY_ALL = 0.95
-"""Share of the answers from which on they are called constant."""
+"""Share of the predictions from which on they are called constant."""
 
 _SHOWN = 3
 """Classes that a sentence names."""
@@ -27,9 +27,9 @@ _ROUNDING = 1e-2
 
 
 def answer_warnings(who: str, logits: Tensor, labels: Tensor, classes: Sequence[str]) -> list[str]:
-    """What is odd about a trained network's answers; empty where nothing is.
+    """What is odd about a trained network's predictions; empty where nothing is.
 
-    At most one sentence on the classes that it answers, and one on the form of its outputs.
+    At most one sentence on the classes that it predicts, and one on the form of its outputs.
 
     Args:
         who: The network in the sentences ("the teacher").
@@ -49,7 +49,7 @@ def answer_warnings(who: str, logits: Tensor, labels: Tensor, classes: Sequence[
 def constant_warning(
     who: str, logits: Tensor, labels: Tensor, classes: Sequence[str]
 ) -> str | None:
-    """That all samples are answered alike, or nearly all with one class; ``None`` where not."""
+    """That all samples have one prediction, or nearly all one class; ``None`` where not."""
     spread = float((logits - logits[:1]).abs().max())
     if len(logits) > 1 and spread <= 1e-6 * float(logits.abs().max()):
         return (
@@ -62,7 +62,7 @@ def constant_warning(
     if share < _NEARLY_ALL or float((labels == most).double().mean()) >= _NEARLY_ALL - 0.1:
         return None
     return (
-        f"{who} answers '{classes[most]}' to {share:.0%} of the validation samples; check its "
+        f"{who} predicts '{classes[most]}' for {share:.0%} of the validation samples; check its "
         "weights, and that it was trained on inputs normalised as these are, by the mean and "
         "standard deviation of the training data"
     )
@@ -75,7 +75,7 @@ def chance_warning(who: str, correct: int, labels: Tensor, classes: int) -> str 
 
     Args:
         who: The network in the sentence.
-        correct: Samples that it answers right.
+        correct: Samples that it predicts right.
         labels: [N] class indices.
         classes: Number of classes.
     """
@@ -86,7 +86,7 @@ def chance_warning(who: str, correct: int, labels: Tensor, classes: int) -> str 
     if chance == 1.0 or test.pvalue < _BY_CHANCE:
         return None
     return (
-        f"{who} answers {correct / count:.1%} of {count} validation samples right, which is not "
+        f"{who} predicts {correct / count:.1%} of {count} validation samples right, which is not "
         f"clearly more than guessing ({chance:.1%}); check its weights, the order of its classes, "
         "and that it was trained on inputs normalised as these are"
     )
@@ -122,7 +122,7 @@ def permuted_warning(
     more = f" and {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else ""
     right, best = np.trace(confusion) / len(labels), matched.sum() / len(labels)
     return (
-        f"{who} has its classes in another order than the data: it answers "
+        f"{who} has its classes in another order than the data: it predicts "
         f"{', '.join(pairs[:_SHOWN])}{more}, and {right:.1%} of the validation samples are right "
         f"where another order would have {best:.1%}; put its outputs into the order of the data's "
         "classes"

@@ -171,7 +171,7 @@ def _kept() -> Iterator[None]:
 
 
 def _check_alike(network: Network, others: Collection[Network], data: Dataset) -> None:
-    """Refuse a network that answers otherwise once it was saved and loaded.
+    """Refuse a network that gives other outputs once it was saved and loaded.
 
     One that draws at random in evaluation cannot be compared.
     """
@@ -179,7 +179,7 @@ def _check_alike(network: Network, others: Collection[Network], data: Dataset) -
     for other in others if _close(first, second) else ():
         if not _close(first, answers(other, data)):
             raise ModelError(
-                "it answers otherwise once it is saved and loaded again, so not all that it has "
+                "it gives other outputs once it is saved and loaded again, so not all that it has "
                 "learned is in its state dict; keep it in parameters and buffers (nn.ModuleList, "
                 "register_buffer)"
             )
@@ -226,7 +226,7 @@ def check_teacher(model: ModelConfig, network: Network, data: Dataset) -> None:
         data: Of :func:`few_samples`.
 
     Raises:
-        ModelError: It answers not at all, or otherwise once it is handed on.
+        ModelError: It gives no outputs, or others once it is handed on.
     """
     with _told("evaluation"):
         teacher = Teacher(network)

@@ -16,7 +16,7 @@ from kdsearch.spec.concrete import TrainingConfig
 from kdsearch.spec.sections import ResourcesSection
 
 COMPILE_STEPS = 10_000
-"""Steps on a GPU from which on compiling pays by default: it takes about a minute."""
+"""Steps on a GPU from which on students are compiled by default, which takes about a minute."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Hardware:
         return torch.autocast(kind, dtype=torch.bfloat16, enabled=half)
 
     def compile(self, student: Network, steps: int) -> Callable[..., Trace] | None:
-        """The student's forward pass compiled, where that is wanted or pays.
+        """The student's forward pass compiled, where that is wanted or saves time.
 
         On a GPU it is compiled to CUDA graphs, since all batches have one shape. Compiling happens
         at the first call; in evaluations the student runs as it is.

@@ -84,7 +84,7 @@ def test_a_bias_that_decides(spec_text: str, tmp_path: Path) -> None:
         return weights
 
     (told,) = told_of(spec_text, tmp_path, biased)
-    assert "answers '7' to 100% of the validation samples" in told
+    assert "predicts '7' for 100% of the validation samples" in told
 
 
 def test_probabilities_in_place_of_logits(spec_text: str, tmp_path: Path) -> None:
@@ -113,5 +113,5 @@ def test_a_trained_teacher_that_guesses_is_told(digits: Dataset) -> None:
 
     assert told([{"accuracy": 0.1}, {"accuracy": 0.9}]) == []
     (sentence,) = told([{"accuracy": 0.9}, {"accuracy": 0.1}])
-    assert sentence.startswith("the teacher wide answers 10.0% of 60 validation samples right")
+    assert sentence.startswith("the teacher wide predicts 10.0% of 60 validation samples right")
     assert told([]) == []

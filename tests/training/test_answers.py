@@ -49,7 +49,7 @@ def test_guessing_the_largest_class_is_chance() -> None:
     labels = torch.cat([torch.zeros(90, dtype=torch.long), torch.ones(10, dtype=torch.long)])
     told = chance_warning("it", 91, labels, 2)
     assert told is not None
-    assert "answers 91.0% of 100 validation samples right" in told
+    assert "predicts 91.0% of 100 validation samples right" in told
     assert "guessing (90.0%)" in told
     assert chance_warning("it", 98, labels, 2) is None
 
@@ -73,7 +73,7 @@ def test_classes_in_another_order_are_told_by_name(
     answers[wrong] = generator.integers(0, 5, wrong.sum())
     right, best = (np.mean(answers == np.array(o)[labels.numpy()]) for o in (range(5), order))
     (told,) = answer_warnings("it", answering(answers), labels, CLASSES)
-    assert f"it answers {', '.join(pairs)}, and {right:.1%} of" in told
+    assert f"it predicts {', '.join(pairs)}, and {right:.1%} of" in told
     assert f"another order would have {best:.1%}" in told
 
 
@@ -96,7 +96,7 @@ def test_two_classes_that_are_often_confused_are_in_no_other_order() -> None:
 def test_one_answer_to_nearly_all_images() -> None:
     labels, answers = labels_of(100), np.full(100, 2)
     answers[:4] = 1
-    assert "answers 'cow' to 96% of" in str(
+    assert "predicts 'cow' for 96% of" in str(
         constant_warning("it", answering(answers), labels, CLASSES)
     )
     answers[:6] = 1

@@ -243,7 +243,7 @@ def test_a_specialist_that_guesses_is_told_by_its_own_tasks(data: Dataset, tmp_p
     network = build_network(task.model, data.inputs, 10)
     stored = store.keep("key", network, task, {"history": [{"accuracy": 0.1}]})
     (told,) = training_warnings(replace(stored, name="digits"), data)
-    assert told.startswith("the teacher digits answers 10.0% of 60 validation samples right")
+    assert told.startswith("the teacher digits predicts 10.0% of 60 validation samples right")
     inker = store.keep("other", network, teacher_task(spec_of(), "inker"), {"history": [{"r2": 0}]})
     assert training_warnings(inker, data) == []
 

@@ -11,12 +11,12 @@ from pathlib import Path, PurePath
 from kdsearch.data.images.pillow import suffixes
 from kdsearch.data.sources.inventory import (
     BROKEN_LINK,
-    FOREIGN,
     HIDDEN,
     LOOP,
     NO_CLASS,
     NO_FILE,
-    is_foreign,
+    SYSTEM_MADE,
+    is_system_made,
     why_skipped,
 )
 from kdsearch.data.sources.names import distinct, printable, shown_path
@@ -124,7 +124,7 @@ def _gather(folder: Path, found: Found, above: tuple[tuple[int, int], ...]) -> N
 def _count_apart(skipped: Counts, entry: os.DirEntry[str], why: str) -> None:
     """Count the files below a folder that is not read."""
     files = sum(len(names) for _, _, names in os.walk(entry.path))
-    reason = FOREIGN if is_foreign(entry.name) else why
+    reason = SYSTEM_MADE if is_system_made(entry.name) else why
     if entry.name.startswith("."):
         reason = HIDDEN
     if files:
@@ -141,7 +141,7 @@ def _is_image(name: str) -> bool:
 
 
 def _is_apart(name: str) -> bool:
-    return name.startswith(".") or is_foreign(name)
+    return name.startswith(".") or is_system_made(name)
 
 
 def _identity(entry: os.DirEntry[str]) -> tuple[int, int]:

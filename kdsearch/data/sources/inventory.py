@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 HIDDEN = "the name begins with a dot"
-FOREIGN = "made by a system, not yours"
+SYSTEM_MADE = "made by a system, not yours"
 NO_IMAGE = "no image"
 CONVERT = "cannot be read: convert to .jpg or .png"
 NO_SUFFIX = "add .jpg or the like if it is an image"
@@ -19,7 +19,7 @@ LOOP = "a link to a folder that is read already"
 NO_CLASS = "in no class folder: move it into one"
 NO_SPLIT = "beside the splits: in none of them"
 
-FOREIGN_FOLDERS = frozenset(
+SYSTEM_FOLDERS = frozenset(
     {
         "@eadir",
         "#recycle",
@@ -34,7 +34,7 @@ FOREIGN_FOLDERS = frozenset(
 )
 """Folders that storages and systems put among one's own, in lower case."""
 
-FOREIGN_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
+SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
 """Files likewise."""
 
 UNREAD = re.compile(
@@ -115,15 +115,15 @@ def as_skipped(counts: Counter[tuple[str, str]]) -> tuple[Skipped, ...]:
     return tuple(Skipped(what, reason, count) for (what, reason), count in ordered)
 
 
-def is_foreign(name: str) -> bool:
+def is_system_made(name: str) -> bool:
     """Whether a folder's name is one that systems make."""
-    return name.lower() in FOREIGN_FOLDERS
+    return name.lower() in SYSTEM_FOLDERS
 
 
 def why_skipped(name: str) -> tuple[str, str]:
     """What a file that is not read counts as, and why, by its name."""
-    if name.lower() in FOREIGN_FILES:
-        return name.strip(), FOREIGN
+    if name.lower() in SYSTEM_FILES:
+        return name.strip(), SYSTEM_MADE
     if name.startswith("."):
         return "hidden", HIDDEN
     suffix = PurePath(name).suffix.lower()
