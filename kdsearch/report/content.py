@@ -110,7 +110,7 @@ def _facts(study: Study, latest: Sequence[TrialRecord]) -> list[tuple[str, str]]
         ("Data", f"{data['name']}: {samples}" if data else ""),
         ("Teacher", ", ".join(teachers)),
         ("Trials", f"{ended}; {epochs:,} epochs, {time} of training" if ended else "none yet"),
-        ("Failed since", failed),
+        ("Failures", failed),
         (
             "Search",
             f"{spec.search.sampler}, scheduler {spec.search.scheduler.name}, "

@@ -9,7 +9,7 @@ from kdsearch.methods import UNDISTILLED
 
 SIZE_NAMES = {
     "parameters": "parameters",
-    "macs": "multiply-accumulates of a sample",
+    "macs": "MACs of a sample",
     "bytes": "bytes of weights",
     "latency": "microseconds of a sample",
     "compressed_bytes": "bytes of compressed weights",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+_UNITS = {"latency": "µs", "macs": "MACs"}
+
 Row = Mapping[str, Any]
 
 
@@ -30,7 +32,7 @@ def gain_note(content: Mapping[str, Any]) -> str:
 
 def sized(value: float, name: str) -> str:
     """A size in words: ``12,345 parameters``, ``180 µs``."""
-    return f"{value:,.0f} {'µs' if name == 'latency' else name}"
+    return f"{value:,.0f} {_UNITS.get(name, name.replace('_', ' '))}"
 
 
 def _side(row: Row) -> str:

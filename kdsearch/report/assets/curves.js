@@ -4,7 +4,7 @@
 const MOST_CURVES = 150;
 const ENDS = {
   paused: { name: "paused", symbol: "circle-open", size: 8, color: INK },
-  stopped: { name: "stopped", symbol: "x", size: 8, color: INK },
+  stopped: { name: "stopped", symbol: "x-thin-open", size: 7, color: INK },
   failed: { name: "failed", symbol: "triangle-down-open", size: 9, color: "#aa3377" },
 };
 

@@ -208,9 +208,9 @@ function finalistText(each) {
   const objective = DATA.metrics[DATA.objective];
   return [
     ...trialLines(row),
-    `<b>test ${metric.title} ${toldPair(metric, each.test[state.metric])} ${metric.unit}</b>, ${each.seeds} seeds`,
+    `<b>test ${metric.title} ${toldWhole(metric, each.test[state.metric])}</b>, ${each.seeds} seeds`,
     `validation, in the search: ${told(metric, row.scores[state.metric])}`,
-    !each.undistilled && each.baseline[state.metric] && `undistilled: ${toldPair(metric, each.baseline[state.metric])} ${metric.unit}`,
+    !each.undistilled && each.baseline[state.metric] && `undistilled: ${toldWhole(metric, each.baseline[state.metric])}`,
     each.gain && `gain ${toldPair(objective, each.gain, true)} ${objective.gain_unit}`,
     each.retained && `keeps ${(100 * each.retained).toFixed(1)}% of the teacher's`,
     ...otherScores((name) => toldPair(DATA.metrics[name], each.test[name])),
@@ -222,7 +222,7 @@ function baselineText(each) {
   const row = TRIALS.get(each.trial), metric = DATA.metrics[state.metric];
   return `<b>undistilled baseline of trial ${each.trial}</b><br>${literal(row.student)}, `
     + `${whole(row.sizes[state.size])} ${DATA.size_names[state.size]}<br>`
-    + `test ${metric.title} ${toldPair(metric, each.baseline[state.metric])} ${metric.unit}`;
+    + `test ${metric.title} ${toldWhole(metric, each.baseline[state.metric])}`;
 }
 
 /** The metrics that tables show, beside the one of the axis. */

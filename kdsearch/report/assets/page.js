@@ -3,14 +3,16 @@
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const TRIALS = new Map(DATA.trials.map((trial) => [trial.trial, trial]));
+// named one by one: plotly's own choice has a button that sends the figure to its maker's server
 const CONFIG = { responsive: true, displaylogo: false,
-                 modeBarButtonsToRemove: ["autoScale2d", "zoomIn2d", "zoomOut2d", "toggleSpikelines"] };
+                 modeBarButtons: [["toImage"], ["zoom2d", "pan2d", "select2d", "lasso2d"], ["resetScale2d"]] };
 const AXIS = { gridcolor: "#e6e6e6", linecolor: "#888888", zeroline: false, ticks: "outside", tickcolor: "#888888",
                title: { standoff: 8 } };
 const BASE = {
   font: { family: "system-ui, 'DejaVu Sans', sans-serif", size: 12, color: "#1a1a1a" },
   paper_bgcolor: "#ffffff", plot_bgcolor: "#ffffff",
   hovermode: "closest",
+  modebar: { orientation: "v" },
   hoverlabel: { bgcolor: "#ffffff", bordercolor: "#888888", align: "left", font: { size: 12, color: "#1a1a1a" } },
   margin: { l: 56, r: 16, t: 10, b: 46 },
 };
@@ -38,6 +40,7 @@ function marked(trials) {
 function show(id, traces, layout) {
   const figure = document.getElementById(id);
   figure.classList.remove("empty");
+  if (layout.height) figure.style.height = `${layout.height}px`;
   if (!figure.classList.contains("js-plotly-plot")) figure.replaceChildren();
   // the box that a reader has brushed stays in that figure alone
   const selections = state.source === id && figure.layout ? figure.layout.selections : [];
@@ -93,7 +96,7 @@ function frontNote() {
     + "finalists, trained again with several seeds and scored on the test, mean ± 95 % interval, in their method's colour; "
     + "circles: the same students without a teacher. Test and validation are different samples, and the best of many "
     + "trials has been lucky, so that a diamond often lies below the line; a dotted line joins a finalist to its trial."
-    + `${teacher}${error} Brush over marks to see them in the table and in the other figures; click outside to end that.`;
+    + `${teacher}${error} ${DATA.pick === null ? "" : "Star: the pick. "}Brush over marks to see them in the table and in the other figures; double-click to end that.`;
 }
 
 /** Fills a select with choices and follows it. */
@@ -129,7 +132,7 @@ function startControls() {
     state.size = name;
     drawScaled();
   });
-  control("scale", [["score", "score"], ["error", "distance from the best, logarithmic"]], state.scale, (kind) => {
+  control("scale", [["score", "score"], ["error", "log of the error"]], state.scale, (kind) => {
     state.scale = kind;
     drawScaled();
   });
@@ -171,7 +174,9 @@ function startHead() {
       + `the page tells what there was at ${changed}.`;
   }
   const list = document.getElementById("facts");
-  for (const [title, text] of [...facts, ["Last change", changed]]) {
+  const picked = DATA.finalists.find((each) => each.trial === DATA.pick);
+  const told = picked ? [["The pick", pickText(picked)]] : [];
+  for (const [title, text] of [...told, ...facts, ["Last change", changed]]) {
     const [term, detail] = [document.createElement("dt"), document.createElement("dd")];
     term.textContent = title;
     detail.textContent = text;
@@ -179,11 +184,21 @@ function startHead() {
   }
 }
 
+/** The student to ship, in a sentence. */
+function pickText(each) {
+  const row = TRIALS.get(each.trial), metric = DATA.metrics[DATA.objective];
+  const kept = each.retained ? `, ${(100 * each.retained).toFixed(1)} % of the teacher's` : "";
+  const where = each.folder ? `; ${each.folder}` : "";
+  return `trial ${each.trial}, ${row.method}: ${row.student}, ${whole(row.sizes[DATA.size])} ${DATA.size_names[DATA.size]}, `
+    + `test ${metric.title} ${toldWhole(metric, each.test[DATA.objective])}${kept}${where}. It is the smallest within one `
+    + "standard error of the best on validation; kdsearch pick chooses within limits of your own.";
+}
+
 /** Figures as wide as a page of paper while it is printed. */
 function fitPaper(printing) {
   for (const figure of document.querySelectorAll(".js-plotly-plot")) {
-    if (printing) Plotly.relayout(figure, { width: PRINTED, autosize: false });
-    else Plotly.relayout(figure, { width: null, autosize: true });
+    if (printing) Plotly.relayout(figure, { width: PRINTED, height: figure.clientHeight, autosize: false });
+    else Plotly.relayout(figure, { width: null, height: null, autosize: true });
   }
 }
 

@@ -17,11 +17,11 @@ function parallelAxes(trials) {
   return axes.filter(Boolean);
 }
 
-/** One axis from 0 to 1, or nothing where all trials are alike. */
+/** One axis from 0 to 1, or nothing where all trials that have the value are alike. */
 function axisOf(title, values, tell = (value) => digits(value), metric = null) {
   const known = values.filter((value) => value !== null);
   const choices = [...new Set(known)];
-  if (choices.length + (known.length < values.length) < 2) return null;
+  if (choices.length < 2) return null;
   if (choices.some((value) => typeof value === "string") || (choices.length <= 3 && !metric)) {
     choices.sort((a, b) => typeof a === "number" ? a - b : String(a).localeCompare(String(b)));
     const step = choices.length > 1 ? 1 / (choices.length - 1) : 0;
@@ -73,14 +73,14 @@ function drawParallel() {
   show("parallel-figure", traces, {
     ...BASE,
     dragmode: "select",
-    xaxis: { range: [-0.6, axes.length - 0.5], tickvals: [], zeroline: false, showgrid: false, fixedrange: true },
+    xaxis: { range: [-0.1, axes.length - 0.6], tickvals: [], zeroline: false, showgrid: false, fixedrange: true },
     yaxis: { range: [MISSING - 0.1, 1.12], visible: false, fixedrange: true },
     shapes: axes.map((_, place) => ({
       type: "line", x0: place, x1: place, y0: 0, y1: 1, line: { color: "#888888", width: 1 }, layer: "below",
     })),
     annotations: axes.flatMap((axis, place) => axisTexts(axis, place, gone[place])),
     legend: { orientation: "h", y: -0.02, yanchor: "top", x: 0, font: { size: 11 } },
-    margin: { l: 10, r: 10, t: 44, b: 30 },
+    margin: { l: 12 + 6.5 * Math.max(...axes[0].marks.map(([, told]) => told.length)), r: 10, t: 44, b: 30 },
   });
 }
 

@@ -33,7 +33,7 @@ function fillTable(id, heads, rows) {
     cells.forEach((text, place) => {
       const cell = row.insertCell();
       cell.textContent = text ?? "";
-      if (heads[place][1]) cell.className = "number";
+      cell.className = heads[place][1] ? "number" : heads[place][0] === "values" ? "wraps" : "";
     });
     if (trial !== undefined) linkRow(row, trial);
   }
@@ -54,14 +54,13 @@ function fillChosen() {
   const wanted = state.chosen ?? new Set(DATA.finalists.map((each) => each.trial));
   const rows = DATA.trials.filter((row) => wanted.has(row.trial));
   rows.sort((a, b) => a.sizes[state.size] - b.sizes[state.size]);
-  const title = state.chosen === null ? "Finalists; brush over trials in a figure to see them here"
-    : rows.length === 1 ? "1 trial" : `${rows.length} trials`;
-  document.getElementById("chosen-title").textContent = title;
   const metric = DATA.metrics[state.metric];
+  const which = state.chosen === null ? "Finalists" : rows.length === 1 ? "1 trial" : `${rows.length} trials`;
+  document.getElementById("chosen-title").textContent = `${which}: ${headed(metric)}`;
   const finalists = new Map(DATA.finalists.map((each) => [each.trial, each]));
   fillTable("chosen", [
-    ["trial", true], ["method", false], ["student", false], [state.size, true],
-    [headed(metric, `validation ${metric.head}`), true], [headed(metric, `test ${metric.head}`), true],
+    ["trial", true], ["method", false], ["student", false], [sizeHead(state.size), true],
+    ["validation", true], ["test", true],
   ], rows.map((row) => ({
     trial: row.trial,
     cells: [
@@ -83,20 +82,21 @@ function fillFinalists() {
   const names = columnsOf().filter((name) => DATA.finalists.some((each) => each.test[name]));
   const sizes = Object.keys(DATA.size_names).filter((name) =>
     DATA.finalists.some((each) => name in TRIALS.get(each.trial).sizes));
+  const uneven = new Set(DATA.finalists.map((each) => each.seeds)).size > 1;
   const beaten = DATA.finalists.some((each) => each.beaten_by !== null);
   const retained = DATA.finalists.some((each) => each.retained);
   const int8 = [...new Set(DATA.finalists.flatMap((each) => Object.keys(each.int8)))]
     .filter((name) => !name.endsWith("_ci") && DATA.finalists.some((each) => each.int8[name] !== null));
   const heads = [
     ["trial", true], ["method", false], ["values", false], ["student", false],
-    ...sizes.map((name) => [name === "latency" ? "latency (µs)" : name.replace("_", " "), true]),
+    ...sizes.map((name) => [sizeHead(name), true]),
     ...names.map((name) => [headed(DATA.metrics[name], `test ${DATA.metrics[name].head}`), true]),
     [headed(objective, `undistilled ${objective.head}`), true],
     [`gain (${objective.gain_unit})`, true],
     ...(retained ? [["of the teacher's (%)", true]] : []),
     ...int8.map((name) => [int8Head(name), true]),
     ...(beaten ? [["beaten by trial", true]] : []),
-    ["seeds", true],
+    ...(uneven ? [["seeds", true]] : []),
   ];
   fillTable("finalists-table", heads, DATA.finalists.map((each) => {
     const row = TRIALS.get(each.trial);
@@ -111,11 +111,16 @@ function fillFinalists() {
         ...(retained ? [each.retained ? (100 * each.retained).toFixed(1) : ""] : []),
         ...int8.map((name) => toldInt8(each.int8, name)),
         ...(beaten ? [each.beaten_by ?? ""] : []),
-        each.seeds,
+        ...(uneven ? [each.seeds] : []),
       ],
     };
   }));
   document.getElementById("finalists-note").textContent = finalistsNote(int8.length > 0);
+}
+
+/** A size above a column. */
+function sizeHead(name) {
+  return { macs: "MACs", latency: "latency (µs)" }[name] ?? name.replace(/_/g, " ");
 }
 
 /** A column of the student after quantization: a metric by its title, anything else by its name. */
@@ -134,7 +139,8 @@ function toldInt8(values, name) {
 function finalistsNote(quantized) {
   const objective = DATA.metrics[DATA.objective];
   const near = DATA.finalists.some((each) => !each.member) ? " *: within noise of the validation front, on which it is not." : "";
-  return `Mean ± 95 % interval (Student's t) over the seeds, on the test, which the search has not seen. `
+  const seeds = Math.max(...DATA.finalists.map((each) => each.seeds));
+  return `Mean ± 95 % interval (Student's t) over ${seeds} seeds, on the test, which the search has not seen. `
     + `Gain: ${objective.title} beyond the same student trained without a teacher under the same budget, at its own best `
     + `learning rate and weight decay, paired by seed; its interval tells whether distillation pays.${near}`
     + (quantized ? " int8: after quantization of the trained student." : "");

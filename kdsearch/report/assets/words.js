@@ -49,6 +49,11 @@ function toldPair(metric, pair, signed = false) {
   return pair[1] === null ? mean : `${mean} ± ${bare(metric, pair[1])}`;
 }
 
+/** The same with the metric's unit: 97.31 ± 0.52 %. */
+function toldWhole(metric, pair) {
+  return pair ? `${toldPair(metric, pair)} ${metric.unit}`.trim() : "";
+}
+
 /** The title of a metric with its unit, for an axis or a column. */
 function headed(metric, title = metric.title) {
   return metric.unit ? `${title} (${metric.unit})` : title;
