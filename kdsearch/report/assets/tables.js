@@ -142,6 +142,6 @@ function finalistsNote(quantized) {
   const seeds = Math.max(...DATA.finalists.map((each) => each.seeds));
   return `Mean ± 95 % interval (Student's t) over ${seeds} seeds, on the test, which the search has not seen. `
     + `Gain: ${objective.title} beyond the same student trained without a teacher under the same budget, at its own best `
-    + `learning rate and weight decay, paired by seed; its interval tells whether distillation pays.${near}`
+    + `learning rate and weight decay, paired by seed; its interval tells whether distillation helps.${near}`
     + (quantized ? " int8: after quantization of the trained student." : "");
 }
