@@ -30,6 +30,7 @@ from kdsearch.results.resume import DataFacts, Inputs, check_retry
 from kdsearch.results.study import Study
 from kdsearch.search.study_run import StudyRun
 from kdsearch.space.checks import Plan, make_plan
+from kdsearch.space.export_checks import export_warnings
 from kdsearch.spec.sections import TrackingSection
 from kdsearch.spec.study import StudySpec
 from kdsearch.tracking.recorder import Recorder
@@ -83,7 +84,8 @@ def run_study(
     recorder = Recorder(open_store(_tracking(spec, directory if resume else None)))
     watching = Observers([recorder, *observers])
     run = StudyRun(plan, watching, retry_failed)
-    warnings_told = [*data_warnings(plan.data), *plan.warnings]
+    exported = export_warnings(spec, plan.data, own_alone=True)
+    warnings_told = [*data_warnings(plan.data), *plan.warnings, *exported]
     del plan  # and with it the images, once the run has them in Ray's store
     with _files_told(directory), ray_session(spec, address), directory.locked():
         directory.check(spec, resume)  # again: another process may have come first

@@ -12,7 +12,7 @@ import signal
 import sys
 import traceback
 
-from kdsearch.cli import running, checking, reading, picking, reporting  # noqa: F401
+from kdsearch.cli import running, checking, reading, picking, shipping, reporting  # noqa: F401
 from kdsearch.cli import catalogues, stores, submitting  # noqa: F401
 from kdsearch.cli.program import app
 from kdsearch.errors import KdsearchError, in_lines

@@ -18,8 +18,11 @@ def validate(spec: Spec, overrides: Sets = None) -> None:
         steps.show("loading PyTorch")
         from kdsearch.render.plan import specialist_lines, unfit_lines
         from kdsearch.space.checks import make_plan
+        from kdsearch.space.export_checks import export_warnings
 
         plan = make_plan(loaded, told=steps.show)
+        steps.show("trying to export the students")
+        exported = export_warnings(loaded, plan.data)
     data, students = plan.data, len(plan.space.students)
     families = f"{students} student {'family' if students == 1 else 'families'}"
     print_wrapped(
@@ -32,6 +35,6 @@ def validate(spec: Spec, overrides: Sets = None) -> None:
     for line in specialist_lines(loaded):
         print_wrapped(console, line)
     print_inventory(console, data)
-    print_warnings(console, plan.warnings)
+    print_warnings(console, [*plan.warnings, *exported])
     for line in unfit_lines(plan.space.fitting):
         print_wrapped(console, line)

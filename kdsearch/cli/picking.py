@@ -10,7 +10,7 @@ import typer
 from kdsearch.cli.program import StudyFolder, app, examples, open_console
 from kdsearch.errors import UserError
 
-_SIZES = ("parameters", "macs", "bytes", "latency")
+SIZES = ("parameters", "macs", "bytes", "latency")
 
 Most = Annotated[
     list[str] | None,
@@ -61,7 +61,7 @@ def pick(
     from kdsearch.results.pick import pick as pick_student
 
     content = read_front(study)
-    sizes = dict(zip(_SIZES, (max_parameters, max_macs, max_bytes, max_latency), strict=True))
+    sizes = dict(zip(SIZES, (max_parameters, max_macs, max_bytes, max_latency), strict=True))
     limits = limits_of(content, sizes, min_retained, most, least)
     found = pick_student(content, limits)
     if as_json:

@@ -24,6 +24,7 @@ from kdsearch.problems import Head, Kind
 from kdsearch.problems.head import side_by_side
 from kdsearch.results.finalists import Finalist, Interval, trainings
 from kdsearch.results.front_file import plain
+from kdsearch.results.record import TrialRecord
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.measured import MEASURED
 from kdsearch.training.weights import check_weights, load_weights
@@ -165,13 +166,7 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
     """
     run = finalist.shipped
     assert run is not None
-    fault = check_weights(weights)
-    if fault is not None:
-        raise RunError(
-            f"the weights of finalist training {run.number} are lost, since {fault}; remove the "
-            f'lines with "number":{run.number} from the study\'s finalists.jsonl, and --resume '
-            "trains it again"
-        )
+    refuse_lost(run, weights)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / "student.safetensors"
     with taking_name_last(target) as partial:
@@ -214,6 +209,21 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
     path = folder / "student.json"
     write_atomically(path, json.dumps(facts, indent=1).encode())
     return path
+
+
+def refuse_lost(run: TrialRecord, weights: Path) -> None:
+    """Refuse weights that are not those of a finalist's training.
+
+    Raises:
+        RunError: They are gone, or others.
+    """
+    fault = check_weights(weights)
+    if fault is not None:
+        raise RunError(
+            f"the weights of finalist training {run.number} are lost, since {fault}; remove the "
+            f'lines with "number":{run.number} from the study\'s finalists.jsonl, and --resume '
+            "trains it again"
+        )
 
 
 def _over_seeds(score: Interval) -> dict[str, Any]:

@@ -18,6 +18,14 @@ _OUTPUTS = {
 }
 
 
+_HUB_TASKS = {
+    ("image", "class"): "image-classification",
+    ("image", "labels"): "image-classification",
+    ("numbers", "class"): "tabular-classification",
+    ("numbers", "value"): "tabular-regression",
+}
+
+
 def metadata_of(module: SampleNetwork) -> dict[str, str]:
     """What everyone must know who runs a network as a file, each a text or JSON.
 
@@ -32,6 +40,14 @@ def metadata_of(module: SampleNetwork) -> dict[str, str]:
         "tasks": json.dumps([_task(head) for head in module.heads]),
         "preprocessing": "inside the graph: give samples as they are, not normalised",
     }
+
+
+def hub_task(module: SampleNetwork) -> str | None:
+    """What the Hugging Face Hub calls such a task; ``None`` where it has no name for it."""
+    kinds = {each.kind for each in module.inputs.values()}
+    if len(kinds) > 1 or len(module.heads) > 1:
+        return None
+    return _HUB_TASKS.get((kinds.pop(), module.heads[0].kind))
 
 
 def _input(module: SampleNetwork, name: str, of: Input) -> dict[str, Any]:

@@ -8,21 +8,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from kdsearch.errors import ModelError, RunError, described
+from kdsearch.errors import ModelError, described
+from kdsearch.graphs.compare import TOLERANCE, compare
 from kdsearch.graphs.program import to_program
 from kdsearch.graphs.quiet import quiet
 from kdsearch.graphs.run import Session
 from kdsearch.graphs.samples import SampleNetwork
-from kdsearch.models.dry_run import evaluating
 
 OPSET = 20
 """Version of ONNX's operators in every file."""
 
 OUTPUT = "outputs"
 """Name of the one output."""
-
-TOLERANCE = 1e-5
-"""Largest difference between an ONNX file and the network in PyTorch."""
 
 NETWORK = "network/"
 """What the names of the nodes of the network itself start with; the others prepare samples, and
@@ -79,9 +76,7 @@ def check_onnx(
     """Compare an ONNX file, run by onnxruntime, with the network in PyTorch.
 
     Returns:
-        The largest difference between two outputs. That of an output which is larger than 1
-        anywhere, in some samples, counts as a share of its largest value: float32 has no more
-        digits, and values may be in any unit.
+        The largest difference, as :func:`~kdsearch.graphs.compare.largest_difference` tells it.
 
     Args:
         content: The file.
@@ -92,24 +87,7 @@ def check_onnx(
     Raises:
         RunError: It is larger, or not a number.
     """
-    found = Session(content).outputs(samples)
-    with evaluating(module):
-        expected = module(*(torch.from_numpy(samples[name]) for name in module.inputs)).numpy()
-    difference = largest_difference(found, expected)
-    if not difference <= tolerance:
-        raise RunError(
-            f"the ONNX file's outputs differ from PyTorch's by {difference:.2g}, more than "
-            f"{tolerance:g}; ship the student as pt2 or safetensors"
-        )
-    return difference
-
-
-def largest_difference(found: np.ndarray, expected: np.ndarray) -> float:
-    """As :func:`check_onnx` says, of outputs [N, S]; infinite where the shapes are not the same."""
-    if found.shape != expected.shape:
-        return float("inf")
-    scale = np.abs(expected).max(axis=0, initial=1.0)
-    return float((np.abs(found.astype(np.float64) - expected) / scale).max(initial=0.0))
+    return compare(Session(content).outputs(samples), module, samples, "ONNX file", tolerance)
 
 
 def _tidy(model: Any, module: SampleNetwork) -> None:

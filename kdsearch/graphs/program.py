@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from kdsearch.errors import ModelError, described
+from kdsearch.graphs.compare import compare
 from kdsearch.graphs.quiet import quiet
 from kdsearch.graphs.samples import SampleNetwork
 from kdsearch.models.dry_run import evaluating
@@ -50,6 +53,18 @@ def to_pt2(module: SampleNetwork) -> bytes:
     content = io.BytesIO()
     torch.export.save(to_program(module), content)
     return content.getvalue()
+
+
+def check_pt2(content: bytes, module: SampleNetwork, samples: Mapping[str, np.ndarray]) -> float:
+    """Compare a file of :func:`to_pt2` with the network, as ``check_onnx`` does.
+
+    Raises:
+        RunError: Their outputs differ by more than 1e-5.
+    """
+    program = torch.export.load(io.BytesIO(content)).module()
+    with torch.no_grad():
+        found = program(*(torch.from_numpy(samples[name]) for name in module.inputs)).numpy()
+    return compare(found, module, samples, "program of torch.export")
 
 
 def _blank(module: SampleNetwork, of: Input) -> Tensor:

@@ -16,6 +16,9 @@ class Session:
     Args:
         content: The file.
         threads: How many threads an operator may use.
+
+    Attributes:
+        inputs: Names of what it takes of a sample.
     """
 
     def __init__(self, content: bytes, threads: int = 1) -> None:
@@ -29,7 +32,7 @@ class Session:
         self._session = onnxruntime.InferenceSession(
             content, options, providers=["CPUExecutionProvider"]
         )
-        self._inputs = [each.name for each in self._session.get_inputs()]
+        self.inputs = [each.name for each in self._session.get_inputs()]
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -42,5 +45,5 @@ class Session:
         Args:
             samples: By input: images uint8 [B, C, H, W], numbers float64 [B, D].
         """
-        fed = {name: np.ascontiguousarray(samples[name]) for name in self._inputs}
+        fed = {name: np.ascontiguousarray(samples[name]) for name in self.inputs}
         return self._session.run(None, fed)[0]

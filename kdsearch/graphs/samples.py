@@ -104,4 +104,9 @@ def samples_of(
     index = torch.arange(count)
     if most is not None and most < count:
         index = torch.arange(most) * count // most
+    return samples_at(split, inputs, index)
+
+
+def samples_at(split: Split, inputs: Iterable[str], index: Tensor) -> dict[str, np.ndarray]:
+    """The same of the samples at ``index`` [B]."""
     return {name: rows_at(split.inputs[name], index).numpy() for name in inputs}

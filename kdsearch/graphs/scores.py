@@ -9,7 +9,23 @@ import torch
 
 from kdsearch.data.dataset import Split
 from kdsearch.errors import RunError
+from kdsearch.graphs.run import Session
+from kdsearch.graphs.samples import samples_at
 from kdsearch.problems import Problem
+
+
+def split_outputs(session: Session, split: Split, batch: int = 256) -> np.ndarray:
+    """Outputs [N, S] of every sample of a split, by a file.
+
+    Args:
+        session: The file.
+        split: The split.
+        batch: Samples at a time.
+    """
+    parts = torch.arange(len(split)).split(batch)
+    return np.concatenate(
+        [session.outputs(samples_at(split, session.inputs, part)) for part in parts]
+    )
 
 
 def scores_of(

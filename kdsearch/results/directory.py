@@ -38,6 +38,7 @@ class StudyDirectory(StudyFolder):
         optuna.journal     a copy of the trials that optuna-dashboard opens
         finalists/         weights of each finalist's trainings
         students/          the finalists as shipped: safetensors and JSON
+        exported/          students as ONNX and the like, each with a model card
         front.csv, .json, .png
         report.html        everything on one page for a browser
         figures/           figures for papers, where they were asked for
@@ -74,6 +75,10 @@ class StudyDirectory(StudyFolder):
     def student(self, trial: int) -> Path:
         """The folder of the student that a finalist ships."""
         return self.students / f"trial-{trial:04d}"
+
+    def exported(self, trial: int) -> Path:
+        """The folder of a finalist's files that run without kdsearch."""
+        return self.path / "exported" / f"trial-{trial:04d}"
 
     def lost(self) -> list[str]:
         """Names of the files that a study has and this one lacks, which a resume makes again."""

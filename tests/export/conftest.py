@@ -12,10 +12,16 @@ import pytest
 import torch
 
 from kdsearch.data import Dataset
-from kdsearch.models import Network, build_network, measure
-from kdsearch.results.finalists import Finalist
+from kdsearch.models import Network, Size, build_network, measure
+from kdsearch.results.directory import StudyDirectory
+from kdsearch.results.finalists import Finalist, weights_file
+from kdsearch.results.judging import Judging
 from kdsearch.results.record import TrialRecord
+from kdsearch.results.study import Study
+from kdsearch.results.sweep import PlannedTraining
 from kdsearch.spec.concrete import ModelConfig
+from kdsearch.spec.study import StudySpec
+from kdsearch.spec.teaching import TEACHER
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
 from kdsearch.training.trainer import Trainer
@@ -69,3 +75,50 @@ def trained(
 def _baseline(run: TrialRecord) -> TrialRecord:
     """A training without a teacher that scored 0.2 on the test."""
     return run.model_copy(update={"number": 1, "test": {"accuracy": 0.2, "nll": 1.0}})
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> StudySpec:
+    return StudySpec.model_validate(
+        {
+            "study": {"name": "small", "directory": str(tmp_path)},
+            "data": {"source": "digits", "validation": 0.2, "test": 0.25, "limit": 300},
+            "teacher": {"model": {"family": "convnet", "depth": 2}},
+            "students": [{"family": "convnet"}],
+            "methods": ["kd+fitnet"],
+            "finalists": {"seeds": 2},
+        }
+    )
+
+
+@pytest.fixture
+def study(spec: StudySpec, trained: Trained) -> Study:
+    """Two trials of the search, one of which failed, and all finalists' trainings but one."""
+    directory = StudyDirectory.of(spec)
+    directory.create(spec)
+    largest = {"parameters": 20_000, "macs": 10**6, "bytes": 80_000}
+    directory.update(state="finished", teachers={TEACHER: {"size": largest}})
+    good = trained.finalist.trial
+    directory.trials.append(good)
+    directory.trials.append(
+        good.model_copy(
+            update={"number": 8, "status": "failed", "reason": 'a "reason", told', "epochs": ()}
+        )
+    )
+    judging = Judging(spec, [good], [good], {})
+    size = measure(trained.network)
+    baselines = judging.baselines({})  # nothing is searched, so there is nothing to tune
+    judged = [_ended(run, size, score) for run, score in zip(judging.runs, (0.5, 0.7), strict=True)]
+    for record in [*judged, _ended(baselines[0], size, 0.4)]:
+        directory.finalists.append(record)
+        save_weights(trained.network, weights_file(directory.weights, record))
+    return Study.open(directory.path)
+
+
+def _ended(training: PlannedTraining, size: Size, score: float) -> TrialRecord:
+    record = sized(training.number, training.phase, training.task, size)
+    epoch = {"epoch": 1.0, "accuracy": score - 0.1, "seconds": 2.0}
+    test = {"accuracy": score, "nll": 1.0, "ece": 0.2 * score, "agreement": score + 0.1, "kl": 0.5}
+    if record.phase != "finalists":
+        test = None
+    return record.model_copy(update={"status": "complete", "epochs": (epoch,), "test": test})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,19 +14,12 @@ import pytest
 from kdsearch.data import Dataset
 from kdsearch.export import load_student
 from kdsearch.export.report import write_students, write_tables
-from kdsearch.models import Size, measure
 from kdsearch.results.directory import StudyDirectory
-from kdsearch.results.finalists import weights_file
 from kdsearch.results.front_file import rows
 from kdsearch.results.judging import Judging
-from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
-from kdsearch.results.sweep import PlannedTraining
 from kdsearch.spec.study import StudySpec
-from kdsearch.spec.teaching import TEACHER
-from kdsearch.training.weights import save_weights
 from tests.export.conftest import Trained, strict_json
-from tests.records import sized
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.nan, None])
@@ -44,53 +36,6 @@ def test_other_values_stay_as_they_are() -> None:
 
 def test_a_table_without_rows_has_none() -> None:
     assert rows(pd.DataFrame([])) == []
-
-
-@pytest.fixture
-def spec(tmp_path: Path) -> StudySpec:
-    return StudySpec.model_validate(
-        {
-            "study": {"name": "small", "directory": str(tmp_path)},
-            "data": {"source": "digits", "validation": 0.2, "test": 0.25, "limit": 300},
-            "teacher": {"model": {"family": "convnet", "depth": 2}},
-            "students": [{"family": "convnet"}],
-            "methods": ["kd+fitnet"],
-            "finalists": {"seeds": 2},
-        }
-    )
-
-
-@pytest.fixture
-def study(spec: StudySpec, trained: Trained) -> Study:
-    """Two trials of the search, one of which failed, and all finalists' trainings but one."""
-    directory = StudyDirectory.of(spec)
-    directory.create(spec)
-    largest = {"parameters": 20_000, "macs": 10**6, "bytes": 80_000}
-    directory.update(state="finished", teachers={TEACHER: {"size": largest}})
-    good = trained.finalist.trial
-    directory.trials.append(good)
-    directory.trials.append(
-        good.model_copy(
-            update={"number": 8, "status": "failed", "reason": 'a "reason", told', "epochs": ()}
-        )
-    )
-    judging = Judging(spec, [good], [good], {})
-    size = measure(trained.network)
-    baselines = judging.baselines({})  # nothing is searched, so there is nothing to tune
-    judged = [_ended(run, size, score) for run, score in zip(judging.runs, (0.5, 0.7), strict=True)]
-    for record in [*judged, _ended(baselines[0], size, 0.4)]:
-        directory.finalists.append(record)
-        save_weights(trained.network, weights_file(directory.weights, record))
-    return Study.open(directory.path)
-
-
-def _ended(training: PlannedTraining, size: Size, score: float) -> TrialRecord:
-    record = sized(training.number, training.phase, training.task, size)
-    epoch = {"epoch": 1.0, "accuracy": score - 0.1, "seconds": 2.0}
-    test = {"accuracy": score, "nll": 1.0, "ece": 0.2 * score, "agreement": score + 0.1, "kl": 0.5}
-    if record.phase != "finalists":
-        test = None
-    return record.model_copy(update={"status": "complete", "epochs": (epoch,), "test": test})
 
 
 def test_the_front_is_strict_json_and_csv_of_the_same_rows(study: Study) -> None:

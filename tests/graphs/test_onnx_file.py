@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from kdsearch.data import Scale
 from kdsearch.errors import ModelError, RunError
+from kdsearch.graphs.compare import largest_difference
 from kdsearch.graphs.metadata import metadata_of
-from kdsearch.graphs.onnx_file import OPSET, check_onnx, largest_difference, to_onnx
+from kdsearch.graphs.onnx_file import OPSET, check_onnx, to_onnx
 from kdsearch.graphs.run import Session
 from kdsearch.graphs.samples import SampleNetwork
 from kdsearch.models.inputs import of_images

@@ -1,0 +1,90 @@
+"""``kdsearch export``: a student as files that run without kdsearch."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kdsearch.cli.picking import (
+    SIZES,
+    Least,
+    MaxBytes,
+    MaxLatency,
+    MaxMacs,
+    MaxParameters,
+    MinRetained,
+    Most,
+    limits_of,
+)
+from kdsearch.cli.program import StudyFolder, app, examples, open_console
+from kdsearch.errors import UserError
+
+if TYPE_CHECKING:
+    from kdsearch.export.exported import Exported
+
+
+class _Format(StrEnum):
+    onnx = "onnx"
+    pt2 = "pt2"
+    safetensors = "safetensors"
+
+
+@app.command(
+    epilog=examples(
+        "kdsearch export studies/digits",
+        "kdsearch export studies/digits --max-parameters 5k --int8",
+        "kdsearch export studies/digits --trial 53 --format onnx --format pt2",
+    )
+)
+def export(
+    study: StudyFolder,
+    trial: Annotated[
+        int | None, typer.Option(metavar="N", help="This finalist; absent: what pick names.")
+    ] = None,
+    formats: Annotated[
+        list[_Format] | None,
+        typer.Option("--format", help="A format; may be repeated. Absent: onnx."),
+    ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Also a quantized ONNX file, with its own test scores.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Absent: STUDY/exported/trial-NNNN."),
+    ] = None,
+    max_parameters: MaxParameters = None,
+    max_macs: MaxMacs = None,
+    max_bytes: MaxBytes = None,
+    max_latency: MaxLatency = None,
+    min_retained: MinRetained = None,
+    most: Most = None,
+    least: Least = None,
+) -> None:
+    """Export a student as ONNX or torch.export program, with a model card.
+
+    The graph takes samples as they are: normalisation and resizing are inside. Each file is
+    compared with PyTorch on real samples of the study's data.
+    """
+    from kdsearch.results.front_file import read_front
+    from kdsearch.results.pick import pick
+
+    sizes = dict(zip(SIZES, (max_parameters, max_macs, max_bytes, max_latency), strict=True))
+    limits = limits_of(read_front(study), sizes, min_retained, most, least)
+    if trial is not None and limits:
+        raise UserError("--trial names the student, so limits have no effect; give one of the two")
+    number = trial if trial is not None else int(pick(read_front(study), limits).row["trial"])
+    from kdsearch.export.exported import export_student
+
+    names = [each.value for each in formats or (_Format.onnx,)]
+    _tell(export_student(study, number, names, int8=int8, folder=output))
+
+
+def _tell(done: Exported) -> None:
+    from kdsearch.render.exported import exported_lines
+
+    console = open_console()
+    for line in exported_lines(done):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,33 @@
+"""What an export wrote, in lines for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kdsearch.export.exported import CARD, Exported
+from kdsearch.render.pick import student_told
+from kdsearch.results.limits import told, told_size
+
+
+def exported_lines(done: Exported) -> Iterator[str]:
+    """The student, a line for each file, and where they are."""
+    row, objective = done.row, done.content["objective"]
+    if done.state != "finished":
+        yield (
+            f"the study has not ended ({done.state}): this is the best of its "
+            f"{row['seeds']} trainings so far"
+        )
+    yield f"trial {row['trial']}: {row['method']}, {student_told(row)}"
+    width = max(len(file.name) for file in done.files)
+    for file in done.files:
+        parts = [f"{file.name:{width}}  {told_size('bytes', file.bytes)}"]
+        if objective in file.scores:
+            head = done.content["metrics"][objective]["head"]
+            score = told(done.content, objective, file.scores[objective])
+            parts.append(f"{head} {score} on the {done.samples:,} test samples")
+        if file.difference is not None:
+            within = f" within {file.difference:.0e}" if file.difference else ""
+            parts.append(f"outputs as in PyTorch{within}")
+        yield "  " + ", ".join(parts)
+    yield f"  {CARD:{width}}  the model card: fill in its licence"
+    yield f"in {done.folder}"

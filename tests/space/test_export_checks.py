@@ -1,0 +1,79 @@
+"""What cannot be exported is told before anything trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from torch import Tensor, nn
+
+from kdsearch.data import Dataset
+from kdsearch.space.export_checks import export_warnings
+from kdsearch.spec import parse_spec
+from tests.command_line import CallCommand
+
+TEXT = """
+study: {{name: small, directory: {folder}}}
+data: {{source: digits, validation: 0.2, test: 0.25, limit: 300}}
+teacher: {{model: {{family: convnet, depth: 2}}, training: {{epochs: 1}}}}
+students:
+  - {{family: convnet}}
+  - {{family: "{family}"}}
+methods: [none, kd]
+training: {{epochs: 1}}
+"""
+
+MINE = "tests.space.test_export_checks:"
+
+
+class Branching(nn.Module):
+    """Goes a way that values decide."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(64, 16)
+        self.layer = nn.Linear(16, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        inner = self.inner(images.flatten(1)).relu()
+        return self.layer(inner if float(inner.detach().sum()) > 0 else inner * 2)
+
+
+def branching(image_shape: tuple[int, ...], classes: int, width: float) -> nn.Module:
+    return Branching(classes)
+
+
+def plain(image_shape: tuple[int, ...], classes: int, width: float) -> nn.Module:
+    layers = nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, classes)
+    return nn.Sequential(*layers)
+
+
+@pytest.mark.parametrize(
+    ("family", "own_alone", "count"),
+    [
+        (f"{MINE}plain", False, 0),
+        (f"{MINE}branching", False, 1),
+        (f"{MINE}branching", True, 1),
+        ("mlp", False, 0),
+    ],
+)
+def test_a_network_that_cannot_be_traced(
+    family: str, own_alone: bool, count: int, digits: Dataset, tmp_path: Path
+) -> None:
+    spec = parse_spec(TEXT.format(folder=tmp_path, family=family))
+    found = export_warnings(spec, digits, own_alone)
+    assert len(found) == count
+    for line in found:
+        assert line.startswith("<text>:7:")
+        assert "torch.export cannot trace" in line
+        assert "\n" not in line
+
+
+def test_validate_warns_of_it(tmp_path: Path, call_command: CallCommand) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text(TEXT.format(folder=tmp_path, family=f"{MINE}branching"))
+    done = call_command("validate", str(file))
+    assert done.code == 0, done.err
+    told = " ".join(done.out.split())
+    assert f"torch.export cannot trace {MINE}branching" in told
+    assert "kdsearch export will refuse its students" in told
