@@ -22,6 +22,7 @@ from kdsearch.execution.observers import Observer, Observers
 from kdsearch.execution.storage.access import check_storage
 from kdsearch.export.report import write_students, write_tables
 from kdsearch.files import NO_SPACE
+from kdsearch.interrupts import called_when_interrupted
 from kdsearch.redaction import redacted
 from kdsearch.report.figures import write_front
 from kdsearch.report.page import write_page
@@ -87,7 +88,12 @@ def run_study(
     exported = export_warnings(spec, plan.data, own_alone=True)
     warnings_told = [*data_warnings(plan.data), *plan.warnings, *exported]
     del plan  # and with it the images, once the run has them in Ray's store
-    with _files_told(directory), ray_session(spec, address), directory.locked():
+    with (
+        called_when_interrupted(watching.stopping),
+        _files_told(directory),
+        ray_session(spec, address),
+        directory.locked(),
+    ):
         directory.check(spec, resume)  # again: another process may have come first
         if resume and (lost := directory.lost()):
             _tell_lost(directory, lost)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 INTERRUPTED = 130
@@ -12,20 +12,26 @@ INTERRUPTED = 130
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, the batch system, the terminal that is closed
 _PATIENCE = 2
-_MORE = b"kdsearch: ending already, which takes some seconds; once more ends it at once\n"
-_first = b""
-"""What is said at the first signal."""
+_MORE = "ending already, which takes some seconds; once more ends it at once"
+_first: Callable[[], None] | None = None
+"""What is called at the first signal."""
 
 
 @contextmanager
-def said_when_interrupted(sentence: str) -> Iterator[None]:
-    """Say it at once when a signal ends the block, since what follows takes a while."""
+def called_when_interrupted(call: Callable[[], None]) -> Iterator[None]:
+    """Call it at once when a signal ends the block, since what follows takes a while."""
     global _first
-    _first = f"kdsearch: {sentence}\n".encode()
+    _first = call
     try:
         yield
     finally:
-        _first = b""
+        _first = None
+
+
+def say(line: str) -> None:
+    """Write a line to the terminal from where a signal is handled."""
+    with suppress(OSError):  # where the terminal is gone
+        os.write(2, f"kdsearch: {line}\n".encode())
 
 
 class Interrupts:
@@ -44,13 +50,10 @@ class Interrupts:
     def _interrupt(self, *_: object) -> None:
         self.count += 1
         if self.count == 1:
-            _say(_first)
+            if _first is not None:
+                with suppress(Exception):
+                    _first()
             raise KeyboardInterrupt
         if self.count > _PATIENCE:
             os._exit(INTERRUPTED)
-        _say(_MORE)
-
-
-def _say(line: bytes) -> None:
-    with suppress(OSError):  # where the terminal is gone
-        os.write(2, line)
+        say(_MORE)

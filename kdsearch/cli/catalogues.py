@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from kdsearch.cli.program import app, examples, open_console
+from kdsearch.cli.printing import print_layout, print_wrapped, room
+from kdsearch.cli.program import Wide, app, examples, open_console
 
 
 @app.command(
@@ -21,21 +22,35 @@ def methods(
     name: Annotated[
         str | None, typer.Argument(help="One method, a sum, or module:Class, in full.")
     ] = None,
+    wide: Wide = False,
 ) -> None:
     """List the distillation methods."""
-    from kdsearch.methods import UNDISTILLED, parse_label
-    from kdsearch.render.catalogue import method_view, methods_view
+    from kdsearch.render.catalogue import find_facts, method_view, methods_notes, methods_view
+    from kdsearch.render.catalogue_file import kept
+    from kdsearch.spec.teaching import UNDISTILLED
 
+    console = open_console()
     if name is None:
-        open_console().print(methods_view(), highlight=False)
+        layout = methods_view(room(console), wide or not console.is_terminal)
+        print_layout(console, layout)
+        console.print()
+        for note in methods_notes():
+            print_wrapped(console, note)
+        if console.is_terminal:
+            more = "" if wide else "; --wide tells every default and range"
+            print_wrapped(console, f"\nkdsearch methods NAME tells all of one{more}")
         return
     if name == UNDISTILLED:
         print(f"{name}: the undistilled baseline, cross-entropy with the labels alone")
-    console = open_console()
-    for place, method in enumerate(parse_label(name)):
+        return
+    if name not in kept()["methods"]:
+        from kdsearch.methods import parse_label
+
+        parse_label(name)  # refuses what is no method, or no sum of methods
+    for place, term in enumerate(name.split("+")):
         if place:
             console.print()
-        console.print(method_view(method, name.split("+")[place]), markup=False)
+        console.print(method_view(find_facts(term), term), markup=False, highlight=False)
 
 
 @app.command(epilog=examples("kdsearch models"))
@@ -43,4 +58,4 @@ def models() -> None:
     """List the model families."""
     from kdsearch.render.catalogue import models_view
 
-    open_console().print(models_view(), markup=False)
+    open_console().print(models_view(), markup=False, highlight=False)

@@ -11,12 +11,7 @@ import typer
 from kdsearch.cli.planning import print_plan
 from kdsearch.cli.printing import print_front, print_ranking
 from kdsearch.cli.program import RetryFailed, Sets, Spec, app, examples, open_console
-from kdsearch.interrupts import INTERRUPTED, said_when_interrupted
-
-_STOPPING = (
-    "stopping: the trainings that run are ended, what is finished is saved, Ray and MLflow are "
-    "closed; that takes some seconds"
-)
+from kdsearch.interrupts import INTERRUPTED
 
 
 @app.command(
@@ -63,7 +58,7 @@ def run(
         folder.check_free(loaded.study.name)
     console.print(headline(loaded), highlight=False, markup=False)
     try:
-        with Steps(console) as steps, said_when_interrupted(_STOPPING):
+        with Steps(console) as steps:
             steps.show("loading PyTorch, Ray and MLflow")
             from kdsearch.api import run_study
             from kdsearch.display import Display

@@ -12,6 +12,7 @@ from rich.text import Text
 from kdsearch.display.panel import panel
 from kdsearch.display.progress import Progress
 from kdsearch.execution.observers import Observer
+from kdsearch.interrupts import say
 from kdsearch.problems import find_metric
 from kdsearch.problems.catalogue import MEAN, USUAL
 from kdsearch.render.caches import cache_lines, error_lines
@@ -26,6 +27,11 @@ from kdsearch.spec.teaching import called
 from kdsearch.teacher_cache.contents import Caches, StorageErrors
 from kdsearch.training.programs import total_epochs
 from kdsearch.training.teacher_store import StoredTeacher
+
+_STOPPING = (
+    "stopping: the trainings that run are ended, what is finished is saved, Ray and MLflow are "
+    "closed; that takes some seconds"
+)
 
 
 class Display(Observer):
@@ -62,6 +68,8 @@ class Display(Observer):
         self._teacher_epochs = 0
         self._say(f"{called(name)}: training for {epochs} epochs")
         self._show()
+        if self._live:
+            self._live.update(Text(f"{called(name)}: the first epoch runs"))
 
     def teacher_epoch(self, report: dict[str, float]) -> None:
         if self._teacher is None:
@@ -158,6 +166,10 @@ class Display(Observer):
     def study_finished(self, study: Study) -> None:
         self._hide()
         self._say(f"finished in {duration(time.monotonic() - self._start)}")
+
+    def stopping(self) -> None:
+        self._hide()
+        say(_STOPPING)
 
     def study_stopped(self, study: Study, state: str, reason: str) -> None:
         self._hide()

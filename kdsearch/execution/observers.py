@@ -72,6 +72,9 @@ class Observer:
     def study_finished(self, study: Study) -> None:
         """The report is written."""
 
+    def stopping(self) -> None:
+        """A signal ends the study, which takes some seconds; called where the signal is handled."""
+
     def study_stopped(self, study: Study, state: str, reason: str) -> None:
         """The study ends early: ``interrupted`` or ``failed``."""
 

@@ -1,9 +1,13 @@
-"""What kdsearch offers, for a person: methods and model families."""
+"""What kdsearch offers, for a person: methods and model families.
+
+What is its own is read from a file, without PyTorch; only a user's own parts are imported.
+"""
 
 from __future__ import annotations
 
-import inspect
 import re
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -11,147 +15,143 @@ from rich.table import Table
 from rich.text import Text
 
 from kdsearch.errors import MethodError
-from kdsearch.methods import UNDISTILLED, Hyperparameter, Method, find_method, method_names
-from kdsearch.methods.base import KINDS, STAGES, listed
-from kdsearch.methods.hyperparameter import SCHEDULE
-from kdsearch.methods.labels import CE_WEIGHT
-from kdsearch.models import FAMILIES
-from kdsearch.models.user_models import GROUP as MODELS
 from kdsearch.plugins import installed
+from kdsearch.render.catalogue_file import kept
+from kdsearch.render.columns import Column, Layout, fitted
 from kdsearch.render.tables import plain_table
-from kdsearch.spec.ranges import Choices, Range
+from kdsearch.spec.teaching import UNDISTILLED
+
+_METHODS, _MODELS = "kdsearch.methods", "kdsearch.models"
+"""Entry-point groups of installed plug-ins."""
+
+Facts = Mapping[str, Any]
+"""What there is to tell of a method, as :func:`kdsearch.render.offered.method_facts` makes it."""
 
 
-def methods_view() -> RenderableType:
-    """Every method by kind, with its signals, published defaults and search ranges.
+def methods_view(width: int | None = None, wide: bool = False) -> Layout:
+    """Every method by kind: what it reads, what is searched of it, and where it is from.
 
-    An installed plug-in that cannot be used is listed below with the reason.
+    Args:
+        width: Letters of a line; absent: no limit.
+        wide: Whether each value has a line with its published default and its range.
     """
-    found, broken = _find_methods()
-    table = plain_table("method", "reads", "published; searched", "paper")
-    table.columns[0].no_wrap = True
-    table.add_row(UNDISTILLED, "", "", "the undistilled baseline")
-    for kind in KINDS:
-        of_kind = {name: method for name, method in found.items() if method.kind == kind}
+    rows = list(_method_rows(_known()[0], wide))
+    names, signals, values, papers = zip(*rows, strict=True)
+    columns = (
+        Column("method", names, right=False),
+        Column("reads", signals, 3 if wide else 2, right=False, least=13),
+        Column(
+            "published; searched" if wide else "searched",
+            values,
+            2 if wide else 3,
+            right=False,
+            least=None if wide else 12,
+        ),
+        Column("paper", papers, 1, right=False, least=14),
+    )
+    return fitted(columns, width)
+
+
+def methods_notes() -> list[str]:
+    """What holds for every method, and why installed plug-ins cannot be used."""
+    broken = _known()[1]
+    return [kept()["schedule"], *(f"{name}: {reason}" for name, reason in broken.items())]
+
+
+def _method_rows(methods: Mapping[str, Facts], wide: bool) -> Iterator[tuple[str, str, str, str]]:
+    yield UNDISTILLED, "", "", "the undistilled baseline"
+    for kind in dict.fromkeys(facts["kind"] for facts in kept()["methods"].values()):
+        of_kind = {name: facts for name, facts in methods.items() if facts["kind"] == kind}
         if of_kind:
-            table.add_row(Text(f"{kind} methods", style="bold"))
-        for name, method in of_kind.items():
-            values = "\n".join(_values(method))
-            table.add_row(f"  {name}", _signals(method), values, _authors(method.paper))
-    lines = [f"{name}: {reason}" for name, reason in broken.items()]
-    return Group(table, "", Text(_schedule_note()), *map(Text, lines))
+            yield f"{kind} methods", "", "", ""
+        for name, facts in of_kind.items():
+            first, *others = _told_values(facts, wide) or [""]
+            reads, paper = ", ".join(facts["signals"]), _authors(facts["paper"])
+            yield f"  {name}", reads, first, paper
+            yield from (("", "", value, "") for value in others)
 
 
-def method_view(method: type[Method], name: str | None = None) -> RenderableType:
+def _told_values(facts: Facts, wide: bool) -> list[str]:
+    """What a method's lines say of its values."""
+    own = [value for value in facts["values"] if value[0] in facts["own"]]
+    if wide:
+        return [f"{name} {default}; {search}" for name, default, search, _ in own]
+    return [", ".join(name for name, _, search, _ in own if search != "fixed")]
+
+
+def method_view(facts: Facts, name: str | None = None) -> RenderableType:
     """One method in full.
 
     Args:
-        method: The method.
+        facts: What there is to tell of it.
         name: What the spec calls it, if not by its own name.
     """
-    facts = Table.grid(padding=(0, 2))
-    for fact, value in _facts(method).items():
-        facts.add_row(fact, Text(value))
+    grid = Table.grid(padding=(0, 2))
+    for fact, value in facts["facts"].items():
+        grid.add_row(fact, Text(value))
     values = plain_table(
         "hyperparameter", "published", "searched", "what it is", right=("published",)
     )
-    for own, declared in method.hyperparameters.items():
-        default, searched = _number(declared.default), _range(declared.search)
-        values.add_row(own, default, searched, Text(declared.about))
-    ce = _number(method.ce_weight)
-    values.add_row(CE_WEIGHT, ce, "fixed", _CE_ABOUT)
-    texts = [*_paragraphs(method.__doc__), *_formulas(method)]
-    about = [Padding(Text(text), (0, 0, 1, 0)) for text in texts]
-    return Group(Text(name or method.name, style="bold"), "", *about, facts, "", values)
+    for own, default, searched, about in facts["values"]:
+        values.add_row(own, default, searched, Text(about))
+    about = [Padding(Text(text), (0, 0, 1, 0)) for text in facts["about"]]
+    return Group(Text(name or facts["name"], style="bold"), "", *about, grid, "", values)
 
 
-def models_view() -> Table:
+def models_view() -> RenderableType:
     """Every family with its knobs, installed plug-ins too."""
-    table = plain_table("family", "what it is", "width", "depth")
-    for family in FAMILIES.values():
-        table.add_row(family.name, family.about, family.width, family.depth)
-    table.add_row(
-        "torchvision/NAME",
-        "any classification model of torchvision, such as torchvision/resnet18",
-        "all channel counts, where the model allows",
-        "none: it is part of the name",
+    rows = [*kept()["families"]]
+    rows.append(
+        [
+            "torchvision/NAME",
+            "any classification model of torchvision, such as torchvision/resnet18",
+            "all channel counts, where the model allows",
+            "none: it is part of the name",
+        ]
     )
-    for name, point in installed(MODELS).items():
-        if name not in FAMILIES:
+    known = {name for name, *_ in kept()["families"]}
+    for name, point in installed(_MODELS).items():
+        if name not in known:
             about = f"the installed plug-in {point.value}"
-            table.add_row(Text(name), Text(about), "as it defines it", "as it defines it")
-    table.add_row(
-        "module:function",
-        "your own, called with image_shape (or inputs), classes, width and depth",
-        "as you define it",
-        "as you define it",
-    )
-    return table
+            rows.append([name, about, "as it defines it", "as it defines it"])
+    own = "your own, called with image_shape (or inputs), classes, width and depth"
+    rows.append(["module:function", own, "as you define it", "as you define it"])
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, about, width, depth in rows:
+        grid.add_row(Text(name, style="bold"), Text(about))
+        grid.add_row(Text("  width"), Text(width))
+        grid.add_row(Text("  depth"), Text(depth))
+    return grid
 
 
-def _find_methods() -> tuple[dict[str, type[Method]], dict[str, str]]:
+def _known() -> tuple[dict[str, Facts], dict[str, str]]:
     """Every method by its name in the spec, and why some plug-ins cannot be used."""
-    found, broken = {}, {}
-    for name in method_names():
-        if name != UNDISTILLED:
+    found: dict[str, Facts] = dict(kept()["methods"])
+    broken: dict[str, str] = {}
+    for name in installed(_METHODS):
+        if name not in found:
             try:
-                found[name] = find_method(name)
+                found[name] = find_facts(name)
             except MethodError as error:
                 broken[name] = str(error)
     return found, broken
 
 
-_CE_ABOUT = "weight of the cross-entropy; a sum takes that of its first term that lowers it"
+def find_facts(name: str) -> Facts:
+    """What there is to tell of a method, by its name in the spec.
 
+    Raises:
+        MethodError: There is none of that name, or what is there is no complete method.
+    """
+    if name in kept()["methods"]:
+        facts: Facts = kept()["methods"][name]
+        return facts
+    from kdsearch.methods import find_method
+    from kdsearch.render.offered import method_facts
 
-def _formulas(method: type[Method]) -> list[str]:
-    """What the loss functions beside a method say of themselves, in their first lines."""
-    module = inspect.getmodule(method)
-    return [
-        f"{name}: {_paragraphs(function.__doc__)[0]}"
-        for name, function in vars(module).items()
-        if name.endswith("_loss")
-        and inspect.isfunction(function)
-        and inspect.getmodule(function) is module
-        and function.__doc__
-    ]
-
-
-def _facts(method: type[Method]) -> dict[str, str]:
-    """What a method states about itself, in words."""
-    facts = {
-        "paper": method.paper,
-        "kind": method.kind,
-        "reads": _reads(method),
-        "compares samples": "those of a batch; each worker those of its own share"
-        if method.batchwise
-        else "no",
-        "remembers samples": "yes, so it cannot work under mixup or cutmix"
-        if method.by_sample
-        else "no",
-        "ships": "with a projector and the teacher's classifier"
-        if method.adopts_classifier
-        else "as the plain student",
-    }
-    if method.signals & STAGES:
-        facts["stages"] = listed(method.takes)
-    if method.kind == "parameter":
-        facts["weight"] = "none, and no schedule: it adds no weighted term"
-    return facts
-
-
-def _reads(method: type[Method]) -> str:
-    if not method.signals:
-        return "nothing of the networks' outputs"
-    if not method.teacher_signals:
-        return f"{', '.join(sorted(method.signals))} of student and teacher"
-    teacher = ", ".join(sorted(method.teacher_signals))
-    return f"{', '.join(sorted(method.signals))} of the student, {teacher} of the teacher"
-
-
-def _signals(method: type[Method]) -> str:
-    """What a method reads, of which network is not told; several below each other, to be narrow."""
-    return ",\n".join(sorted(method.signals | method.teacher_signals))
+    return method_facts(find_method(name))
 
 
 def _authors(paper: str) -> str:
@@ -162,64 +162,3 @@ def _authors(paper: str) -> str:
     names = re.split(r", | & ", cited["names"])
     who = f"{names[0]} et al." if len(names) > 2 else " & ".join(names)
     return f"{who} {cited['year']}"
-
-
-def _values(method: type[Method]) -> list[str]:
-    """Default and range of each hyperparameter, without the schedule where it has no effect."""
-    return [
-        f"{name} {_number(declared.default)}; {_range(declared.search)}"
-        for name, declared in method.hyperparameters.items()
-        if not _without_effect(name, declared)
-    ]
-
-
-def _without_effect(name: str, declared: Hyperparameter) -> bool:
-    common = SCHEDULE.get(name)
-    return common is not None and (declared.default, declared.search) == (
-        common.default,
-        common.search,
-    )
-
-
-def _schedule_note() -> str:
-    common = "; ".join(
-        f"{name} ({declared.about}; {_number(declared.default)}; {_range(declared.search)})"
-        for name, declared in SCHEDULE.items()
-    )
-    return f"every method but those of kind parameter also has, unless listed otherwise: {common}"
-
-
-def _paragraphs(docstring: str | None) -> list[str]:
-    """The paragraphs of a docstring as lines without end, up to its first section.
-
-    Indented lines and lists keep their lines.
-    """
-    text = _clean(docstring)
-    section = re.search(r"^(?:Args|Attributes|Examples?|Raises|Returns):$", text, re.MULTILINE)
-    prose = text[: section.start()] if section else text
-    paragraphs = re.split(r"\n\s*\n", prose.strip())
-    return [
-        paragraph
-        if re.search(r"^(?:\s|[-*] )", paragraph, re.MULTILINE)
-        else " ".join(paragraph.split())
-        for paragraph in paragraphs
-        if paragraph
-    ]
-
-
-def _clean(docstring: str | None) -> str:
-    """A docstring without its margin, its code in plain backticks."""
-    text = inspect.cleandoc(docstring or "")
-    return re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"`\1`", text).replace("``", "`")
-
-
-def _range(search: Range | Choices | None) -> str:
-    if search is None:
-        return "fixed"
-    if isinstance(search, Choices):
-        return "one of " + ", ".join(_number(value) for value in search.choices)
-    return f"{_number(search.low)} to {_number(search.high)}" + (", log" if search.log else "")
-
-
-def _number(value: float) -> str:
-    return f"{value:.0f}" if value == int(value) else f"{value:.4g}"

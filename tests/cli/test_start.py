@@ -42,6 +42,9 @@ def python(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     [
         (["-h"], 0),
         (["--version"], 0),
+        (["methods"], 0),
+        (["methods", "dkd"], 0),
+        (["models"], 0),
         (["front", "absent"], 2),
         (["ranking", "absent"], 2),
         (["run", "-h"], 0),

@@ -11,13 +11,40 @@ from kdsearch.methods import METHODS, UNDISTILLED, Method
 from kdsearch.methods.base import KINDS, STAGES
 from kdsearch.methods.hyperparameter import SCHEDULE
 from kdsearch.models import FAMILIES
-from kdsearch.render.catalogue import method_view, methods_view, models_view
+from kdsearch.render.catalogue import method_view, methods_notes, methods_view, models_view
+from kdsearch.render.catalogue_file import kept
+from kdsearch.render.offered import method_facts, offered
 from tests.render.reading import block, is_row, shown, words
 
 
-@pytest.mark.parametrize("width", [100, 160])
-def test_the_list_has_every_method_with_its_defaults_and_ranges(width: int) -> None:
-    text = shown(methods_view(), width)
+def listed(width: int, wide: bool = True) -> str:
+    (table,) = methods_view(width, wide).tables
+    return shown(table, width)
+
+
+def view(method: type[Method], name: str | None = None) -> str:
+    return shown(method_view(method_facts(method), name))
+
+
+def test_the_file_holds_what_kdsearch_offers() -> None:
+    assert kept() == offered(), "write it anew: python -m kdsearch.render.offered"
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_a_method_takes_one_line_and_says_what_is_searched(width: int) -> None:
+    lines = listed(width, wide=False).splitlines()
+    kinds = {method.kind for method in METHODS.values()}
+    assert len(lines) == 1 + 1 + len(kinds) + len(METHODS)  # the heads, none, and the kinds
+    assert all(sum(is_row(line, name) for line in lines) == 1 for name in METHODS)
+    (dist,) = [line for line in lines if is_row(line, "dist")]
+    assert dist.split()[:3] == ["dist", "logits", "weight,"]
+    assert dist.endswith("Huang et al. 2022")
+    assert "gamma" not in dist  # which is fixed
+
+
+@pytest.mark.parametrize("width", [125, 160])
+def test_the_wide_list_has_every_method_with_its_defaults_and_ranges(width: int) -> None:
+    text = listed(width)
     assert text.splitlines()[1].startswith(UNDISTILLED)
     for name, method in METHODS.items():
         told = words(block(text, name))
@@ -36,7 +63,7 @@ def test_the_list_has_every_method_with_its_defaults_and_ranges(width: int) -> N
 
 
 def test_the_list_is_grouped_by_kind() -> None:
-    lines = shown(methods_view()).splitlines()
+    lines = listed(125).splitlines()
     heads = [line for line in lines if line.endswith(" methods")]
     kinds = {method.kind for method in METHODS.values()}
     assert heads == [f"{kind} methods" for kind in KINDS if kind in kinds]
@@ -48,8 +75,8 @@ def test_the_list_is_grouped_by_kind() -> None:
 
 
 def test_the_schedule_is_told_once_and_where_a_method_has_another() -> None:
-    text = shown(methods_view())
-    rows, note = text.split("\n\n")
+    rows = text = listed(125)
+    (note,) = methods_notes()
     for name, declared in SCHEDULE.items():
         assert words(note).count(f"{name} (") == 1
         assert declared.about in words(note)
@@ -64,7 +91,7 @@ def test_the_schedule_is_told_once_and_where_a_method_has_another() -> None:
 
 @pytest.mark.usefixtures("own")
 def test_plug_ins_are_listed_and_one_that_breaks_says_why() -> None:
-    text = shown(methods_view(), 120)
+    text = "\n".join([listed(120), *methods_notes()])
     told = words(block(text, "plugged"))
     assert "weight 16384; 5e-05 to 20000, log" in told
     assert "bins 4; one of 2, 4, 8" in told
@@ -78,7 +105,7 @@ def test_plug_ins_are_listed_and_one_that_breaks_says_why() -> None:
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 def test_a_method_in_full_tells_all_that_it_states(method: type[Method]) -> None:
-    text = words(shown(method_view(method)))
+    text = words(view(method))
     assert text.startswith(f"{method.name} ")
     assert method.paper in text
     assert f"kind {method.kind}" in text
@@ -98,7 +125,7 @@ def test_a_method_in_full_tells_all_that_it_states(method: type[Method]) -> None
 
 
 def test_what_a_method_does_is_told_in_words(own: type[Method]) -> None:
-    text = shown(method_view(own, "own_methods:Own"))
+    text = view(own, "own_methods:Own")
     assert text.startswith("own_methods:Own\n")
     assert "mean_B |z_s − z_t| [B, K]; a formula of two lines." in text
     assert "See `KD` and `z`." in text
@@ -110,7 +137,7 @@ def test_what_a_method_does_is_told_in_words(own: type[Method]) -> None:
     assert "ships              with a projector and the teacher's classifier" in text
     assert "decay" in block(text, "decay")
     assert "how it fades" in block(text, "decay")
-    plain = shown(method_view(METHODS["kd"]))
+    plain = view(METHODS["kd"])
     assert "compares samples   no" in plain
     assert "remembers samples  no" in plain
     assert "as the plain student" in plain
@@ -118,7 +145,7 @@ def test_what_a_method_does_is_told_in_words(own: type[Method]) -> None:
 
 def test_a_parameter_method_has_no_weight(own: type[Method]) -> None:
     copy = sys.modules[own.__module__].Copy
-    text = shown(method_view(copy))
+    text = view(copy)
     assert "nothing of the networks' outputs" in text
     assert "weight             none, and no schedule" in text
     assert "ce_weight 0.3 fixed" in words(text)
@@ -147,15 +174,15 @@ def test_the_command_shows_each_term_of_a_sum(kdsearch: Callable[..., str]) -> N
 
 @pytest.mark.usefixtures("own")
 def test_the_commands_list_methods_and_models(kdsearch: Callable[..., str]) -> None:
-    listed = kdsearch("methods")
-    assert all(f"  {name} " in listed for name in METHODS)
-    assert "broken: " in listed
+    told = kdsearch("methods")
+    assert all(f"  {name} " in told for name in METHODS)
+    assert "broken: " in told
     assert "my_network" in kdsearch("models")
 
 
 @pytest.mark.usefixtures("own")
 def test_the_models_are_families_torchvision_plug_ins_and_ones_own() -> None:
-    text = shown(models_view())
+    text = "\n" + shown(models_view(), 80)
     names = [*FAMILIES, "torchvision/NAME", "my_network", "module:function"]
     assert [name for name in names if f"\n{name} " not in text] == []
     assert "own_methods:network" in words(block(text, "my_network"))
