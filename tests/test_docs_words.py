@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -78,6 +79,27 @@ def test_a_page_uses_the_words_of_the_field(page: Path) -> None:
 def test_no_sentence_of_a_page_is_long(page: Path) -> None:
     long = [each for each in sentences(page.read_text()) if len(each.split()) > LONGEST]
     assert long == []
+
+
+def messages(file: Path) -> list[str]:
+    """The texts of several words that a module's code holds, docstrings of commands among them."""
+    tree = ast.parse(file.read_text())
+    documented = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    texts = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if id(node) not in documented or file.parent.name == "cli"
+    ]
+    return [text for text in texts if len(text.split()) > 2]
+
+
+def test_what_is_printed_uses_the_words_of_the_field() -> None:
+    words = re.compile(rf"\b({'|'.join(OTHER_WORDS)})\b", re.IGNORECASE)
+    files = sorted((ROOT / "kdsearch").rglob("*.py"))
+    texts = [(file.name, text) for file in files for text in messages(file)]
+    assert len(texts) > 500
+    assert [(name, text) for name, text in texts if words.search(text)] == []
 
 
 def test_sentences_are_told_apart() -> None:
