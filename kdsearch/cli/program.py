@@ -60,8 +60,21 @@ Sets = Annotated[
 RetryFailed = Annotated[
     bool, typer.Option("--retry-failed", help="With --resume: train again what has failed.")
 ]
+
+
+def _with_study(path: Path) -> Path:
+    """Refuse a folder without a study before anything is imported that takes seconds."""
+    from kdsearch.results import folder
+
+    folder.StudyFolder(path).state()
+    return path
+
+
 StudyFolder = Annotated[
-    Path, typer.Argument(metavar="STUDY", help="The study's folder, such as studies/digits.")
+    Path,
+    typer.Argument(
+        metavar="STUDY", help="The study's folder, such as studies/digits.", callback=_with_study
+    ),
 ]
 
 Wide = Annotated[

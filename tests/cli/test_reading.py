@@ -53,6 +53,8 @@ def test_no_heavy_import_is_needed_to_read(study: StudyDirectory, command: str) 
     done = python("-c", WATCH, command, "tiny", cwd=study.path.parent)
     assert done.stdout.splitlines()[-1] == "code 0 heavy []"
     assert "half of everything" in done.stdout
+    told = "the study was interrupted; kdsearch run SPEC --resume goes on with it"
+    assert (told in done.stdout) is (command == "front")
     assert "apples" in done.stdout
     as_json = python("-c", WATCH, command, "tiny", "--json", cwd=study.path.parent)
     assert as_json.stdout.splitlines()[-1] == "code 0 heavy []"

@@ -13,6 +13,7 @@ import pytest
 from .command import SPEC
 
 HEAVY = ("torch", "ray", "mlflow", "optuna", "pandas", "plotly", "numpy")
+OF_STUDIES = ("front", "ranking", "pick", "export", "report", "importance", "ui", "sync")
 WATCH = f"""
 import sys
 from kdsearch import cli
@@ -45,8 +46,7 @@ def python(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (["methods"], 0),
         (["methods", "dkd"], 0),
         (["models"], 0),
-        (["front", "absent"], 2),
-        (["ranking", "absent"], 2),
+        *(([command, "absent"], 2) for command in OF_STUDIES),
         (["run", "-h"], 0),
         (["run", "absent.yaml"], 2),
         (["run", "faulty.yaml"], 2),
