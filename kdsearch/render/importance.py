@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import pandas as pd
-from rich.table import Table
 
-from kdsearch.render.tables import plain_table
+from kdsearch.render.columns import Column, Layout, fitted
 from kdsearch.search.importance import MIN_TRIALS, SHUFFLES, TOP
 
 CLEAR = "*"
 """Stands after an importance that is above what chance gives."""
 
 
-def importance_view(table: pd.DataFrame, title: str) -> Table:
+def importance_view(table: pd.DataFrame, width: int | None, title: str) -> Layout:
     """A row for each parameter of which enough trials have a value, a column for each objective."""
     told = table[table["importance"].notna()]
     objectives = list(dict.fromkeys(table["objective"]))
-    view = plain_table(
-        "parameter", "trials", *objectives, title=title, right=("trials", *objectives)
-    )
     rows = {(row["parameter"], row["objective"]): row for row in told.to_dict("records")}
-    for parameter in dict.fromkeys(told["parameter"]):
-        own = [rows[parameter, objective] for objective in objectives]
-        cells = [f"{row['importance']:.3f}{CLEAR if row['clear'] else ' '}" for row in own]
-        view.add_row(parameter, str(own[0]["trials"]), *cells)
-    return view
+    parameters = list(dict.fromkeys(told["parameter"]))
+
+    def cells(objective: str) -> list[str]:
+        own = [rows[parameter, objective] for parameter in parameters]
+        return [f"{row['importance']:.3f}{CLEAR if row['clear'] else ' '}" for row in own]
+
+    trials = [str(rows[parameter, objectives[0]]["trials"]) for parameter in parameters]
+    columns = [Column(each, cells(each), place) for place, each in enumerate(objectives)]
+    first = [Column("parameter", parameters, right=False, least=20), Column("trials", trials, 1)]
+    return fitted([*first, *columns], width, title)
 
 
 def importance_note(table: pd.DataFrame) -> str:
