@@ -16,10 +16,10 @@ def ui(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Open MLflow's UI on the study's store."""
-    from kdsearch.results.directory import StudyDirectory
+    from kdsearch.results.folder import StudyFolder
     from kdsearch.tracking.ui.serving import serve_ui
 
-    serve_ui(StudyDirectory(study), host, port)
+    serve_ui(StudyFolder(study), host, port)
 
 
 @app.command(

@@ -18,7 +18,7 @@ from kdsearch.report.drawing import draw_front, draw_methods, draw_progress
 from kdsearch.report.progress import progress
 from kdsearch.results.study import Study
 
-FRONT = "front.png"
+FRONT, SMALL = "front.png", "front_small.png"
 """The front's name in the study's folder."""
 
 PAPER = "figures"
@@ -30,16 +30,20 @@ FONTS = {"pdf.fonttype": 42, "font.size": 8}
 
 
 def write_front(study: Study) -> Path:
-    """Write ``front.png`` into the study's folder, 1,200 × 720 pixels."""
+    """Write the front into the study's folder: ``front.png``, 1,200 × 720 dots, and a smaller one.
+
+    ``front_small.png``, 768 × 461 dots, is for pages that show every figure as it is.
+    """
     path = study.directory.path / FRONT
-    with taking_name_last(path) as partial_file:
-        figure = Figure(figsize=(8, 4.8), dpi=150, layout="constrained")
-        axes = figure.add_subplot()
-        draw_front(axes, study)
-        metric = study.objectives.metric
-        axes.set_title(f"{study.spec.study.name}: {metric.title} against size", loc="left")
-        _legend(axes, "center left", (1.0, 0.5))
-        figure.savefig(partial_file, format="png")
+    figure = Figure(figsize=(8, 4.8), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    draw_front(axes, study)
+    metric = study.objectives.metric
+    axes.set_title(f"{study.spec.study.name}: {metric.title} against size", loc="left")
+    _legend(axes, "center left", (1.0, 0.5))
+    for name, dots in ((FRONT, 150), (SMALL, 96)):
+        with taking_name_last(path.with_name(name)) as partial_file:
+            figure.savefig(partial_file, format="png", dpi=dots)
     return path
 
 

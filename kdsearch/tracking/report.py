@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from kdsearch.files import checksum
 from kdsearch.results.front_file import front_content
 from kdsearch.results.study import Study
 from kdsearch.tracking.lookup import search_runs
+from kdsearch.tracking.page.note import NOTE, Places, final_note
+from kdsearch.tracking.page.views import write_views
 from kdsearch.tracking.runs import metrics
 from kdsearch.tracking.store import Store
 
@@ -22,6 +25,7 @@ FILES = (
     "front.csv",
     "front.json",
     "front.png",
+    "front_small.png",
     "ranking.csv",
     "ranking.json",
     "report.html",
@@ -29,16 +33,15 @@ FILES = (
 )
 
 
-def write_report(store: Store, study: Study, parent: str, trials: Mapping[int, str]) -> None:
+def write_report(store: Store, study: Study, places: Places) -> None:
     """Write the report into the study's run and the runs of its front.
 
     Args:
         store: The reachable store.
         study: The finished study.
-        parent: Id of the study's run.
-        trials: Id of each search trial's run, by trial number.
+        places: Where its runs are.
     """
-    client, rows = store.client, front_content(study)["front"]
+    client, rows, trials = store.client, front_content(study)["front"], places.trials
     _mark(store, study, {trials[row["trial"]] for row in rows})
     for row in rows:
         run = trials[row["trial"]]
@@ -51,7 +54,9 @@ def write_report(store: Store, study: Study, parent: str, trials: Mapping[int, s
             _check_student(student)
             client.log_artifacts(run, str(student), "student")
     for name in FILES:
-        client.log_artifact(parent, str(study.directory.path / name))
+        client.log_artifact(places.parent, str(study.directory.path / name))
+    shown = replace(places, views=write_views(store, study))
+    client.set_tag(places.parent, NOTE, final_note(study, shown))
 
 
 def _scores(study: Study, row: Mapping[str, Any]) -> dict[str, float | None]:

@@ -17,6 +17,8 @@ from kdsearch.tracking.colours import method_colour
 from kdsearch.tracking.described import Description, rounded, run_name
 from kdsearch.tracking.lineage import Lineage
 from kdsearch.tracking.lookup import EPOCHS, KEY_DIGITS, KIND, STUDY
+from kdsearch.tracking.page.data import dataset_input
+from kdsearch.tracking.page.note import NOTE, running_note
 from kdsearch.tracking.provenance import git_commit, versions
 from kdsearch.tracking.store import Store
 from kdsearch.training.measured import MEASURED
@@ -70,6 +72,8 @@ def describe_parent(store: Store, run: str, study: Study) -> None:
         "size": ", ".join(spec.search.size),
         "epochs": spec.training.epochs,
     }
+    store.client.log_inputs(run, [dataset_input(study)])
+    store.client.set_tag(run, NOTE, running_note(study))
     store.client.log_batch(run, params=params(parameters))
 
 

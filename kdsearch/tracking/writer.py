@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
@@ -14,6 +14,7 @@ from kdsearch.results.study import Study
 from kdsearch.tracking.described import described
 from kdsearch.tracking.lineage import Lineage
 from kdsearch.tracking.lookup import Key, Nested, find_nested, find_parent, key_of, last_step
+from kdsearch.tracking.page.note import NOTE, Places, stopped_note
 from kdsearch.tracking.report import write_report
 from kdsearch.tracking.runs import (
     BATCH,
@@ -150,14 +151,19 @@ class Writer:
         self._kill_open()
         records = self._study.records()
         trials = {record.number: self._nested[key_of(record)].run for record in records}
-        write_report(self._store, self._study, self.parent, trials)
+        write_report(self._store, self._study, self._places(trials))
         self._store.client.set_terminated(self.parent, "FINISHED")
 
     def stop(self, status: str, reason: str) -> None:
         """Close the runs of a study that ends early; ``status`` is ``KILLED`` or ``FAILED``."""
         self._store.client.set_tag(self.parent, "reason", reason)
+        note = stopped_note(self._study, reason, self._places({}))
+        self._store.client.set_tag(self.parent, NOTE, note)
         self._kill_open()
         self._store.client.set_terminated(self.parent, status)
+
+    def _places(self, trials: Mapping[int, str]) -> Places:
+        return Places(self._store.experiment_id, self.parent, trials)
 
     def _kill_open(self) -> None:
         """Close the runs of trainings that nobody goes on with, and remove what is there twice."""

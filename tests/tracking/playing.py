@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -117,6 +118,9 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+IDS = re.compile(r"(/|run_uuid=)[0-9a-f]{32}")
+"""Ids of runs in addresses."""
+
 PASSING = ("mlflow.parentRunId", "version.", "mlflow.source", "mlflow.user", "mlflow.artifact")
 
 
@@ -129,7 +133,7 @@ def copy_of(study: Study, uri: str) -> dict[str, Any]:
     for run in runs:
         if run.data.tags["study"] != study.directory.inputs().id:
             continue
-        tags = {k: v for k, v in run.data.tags.items() if not k.startswith(PASSING)}
+        tags = {k: IDS.sub("/ID", v) for k, v in run.data.tags.items() if not k.startswith(PASSING)}
         name = [tags.get(each) for each in ("kind", "teacher", "phase", "number", "task")]
         assert str(name) not in found, "a run is there twice"
         found[str(name)] = {

@@ -7,7 +7,7 @@ import webbrowser
 
 from kdsearch.errors import StudyError, UserError
 from kdsearch.redaction import redacted_uri
-from kdsearch.results.directory import StudyDirectory
+from kdsearch.results.folder import StudyFolder
 from kdsearch.tracking.ui.process import UiProcess
 from kdsearch.tracking.uri import sqlite_file, unmasked
 
@@ -15,7 +15,7 @@ _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """What listens on every address, and where this machine finds it."""
 
 
-def serve_ui(directory: StudyDirectory, host: str, port: int) -> None:
+def serve_ui(study: StudyFolder, host: str, port: int) -> None:
     """Serve MLflow's UI until it is interrupted, or open the server that has the study.
 
     The page's address is printed once the server answers.
@@ -25,8 +25,8 @@ def serve_ui(directory: StudyDirectory, host: str, port: int) -> None:
         UserError: Nothing can listen there.
         RunError: The server has ended.
     """
-    known = directory.state().get("mlflow")
-    folder = directory.path.absolute()
+    known = study.state().get("mlflow")
+    folder = study.path.absolute()
     again = f"kdsearch sync {folder}"
     if known is None:
         raise StudyError(f"the study in {folder} has no record in MLflow; make it by {again}")
