@@ -30,10 +30,10 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 class Running:
     """The program, and what it has said."""
 
-    def __init__(self, seconds: float, *before: str) -> None:
+    def __init__(self, seconds: float, *before: str, program: str = PROGRAM) -> None:
         with interruptible():
             self.process = subprocess.Popen(
-                [*before, sys.executable, "-c", PROGRAM, str(seconds)],
+                [*before, sys.executable, "-c", program, str(seconds)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -84,3 +84,18 @@ def test_a_terminal_that_is_closed_is_nothing_to_a_program_under_nohup() -> None
     program.expect("ending")
     program.expect("ended in order")
     assert program.end()[0] == 130
+
+
+def test_what_is_to_be_said_at_the_first_is_said_before_anything_ends() -> None:
+    program = PROGRAM.replace(
+        "import Interrupts", "import Interrupts, called_when_interrupted, say"
+    )
+    program = program.replace(
+        "    time.sleep(60)",
+        "    with called_when_interrupted(lambda: say('stopping')):\n        time.sleep(60)",
+    )
+    running = Running(0.0, program=program)
+    running.send(signal.SIGINT)
+    running.expect("ending")
+    running.expect("ended in order")
+    assert running.end() == (130, "kdsearch: stopping\n")

@@ -9,8 +9,11 @@ import pytest
 from rich.console import Console
 
 from kdsearch.display import Display
+from kdsearch.display.panel import panel
 from kdsearch.display.progress import Progress
+from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
+from kdsearch.spec import MethodConfig
 from tests.records import TASK, trial
 
 
@@ -86,3 +89,33 @@ def test_each_end_of_a_trial_has_its_line() -> None:
     assert "trial 2 none failed: made up" in told
     assert "trial 3 none: 500 parameters, paused after 1 of " in told
     assert "search: no more trials are proposed, since search.max_epochs (40) leave no room" in told
+
+
+def test_a_signal_is_answered_at_once_and_the_panel_makes_room(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    out = io.StringIO()
+    display = Display(Console(file=out, width=80, force_terminal=True))
+    display.phase_started("search", 4, [])
+    display.trial_started(trial(0, None, 7).model_copy(update={"status": "running"}))
+    until = time.monotonic() + 20
+    while "running 0" not in out.getvalue():  # drawn by a thread
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    display.stopping()
+    assert capfd.readouterr().err.startswith("kdsearch: stopping: ")
+    written = len(out.getvalue())
+    display.trial_epoch(trial(0, None, 7).model_copy(update={"status": "running"}))
+    assert len(out.getvalue()) == written  # nothing is drawn over that line
+
+
+def test_rows_of_the_panel_are_cut_and_never_folded() -> None:
+    progress = Progress("search", 4, [])
+    label = "+".join(["adversarial_embedding"] * 4)
+    task = TASK.model_copy(update={"method": MethodConfig(label=label)})
+    progress.started(trial(1, None, 7).model_copy(update={"status": "running", "task": task}))
+    out = io.StringIO()
+    Console(file=out, width=60).print(panel(progress, [], Objectives()))
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 4  # progress, what runs, and the front's title and heads
+    assert lines[1].endswith("…")
