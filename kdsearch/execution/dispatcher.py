@@ -30,6 +30,7 @@ from kdsearch.files import write_atomically
 from kdsearch.redaction import redacted
 from kdsearch.results.record import Journal, TrialRecord
 from kdsearch.spec.sections import ResourcesSection
+from kdsearch.training.quantized import Int8
 
 
 @dataclass
@@ -160,7 +161,12 @@ class Dispatcher:
         if result.get("warning") and not self._warned:
             self._warned = True
             self._observer.warned(result["warning"])
-        update = {"epochs": (*running.record.epochs, result["report"]), "test": result.get("test")}
+        update: dict[str, Any] = {
+            "epochs": (*running.record.epochs, result["report"]),
+            "test": result.get("test"),
+        }
+        if int8 := result.get("int8"):
+            update["int8"] = Int8.model_validate(int8)
         running.record = running.record.model_copy(update=update)
         if running.pausing or result.get(SHOULD_CHECKPOINT):
             self.saves.begin(number)

@@ -25,13 +25,14 @@ from kdsearch.execution.failures import (
     check_shared,
 )
 from kdsearch.execution.storage.access import PATIENCE, awaited, patiently
-from kdsearch.models import leave_core
+from kdsearch.graphs.cores import leave_core
 from kdsearch.spec.sections import ResourcesSection
 from kdsearch.teacher_cache.reading import TeacherSignals
 from kdsearch.training.checkpoints import load_training, save_training
 from kdsearch.training.hardware import Hardware
 from kdsearch.training.measured import measured_sizes
 from kdsearch.training.programs import TrainingProgram, begin_training
+from kdsearch.training.quantized import quantized
 from kdsearch.training.task import Task
 from kdsearch.training.weights import save_weights
 
@@ -65,6 +66,7 @@ class StudentTrial(tune.Trainable):
                 study's own process has it; ``by_task``, who answers each task where several do;
                 ``folder``, the study's, and ``token``, which lies in
                 it; ``measured``, names of sizes that are measured after each epoch;
+                ``int8``, whether finalists are quantized;
                 ``storage``, Ray Tune's; ``core``, which measures latencies on the driver's
                 node, or ``None``; and ``resources``, a dumped
                 :class:`~kdsearch.spec.sections.ResourcesSection`.
@@ -74,6 +76,7 @@ class StudentTrial(tune.Trainable):
         self._crash_log = CrashLog()
         self._longest_epoch = 0.0
         self._measured: tuple[str, ...] = ()
+        self._int8 = False
         self._fault: SetupError | None = None
         try:
             if why := awaited(shared["storage"], self.patience):
@@ -90,6 +93,7 @@ class StudentTrial(tune.Trainable):
             leave_core(shared["core"])
         self._resources = ResourcesSection.model_validate(shared["resources"])
         self._measured = tuple(shared["measured"])
+        self._int8 = bool(shared["int8"])
         torch.set_num_threads(self._resources.cpus_per_trial)
         self._hardware = Hardware.of(self._resources)
         data, hardware = unpack(ray.get(shared["data"])), self._hardware
@@ -157,7 +161,14 @@ class StudentTrial(tune.Trainable):
         if save_to := self._config.get("save_to"):
             result["test"] = program.score_test()
             save_weights(program.student, Path(save_to))
+            if self._int8:
+                result["int8"] = self._quantized(program)
         return result
+
+    def _quantized(self, program: TrainingProgram) -> dict[str, Any]:
+        data = self._data.of_tasks(self._task.tasks)
+        threads = self._resources.cpus_per_trial
+        return quantized(program.student, data, self._signals.reference, threads).model_dump()
 
     def _begin_program(self) -> TrainingProgram:
         """The training of the task, gone on with from a checkpoint where one is given."""

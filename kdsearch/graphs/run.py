@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+_TYPES = {"tensor(uint8)": np.uint8, "tensor(double)": np.float64}
+"""Types of inputs: images and numbers."""
+
 _QUIET = 3
 """onnxruntime's level of severity from which on it tells: errors."""
 
@@ -38,6 +41,13 @@ class Session:
     def metadata(self) -> dict[str, str]:
         """What the file says of itself."""
         return dict(self._session.get_modelmeta().custom_metadata_map)
+
+    def blank(self, batch: int) -> dict[str, np.ndarray]:
+        """A batch of zeros by input, for a file whose samples have one size."""
+        return {
+            each.name: np.zeros((batch, *each.shape[1:]), _TYPES[each.type])
+            for each in self._session.get_inputs()
+        }
 
     def outputs(self, samples: Mapping[str, np.ndarray]) -> np.ndarray:
         """Outputs [B, S] of a batch: float32, as the network gives them.

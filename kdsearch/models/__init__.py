@@ -9,12 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kdsearch.models.family import Family
     from kdsearch.models.inputs import Input, Inputs, of_images
-    from kdsearch.models.latency import (
-        LatencyReference,
-        leave_core,
-        measure_latency,
-        reserved_core,
-    )
     from kdsearch.models.network import Network, signals_of
     from kdsearch.models.registry import FAMILIES, blueprint, build_network
     from kdsearch.models.signals import (
@@ -32,7 +26,6 @@ _HOMES = {
     "Family": "family",
     "Input": "inputs",
     "Inputs": "inputs",
-    "LatencyReference": "latency",
     "Network": "network",
     "Signal": "signals",
     "SignalKind": "signals",
@@ -43,12 +36,9 @@ _HOMES = {
     "Trace": "signals",
     "blueprint": "registry",
     "build_network": "registry",
-    "leave_core": "latency",
     "measure": "size",
     "measure_config": "size",
-    "measure_latency": "latency",
     "of_images": "inputs",
-    "reserved_core": "latency",
     "signals_of": "network",
 }
 
@@ -57,7 +47,6 @@ __all__ = [
     "Family",
     "Input",
     "Inputs",
-    "LatencyReference",
     "Network",
     "Signal",
     "SignalKind",
@@ -68,12 +57,9 @@ __all__ = [
     "Trace",
     "blueprint",
     "build_network",
-    "leave_core",
     "measure",
     "measure_config",
-    "measure_latency",
     "of_images",
-    "reserved_core",
     "signals_of",
 ]
 

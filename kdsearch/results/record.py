@@ -12,6 +12,7 @@ from kdsearch.errors import StudyError
 from kdsearch.files import vanished, whole_lines
 from kdsearch.spec.base import Section
 from kdsearch.training.measured import MEASURED
+from kdsearch.training.quantized import Int8
 from kdsearch.training.task import Task
 
 Status = Literal["running", "paused", "complete", "stopped", "failed"]
@@ -37,6 +38,10 @@ class TrialRecord(Section):
     """Bytes of the stored weights."""
     latency: float | None = None
     """Microseconds of one sample, where the study measures them."""
+    int8_bytes: int | None = None
+    """Bytes of the quantized ONNX file of its architecture, likewise."""
+    int8_latency: float | None = None
+    """Microseconds of one sample in 8 bits, likewise."""
     status: Status = "running"
     """Whether it ran to its end; ``paused`` is one that waits at a rung and may go on, ``stopped``
     one that waited there when the search ended."""
@@ -52,6 +57,9 @@ class TrialRecord(Section):
     """When it began, in seconds since 1970."""
     finished: float | None = None
     """When it ended, or was last saved."""
+
+    int8: Int8 | None = None
+    """What quantization makes of it; for finalists and their baselines alone."""
 
     @property
     def ended(self) -> bool:

@@ -88,6 +88,10 @@ class Study:
             return None
         sizes = [known[each]["size"] for each in names]
         added = {size: sum(each[size] for each in sizes) for size in sizes[0]}
+        timed = state.get("latencies", {}).get("teachers", {})
+        for size in ("latency", "int8_latency"):
+            if all(size in timed.get(each, {}) for each in names):
+                added[size] = sum(timed[each][size] for each in names)
         scores = state.get("compared", {})
         return ComparedTeacher(name, added, scores.get("validation", {}), scores.get("test", {}))
 
@@ -150,7 +154,13 @@ class Study:
         members = {member.number for member in self.members()}
         finalists, teacher = self.finalists(), self.teacher
         return front_table(
-            finalists, self.objectives, members, self.metrics, teacher, self.validation_samples
+            finalists,
+            self.objectives,
+            members,
+            self.metrics,
+            teacher,
+            self.validation_samples,
+            self.state.get("latencies", {}).get("trials", {}),
         )
 
     @property

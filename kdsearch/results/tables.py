@@ -11,6 +11,7 @@ from kdsearch.methods import METHODS
 from kdsearch.problems import CLASSIFICATION, find_metric
 from kdsearch.results.compared import ComparedTeacher
 from kdsearch.results.finalists import Finalist, Interval, trainings
+from kdsearch.results.int8 import int8_columns
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
 from kdsearch.training.measured import MEASURED
@@ -53,6 +54,8 @@ def describe_trial(record: TrialRecord) -> dict[str, Any]:
         "macs": record.macs,
         "bytes": record.bytes,
         "latency": record.latency,
+        **({} if record.int8_bytes is None else {"int8_bytes": record.int8_bytes}),
+        **({} if record.int8_latency is None else {"int8_latency": record.int8_latency}),
         **{name: size for name, size in _latest(record).items() if name in MEASURED},
     }
 
@@ -98,6 +101,7 @@ def front_table(
     metrics: Sequence[str] = CLASSIFICATION.names,
     teacher: ComparedTeacher | None = None,
     samples: int = 0,
+    latencies: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> pd.DataFrame:
     """One row a finalist, small to large; scores as in :func:`trials_table`.
 
@@ -107,8 +111,9 @@ def front_table(
     side of this one's; it is absent for most. ``gain`` is in the score that ``objective`` names;
     ``trainings`` is how many times the baseline's compute a training of the finalist takes.
     ``mean_validation_`` is a mean over the finalist's own seeds, and ``mean_validation_error`` the
-    standard error of the objective's; ``retained`` is the share of the teacher's test score by the
-    objective that it keeps, ``retained_validation`` that of the mean validation score.
+    standard error of the objective's; what quantization makes of it stands in the columns of
+    :func:`~kdsearch.results.int8.int8_columns`; ``retained`` is the share of the teacher's test
+    score by the objective that it keeps, ``retained_validation`` that of the mean validation score.
 
     Args:
         finalists: The finalists.
@@ -117,10 +122,11 @@ def front_table(
         metrics: Names of the scores that get columns.
         teacher: The one with whom students are compared.
         samples: Validation samples.
+        latencies: What was measured of finalists in the end, by the trial's number as text.
     """
     beaten = beaten_by(finalists, objectives)
     rows = []
-    for finalist in finalists:
+    for finalist, int8 in zip(finalists, int8_columns(finalists), strict=True):
         trial, gain = finalist.trial, finalist.gain
         tuned = finalist.baseline[0].task.training if finalist.baseline else None
         row = describe_trial(trial) | _validation(trial, metrics)
@@ -143,9 +149,17 @@ def front_table(
             "objective": objectives.score,
             "member": trial.number in members,
             "beaten_by": beaten.get(trial.number),
+            **int8,
+            **_timed(row, (latencies or {}).get(str(trial.number), {})),
         }
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _timed(row: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, Any]:
+    """Latency and memory in the end, when nothing else ran; without it, those of the search."""
+    names = ("latency", "int8_latency", "peak_memory", "int8_peak_memory")
+    return {name: measured.get(name, row.get(name)) for name in names}
 
 
 def _retained(

@@ -28,6 +28,7 @@ from kdsearch.results.study import Study
 from kdsearch.search.budget import Budget
 from kdsearch.search.clock import is_deterministic
 from kdsearch.search.judging_jobs import JudgingJobs
+from kdsearch.search.latencies import measure_latencies
 from kdsearch.search.loop import ProposedJobs
 from kdsearch.search.optuna_study import write_optuna_journal
 from kdsearch.search.proposer import Proposer
@@ -78,11 +79,12 @@ class StudyRun:
             "data": data.reference,
             "teachers": packed,
             "caches": caches,
-            "core": self.plan.architectures.core,
+            "core": self.plan.architectures.stopwatch.core,
             "driver_node": DriverNode.here(caches.folder),
             "by_task": ByTask.of(self.spec, self.plan.data),
             "resources": self.spec.resources.model_dump(),
             "measured": self.spec.search.measured,
+            "int8": self.spec.finalists.int8,
         }
         runner = Runner(shared, self.spec.resources, self.directory.path, self.observer)
         self._search(runner)
@@ -92,6 +94,7 @@ class StudyRun:
             self.observer.caches_stored(errors)
         self._finalists(runner)
         self._score_teacher(shared)
+        self._measure_latencies()
         return Study(self.directory)
 
     def _caches(
@@ -115,7 +118,7 @@ class StudyRun:
         """Every teacher by name, trained if need be; the first is the one to compare with."""
         self.directory.update(phase="teacher")
         found, told = {}, {}
-        if self.spec.search.measures_latency:
+        if self.spec.search.measures_latency and self.spec.latency.command is None:
             self._take_latency_unit()
         before = self.directory.state().get("teachers", {})
         for name in self.spec.teachers_in_use:
@@ -124,10 +127,10 @@ class StudyRun:
                 teacher, trained = self._stored_teacher(name, data)
             found[name] = teacher
             size: dict[str, float] = asdict(self.plan.teacher_sizes[name])
-            if self.spec.search.measures_latency:
-                model = self.spec.given_teachers[name].model
-                networks = self.plan.architectures.of_tasks(self.spec.tasks_of(name))
-                size["latency"] = networks.latency(model)
+            model = self.spec.given_teachers[name].model
+            networks = self.plan.architectures.of_tasks(self.spec.tasks_of(name))
+            for kind in self.spec.search.of_files:
+                size[kind] = networks.of_file(model, kind)
             if measured := self.spec.search.measured:
                 size |= measured_sizes(teacher.build(self.plan.data), measured)
             told[name] = {
@@ -145,7 +148,7 @@ class StudyRun:
     def _take_latency_unit(self) -> None:
         """Latencies are in the time that a reference took while nothing of the study ran."""
         before = self.directory.state().get("latency_reference")
-        reference = self.plan.architectures.reference(before)
+        reference = self.plan.architectures.stopwatch.reference(before)
         self.directory.update(latency_reference=reference.microseconds)
 
     def _stored_teacher(self, name: str, data: SharedData) -> tuple[StoredTeacher, bool]:
@@ -233,6 +236,15 @@ class StudyRun:
             device = "cuda" if torch.cuda.is_available() else "cpu"
             scores = scores_of_compared(shared, self.plan.data, device)
             self.directory.update(compared={"keys": keys, **scores})
+
+    def _measure_latencies(self) -> None:
+        """Measure latency and memory of the finalists, unless they are those of before."""
+        if not self.spec.finalists.latency:
+            return
+        study = Study(self.directory)
+        before = self.directory.state().get("latencies", {}).get("trials", {})
+        if set(before) != {str(each.trial.number) for each in study.finalists()}:
+            self.directory.update(latencies=measure_latencies(study, self.plan))
 
     def _counts(self, record: TrialRecord) -> bool:
         """Whether a training is not to begin again."""

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the usual name
 from torch.overrides import TorchFunctionMode
 
+from kdsearch.graphs.stopwatch import Stopwatch, files_of
 from kdsearch.models import (
     FAMILIES,
-    LatencyReference,
     Network,
     SignalShapes,
     Size,
     blueprint,
     build_network,
     measure,
-    measure_latency,
 )
 from kdsearch.models.inputs import Inputs
 from kdsearch.problems import Head
@@ -56,11 +55,11 @@ class _ShapesAlone(TorchFunctionMode):
 
 @dataclass
 class _Known:
-    """What is known of an architecture; shapes and latency once they were asked for."""
+    """What is known of an architecture; shapes and sizes of files once they were asked for."""
 
     size: Size
     shapes: SignalShapes | None = None
-    latency: float | None = None
+    of_files: dict[str, float] = field(default_factory=dict)
 
 
 class Architectures:
@@ -72,28 +71,21 @@ class Architectures:
     Args:
         inputs: Of a sample, by name.
         outputs: Columns of a network's output: of one class a sample, the number of classes.
-        core: The core on which latencies are measured, which trials have to leave free; absent:
-            whichever the system gives.
         heads: The tasks of the networks; absent, one class a sample.
-        beside: Gives the network beside which latencies are measured; absent: one of its own.
-        timed: Names of the inputs of the networks that are timed; absent: all.
+        stopwatch: Measures latencies; absent: one of its own.
     """
 
     def __init__(
         self,
         inputs: Inputs,
         outputs: int,
-        core: int | None = None,
         heads: Sequence[Head] = (),
-        beside: Callable[[float | None], LatencyReference] | None = None,
-        timed: Collection[str] | None = None,
+        stopwatch: Stopwatch | None = None,
     ) -> None:
-        self.inputs, self.outputs, self.core = dict(inputs), outputs, core
+        self.inputs, self.outputs = dict(inputs), outputs
         self.heads = tuple(heads) or (Head(names=tuple(map(str, range(outputs)))),)
+        self.stopwatch = stopwatch or Stopwatch()
         self._known: OrderedDict[Hashable, _Known] = OrderedDict()
-        self._beside = beside
-        self._timed = {k: v for k, v in self.inputs.items() if timed is None or k in timed}
-        self._reference: LatencyReference | None = None
         self._keys: dict[ModelConfig, Hashable] = {}
         self._last: tuple[ModelConfig, Network] | None = None
         self._parts: dict[tuple[Head, ...], Architectures] = {}
@@ -109,7 +101,7 @@ class Architectures:
         heads = side_by_side(head for head in self.heads if head.name in names)
         if heads not in self._parts:
             self._parts[heads] = Architectures(
-                self.inputs, outputs_of(heads), self.core, heads, beside=self.reference
+                self.inputs, outputs_of(heads), heads, self.stopwatch
             )
         return self._parts[heads]
 
@@ -133,29 +125,28 @@ class Architectures:
                 known.shapes = self._network(model).signal_shapes()
         return known.shapes
 
-    def latency(self, model: ModelConfig) -> float:
-        """Microseconds of one sample on this process's device; measured once an architecture.
-
-        Raises:
-            ModelError: As :func:`~kdsearch.models.build_network`.
-        """
-        known = self._of(model)
-        if known.latency is None:
-            network = build_network(model, self.inputs, self.outputs)
-            known.latency = measure_latency(network, core=self.core, beside=self.reference())
-        return known.latency
-
-    def reference(self, microseconds: float | None = None) -> LatencyReference:
-        """The network beside which latencies are measured; the same from its first use on.
+    def of_file(self, model: ModelConfig, name: str) -> float:
+        """One of :data:`~kdsearch.spec.searching.FILE_SIZES`, measured once an architecture.
 
         Args:
-            microseconds: What it took when the study began; absent: measured at its first use.
+            model: The network; its weights may be any.
+            name: Of the size.
+
+        Raises:
+            ModelError: It cannot be built or exported.
+            RunError: It cannot be quantized, or the command that measures fails.
         """
-        if self._beside is not None:
-            return self._beside(microseconds)
-        if self._reference is None or microseconds is not None:
-            self._reference = LatencyReference.of(self._timed, self.core, microseconds)
-        return self._reference
+        known = self._of(model).of_files
+        if name not in known:
+            network = build_network(model, self.inputs, self.outputs)
+            int8 = name.startswith("int8_")
+            files = files_of(network, self.heads, network.inputs, int8)
+            content = files[1] if int8 else files[0]
+            assert content is not None
+            known[name] = (
+                len(content) if name == "int8_bytes" else self.stopwatch.microseconds(content)
+            )
+        return known[name]
 
     def _of(self, model: ModelConfig) -> _Known:
         key = self._key(model)

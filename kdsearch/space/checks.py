@@ -9,9 +9,11 @@ from typing import Any
 
 from kdsearch.data import Dataset, load_dataset
 from kdsearch.errors import CheckpointError, DataError, MethodError, ModelError
+from kdsearch.graphs.cores import reserved_core
+from kdsearch.graphs.stopwatch import Stopwatch
 from kdsearch.methods import UNDISTILLED, idle_hyperparameters, label_hyperparameters
 from kdsearch.methods.labels import check_value, find_hyperparameter
-from kdsearch.models import Size, blueprint, reserved_core
+from kdsearch.models import Size, blueprint
 from kdsearch.problems import Problem
 from kdsearch.results.cost import trial_lengths
 from kdsearch.space.architectures import Architectures
@@ -25,6 +27,7 @@ from kdsearch.space.warm_start import past_fronts, warm_start_proposals
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.origin import KeyPath
 from kdsearch.spec.ranges import Range, every
+from kdsearch.spec.searching import FILE_SIZES
 from kdsearch.spec.sections import DataSection
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import teacher_path
@@ -86,9 +89,8 @@ def make_plan(
         for model in corners(students):
             _check_model(spec, ("students", number), model, data)
     check_initial(spec, data)
-    core = reserved_core() if spec.search.measures_latency else None
-    timed = {name for each in spec.students for name in each.inputs or data.inputs}
-    architectures = Architectures(data.inputs, data.outputs, core, data.problem.heads, timed=timed)
+    stopwatch = Stopwatch(spec.latency, reserved_core() if spec.reserves_core else None)
+    architectures = Architectures(data.inputs, data.outputs, data.problem.heads, stopwatch)
     whole = Space(spec)
     probes = {label: whole.probes(label) for label in whole.methods if label != UNDISTILLED}
     space = Space(spec, find_fitting(spec, probes, Pairs(spec, architectures)))
@@ -195,7 +197,7 @@ def _check_limits(spec: StudySpec, architectures: Architectures) -> None:
             f"one trial may take {longest} epochs, more than search.max_epochs ({allowed}); raise "
             "that",
         )
-    limits = {name: most for name, most in spec.search.limits.items() if name != "latency"}
+    limits = {name: most for name, most in spec.search.limits.items() if name not in FILE_SIZES}
     if not limits:
         return
     models = (model for section in spec.students for model in corners(section))

@@ -15,6 +15,7 @@ from kdsearch.space.space import Space
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.origin import KeyPath
 from kdsearch.spec.ranges import extremes
+from kdsearch.spec.searching import FILE_SIZES
 from kdsearch.spec.sections import SEARCHED_TRAINING, StudentSection
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import called
@@ -75,7 +76,7 @@ class Ends:
             if all(
                 getattr(self._architectures.size(model), name) <= most
                 for name, most in limits.items()
-                if name != "latency"
+                if name not in FILE_SIZES
             )
         ]
 

@@ -31,7 +31,7 @@ def sized_record(
         parameter_count=size.parameters,
         macs=size.macs,
         bytes=size.bytes,
-        latency=architectures.latency(task.model) if search.measures_latency else None,
+        **{name: architectures.of_file(task.model, name) for name in search.of_files},
     )
 
 

@@ -41,8 +41,14 @@ class SchedulerSection(Section):
     of the average of its latest weights."""
 
 
-KnownSize = Literal["parameters", "macs", "bytes", "latency"]
+KnownSize = Literal["parameters", "macs", "bytes", "latency", "int8_bytes", "int8_latency"]
 """What is known of a student's size before it is trained, and may be limited."""
+
+FILE_SIZES = ("latency", "int8_bytes", "int8_latency")
+"""Sizes of the ONNX files of an architecture, which are made to be measured."""
+
+TIMED_SIZES = ("latency", "int8_latency")
+"""Sizes that are times."""
 
 MeasuredSize = Literal["compressed_bytes"]
 """What only the trained student tells."""
@@ -90,8 +96,9 @@ class SearchSection(Section):
         tuple[SizeName, ...], BeforeValidator(listed), AfterValidator(each_once("size"))
     ] = Field(default=("parameters",), min_length=1)
     """The sizes that the metric is weighed against. Tables and figures go by the first. ``latency``
-    is measured on the machine that runs the study. ``compressed_bytes`` are those of the shipped
-    weights in an archive, measured after each epoch."""
+    is measured as the section of that name says. ``int8_bytes`` and ``int8_latency`` are those of
+    the ONNX file that is quantized to 8 bits. ``compressed_bytes`` are those of the shipped weights
+    in an archive, measured after each epoch."""
     require: dict[str, Number] = {}
     """What a student must reach on validation to be a member of the front, by metric: at least this
     where higher is better, at most this where lower is."""
@@ -103,6 +110,11 @@ class SearchSection(Section):
     """Students whose weights take more bytes are never trained. Absent: no limit."""
     max_latency: Number | None = Field(default=None, gt=0)
     """Students that take more microseconds for a sample are never trained. Absent: no limit."""
+    max_int8_bytes: Whole | None = Field(default=None, ge=1)
+    """Students whose quantized ONNX file takes more bytes are never trained. Absent: no limit."""
+    max_int8_latency: Number | None = Field(default=None, gt=0)
+    """Students that take more microseconds for a sample in 8 bits are never trained. Absent: no
+    limit."""
 
     @property
     def limits(self) -> dict[str, float]:
@@ -117,5 +129,10 @@ class SearchSection(Section):
 
     @property
     def measures_latency(self) -> bool:
-        """Whether the search wants to know how long a student takes."""
-        return "latency" in (*self.size, *self.limits)
+        """Whether the search wants to know how long a student takes, as it is or in 8 bits."""
+        return any(name in TIMED_SIZES for name in self.of_files)
+
+    @property
+    def of_files(self) -> tuple[str, ...]:
+        """The sizes of ONNX files that the search wants to know."""
+        return tuple(name for name in FILE_SIZES if name in (*self.size, *self.limits))

@@ -231,6 +231,12 @@ class FinalistsSection(Section):
     share: Number | None = Field(default=None, gt=0)
     """What finalists and baselines may cost together, as a share of the predicted cost of the
     search. Fewer finalists are judged where it is not enough, but always one. Absent: no limit."""
+    latency: Flag = True
+    """Whether latency and memory of every finalist and of the teacher are measured at the end, when
+    nothing else of the study runs."""
+    int8: Flag = True
+    """Whether every training of a finalist and of its baseline is quantized to 8 bits after its
+    end, and scored as onnxruntime runs it."""
 
 
 class ResourcesSection(Section):

@@ -10,6 +10,7 @@ from kdsearch.errors import SpecError
 from kdsearch.spec.base import Section
 from kdsearch.spec.concrete import InitialWeights
 from kdsearch.spec.judging import ProblemSection
+from kdsearch.spec.latency import LatencySection
 from kdsearch.spec.origin import KeyPath, Origin, dotted
 from kdsearch.spec.ranges import Dimension
 from kdsearch.spec.searching import SearchSection
@@ -52,6 +53,8 @@ class StudySpec(Section):
     searched."""
     search: SearchSection = SearchSection()
     """How long the search lasts, what it weighs against which size, and what it leaves out."""
+    latency: LatencySection = LatencySection()
+    """How latencies are measured."""
     finalists: FinalistsSection = FinalistsSection()
     """How the members of the front are trained again and judged."""
     resources: ResourcesSection = ResourcesSection()
@@ -60,6 +63,12 @@ class StudySpec(Section):
     """The signals of the teachers, kept on disk so that trials need not run the teacher again."""
     tracking: TrackingSection = TrackingSection()
     """Where MLflow keeps the records of the study."""
+
+    @property
+    def reserves_core(self) -> bool:
+        """Whether the search measures latencies here, on a core that no trial uses."""
+        here = self.latency.command is None and self.latency.threads == 1
+        return here and self.search.measures_latency
 
     _origin: Origin | None = PrivateAttr(default=None)
 

@@ -8,14 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
 
 from kdsearch.data import Dataset, ResidentFeed, WorkerFeed, epoch_order, make_feed
 from kdsearch.data import on_device as moved
 from kdsearch.data.feeds import feed
-from kdsearch.models import LatencyReference, measure_latency, of_images
-from kdsearch.models.network import Network
-from kdsearch.models.signals import Trace
 from kdsearch.spec.sections import Augmentation
 from kdsearch.teacher_cache.building import CacheBuilder
 from kdsearch.teacher_cache.cached import CachedTeacher
@@ -86,41 +82,3 @@ def test_signals_that_are_cached_on_the_device_are_the_teachers_on_the_cpu(
         assert one.device.type == device.type
         assert torch.equal(one.cpu(), other)
         assert (other - expected).norm() <= TOLERANCE * expected.norm()
-
-
-class Heavy(Network):
-    """Takes a device longer than the host needs to start its kernels."""
-
-    def __init__(self) -> None:
-        super().__init__(of_images((64, 512, 512)), 10)
-        layers = [nn.Conv2d(64, 64, 3, padding=1) for _ in range(8)]
-        self.layers = nn.Sequential(*layers)
-        self.devices: set[str] = set()
-
-    def trace(self, images: Tensor) -> Trace:
-        self.devices.add(images.device.type)
-        return Trace(self.layers(images), images, ())
-
-
-def device_microseconds(network: Network, device: torch.device, passes: int = 20) -> float:
-    """The device's own time for one image."""
-    image = torch.zeros(1, *network.inputs["image"].shape, device=device)
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    with torch.inference_mode():
-        network(image)
-        start.record()
-        for _ in range(passes):
-            network(image)
-        end.record()
-    end.synchronize()
-    return 1e3 * start.elapsed_time(end) / passes
-
-
-def test_a_latency_is_the_devices_time_not_that_of_starting_its_work(device: torch.device) -> None:
-    network = Heavy().to(device)
-    found = measure_latency(network)
-    assert network.devices == {device.type}
-    assert found > 0.7 * device_microseconds(network, device)
-    reference = LatencyReference.of(of_images((64, 64, 64)), None, microseconds=100.0)
-    assert measure_latency(network, beside=reference) > 0
-    assert {value.device.type for value in reference.network.parameters()} == {device.type}

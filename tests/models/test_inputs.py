@@ -14,11 +14,9 @@ from kdsearch.errors import ModelError
 from kdsearch.models import (
     FAMILIES,
     Input,
-    LatencyReference,
     Signal,
     build_network,
     measure,
-    measure_latency,
     of_images,
 )
 from kdsearch.models.network import Network
@@ -127,13 +125,6 @@ def test_a_function_of_ones_own_is_told_all_inputs(own: list[dict[str, Any]]) ->
 def test_what_cannot_take_them_is_told(own: list[dict[str, Any]]) -> None:
     with pytest.raises(ModelError, match=r"own_inputs:both cannot take images of 8×8 pixels with"):
         build_network(ModelConfig(family="own_inputs:both"), of_images((1, 8, 8)), 10)
-
-
-def test_a_network_is_timed_beside_a_reference_of_its_inputs() -> None:
-    for inputs in (BOTH, {"age": BOTH["age"]}):
-        reference = LatencyReference.of(inputs, None)
-        network = build_network(ModelConfig(family="mlp", width=0.25), inputs, 10)
-        assert measure_latency(network, seconds=0.01, beside=reference) > 0
 
 
 class Takes(Network):

@@ -56,7 +56,7 @@ def ray_session(spec: StudySpec, address: str | None) -> Iterator[None]:
     with private_files() if owned and not address else nullcontext():
         try:
             if owned:
-                _connect(address, spare=int(spec.search.measures_latency))
+                _connect(address, spare=int(spec.reserves_core))
             _check_resources(spec, may_grow=bool(address))
             yield
         finally:

@@ -9,26 +9,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-import torch
 
 from kdsearch.errors import StudyError
-from kdsearch.models import (
-    LatencyReference,
-    build_network,
-    latency,
-    leave_core,
-    measure_latency,
-    of_images,
-    reserved_core,
-)
-from kdsearch.models.network import Network
-from kdsearch.models.signals import Trace
-from kdsearch.space.architectures import Architectures
+from kdsearch.graphs.cores import leave_core, reserved_core
+from kdsearch.graphs.latency import measure_latency
 from kdsearch.space.checks import make_plan
-from kdsearch.spec import ModelConfig, parse_spec
+from kdsearch.spec import parse_spec
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
@@ -38,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 LOAD = """
 import sys, threading
 import torch
-from kdsearch.models import leave_core
+from kdsearch.graphs.cores import leave_core
 torch.set_num_threads(2)
 torch.rand(600, 600) @ torch.rand(600, 600)  # starts PyTorch's own threads
 early = threading.Thread(target=sys.stdin.read)
@@ -85,14 +73,7 @@ def cores_in_use(process: int) -> set[int]:
     return found
 
 
-@pytest.fixture
-def network() -> Network:
-    return build_network(ModelConfig(family="convnet", width=0.5), of_images((1, 8, 8)), 10)
-
-
-def test_a_measurement_runs_on_its_core_and_a_load_on_all_others_shares_it_not(
-    network: Network,
-) -> None:
+def test_a_measurement_runs_on_its_core_and_a_load_on_all_others_shares_it_not() -> None:
     core = reserved_core()
     assert core in os.sched_getaffinity(0)
     before = os.sched_getaffinity(0)
@@ -100,12 +81,11 @@ def test_a_measurement_runs_on_its_core_and_a_load_on_all_others_shares_it_not(
     shared: set[int] = set()
     with loaded(core) as process:
 
-        def note(*_: object) -> None:
+        def run() -> None:
             ran.add(frozenset(os.sched_getaffinity(0)))
             shared.update(cores_in_use(process))
 
-        network.register_forward_hook(note)
-        assert measure_latency(network, core=core) > 0
+        assert measure_latency(run, core=core) > 0
         cores = allowed(process)
         assert len(cores) > 2
         assert all(each == before - {core} for each in cores.values())
@@ -115,16 +95,14 @@ def test_a_measurement_runs_on_its_core_and_a_load_on_all_others_shares_it_not(
     assert os.sched_getaffinity(0) == before
 
 
-def test_an_error_on_the_way_gives_the_cores_back(network: Network) -> None:
-    def fail(*_: object) -> None:
+def test_an_error_on_the_way_gives_the_cores_back() -> None:
+    def fail() -> None:
         raise ValueError
 
-    network.register_forward_hook(fail)
     before = os.sched_getaffinity(0)
     with pytest.raises(ValueError):  # noqa: PT011 - it is this very one
-        measure_latency(network, core=reserved_core())
+        measure_latency(fail, core=reserved_core())
     assert os.sched_getaffinity(0) == before
-    assert torch.get_num_threads() > 0
 
 
 def _in_thread(act: object) -> list[object]:
@@ -148,61 +126,22 @@ def test_with_one_core_a_study_that_measures_latency_is_refused(spec_text: str) 
     spec = parse_spec(spec_text, ["search.size=[parameters, latency]"])
     (told,) = _in_thread(lambda: make_plan(spec))
     assert "on a core that no trial uses, and this machine gives one core alone; run" in str(told)
-    (plan,) = _in_thread(lambda: make_plan(parse_spec(spec_text)).architectures.core)
+    (plan,) = _in_thread(lambda: make_plan(parse_spec(spec_text)).architectures.stopwatch.core)
     assert plan is None
 
 
 def test_a_plan_reserves_the_core_that_trials_leave(spec_text: str) -> None:
     spec = parse_spec(spec_text, ["search.max_latency=1e9"])
-    assert make_plan(spec).architectures.core == max(os.sched_getaffinity(0))
+    assert make_plan(spec).architectures.stopwatch.core == max(os.sched_getaffinity(0))
+
+
+def test_several_threads_and_a_command_reserve_no_core(spec_text: str) -> None:
+    for setting in ("latency.threads=2", "latency.command=bench"):
+        spec = parse_spec(spec_text, ["search.max_latency=1e9", setting])
+        assert not spec.reserves_core
+        assert make_plan(spec).architectures.stopwatch.core is None
 
 
 def test_a_process_with_no_other_core_stays_where_it_is() -> None:
     only = min(os.sched_getaffinity(0))
     assert _in_thread(lambda: (leave_core(only), os.sched_getaffinity(0))[1]) == [{only}]
-
-
-class Clock:
-    """A clock that moves by what networks take on it, times how slow the machine is just then."""
-
-    def __init__(self, slowness: float) -> None:
-        self.now, self._slowness, self._passes = 0.0, slowness, 0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def take(self, seconds: float) -> None:
-        self._passes += 1
-        busy = 1 + 0.5 * (self._passes // 10 % 2)  # by turns
-        self.now += seconds * self._slowness * busy
-
-
-class Taking(Network):
-    """Takes so many milliseconds on a clock."""
-
-    def __init__(self, milliseconds: float, clock: Clock) -> None:
-        super().__init__(of_images((1, 8, 8)), 10)
-        self._seconds, self._clock = milliseconds / 1_000, clock
-
-    def trace(self, images: torch.Tensor) -> Trace:
-        self._clock.take(self._seconds)
-        return Trace(images, images, ())
-
-
-@pytest.mark.parametrize("slowness", [1.0, 3.0])
-def test_a_slower_machine_does_not_move_what_is_timed_beside_a_reference(
-    monkeypatch: pytest.MonkeyPatch, slowness: float
-) -> None:
-    """A network takes three times its reference, which took 200 µs when the study began."""
-    clock = Clock(slowness)
-    monkeypatch.setattr(latency, "time", SimpleNamespace(perf_counter=clock))
-    reference = LatencyReference(Taking(2, clock), (torch.zeros(1, 1, 8, 8),), microseconds=200.0)
-    assert measure_latency(Taking(6, clock), beside=reference) == pytest.approx(600)
-
-
-def test_a_reference_is_measured_once_and_kept() -> None:
-    known = Architectures(of_images((3, 9, 7)), 4)
-    assert known.reference().microseconds > 0
-    assert known.reference() is known.reference()
-    assert known.reference(123.0).microseconds == 123.0
-    assert known.reference().microseconds == 123.0

@@ -1,0 +1,104 @@
+"""A finalist's training as it is shipped in 8 bits: its scores, run by onnxruntime."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kdsearch.data import Dataset, Split, epoch_order
+from kdsearch.data.column import rows_at
+from kdsearch.errors import KdsearchError, described
+from kdsearch.graphs.int8_file import CALIBRATION, to_int8
+from kdsearch.graphs.onnx_file import to_onnx
+from kdsearch.graphs.run import Session
+from kdsearch.graphs.samples import SampleNetwork
+from kdsearch.models import Network
+from kdsearch.problems.head import standardised
+from kdsearch.spec.base import Section
+from kdsearch.training.evaluation import Scores
+from kdsearch.training.teacher import Reference, SplitName
+
+_BATCH = 256
+
+
+class Int8(Section):
+    """What quantization makes of a training: static, per channel, after it has ended."""
+
+    onnx_bytes: int | None = None
+    """Bytes of the float32 ONNX file."""
+    bytes: int | None = None
+    """Bytes of the quantized ONNX file."""
+    validation: dict[str, float] = {}
+    """Its scores on validation."""
+    test: dict[str, float] = {}
+    """Its scores on the test."""
+    failure: str | None = None
+    """Why there is none, in one line."""
+
+
+def quantized(network: Network, data: Dataset, reference: Reference | None, threads: int) -> Int8:
+    """Quantize a trained student, and score it on validation and test.
+
+    The ranges of its activations are those over samples of the training split, which are the same
+    for every student. What cannot be exported or quantized costs the training nothing.
+
+    Args:
+        network: The student; it stays as it is.
+        data: The data set, with the student's tasks.
+        reference: The teacher that it is compared with.
+        threads: Of onnxruntime.
+    """
+    try:
+        module = SampleNetwork(
+            deepcopy(network).cpu().eval(), data.problem.heads, network.inputs, data.scales
+        )
+        original = to_onnx(module, {})
+        content = to_int8(original, calibration_samples(data, module.inputs))
+        session = Session(content, threads)
+        scores = {
+            split: _scores(session, module, data, split, reference)
+            for split in ("validation", "test")
+        }
+    except Exception as error:  # of torch.onnx, onnxruntime, or a user's own network
+        reason = str(error) if isinstance(error, KdsearchError) else described(error)
+        return Int8(failure=reason)
+    return Int8(onnx_bytes=len(original), bytes=len(content), **scores)
+
+
+def calibration_samples(data: Dataset, wanted: Any) -> dict[str, np.ndarray]:
+    """Some samples of the training split as the data have them, by input.
+
+    Args:
+        data: The data set.
+        wanted: Names of the inputs.
+    """
+    index = epoch_order(0, 0, len(data.train))[:CALIBRATION]
+    return _raw(data.train, wanted, index)
+
+
+def _raw(split: Split, wanted: Any, index: Tensor) -> dict[str, np.ndarray]:
+    here = index.to(split.device)
+    return {name: rows_at(split.inputs[name], here).cpu().numpy() for name in wanted}
+
+
+def _scores(
+    session: Session,
+    module: SampleNetwork,
+    data: Dataset,
+    name: SplitName,
+    reference: Reference | None,
+) -> Scores:
+    split = data.validation if name == "validation" else data.test
+    parts = [
+        session.outputs(_raw(split, module.inputs, index))
+        for index in torch.arange(len(split)).split(_BATCH)
+    ]
+    outputs = standardised(module.heads, torch.from_numpy(np.concatenate(parts)))
+    targets = {task: each.cpu() for task, each in split.targets.items()}
+    beside = None if reference is None else reference.logits(name)
+    predictions = data.problem.predictions(outputs, targets, beside)
+    return data.problem.scores(predictions)
