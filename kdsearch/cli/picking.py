@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from kdsearch.cli.program import StudyFolder, app, examples, open_console
-from kdsearch.errors import UserError
+from kdsearch.errors import RunError, UserError
 
 SIZES = ("parameters", "macs", "bytes", "latency")
 
@@ -71,6 +73,23 @@ def pick(
     console = open_console()
     page = heads_and_lines(pick_lines(content, found, str(study), limits))
     console.print(page, markup=False, highlight=False)
+
+
+def print_pick(console: Console, content: Mapping[str, Any], study: str) -> None:
+    """The answer in a line, where there is one, and what to do next."""
+    from kdsearch.render.pick import pick_line
+    from kdsearch.results.pick import pick as pick_student
+
+    try:
+        found = pick_student(content)
+    except RunError:  # no finalist is judged yet
+        return
+    folder = f"{study}/students/trial-{found.row['trial']:04d}"
+    for line in (f"\n{pick_line(content, found)}", folder):
+        console.print(line, markup=False, highlight=False)
+    console.print(
+        f"next: kdsearch pick {study} (the reasons, and limits)", markup=False, highlight=False
+    )
 
 
 def limits_of(

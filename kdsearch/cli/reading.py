@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kdsearch.cli.picking import print_pick
 from kdsearch.cli.printing import print_front, print_ranking, print_wrapped
 from kdsearch.cli.program import AsJson, StudyFolder, Wide, app, examples, open_console
 
@@ -29,7 +30,7 @@ def front(study: StudyFolder, wide: Wide = False, as_json: AsJson = False) -> No
     print_front(console, content, wide)
     if told := _unfinished(folder.StudyFolder(study).state()):
         print_wrapped(console, told)
-    console.print(f"report: {study}", markup=False, highlight=False)
+    print_pick(console, content, str(study))
 
 
 @app.command(epilog=examples("kdsearch ranking studies/digits"))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kdsearch.cli.picking import print_pick
 from kdsearch.cli.planning import print_plan
 from kdsearch.cli.printing import print_front, print_ranking
 from kdsearch.cli.program import RetryFailed, Sets, Spec, app, examples, open_console
@@ -75,9 +76,10 @@ def run(
         raise typer.Exit(INTERRUPTED) from None
     from kdsearch.results.front_file import front_content, ranking_content
 
-    print_front(console, front_content(study))
+    content = front_content(study)
+    print_front(console, content)
     print_ranking(console, ranking_content(study))
-    console.print(f"report: {folder.path}", markup=False, highlight=False)
+    print_pick(console, content, str(folder.path))
 
 
 def go_on(spec: Any) -> str:

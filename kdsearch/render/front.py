@@ -14,6 +14,9 @@ from kdsearch.spec.teaching import TEACHER, UNDISTILLED
 NEAR = "*"
 """Stands after the number of a trial that is not on the front but within noise of it."""
 
+LOSES_MORE = " !"
+"""Stands after a score in 8 bits that is clearly worse than quantization should make it."""
+
 Row = Mapping[str, Any]
 Content = Mapping[str, Any]
 """What ``front.json`` holds, as :func:`~kdsearch.results.front_file.front_content` makes it."""
@@ -91,8 +94,9 @@ def head_on_test(metric: Described) -> str:
 
 def _sizes(content: Content, rows: Sequence[Row]) -> Iterator[Column]:
     """The sizes that were searched for, the first of them always, then the usual ones."""
-    names = dict.fromkeys((*content["sizes"], "parameters", "macs"))
-    for place, name in enumerate(each for each in names if rows and each in rows[0]):
+    names = dict.fromkeys((*content["sizes"], "parameters", "macs", "latency"))
+    known = [name for name in names if any(row.get(name) is not None for row in rows)]
+    for place, name in enumerate(known):
         rank = ALWAYS if place == 0 else 5 if name in content["sizes"] else 7
         yield Column(size_head(name), [_given(row[name], ",.0f") for row in rows], rank)
 
@@ -111,8 +115,20 @@ def _scores(
     kept = [_given(row.get("retained"), ".1%") for row in rows]
     yield Column("of the teacher's", kept, 4)
     yield Column("gain", [_gain(row, metrics[objective], usual) for row in rows], 3)
+    yield from _in_int8(metrics[objective], rows, usual)
     beaten = [_given(row["beaten_by"], ".0f") for row in rows]
     yield Column("beaten by", beaten, 4)
+
+
+def _in_int8(metric: Described, rows: Sequence[Row], usual: int) -> Iterator[Column]:
+    """What quantization makes of the finalists; one that loses more than it should is marked."""
+    if all(row.get(f"int8_{metric.name}") is None for row in rows):
+        return
+    scores = [_interval(row, f"int8_{metric.name}", metric, "seeds", usual) for row in rows]
+    marked = [LOSES_MORE if row["int8_loses_more"] else "" for row in rows]
+    cells = [f"{score}{mark}" for score, mark in zip(scores, marked, strict=True)]
+    yield Column(f"int8 {metric.head}", cells, 6)
+    yield Column("int8 bytes", [_given(row["int8_bytes"], ",.0f") for row in rows], 8)
 
 
 def _rank(metric: Described, objective: str) -> int | None:
@@ -157,7 +173,8 @@ def _given(value: float | None, form: str) -> str:
 
 def size_head(name: str) -> str:
     """A size above a column."""
-    return {"macs": "MACs", "latency": "latency (µs)"}.get(name, name.replace("_", " "))
+    told = {"macs": "MACs", "latency": "latency (µs)", "int8_latency": "int8 latency (µs)"}
+    return told.get(name, name.replace("_", " "))
 
 
 def _weights(row: Row) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from kdsearch.problems.described import Described
 from kdsearch.render.columns import Layout
-from kdsearch.render.front import NEAR, Content, described, judged
+from kdsearch.render.front import LOSES_MORE, NEAR, Content, described, judged
+from kdsearch.spec.names import together
 
 
 def front_notes(content: Content, shown: Layout) -> list[str]:
@@ -47,10 +48,26 @@ def _of_tests(content: Content, shown: Layout) -> Iterator[str]:
         yield f"{NEAR} within noise of that front, on which it is not"
     if "of the teacher's" in heads:
         yield "of the teacher's: share of its test score that the student keeps"
+    if any(head.startswith("int8") for head in heads):
+        yield from _of_int8(content)
     if "beaten by" in heads:
         yield "beaten by: a trial that is no larger and whose interval lies above"
     if "gain" in heads and any(row["trainings"] > 1 for row in rows):
         yield "n×: its training takes n times the compute of the baseline's"
+
+
+def _of_int8(content: Content) -> Iterator[str]:
+    rows = content["front"]
+    marked = ""
+    if any(row["int8_loses_more"] for row in rows):
+        marked = f";{LOSES_MORE} clearly loses more than it should, so ship it as float32"
+    yield f"int8: quantized after training, run by onnxruntime on the test{marked}"
+    off = [str(row["trial"]) for row in rows if row["int8_bytes"] and not row["int8_front"]]
+    if off:
+        yield f"in int8 another finalist is smaller and better than trial {together(off)}"
+    for row in rows:
+        if row["int8_reason"]:
+            yield f"trial {row['trial']} has no int8: {row['int8_reason']}"
 
 
 def _tuned(content: Content) -> str:

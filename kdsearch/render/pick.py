@@ -11,7 +11,7 @@ from kdsearch.results.pick import Pick, Row
 UNDISTILLED = "none"
 """The method of a student that nothing is distilled into."""
 
-_TOLD_SIZES = ("parameters", "macs", "bytes", "latency", "compressed_bytes")
+_TOLD_SIZES = ("parameters", "macs", "bytes", "compressed_bytes", "latency", "peak_memory")
 _FEWER = {"parameters": "fewer", "macs": "fewer", "latency": "faster"}
 
 
@@ -34,6 +34,8 @@ def pick_lines(
     for name in _TOLD_SIZES:
         if row.get(name) is not None:
             yield ("size" if name == "parameters" else ""), _sized(content, row, name)
+    if line := int8_told(content, row):
+        yield "int8", line
     yield "distillation", gain_told(content, row)
     yield "chosen", _chosen(content, found, limits)
     yield "next cheaper", _other(content, found.cheaper, "none of the finalists is smaller")
@@ -77,6 +79,21 @@ def gain_told(content: Mapping[str, Any], row: Row) -> str:
     return f"{over}: not sure that it helps here (the 95 % interval holds 0)"
 
 
+def int8_told(content: Mapping[str, Any], row: Row) -> str:
+    """What the student is in 8 bits; nothing where that is not known."""
+    name = f"int8_{content['objective']}"
+    if row.get(name) is None:
+        return f"none: {row['int8_reason']}" if row.get("int8_reason") else ""
+    size = f" in {told_size('bytes', row['int8_bytes'])}" if row["int8_bytes"] else ""
+    time = ""
+    if row.get("int8_latency") is not None:
+        time = f", {told_size('latency', row['int8_latency'])}"
+    told_loss = ""
+    if row["int8_loses_more"]:
+        told_loss = "; it loses more than it should, so ship it as float32"
+    return f"{_mean(content, row, name)} on the test{size}{time}{told_loss}"
+
+
 def _scored(content: Mapping[str, Any], row: Row) -> str:
     seeds = f"over {row['seeds']} seeds" if row["seeds"] > 1 else "with one seed"
     return f"{_mean(content, row, 'test_' + content['objective'])} on the test, {seeds}"
@@ -84,7 +101,7 @@ def _scored(content: Mapping[str, Any], row: Row) -> str:
 
 def _mean(content: Mapping[str, Any], row: Row, column: str) -> str:
     """A mean with its 95 % interval, in the metric's unit."""
-    name = column.removeprefix("test_")
+    name = column.removeprefix("test_").removeprefix("int8_")
     if row.get(column) is None:
         return "not known"
     half = row.get(f"{column}_ci")
@@ -106,6 +123,10 @@ def _sized(content: Mapping[str, Any], row: Row, name: str) -> str:
     size = told_size(name, row[name])
     if name == "bytes":
         size += f" as {row['stored']}"
+    if name == "peak_memory":
+        return f"{size} of memory at most, beyond onnxruntime's own"
+    if name == "latency":
+        size += " in onnxruntime"
     teacher = content["teacher"]
     whole = teacher and teacher["sizes"].get(name)
     if not whole or not row[name]:

@@ -84,7 +84,7 @@ def told_size(name: str, value: float) -> str:
     """A size in words: ``10,895 parameters``, ``43.6 kB``, ``1.23 ms``."""
     if name.endswith("latency"):
         return f"{value / 1e3:.3g} ms" if value >= 1e3 else f"{value:.3g} µs"
-    if name.endswith("bytes"):
+    if name.endswith(("bytes", "memory")):
         for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
             if value >= factor:
                 return f"{value / factor:.3g} {unit}"

@@ -52,7 +52,7 @@ def test_its_scores_are_those_of_the_quantized_file(student: Network, digits: Da
     (outputs,) = session.run(None, {"image": digits.test.images.numpy()})
     agreement = float(np.mean(teacher == outputs.argmax(axis=1)))
     assert found.test["agreement"] == pytest.approx(agreement)
-    assert found.test["accuracy"] > 0.5
+    assert agreement > 0.9
     assert all(torch.equal(value, before[name]) for name, value in student.state_dict().items())
 
 
