@@ -121,6 +121,10 @@ search:
   trials: 200
   scheduler: {name: halving, reduction: 3}
 """,
+    "latency": """\
+latency: {command: "ssh board ./bench", timeout: 60}
+search: {size: [latency, parameters], max_latency: 5000}
+""",
     "finalists": """\
 finalists: {seeds: 5, max: 4, share: 0.5}
 """,

@@ -51,14 +51,14 @@ def _milliseconds(words: list[str], timeout: float) -> float:
         )
     except subprocess.TimeoutExpired:
         raise RunError(
-            f"{told} took longer than {timeout:g} s; raise latency.timeout or mend it"
+            f"{told} took longer than {timeout:g} s; raise latency.timeout or fix the command"
         ) from None
     except OSError as error:
-        raise RunError(f"{told} cannot be run ({error.strerror}); mend it") from None
+        raise RunError(f"{told} cannot be run ({error.strerror}); fix it") from None
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines()
         said = f": {lines[-1]}" if lines else ""
-        raise RunError(f"{told} failed with exit code {done.returncode}{said}; mend it")
+        raise RunError(f"{told} failed with exit code {done.returncode}{said}; fix it")
     numbers = _NUMBER.findall(done.stdout)
     if not numbers or float(numbers[-1]) <= 0:
         raise RunError(

@@ -93,7 +93,7 @@ class SampleNetwork(nn.Module):
 def samples_of(
     split: Split, inputs: Iterable[str], most: int | None = None
 ) -> dict[str, np.ndarray]:
-    """Samples of a split by input, as graphs take them: uint8 [N, C, H, W], float64 [N, D].
+    """Samples of a split by input, as :func:`samples_at` gives them.
 
     Args:
         split: The split.
@@ -108,5 +108,6 @@ def samples_of(
 
 
 def samples_at(split: Split, inputs: Iterable[str], index: Tensor) -> dict[str, np.ndarray]:
-    """The same of the samples at ``index`` [B]."""
-    return {name: rows_at(split.inputs[name], index).numpy() for name in inputs}
+    """The samples at ``index`` [N] as graphs take them: uint8 [N, C, H, W], float64 [N, D]."""
+    here = index.to(split.device)
+    return {name: rows_at(split.inputs[name], here).cpu().numpy() for name in inputs}

@@ -47,5 +47,6 @@ def scores_of(
         raise RunError("an output of the file is infinite or no number; ship it in float32")
     natural = problem.with_heads(replace(head, mean=0.0, std=1.0) for head in problem.heads)
     beside = None if reference is None else torch.from_numpy(reference)
-    predictions = natural.predictions(torch.from_numpy(outputs), split.targets, beside)
+    targets = {name: each.cpu() for name, each in split.targets.items()}
+    predictions = natural.predictions(torch.from_numpy(outputs), targets, beside)
     return natural.scores(predictions)

@@ -116,14 +116,6 @@ def natural(heads: Sequence[Head], outputs: Tensor) -> Tensor:
     return torch.cat([one if one.ndim == 2 else one[:, None] for one in each], dim=1)
 
 
-def standardised(heads: Sequence[Head], outputs: Tensor) -> Tensor:
-    """Outputs [B, S] of :func:`natural` as networks have them: the way back."""
-    columns = [head.of(outputs) for head in heads]
-    pairs = zip(heads, columns, strict=True)
-    each = [head.standardised(one) if head.kind == "value" else one for head, one in pairs]
-    return torch.cat(each, dim=1)
-
-
 def outputs_of(heads: Iterable[Head]) -> int:
     """Columns of all heads together."""
     return sum(head.size for head in heads)

@@ -32,7 +32,7 @@ class LatencySection(Section):
             try:
                 words = shlex.split(command)
             except ValueError as error:
-                raise ValueError(f"cannot be split into words ({error}); mend its quotes") from None
+                raise ValueError(f"cannot be split into words ({error}); fix its quotes") from None
             if not words:
                 raise ValueError("names no program; remove it")
         return command

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from kdsearch.data import Dataset, Split, epoch_order
-from kdsearch.data.column import rows_at
+from kdsearch.data import Dataset
 from kdsearch.errors import KdsearchError, described
 from kdsearch.graphs.int8_file import CALIBRATION, to_int8
 from kdsearch.graphs.onnx_file import to_onnx
 from kdsearch.graphs.run import Session
-from kdsearch.graphs.samples import SampleNetwork
+from kdsearch.graphs.samples import SampleNetwork, samples_at, samples_of
+from kdsearch.graphs.scores import scores_of
 from kdsearch.models import Network
-from kdsearch.problems.head import standardised
+from kdsearch.problems.head import natural
 from kdsearch.spec.base import Section
 from kdsearch.training.evaluation import Scores
 from kdsearch.training.teacher import Reference, SplitName
@@ -57,7 +55,7 @@ def quantized(network: Network, data: Dataset, reference: Reference | None, thre
             deepcopy(network).cpu().eval(), data.problem.heads, network.inputs, data.scales
         )
         original = to_onnx(module, {})
-        content = to_int8(original, calibration_samples(data, module.inputs))
+        content = to_int8(original, samples_of(data.train, module.inputs, CALIBRATION))
         session = Session(content, threads)
         scores = {
             split: _scores(session, module, data, split, reference)
@@ -69,22 +67,6 @@ def quantized(network: Network, data: Dataset, reference: Reference | None, thre
     return Int8(onnx_bytes=len(original), bytes=len(content), **scores)
 
 
-def calibration_samples(data: Dataset, wanted: Any) -> dict[str, np.ndarray]:
-    """Some samples of the training split as the data have them, by input.
-
-    Args:
-        data: The data set.
-        wanted: Names of the inputs.
-    """
-    index = epoch_order(0, 0, len(data.train))[:CALIBRATION]
-    return _raw(data.train, wanted, index)
-
-
-def _raw(split: Split, wanted: Any, index: Tensor) -> dict[str, np.ndarray]:
-    here = index.to(split.device)
-    return {name: rows_at(split.inputs[name], here).cpu().numpy() for name in wanted}
-
-
 def _scores(
     session: Session,
     module: SampleNetwork,
@@ -94,11 +76,10 @@ def _scores(
 ) -> Scores:
     split = data.validation if name == "validation" else data.test
     parts = [
-        session.outputs(_raw(split, module.inputs, index))
+        session.outputs(samples_at(split, module.inputs, index))
         for index in torch.arange(len(split)).split(_BATCH)
     ]
-    outputs = standardised(module.heads, torch.from_numpy(np.concatenate(parts)))
-    targets = {task: each.cpu() for task, each in split.targets.items()}
-    beside = None if reference is None else reference.logits(name)
-    predictions = data.problem.predictions(outputs, targets, beside)
-    return data.problem.scores(predictions)
+    beside = None
+    if reference is not None:
+        beside = natural(module.heads, reference.logits(name)).numpy()
+    return scores_of(np.concatenate(parts), split, data.problem, beside)

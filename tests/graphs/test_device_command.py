@@ -50,7 +50,7 @@ def test_it_is_tried_again_and_then_told(tmp_path: Path) -> None:
     assert tries.read_text() == ".."
     tries.unlink()
     failing = program(tmp_path, f"{text}import sys\nsys.exit('board is off')\n")
-    with pytest.raises(RunError, match=r"failed with exit code 1: board is off; mend it"):
+    with pytest.raises(RunError, match=r"failed with exit code 1: board is off; fix it"):
         command_latency(failing, b"", 60, 2)
     assert tries.read_text() == "..."
 

@@ -11,15 +11,15 @@ import torch
 from sklearn.metrics import accuracy_score, mean_absolute_error
 
 from kdsearch.data import Dataset, load_dataset
-from kdsearch.graphs.int8_file import to_int8
+from kdsearch.graphs.int8_file import CALIBRATION, to_int8
 from kdsearch.graphs.onnx_file import to_onnx
-from kdsearch.graphs.samples import SampleNetwork
+from kdsearch.graphs.samples import SampleNetwork, samples_of
 from kdsearch.models.network import Network
 from kdsearch.models.signals import Trace
 from kdsearch.problems import Problem
 from kdsearch.spec import parse_spec
 from kdsearch.spec.sections import DataSection
-from kdsearch.training.quantized import calibration_samples, quantized
+from kdsearch.training.quantized import quantized
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Reference, Teacher
 from kdsearch.training.trainer import Trainer
@@ -40,7 +40,7 @@ def test_its_scores_are_those_of_the_quantized_file(student: Network, digits: Da
     assert found.failure is None
     module = SampleNetwork(student, digits.problem.heads, student.inputs, digits.scales)
     original = to_onnx(module, {})
-    content = to_int8(original, calibration_samples(digits, student.inputs))
+    content = to_int8(original, samples_of(digits.train, student.inputs, CALIBRATION))
     assert (found.onnx_bytes, found.bytes) == (len(original), len(content))
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     for split, scores in ((digits.validation, found.validation), (digits.test, found.test)):
@@ -99,7 +99,7 @@ def test_what_cannot_be_exported_has_a_reason_and_no_scores(digits: Dataset) -> 
 
 def test_calibration_samples_are_of_the_training_split() -> None:
     data = load_dataset(DataSection(source="digits", validation=0.2, test=0.25))
-    samples = calibration_samples(data, data.inputs)["image"]
+    samples = samples_of(data.train, data.inputs, CALIBRATION)["image"]
     assert samples.dtype == np.uint8
     assert len(samples) == 512
     known = {each.tobytes() for each in data.train.images.numpy()}
