@@ -88,7 +88,9 @@ def print_pick(console: Console, content: Mapping[str, Any], study: str) -> None
     for line in (f"\n{pick_line(content, found)}", folder):
         console.print(line, markup=False, highlight=False)
     console.print(
-        f"next: kdsearch pick {study} (the reasons, and limits)", markup=False, highlight=False
+        f"next: kdsearch pick {study} (why, and limits), kdsearch export {study} (ONNX)",
+        markup=False,
+        highlight=False,
     )
 
 

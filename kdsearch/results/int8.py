@@ -11,6 +11,7 @@ import numpy as np
 from kdsearch.problems import Metric
 from kdsearch.results.finalists import Finalist, Interval, interval
 from kdsearch.results.record import TrialRecord
+from kdsearch.training.quantized import Int8
 
 TOLERATED = 0.005
 """So much may be lost by quantization: half a point of a share, else half a per cent."""
@@ -35,12 +36,11 @@ def _columns(finalist: Finalist, on_front: bool) -> dict[str, Any]:
         int8_scores(finalist.baseline, name),
         int8_loss(finalist),
     )
-    sizes = [run.int8 for run in finalist.runs if run.int8 is not None]
-    shipped = finalist.shipped
-    of_shipped = shipped.int8 if shipped is not None else None
+    made = [run.int8 for run in finalist.runs if run.int8 is not None]
+    sized = next((each for each in made if each.bytes), Int8())  # of one architecture all alike
     return {
-        "onnx_bytes": None if of_shipped is None else of_shipped.onnx_bytes,
-        "int8_bytes": None if of_shipped is None else of_shipped.bytes,
+        "onnx_bytes": sized.onnx_bytes,
+        "int8_bytes": sized.bytes,
         f"int8_{name}": own.mean,
         f"int8_{name}_ci": own.half_width,
         f"baseline_int8_{name}": baseline.mean,
@@ -49,7 +49,7 @@ def _columns(finalist: Finalist, on_front: bool) -> dict[str, Any]:
         "int8_loss_ci": loss.half_width,
         "int8_loses_more": loses_more(finalist),
         "int8_front": on_front,
-        "int8_reason": next((each.failure for each in sizes if each.failure), None),
+        "int8_reason": next((each.failure for each in made if each.failure), None),
     }
 
 

@@ -126,7 +126,8 @@ from kdsearch.spec.sections import (
         ("search.trials=0", "search.trials must be at least 1, not 0"),
         (
             "search.size=params",
-            "must be 'parameters', 'macs', 'bytes', 'latency' or 'compressed_bytes', not 'params'",
+            "must be 'parameters', 'macs', 'bytes', 'latency', 'int8_bytes', 'int8_latency' or "
+            "'compressed_bytes', not 'params'",
         ),
         ("search.size=[macs, macs]", "give each size once"),
         ("search.size=[]", "search.size must have at least 1 entry"),
