@@ -20,7 +20,6 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
 from kdsearch.data import derive
-from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
 from kdsearch.space.space import Space
@@ -64,22 +63,22 @@ def _table(study: Study) -> pd.DataFrame:
     complete = [record for record in study.records() if record.complete]
     distributions = _distributions(Space(study.spec), complete)
     names = (objectives.score, *objectives.sizes, *objectives.more)
+    costs = objectives.costs(complete)
     rows = [
         row
         for trials, parameters in _sharing(complete, distributions).items()
-        for objective, losses in zip(names, _losses(trials, complete, objectives), strict=True)
         for row in _judge(
-            objective,
-            losses,
-            [complete[place].parameters for place in trials],
-            {name: distributions[name] for name in parameters},
+            _Judged(
+                [complete[place].parameters for place in trials],
+                {name: distributions[name] for name in parameters},
+            ),
+            dict(zip(names, costs[list(trials)].T, strict=True)),
             study.spec.study.seed,
         )
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    order = table["objective"].map(names.index)
     return (
-        table.assign(order=order)
+        table.assign(order=table["objective"].map(names.index))
         .sort_values(
             ["order", "importance", "parameter"],
             ascending=[True, False, True],
@@ -90,71 +89,70 @@ def _table(study: Study) -> pd.DataFrame:
     )
 
 
-def _judge(
-    objective: str,
-    losses: np.ndarray,
-    parameters: Sequence[Mapping[str, Any]],
-    distributions: Mapping[str, BaseDistribution],
-    seed: int,
-) -> list[dict[str, Any]]:
-    """Rows of the parameters that the same trials have, by one objective [N]."""
-    count = len(losses)
-    told = {"objective": objective, "trials": count}
-    if count < MIN_TRIALS:
-        nothing = {"importance": np.nan, "chance": np.nan, "clear": False}
-        return [{"parameter": name} | told | nothing for name in distributions]
-    found = _importances(losses, parameters, distributions)
-    draws = np.random.default_rng(derive(seed, "importance", objective))
-    dealt = [
-        _importances(draws.permutation(losses), parameters, distributions) for _ in range(SHUFFLES)
-    ]
-    chance = {name: max(each[name] for each in dealt) for name in distributions}
-    return [
-        {"parameter": name}
-        | told
-        | {"importance": found[name], "chance": chance[name], "clear": found[name] > chance[name]}
-        for name in distributions
-    ]
+def _judge(judged: _Judged, losses: Mapping[str, np.ndarray], seed: int) -> list[dict[str, Any]]:
+    """Rows of the parameters that the same trials have, by the losses [N] of each objective."""
+    rows: list[dict[str, Any]] = []
+    for objective, own in losses.items():
+        told = {"objective": objective, "trials": len(own)}
+        if len(own) < MIN_TRIALS:
+            nothing = {"importance": np.nan, "chance": np.nan, "clear": False}
+            rows += [{"parameter": name} | told | nothing for name in judged.parameters]
+            continue
+        found = judged.importances(own)
+        draws = np.random.default_rng(derive(seed, "importance", objective))
+        dealt = [judged.importances(draws.permutation(own)) for _ in range(SHUFFLES)]
+        for name, value in found.items():
+            chance = max(each[name] for each in dealt)
+            figures = {"importance": value, "chance": chance, "clear": value > chance}
+            rows.append({"parameter": name} | told | figures)
+    return rows
 
 
-def _importances(
-    losses: np.ndarray,
-    parameters: Sequence[Mapping[str, Any]],
-    distributions: Mapping[str, BaseDistribution],
-) -> dict[str, float]:
-    """The importance of each parameter for a small loss [N]."""
-    study = optuna.create_study()
-    study.add_trials(
-        create_trial(
-            value=float(loss),
-            params={name: own[name] for name in distributions},
-            distributions=dict(distributions),
+class _Judged:
+    """Trials that have the same parameters, as Optuna's study.
+
+    Args:
+        trials: The parameters of each.
+        distributions: What those that are judged were drawn from.
+    """
+
+    def __init__(
+        self, trials: Sequence[Mapping[str, Any]], distributions: Mapping[str, BaseDistribution]
+    ) -> None:
+        self.parameters = list(distributions)
+        self._evaluator = PedAnovaImportanceEvaluator(target_quantile=TOP)
+        self._study = optuna.create_study()
+        if len(trials) >= MIN_TRIALS:
+            self._study.add_trials(
+                create_trial(
+                    value=0.0,  # the losses are given with each question
+                    params={name: own[name] for name in distributions},
+                    distributions=dict(distributions),
+                )
+                for own in trials
+            )
+
+    def importances(self, losses: np.ndarray) -> dict[str, float]:
+        """The importance of each parameter for a small loss [N]."""
+        return get_param_importances(
+            self._study,
+            evaluator=self._evaluator,
+            target=lambda trial: float(losses[trial.number]),
+            normalize=False,
         )
-        for loss, own in zip(losses, parameters, strict=True)
-    )
-    evaluator = PedAnovaImportanceEvaluator(target_quantile=TOP)
-    return get_param_importances(study, evaluator=evaluator, normalize=False)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Optuna's line for each study, nor its word that plain figures are a new feature."""
+    """Without Optuna's line for each study, and its words on losses and plain figures."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            warnings.simplefilter("ignore")
             yield
     finally:
         optuna.logging.set_verbosity(before)
-
-
-def _losses(
-    trials: Sequence[int], complete: Sequence[TrialRecord], objectives: Objectives
-) -> list[np.ndarray]:
-    """Each objective [N] of some trials, to be made small: the score, the sizes, more scores."""
-    costs = objectives.costs([complete[place] for place in trials])
-    return list(costs.T)
 
 
 def _sharing(

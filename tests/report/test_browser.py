@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from kdsearch.report.content import content
+from kdsearch.report.page import page as page_of
 from kdsearch.report.page import write_page
 from kdsearch.results.study import Study
 
@@ -174,6 +176,38 @@ def test_a_finalist_s_hover_tells_interval_gain_and_path(
             int(finalist["trial"]),
         )
         assert hidden == ["skip"]
+
+
+def test_quantized_students_have_columns_of_their_own(
+    browser: Any, classes: Study, tmp_path: Path
+) -> None:
+    shown = content(classes)
+    first, second, *_ = shown["finalists"]
+    first["int8"] = {
+        "accuracy": 0.8123,
+        "accuracy_ci": 0.01,
+        "bytes": 1234,
+        "loss": 0.0075,
+        "loss_ci": 0.002,
+        "loses_more": True,
+        "front": True,
+        "reason": None,
+        "latency": 21.25,
+    }
+    second["int8"] = {"accuracy": None, "bytes": None, "reason": "no such operator"}
+    file = tmp_path / "page.html"
+    file.write_text(page_of(shown))
+    with opened(browser, file, 1600) as page:
+        heads = page.eval_on_selector_all(
+            "#finalists-table th", "heads => heads.map(each => each.textContent)"
+        )
+        told = dict(zip(heads, rows(page, "finalists-table")[0], strict=True))
+        assert told["int8 accuracy (%)"] == "81.23 ± 1.00"
+        assert told["int8 bytes"] == "1,234"
+        assert told["lost by int8 (points)"] == "0.75 ± 0.20 !"
+        assert (told["int8 front"], told["int8 latency"]) == ("yes", "21.25")
+        note = page.inner_text("#finalists-note")
+        assert f"Trial {second['trial']} has no int8: no such operator." in note
 
 
 def test_score_size_and_scale_may_be_chosen(

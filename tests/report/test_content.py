@@ -12,6 +12,7 @@ from kdsearch.report.content import content, plain
 from kdsearch.report.curves import curves
 from kdsearch.report.page import page, write_page
 from kdsearch.report.progress import progress
+from kdsearch.report.trials import finalist_rows
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
 from tests.export.conftest import strict_json
@@ -59,6 +60,13 @@ def test_a_temperature_and_its_weight_are_those_of_the_term_on_logits(study: Stu
     assert rows[2]["response"] is None
     assert rows[0]["values"]["distillation weight"] == 0.9
     assert rows[2]["values"]["temperature"] is None
+
+
+def test_columns_of_quantized_students_are_passed_on(study: Study) -> None:
+    front = study.front.assign(int8_accuracy=0.61, int8_accuracy_ci=0.02, int8_reason=None)
+    for row in finalist_rows(study, front):
+        assert row["int8"] == {"accuracy": 0.61, "accuracy_ci": 0.02, "reason": None}
+    assert all(row["int8"] == {} for row in finalist_rows(study, study.front))
 
 
 def test_the_hypervolume_grows_as_the_study_tells(study: Study) -> None:

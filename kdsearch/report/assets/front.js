@@ -214,6 +214,7 @@ function finalistText(each) {
     each.gain && `gain ${toldPair(objective, each.gain, true)} ${objective.gain_unit}`,
     each.retained && `keeps ${(100 * each.retained).toFixed(1)}% of the teacher's`,
     ...otherScores((name) => toldPair(DATA.metrics[name], each.test[name])),
+    each.int8[state.metric] != null && `int8: ${toldWhole(metric, [each.int8[state.metric], each.int8[`${state.metric}_ci`] ?? null])}, ${whole(each.int8.bytes)} bytes`,
     each.folder,
   ].filter(Boolean).join("<br>");
 }

@@ -85,8 +85,7 @@ function fillFinalists() {
   const uneven = new Set(DATA.finalists.map((each) => each.seeds)).size > 1;
   const beaten = DATA.finalists.some((each) => each.beaten_by !== null);
   const retained = DATA.finalists.some((each) => each.retained);
-  const int8 = [...new Set(DATA.finalists.flatMap((each) => Object.keys(each.int8)))]
-    .filter((name) => !name.endsWith("_ci") && DATA.finalists.some((each) => each.int8[name] !== null));
+  const int8 = int8Columns();
   const heads = [
     ["trial", true], ["method", false], ["values", false], ["student", false],
     ...sizes.map((name) => [sizeHead(name), true]),
@@ -94,7 +93,7 @@ function fillFinalists() {
     [headed(objective, `undistilled ${objective.head}`), true],
     [`gain (${objective.gain_unit})`, true],
     ...(retained ? [["of the teacher's (%)", true]] : []),
-    ...int8.map((name) => [int8Head(name), true]),
+    ...int8.map(([head]) => [head, true]),
     ...(beaten ? [["beaten by trial", true]] : []),
     ...(uneven ? [["seeds", true]] : []),
   ];
@@ -109,7 +108,7 @@ function fillFinalists() {
         each.undistilled ? "itself" : toldPair(objective, each.baseline[DATA.objective]),
         toldPair(objective, each.gain, true),
         ...(retained ? [each.retained ? (100 * each.retained).toFixed(1) : ""] : []),
-        ...int8.map((name) => toldInt8(each.int8, name)),
+        ...int8.map(([, tell]) => tell(each.int8)),
         ...(beaten ? [each.beaten_by ?? ""] : []),
         ...(uneven ? [each.seeds] : []),
       ],
@@ -123,18 +122,24 @@ function sizeHead(name) {
   return { macs: "MACs", latency: "latency (µs)" }[name] ?? name.replace(/_/g, " ");
 }
 
-/** A column of the student after quantization: a metric by its title, anything else by its name. */
-function int8Head(name) {
-  const metric = DATA.metrics[name];
-  return `int8 ${metric ? headed(metric, metric.head) : name.replace(/_/g, " ")}`;
+/** Columns of the students after quantization: heads, and what tells a finalist's cell. */
+function int8Columns() {
+  const objective = DATA.metrics[DATA.objective];
+  const pair = (name) => (values) => toldPair(objective, values[name] == null ? null : [values[name], values[`${name}_ci`] ?? null]);
+  const loss = (values) => pair("loss")(values) + (values.loses_more ? " !" : "");
+  const known = [
+    [headed(objective, `int8 ${objective.head}`), pair(DATA.objective)],
+    ["int8 bytes", (values) => values.bytes == null ? "" : whole(values.bytes)],
+    [`lost by int8${isShare(objective) ? " (points)" : ""}`, loss],
+    ["int8 front", (values) => values.front ? "yes" : ""],
+  ];
+  const more = [...new Set(DATA.finalists.flatMap((each) => Object.keys(each.int8)))]
+    .filter((name) => !INT8_KNOWN.includes(name) && name !== DATA.objective && !name.endsWith("_ci"))
+    .map((name) => [`int8 ${name.replace(/_/g, " ")}`, (values) => values[name] == null ? "" : digits(values[name], 4)]);
+  return [...known, ...more].filter(([, tell]) => DATA.finalists.some((each) => tell(each.int8)));
 }
 
-function toldInt8(values, name) {
-  const value = values[name], metric = DATA.metrics[name];
-  if (value === null || value === undefined) return "";
-  if (metric) return toldPair(metric, [value, values[`${name}_ci`] ?? null]);
-  return typeof value === "number" ? (Number.isInteger(value) ? whole(value) : digits(value, 4)) : String(value);
-}
+const INT8_KNOWN = ["bytes", "loss", "loses_more", "front", "reason"];
 
 function finalistsNote(quantized) {
   const objective = DATA.metrics[DATA.objective];
@@ -143,5 +148,6 @@ function finalistsNote(quantized) {
   return `Mean ± 95 % interval (Student's t) over ${seeds} seeds, on the test, which the search has not seen. `
     + `Gain: ${objective.title} beyond the same student trained without a teacher under the same budget, at its own best `
     + `learning rate and weight decay, paired by seed; its interval tells whether distillation helps.${near}`
-    + (quantized ? " int8: after quantization of the trained student." : "");
+    + (quantized ? " int8: after quantization of the trained students; !: it costs clearly more than it should." : "")
+    + DATA.finalists.filter((each) => each.int8.reason).map((each) => ` Trial ${each.trial} has no int8: ${each.int8.reason}.`).join("");
 }
