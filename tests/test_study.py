@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -57,8 +58,10 @@ def test_the_front_is_written_in_four_forms(study: kdsearch.Study) -> None:
     with Image.open(folder / "front.png") as image:
         assert np.asarray(image.convert("L")).std() > 5
     page = (folder / "report.html").read_text()
-    assert "Plotly.newPlot" in page
-    assert 'src="http' not in page
+    assert "plotly.js v" in page
+    shown = json.loads(re.findall(r'id="data">\n(.*)\n</script>', page)[0])
+    assert [row["trial"] for row in shown["finalists"]] == table["trial"].tolist()
+    assert all(row["folder"] for row in shown["finalists"])
 
 
 def test_the_front_is_not_beaten_by_any_trial(study: kdsearch.Study) -> None:

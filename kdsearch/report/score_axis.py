@@ -57,7 +57,8 @@ class ScoreAxis:
     def dress(self, axes: Axes, low: float, high: float) -> None:
         """Give the vertical axis its ends (scores), ticks and title."""
         unit = f" ({self.metric.unit})" if self.metric.unit else ""
-        axes.set_ylabel(f"{self.metric.title}{unit}")
+        scale = "" if self.least is None else f", log scale of the {self.metric.loss_title}"
+        axes.set_ylabel(f"{self.metric.title}{unit}{scale}")
         first, last = sorted(self.place([low, high]))
         if self.least is None:
             axes.set_ylim(first, last)
@@ -78,7 +79,7 @@ class ScoreAxis:
 def ticks(low: float, high: float) -> list[float]:
     """Ticks 1, 2 and 5 of every decade between two positive ends; fewer where those are many."""
     decades = math.log10(high / low)
-    steps = (1,) if decades > 4 else (1, 3) if decades > 2.2 else (1, 2, 5)
+    steps = (1,) if decades > 4 else (1, 3) if decades > 2.6 else (1, 2, 5)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     found = [step * 10.0**power for power in powers for step in steps]
     return [tick for tick in found if low * 0.999 <= tick <= high * 1.001]

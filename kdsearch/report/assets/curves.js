@@ -22,13 +22,14 @@ function drawCurves() {
   if (!values.length) return empty("curves-figure", "No trial has these values.");
   const kind = metric && crowded(values.map((value) => lossOf(metric, value))) ? "error" : "score";
   const scale = metric ? makeScale(metric, kind, values) : { place: (value) => value };
+  const last = Math.max(...drawn.map((row) => row.epochs));
   const traces = DATA.methods.map((method) =>
     curveLines(method, drawn.filter((row) => row.method === method.label), scale));
   const axis = metric ? scale.axis(...ends(metric, values, [], kind)) : { type: values.every((v) => v > 0) ? "log" : "linear" };
   show("curves-figure", [...traces.filter((trace) => trace.x.length), ...curveMarks(drawn, scale)], {
     ...BASE,
     dragmode: "zoom",
-    xaxis: { ...AXIS, title: { text: "epoch" }, rangemode: "tozero" },
+    xaxis: { ...AXIS, title: { text: "epoch" }, range: [0.5, last + 0.5] },
     yaxis: { ...AXIS, title: { text: metric ? headed(metric) : "training loss" }, ...axis },
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 11 } },
     margin: { l: 62, r: 16, t: 10, b: 46 },

@@ -76,7 +76,7 @@ function tickText(metric, loss) {
 /** Ticks 1, 2 and 5 of every decade between two positive ends; fewer where those are many. */
 function ticks(low, high) {
   const decades = Math.log10(high / low);
-  const steps = decades > 4 ? [1] : decades > 2.2 ? [1, 3] : [1, 2, 5];
+  const steps = decades > 4 ? [1] : decades > 2.6 ? [1, 3] : [1, 2, 5];
   const found = [];
   for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++) {
     for (const step of steps) {
