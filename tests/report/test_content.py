@@ -63,10 +63,12 @@ def test_a_temperature_and_its_weight_are_those_of_the_term_on_logits(study: Stu
 
 
 def test_columns_of_quantized_students_are_passed_on(study: Study) -> None:
-    front = study.front.assign(int8_accuracy=0.61, int8_accuracy_ci=0.02, int8_reason=None)
+    front = study.front.assign(int8_accuracy=0.61, int8_accuracy_ci=0.02, int8_other="told")
     for row in finalist_rows(study, front):
-        assert row["int8"] == {"accuracy": 0.61, "accuracy_ci": 0.02, "reason": None}
-    assert all(row["int8"] == {} for row in finalist_rows(study, study.front))
+        assert (row["int8"]["accuracy"], row["int8"]["accuracy_ci"]) == (0.61, 0.02)
+        assert row["int8"]["other"] == "told"
+    shown = content(study)
+    assert all(row["int8"]["bytes"] is None for row in shown["finalists"]), "none was quantized"
 
 
 def test_the_hypervolume_grows_as_the_study_tells(study: Study) -> None:
