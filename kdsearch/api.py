@@ -20,6 +20,7 @@ from kdsearch.execution.connection.ray_watch import ray_watched
 from kdsearch.execution.connection.session import ray_session
 from kdsearch.execution.observers import Observer, Observers
 from kdsearch.execution.storage.access import check_storage
+from kdsearch.export.onnx_students import write_onnx_students
 from kdsearch.export.report import write_students, write_tables
 from kdsearch.files import NO_SPACE
 from kdsearch.interrupts import called_when_interrupted
@@ -106,7 +107,7 @@ def run_study(
                 for warning in warnings_told:
                     watching.warned(warning)
                 run.run()
-                _report(study, run.plan.data)
+                _report(study, run.plan.data, watching)
                 watching.study_finished(study)
         except BaseException as error:
             _stop(study, watching, error)
@@ -186,10 +187,12 @@ def sync_study(path: str | Path, uri: str | None = None) -> str:
         return sync(study, uri)
 
 
-def _report(study: Study, data: Dataset) -> None:
+def _report(study: Study, data: Dataset, watching: Observer) -> None:
     study.directory.update(phase="report")
     write_tables(study)
     write_students(study, data)
+    for warning in write_onnx_students(study, data):
+        watching.warned(warning)
     write_pictures(study)
 
 

@@ -13,6 +13,7 @@ from kdsearch.files import checksum
 from kdsearch.results.front_file import front_content
 from kdsearch.results.study import Study
 from kdsearch.tracking.lookup import search_runs
+from kdsearch.tracking.page.models import log_models
 from kdsearch.tracking.page.note import NOTE, Places, final_note
 from kdsearch.tracking.page.views import write_views
 from kdsearch.tracking.runs import metrics
@@ -41,7 +42,8 @@ def write_report(store: Store, study: Study, places: Places) -> None:
         study: The finished study.
         places: Where its runs are.
     """
-    client, rows, trials = store.client, front_content(study)["front"], places.trials
+    client, trials, content = store.client, places.trials, front_content(study)
+    rows = content["front"]
     _mark(store, study, {trials[row["trial"]] for row in rows})
     for row in rows:
         run = trials[row["trial"]]
@@ -57,6 +59,7 @@ def write_report(store: Store, study: Study, places: Places) -> None:
         client.log_artifact(places.parent, str(study.directory.path / name))
     shown = replace(places, views=write_views(store, study))
     client.set_tag(places.parent, NOTE, final_note(study, shown))
+    log_models(store, study, content, places)
 
 
 def _scores(study: Study, row: Mapping[str, Any]) -> dict[str, float | None]:

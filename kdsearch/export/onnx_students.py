@@ -1,0 +1,62 @@
+"""The finalists as ONNX files beside their weights, for whoever runs them without kdsearch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from safetensors.numpy import save
+
+from kdsearch.data import Dataset
+from kdsearch.errors import KdsearchError
+from kdsearch.files import write_atomically
+from kdsearch.graphs.metadata import metadata_of
+from kdsearch.graphs.onnx_file import check_onnx, to_onnx
+from kdsearch.graphs.samples import SampleNetwork, samples_of
+from kdsearch.models import build_network
+from kdsearch.results.finalists import Finalist, weights_file
+from kdsearch.results.study import Study
+from kdsearch.training.weights import load_weights
+
+NAME, EXAMPLE = "student.onnx", "example.safetensors"
+
+CHECKED = 64
+"""Samples of the validation split on which a file is compared with the network in PyTorch."""
+
+SHOWN = 2
+"""Samples of an example."""
+
+
+def write_onnx_students(study: Study, data: Dataset) -> Iterator[str]:
+    """Write ``student.onnx``, and an example of its inputs, into each finalist's folder.
+
+    The finalists' weights must be there (:func:`kdsearch.export.report.write_students`).
+
+    Yields:
+        Why a finalist has no such file: the study is good without.
+    """
+    for finalist in study.finalists():
+        folder = study.directory.student(finalist.trial.number)
+        if finalist.shipped is None:
+            continue
+        try:
+            content, example = _file(study, finalist, data)
+        except KdsearchError as error:
+            for name in (NAME, EXAMPLE):  # of an earlier training
+                (folder / name).unlink(missing_ok=True)
+            yield f"trial {finalist.trial.number} is not written as ONNX: {error}"
+            continue
+        write_atomically(folder / EXAMPLE, example)
+        write_atomically(folder / NAME, content)
+
+
+def _file(study: Study, finalist: Finalist, data: Dataset) -> tuple[bytes, bytes]:
+    """An ONNX file, checked on real samples, and some of these, both as files."""
+    run = finalist.shipped
+    assert run is not None
+    network = build_network(run.task.model, data.inputs, data.outputs)
+    load_weights(network, weights_file(study.directory.weights, run), "the student")
+    module = SampleNetwork.of(network.eval(), data, study.spec.data).eval()
+    content = to_onnx(module, metadata_of(module))
+    samples = samples_of(data.validation, module.inputs, CHECKED)
+    check_onnx(content, module, samples)
+    return content, save({name: each[:SHOWN].copy() for name, each in samples.items()})
