@@ -40,9 +40,19 @@ def to_onnx(module: SampleNetwork, metadata: Mapping[str, str]) -> bytes:
     Raises:
         ModelError: It cannot be traced, or ONNX lacks an operator.
     """
+    return write_onnx(module, to_program(module), metadata)
+
+
+def write_onnx(
+    module: SampleNetwork, program: torch.export.ExportedProgram, metadata: Mapping[str, str]
+) -> bytes:
+    """The same of a network that is traced already.
+
+    Raises:
+        ModelError: ONNX lacks an operator.
+    """
     import onnx
 
-    program = to_program(module)
     try:
         with quiet():
             made = torch.onnx.export(

@@ -88,3 +88,15 @@ def _kernels_sum(process: int) -> int:
     """Proportional bytes of a process, added up by the kernel."""
     lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+def test_the_figures_of_an_exported_network(module: Any) -> None:
+    export, of = module("export"), module("export_cases")
+    case = of.Case("mlp", "digits", of.ModelConfig(family="mlp", depth=1), 2)
+    found = export.row(case, *of.trained(case, None), rounds=2)
+    assert found["parameters"] == 65 * 128 + 129 * 10
+    assert found["difference"] < 1e-5
+    assert found["int8_bytes"] < found["bytes"]
+    assert found["metric"] == "accuracy"
+    assert abs(found["int8_score"] - found["score"]) < 0.02
+    assert 0 < found["onnx_us"] < 1e6

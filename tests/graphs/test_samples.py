@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from kdsearch.data import Dataset, Views
+from kdsearch.data import Dataset, Views, load_dataset
 from kdsearch.data.dataset import Split
 from kdsearch.errors import RunError
 from kdsearch.graphs.samples import SampleNetwork, samples_of
@@ -57,3 +60,27 @@ def test_scores_of_values_are_in_their_own_unit() -> None:
     assert found["mae"] == pytest.approx(2000)
     with pytest.raises(RunError, match="infinite or no number"):
         scores_of(outputs * np.inf, split, Problem(heads=(PRICE,)))
+
+
+def test_image_files_of_any_size_answer_as_the_resized_ones(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    given = []
+    for part in ("train", "test"):
+        for number in range(12):
+            folder = tmp_path / part / f"class{number % 2}"
+            folder.mkdir(parents=True, exist_ok=True)
+            height, width = generator.integers(9, 40, 2)
+            pixels = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f"{number:02}.png")
+            if part == "test":
+                given.append((number % 2, number, torch.from_numpy(pixels).permute(2, 0, 1)[None]))
+    section = DataSection(source="image_folder", root=tmp_path, image_size=12, validation=0.2)
+    data = load_dataset(section)
+    torch.manual_seed(0)
+    network = build_network(ModelConfig(family="convnet", depth=2), data.inputs, 2).eval()
+    module = SampleNetwork.of(network, data, section).eval()
+    with torch.no_grad():
+        read = module(data.test.images)
+        raw = torch.cat([module(images) for *_, images in sorted(given, key=lambda each: each[:2])])
+    # of the files' pixels, which were rounded to 8 bits when they were read
+    torch.testing.assert_close(raw, read, rtol=0, atol=0.02)
