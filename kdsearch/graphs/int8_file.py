@@ -16,7 +16,7 @@ from kdsearch.graphs.quiet import quiet
 CALIBRATION = 512
 """Samples of the training split that tell the ranges of activations: so many are enough."""
 
-_BATCH = 64
+_BATCH = 32
 
 _WEIGHTED = ("Conv", "Gemm", "MatMul")
 """Operators behind which a tensor is no longer made of samples alone."""
