@@ -13,6 +13,8 @@ SIZE_NAMES = {
     "bytes": "bytes of weights",
     "latency": "microseconds of a sample",
     "compressed_bytes": "bytes of compressed weights",
+    "int8_bytes": "bytes of the int8 file",
+    "int8_latency": "microseconds of a sample in int8",
 }
 
 COLOURS = (

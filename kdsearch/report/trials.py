@@ -14,6 +14,9 @@ from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
 from kdsearch.results.tables import SOFTENED, describe_trial
 
+COSTS = ("parameters", "macs", "bytes", "latency", "peak_memory", "compressed_bytes", "onnx_bytes")
+"""Columns of the front's table that tell how large or slow a finalist is."""
+
 INT8 = "int8_"
 """Stands before columns of the front's table that tell of the student after quantization."""
 
@@ -66,6 +69,7 @@ def finalist_rows(study: Study, front: pd.DataFrame) -> list[dict[str, Any]]:
         rows.append(
             {
                 "trial": int(row["trial"]),
+                "sizes": {name: row[name] for name in COSTS if _known(row.get(name))},
                 "test": {name: _pair(row, f"test_{name}") for name in study.metrics},
                 "baseline": {name: _pair(row, f"baseline_{name}") for name in study.metrics},
                 "gain": None if undistilled else _pair(row, "gain"),
@@ -84,6 +88,10 @@ def finalist_rows(study: Study, front: pd.DataFrame) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _known(value: Any) -> bool:
+    return value is not None and not pd.isna(value)
 
 
 def student(told: Mapping[str, Any]) -> str:

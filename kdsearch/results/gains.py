@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_UNITS = {"latency": "µs", "macs": "MACs"}
+_UNITS = {"latency": "µs", "int8_latency": "µs in int8", "macs": "MACs"}
 
 Row = Mapping[str, Any]
 

@@ -199,13 +199,14 @@ def test_quantized_students_have_columns_of_their_own(
     file.write_text(page_of(shown))
     with opened(browser, file, 1600) as page:
         heads = page.eval_on_selector_all(
-            "#finalists-table th", "heads => heads.map(each => each.textContent)"
+            "#costs-table th", "heads => heads.map(each => each.textContent)"
         )
-        told = dict(zip(heads, rows(page, "finalists-table")[0], strict=True))
+        told = dict(zip(heads, rows(page, "costs-table")[0], strict=True))
         assert told["int8 accuracy (%)"] == "81.23 ± 1.00"
         assert told["int8 bytes"] == "1,234"
         assert told["lost by int8 (points)"] == "0.75 ± 0.20 !"
-        assert (told["int8 front"], told["int8 latency"]) == ("yes", "21.25")
+        assert (told["int8 front"], told["int8 latency (µs)"]) == ("yes", "21.25")
+        assert int(told["MACs"].replace(",", "")) == classes.front["macs"].iloc[0]
         note = page.inner_text("#finalists-note")
         assert f"Trial {second['trial']} has no int8: no such operator." in note
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
 from kdsearch.problems import find_metric
 from kdsearch.report.score_axis import ScoreAxis, shown_range, ticks
+from kdsearch.report.style import SIZE_NAMES
+from kdsearch.spec.searching import SizeName
 
 ACCURACY, NLL, R2 = (find_metric(name) for name in ("accuracy", "nll", "r2"))
 
@@ -56,3 +60,7 @@ def test_an_axis_leaves_out_the_worst_tenth_alone() -> None:
     low, high = shown_range(ACCURACY, trials, [0.75, float("nan")])
     assert 0.7 < low < 0.75
     assert 0.98 < high <= 1.01
+
+
+def test_every_size_of_a_search_has_a_name() -> None:
+    assert set(SIZE_NAMES) == set(get_args(SizeName))

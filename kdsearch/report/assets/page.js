@@ -80,7 +80,7 @@ function drawLinked() {
   drawCurves();
   drawResponse();
   fillChosen();
-  for (const row of document.querySelectorAll("#finalists-table tr[data-trial]")) {
+  for (const row of document.querySelectorAll("#finalists tr[data-trial]")) {
     row.classList.toggle("chosen", state.chosen !== null && state.chosen.has(Number(row.dataset.trial)));
   }
 }

@@ -71,7 +71,7 @@ function fillChosen() {
   })));
 }
 
-/** Every finalist with all that the study knows of it. */
+/** Every finalist with its scores. */
 function fillFinalists() {
   if (!DATA.finalists.length) {
     document.getElementById("finalists-note").textContent =
@@ -80,20 +80,16 @@ function fillFinalists() {
   }
   const objective = DATA.metrics[DATA.objective];
   const names = columnsOf().filter((name) => DATA.finalists.some((each) => each.test[name]));
-  const sizes = Object.keys(DATA.size_names).filter((name) =>
-    DATA.finalists.some((each) => name in TRIALS.get(each.trial).sizes));
   const uneven = new Set(DATA.finalists.map((each) => each.seeds)).size > 1;
   const beaten = DATA.finalists.some((each) => each.beaten_by !== null);
   const retained = DATA.finalists.some((each) => each.retained);
-  const int8 = int8Columns();
   const heads = [
     ["trial", true], ["method", false], ["values", false], ["student", false],
-    ...sizes.map((name) => [sizeHead(name), true]),
+    [sizeHead(DATA.size), true],
     ...names.map((name) => [headed(DATA.metrics[name], `test ${DATA.metrics[name].head}`), true]),
     [headed(objective, `undistilled ${objective.head}`), true],
     [`gain (${objective.gain_unit})`, true],
     ...(retained ? [["of the teacher's (%)", true]] : []),
-    ...int8.map(([head]) => [head, true]),
     ...(beaten ? [["beaten by trial", true]] : []),
     ...(uneven ? [["seeds", true]] : []),
   ];
@@ -103,23 +99,46 @@ function fillFinalists() {
       trial: each.trial,
       cells: [
         `${each.trial}${each.member ? "" : " *"}`, row.method, toldValues(row.values.hyperparameters), row.student,
-        ...sizes.map((name) => row.sizes[name] === undefined ? "" : whole(row.sizes[name])),
+        whole(row.sizes[DATA.size]),
         ...names.map((name) => toldPair(DATA.metrics[name], each.test[name])),
         each.undistilled ? "itself" : toldPair(objective, each.baseline[DATA.objective]),
         toldPair(objective, each.gain, true),
         ...(retained ? [each.retained ? (100 * each.retained).toFixed(1) : ""] : []),
-        ...int8.map(([, tell]) => tell(each.int8)),
         ...(beaten ? [each.beaten_by ?? ""] : []),
         ...(uneven ? [each.seeds] : []),
       ],
     };
   }));
-  document.getElementById("finalists-note").textContent = finalistsNote(int8.length > 0);
+  document.getElementById("finalists-note").textContent = finalistsNote(fillCosts());
+}
+
+/** Every finalist with its sizes, as it is and after quantization; returns whether any is quantized. */
+function fillCosts() {
+  const names = [...new Set(DATA.finalists.flatMap((each) => Object.keys(each.sizes)))];
+  const int8 = int8Columns();
+  const heads = [["trial", true], ["method", false], ["student", false],
+                 ...names.map((name) => [sizeHead(name), true]), ...int8.map(([head]) => [head, true])];
+  fillTable("costs-table", heads, DATA.finalists.map((each) => ({
+    trial: each.trial,
+    cells: [
+      each.trial, TRIALS.get(each.trial).method, TRIALS.get(each.trial).student,
+      ...names.map((name) => plainNumber(each.sizes[name])),
+      ...int8.map(([, tell]) => tell(each.int8)),
+    ],
+  })));
+  return int8.length > 0;
+}
+
+/** A large number as it is, a small one to four digits. */
+function plainNumber(value) {
+  if (value === null || value === undefined) return "";
+  return Math.abs(value) >= 1000 ? whole(value) : digits(value, 4);
 }
 
 /** A size above a column. */
 function sizeHead(name) {
-  return { macs: "MACs", latency: "latency (µs)" }[name] ?? name.replace(/_/g, " ");
+  return { macs: "MACs", latency: "latency (µs)", int8_latency: "int8 latency (µs)",
+           peak_memory: "peak memory (bytes)", onnx_bytes: "ONNX bytes" }[name] ?? name.replace(/_/g, " ");
 }
 
 /** Columns of the students after quantization: heads, and what tells a finalist's cell. */
@@ -135,7 +154,7 @@ function int8Columns() {
   ];
   const more = [...new Set(DATA.finalists.flatMap((each) => Object.keys(each.int8)))]
     .filter((name) => !INT8_KNOWN.includes(name) && name !== DATA.objective && !name.endsWith("_ci"))
-    .map((name) => [`int8 ${name.replace(/_/g, " ")}`, (values) => values[name] == null ? "" : digits(values[name], 4)]);
+    .map((name) => [`int8 ${sizeHead(name)}`, (values) => plainNumber(values[name])]);
   return [...known, ...more].filter(([, tell]) => DATA.finalists.some((each) => tell(each.int8)));
 }
 
