@@ -53,7 +53,8 @@ function makeScale(metric, kind, values) {
               place(pair[0]) - Math.max(loss - half, least)];
     },
     axis: (low, high) => {
-      const ends = [place(low), place(high)].sort((a, b) => a - b);
+      const found = [place(low), place(high)].sort((a, b) => a - b);
+      const ends = [found[0] / 1.15, found[1] * 1.08];  // room for the marks at both ends
       const marks = ticks(ends[0], ends[1]);
       return {
         type: "log",
