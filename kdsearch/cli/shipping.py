@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -21,9 +21,6 @@ from kdsearch.cli.picking import (
 )
 from kdsearch.cli.program import StudyFolder, app, examples, open_console
 from kdsearch.errors import UserError
-
-if TYPE_CHECKING:
-    from kdsearch.export.exported import Exported
 
 
 class _Format(StrEnum):
@@ -65,9 +62,10 @@ def export(
 ) -> None:
     """Export a student as ONNX or torch.export program, with a model card.
 
-    The graph takes samples as they are: normalisation and resizing are inside. Each file is
-    compared with PyTorch on real samples of the study's data.
+    The files take samples as they are: normalisation and resizing are inside.
+    Each is compared with PyTorch on real samples of the study's data.
     """
+    from kdsearch.render.steps import Steps
     from kdsearch.results.front_file import read_front
     from kdsearch.results.pick import pick
 
@@ -76,15 +74,15 @@ def export(
     if trial is not None and limits:
         raise UserError("--trial names the student, so limits have no effect; give one of the two")
     number = trial if trial is not None else int(pick(read_front(study), limits).row["trial"])
-    from kdsearch.export.exported import export_student
-
     names = [each.value for each in formats or (_Format.onnx,)]
-    _tell(export_student(study, number, names, int8=int8, folder=output))
+    console = open_console()
+    with Steps(console, piped=False) as steps:
+        steps.show("loading PyTorch")
+        from kdsearch.export.exported import export_student
 
-
-def _tell(done: Exported) -> None:
+        steps.show("writing the files and checking them on the study's data")
+        done = export_student(study, number, names, int8=int8, folder=output)
     from kdsearch.render.exported import exported_lines
 
-    console = open_console()
     for line in exported_lines(done):
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -20,14 +20,15 @@ def exported_lines(done: Exported) -> Iterator[str]:
     yield f"trial {row['trial']}: {row['method']}, {student_told(row)}"
     width = max(len(file.name) for file in done.files)
     for file in done.files:
-        parts = [f"{file.name:{width}}  {told_size('bytes', file.bytes)}"]
+        parts = [f"{file.name:{width}}", f"{told_size('bytes', file.bytes):>10}"]
         if objective in file.scores:
             head = done.content["metrics"][objective]["head"]
-            score = told(done.content, objective, file.scores[objective])
-            parts.append(f"{head} {score} on the {done.samples:,} test samples")
+            parts.append(f"{head} {told(done.content, objective, file.scores[objective])}")
         if file.difference is not None:
             within = f" within {file.difference:.0e}" if file.difference else ""
             parts.append(f"outputs as in PyTorch{within}")
-        yield "  " + ", ".join(parts)
-    yield f"  {CARD:{width}}  the model card: fill in its licence"
+        yield "  " + "  ".join(parts)
+    if any(file.scores for file in done.files):
+        yield f"scored on the {done.samples:,} test samples"
     yield f"in {done.folder}"
+    yield f"{CARD} there is the model card: fill in its licence"

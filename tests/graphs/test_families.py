@@ -10,6 +10,7 @@ from kdsearch.graphs.int8_file import to_int8
 from kdsearch.graphs.metadata import metadata_of
 from kdsearch.graphs.onnx_file import check_onnx, to_onnx
 from kdsearch.graphs.run import Session
+from kdsearch.models.inputs import of_images
 from tests.graphs.networks import IMAGE, sample_network, samples
 
 FLOAT = ("Conv", onnx.TensorProto.FLOAT)
@@ -45,6 +46,19 @@ def test_a_family_as_a_file_in_float32_and_quantized(
     first = {FLOAT} if "Conv" in types[0] else {("Gemm", onnx.TensorProto.INT8)}
     assert set(types[:1]) == first
     assert {kind for _, kind in types[1:]} == {onnx.TensorProto.INT8}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "shufflenet_v2_x0_5"])
+def test_networks_of_torchvision(name: str) -> None:
+    inputs = of_images((3, 64, 64))
+    module = sample_network(f"torchvision/{name}", inputs, width=1)
+    content = to_onnx(module, {})
+    assert check_onnx(content, module, samples(inputs, 3)) <= 1e-5
+    given = samples(inputs, 16, seed=1)
+    quantized = to_int8(content, given)
+    found, expected = (Session(each).outputs(given) for each in (quantized, content))
+    assert np.linalg.norm(found - expected) < 0.3 * np.linalg.norm(expected)
 
 
 def weight_types(content: bytes) -> list[tuple[str, int]]:
