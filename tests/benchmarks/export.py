@@ -7,8 +7,7 @@ and written as an ONNX file in float32 and in 8 bits. The largest difference is 
 onnxruntime and PyTorch over the test; the loss is that of the test score through quantization.
 Latency is that of one sample, normalisation included, on one thread: medians of rounds in which
 PyTorch and both files take turns. Seconds are those of CPU for writing and for quantizing, after
-the imports. torchvision's networks are not trained: only their outputs are compared, and the column
-of the loss has the noise that quantization adds, as a share of the outputs' spread.
+the imports. torchvision's networks are not trained, so that they have no score.
 """
 
 from __future__ import annotations
@@ -71,7 +70,6 @@ def row(case: Case, module: SampleNetwork, data: Dataset, rounds: int) -> dict[s
         "parameters": sum(each.numel() for each in module.parameters()),
         "difference": compare(floats, module, samples, "ONNX file", tolerance=np.inf),
         **_scores(case, floats, bytes_, data),
-        "noise": float(np.linalg.norm(bytes_ - floats) / np.linalg.norm(floats - floats.mean(0))),
         "bytes": len(content),
         "int8_bytes": len(small),
         "seconds": written - start,
@@ -114,7 +112,7 @@ def show(found: dict[str, Any]) -> Table:
     heads = ("network", "data", "parameters", "difference", "score", "int8", "kB", "µs", "CPU s")
     table = Table(*heads, box=None, pad_edge=False)
     for row in found["rows"]:
-        score, loss = "", f"noise {row['noise']:.1%}"
+        score, loss = "not trained", ""
         if "score" in row:
             share = row["metric"] == "accuracy"
             score = f"{row['score']:.2%}" if share else f"{row['metric']} {row['score']:.2f}"
