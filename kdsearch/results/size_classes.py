@@ -30,14 +30,14 @@ class SizeClass:
 
     @property
     def alias(self) -> str:
-        """A short name of letters, digits and hyphens: ``up-to-10k-parameters``."""
+        """A short name of letters, digits and hyphens: ``up-to-10k`` of parameters."""
         units = _TIMES if self.size.endswith("latency") else _COUNTS
         factor, unit = next((f, u) for f, u in units if self.bound >= f)
         told = f"{self.bound // factor}{unit}"
         if self.size.endswith("latency"):
             return f"up-to-{told}" + ("" if self.size == "latency" else f"-{self.size}")
-        if self.size == "bytes":
-            return f"up-to-{told}B"
+        if self.size in ("parameters", "bytes"):
+            return f"up-to-{told}{'B' if self.size == 'bytes' else ''}"
         return f"up-to-{told}-{self.size}"
 
 

@@ -32,9 +32,9 @@ def test_only_judged_finalists_count() -> None:
 @pytest.mark.parametrize(
     ("size", "bound", "alias"),
     [
-        ("parameters", 100, "up-to-100-parameters"),
-        ("parameters", 10_000, "up-to-10k-parameters"),
-        ("parameters", 10**7, "up-to-10M-parameters"),
+        ("parameters", 100, "up-to-100"),
+        ("parameters", 10_000, "up-to-10k"),
+        ("parameters", 10**7, "up-to-10M"),
         ("macs", 10**9, "up-to-1G-macs"),
         ("bytes", 10_000, "up-to-10kB"),
         ("latency", 100, "up-to-100us"),

@@ -94,7 +94,7 @@ def test_finalists_are_registered_under_the_study_with_an_alias_for_each_class(
     assert found["largest"] == max(sizes, key=lambda trial: sizes[trial])
     bounds = {"1k": 1_000, "10k": 10_000}
     for told, bound in bounds.items():
-        if (alias := f"up-to-{told}-parameters") in found:
+        if (alias := f"up-to-{told}") in found:
             assert sizes[found[alias]] <= bound
     assert any(alias.startswith("up-to-") for alias in found)
 
