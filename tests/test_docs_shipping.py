@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -89,4 +90,6 @@ def test_an_exported_student_scores_as_the_front_says(
         [int(name) == label for (_, name), label in zip(named, test.labels, strict=True)]
     )
     assert right == pytest.approx(facts["test_scores"]["accuracy"])
+    front = pd.read_csv(study.directory.path / "front.csv").set_index("trial")
+    assert right == pytest.approx(front.loc[trial, "shipped_test_accuracy"])
     assert len(run_alone(tmp_path, "classify.py", "student-int8.onnx", files[0])) == 1

@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from kdsearch.methods import UNDISTILLED
+from kdsearch.report.colours import BASELINE_COLOUR
 from kdsearch.report.score_axis import ScoreAxis, shown_range, ticks
-from kdsearch.report.style import BASELINE_COLOUR, SIZE_NAMES, looks
+from kdsearch.report.style import SIZE_NAMES, looks
 from kdsearch.results.study import Study
 
 INK = "#1a1a1a"

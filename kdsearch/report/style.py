@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from kdsearch.methods import UNDISTILLED
+from kdsearch.report.colours import BASELINE_COLOUR, method_colour
 
 SIZE_NAMES = {
     "parameters": "parameters",
@@ -16,25 +17,6 @@ SIZE_NAMES = {
     "int8_bytes": "bytes of the int8 file",
     "int8_latency": "microseconds of a sample in int8",
 }
-
-COLOURS = (
-    "#4477aa",
-    "#ee6677",
-    "#228833",
-    "#aa3377",
-    "#ee7733",
-    "#009988",
-    "#882255",
-    "#332288",
-    "#66ccee",
-    "#ccbb44",
-    "#44aa99",
-    "#999933",
-)
-"""Colours that stay apart under the common forms of colour blindness (Paul Tol's schemes)."""
-
-BASELINE_COLOUR = "#777777"
-"""Grey: the undistilled baseline's."""
 
 MARKS = (
     ("circle", "o"),
@@ -69,7 +51,7 @@ def looks(labels: Collection[str]) -> list[Look]:
     """How each of a study's methods is drawn, in the order of their names; the baseline last."""
     distilled = sorted(set(labels) - {UNDISTILLED})
     found = [
-        Look(label, COLOURS[place % len(COLOURS)], *MARKS[place % len(MARKS)])
+        Look(label, method_colour(label, distilled), *MARKS[place % len(MARKS)])
         for place, label in enumerate(distilled)
     ]
     baseline = Look(UNDISTILLED, BASELINE_COLOUR, *BASELINE_MARK)

@@ -107,7 +107,8 @@ class Finalist:
     @property
     def shipped(self) -> TrialRecord | None:
         """The training to ship: the best on validation, so that the test has no say in it."""
-        return min(self.runs, key=lambda run: self.objectives.loss(run.epochs[-1]), default=None)
+        scored = [run for run in self.runs if self.objectives.score in run.scores]
+        return min(scored, key=lambda run: self.objectives.loss(run.scores), default=None)
 
 
 def trainings(task: Task) -> int:

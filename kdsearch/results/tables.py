@@ -112,8 +112,9 @@ def front_table(
     ``trainings`` is how many times the baseline's compute a training of the finalist takes.
     ``mean_validation_`` is a mean over the finalist's own seeds, and ``mean_validation_error`` the
     standard error of the objective's; what quantization makes of it stands in the columns of
-    :func:`~kdsearch.results.int8.int8_columns`; ``retained`` is the share of the teacher's test
-    score by the objective that it keeps, ``retained_validation`` that of the mean validation score.
+    :func:`~kdsearch.results.int8.int8_columns`; ``shipped_test_`` is the score of the training
+    whose weights are shipped; ``retained`` is the share of the teacher's test score by the
+    objective that it keeps, ``retained_validation`` that of the mean validation score.
 
     Args:
         finalists: The finalists.
@@ -136,6 +137,7 @@ def front_table(
             row |= _columns(f"baseline_{name}", finalist.baseline_test(name))
         for name in metrics:
             row[f"mean_validation_{name}"] = finalist.validation(name).mean
+        row |= _shipped(finalist, objectives.score)
         row |= {
             "mean_validation_error": finalist.validation_error(samples),
             **_retained(finalist, objectives, teacher),
@@ -160,6 +162,14 @@ def _timed(row: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, Any
     """Latency and memory in the end, when nothing else ran; without it, those of the search."""
     names = ("latency", "int8_latency", "peak_memory", "int8_peak_memory")
     return {name: measured.get(name, row.get(name)) for name in names}
+
+
+def _shipped(finalist: Finalist, score: str) -> dict[str, Any]:
+    """The training whose weights are shipped, and its own test score by the objective."""
+    run = finalist.shipped
+    if run is None or run.test is None:
+        return {"shipped_seed": None, f"shipped_test_{score}": None}
+    return {"shipped_seed": run.task.seed, f"shipped_test_{score}": run.test.get(score)}
 
 
 def _retained(

@@ -11,9 +11,9 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from kdsearch.problems import error_name
+from kdsearch.report.colours import method_colour
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
-from kdsearch.tracking.colours import method_colour
 from kdsearch.tracking.described import Description, rounded, run_name
 from kdsearch.tracking.lineage import Lineage
 from kdsearch.tracking.lookup import EPOCHS, KEY_DIGITS, KIND, STUDY

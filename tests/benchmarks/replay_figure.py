@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib.figure import Figure
 
-from kdsearch.report.style import COLOURS
+from kdsearch.report.colours import COLOURS
 
 
 def write_figure(path: Path, compute: np.ndarray, volumes: Mapping[str, np.ndarray]) -> None:

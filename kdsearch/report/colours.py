@@ -1,4 +1,4 @@
-"""Colours of the methods in MLflow's lists and charts."""
+"""Colours of the methods, the same in figures and in MLflow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from kdsearch.methods import UNDISTILLED
 
-_COLOURS = (
+COLOURS = (
     "#4477aa",
     "#ee6677",
     "#228833",
@@ -22,11 +22,11 @@ _COLOURS = (
 )
 """Colours that stay apart under the common forms of colour blindness (Paul Tol's schemes)."""
 
-_GREY = "#777777"
-"""The undistilled baseline's."""
+BASELINE_COLOUR = "#777777"
+"""Grey: the undistilled baseline's."""
 
 
 def method_colour(label: str, labels: Collection[str]) -> str:
     """The colour of one of a study's methods."""
     distilled = sorted(set(labels) - {UNDISTILLED})
-    return _COLOURS[distilled.index(label) % len(_COLOURS)] if label in distilled else _GREY
+    return COLOURS[distilled.index(label) % len(COLOURS)] if label in distilled else BASELINE_COLOUR
