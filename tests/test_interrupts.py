@@ -91,8 +91,9 @@ def test_what_is_to_be_said_at_the_first_is_said_before_anything_ends() -> None:
         "import Interrupts", "import Interrupts, called_when_interrupted, say"
     )
     program = program.replace(
-        "    time.sleep(60)",
-        "    with called_when_interrupted(lambda: say('stopping')):\n        time.sleep(60)",
+        '    print("ready", flush=True)\n    time.sleep(60)',
+        "    with called_when_interrupted(lambda: say('stopping')):\n"
+        '        print("ready", flush=True)\n        time.sleep(60)',
     )
     running = Running(0.0, program=program)
     running.send(signal.SIGINT)

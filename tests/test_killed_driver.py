@@ -18,6 +18,7 @@ import ray
 import kdsearch
 from kdsearch.results.directory import StudyDirectory
 from tests.driving import drive
+from tests.fronts import assert_fronts_alike
 from tests.object_store import ObjectStore, object_store
 from tests.user_study import lines, make_folder
 
@@ -127,7 +128,7 @@ def assert_each_once(study: kdsearch.Study) -> None:
 def assert_alike(study: kdsearch.Study, whole: kdsearch.Study) -> None:
     columns = ["trial", "method", "width", "lr", "status", "epochs", "validation_accuracy"]
     pd.testing.assert_frame_equal(study.trials[columns], whole.trials[columns])
-    pd.testing.assert_frame_equal(study.front, whole.front)
+    assert_fronts_alike(study.front, whole.front)
 
 
 def test_a_driver_that_is_killed_at_twenty_moments_comes_to_the_same_front(

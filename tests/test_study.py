@@ -21,6 +21,7 @@ from kdsearch.data import load_dataset
 from kdsearch.execution.observers import Observer
 from kdsearch.models import build_network
 from tests.command_line import CallCommand
+from tests.fronts import assert_fronts_alike
 from tests.tracking.playing import copy_of
 
 pytestmark = pytest.mark.slow
@@ -217,9 +218,7 @@ def test_the_same_spec_and_seed_give_the_same_trials_and_metrics(study: kdsearch
         "parameters",
     ]
     pd.testing.assert_frame_equal(again.trials[columns], study.trials[columns])
-    timed = ["latency", "int8_latency", "peak_memory", "int8_peak_memory"]
-    fronts = (each.front.drop(columns=timed) for each in (again, study))
-    pd.testing.assert_frame_equal(*fronts)
+    assert_fronts_alike(again.front, study.front)
 
 
 def test_a_second_run_under_the_same_name_is_refused(

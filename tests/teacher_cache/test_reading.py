@@ -285,6 +285,7 @@ def test_a_trial_whose_answers_cannot_be_stored_fails_with_the_reason(tmp_path: 
         "data": ray.put(pack(study.data)),
         "resources": study.plan.spec.resources.model_dump(),
         "measured": (),
+        "int8": False,
         "folder": str(tmp_path),
         "token": shared_token(tmp_path),
         "storage": str(tmp_path),

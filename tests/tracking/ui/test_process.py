@@ -16,6 +16,7 @@ import pytest
 from kdsearch.results.study import Study
 from kdsearch.tracking.store import Store
 from kdsearch.tracking.writer import Writer
+from tests.interrupts import interruptible
 from tests.servers import free_ports
 
 pytestmark = pytest.mark.slow
@@ -39,9 +40,10 @@ def command(study: Study, store: Store) -> Iterator[list[str]]:
 
 def start(words: list[str]) -> tuple[subprocess.Popen[str], str]:
     """Start a command; it with its first line, which is cut off after a minute."""
-    process = subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    with interruptible():
+        process = subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
     assert process.stdout is not None
     return process, process.stdout.readline().strip()
 
