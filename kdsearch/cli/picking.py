@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from kdsearch.cli.program import StudyFolder, app, examples, open_console
+from kdsearch.cli.printing import print_json
+from kdsearch.cli.program import AsJson, StudyFolder, app, examples, open_console
 from kdsearch.errors import RunError, UserError
 
-SIZES = ("parameters", "macs", "bytes", "latency")
+_SIZES = ("parameters", "macs", "bytes", "latency")
 
 Most = Annotated[
     list[str] | None,
@@ -50,7 +50,7 @@ def pick(
     min_retained: MinRetained = None,
     most: Most = None,
     least: Least = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """The student to ship: the smallest within one standard error of the best.
 
@@ -63,12 +63,12 @@ def pick(
     from kdsearch.results.pick import pick as pick_student
 
     content = read_front(study)
-    sizes = dict(zip(SIZES, (max_parameters, max_macs, max_bytes, max_latency), strict=True))
+    sizes = (max_parameters, max_macs, max_bytes, max_latency)
     limits = limits_of(content, sizes, min_retained, most, least)
     found = pick_student(content, limits)
     if as_json:
         told = {"pick": found.row, "cheaper": found.cheaper, "better": found.better}
-        print(json.dumps(told, indent=1))
+        print_json(told)
         return
     console = open_console()
     page = heads_and_lines(pick_lines(content, found, str(study), limits))
@@ -96,12 +96,12 @@ def print_pick(console: Console, content: Mapping[str, Any], study: str) -> None
 
 def limits_of(
     content: Any,
-    sizes: dict[str, str | None],
+    sizes: Sequence[str | None],
     retained: str | None,
     most: list[str] | None,
     least: list[str] | None,
 ) -> Any:
-    """The limits that the options of a command say.
+    """The limits that the options of a command say; ``sizes`` in the order of ``_SIZES``.
 
     Raises:
         UserError: One is no quantity.
@@ -123,6 +123,7 @@ def limits_of(
             found[name] = quantity(text, name, units(name))
         return found
 
-    upper = {name: quantity(text, name, None) for name, text in sizes.items() if text is not None}
+    given = zip(_SIZES, sizes, strict=True)
+    upper = {name: quantity(text, name, None) for name, text in given if text is not None}
     lower = {} if retained is None else {RETAINED: quantity(retained, RETAINED, "%")}
     return Limits(upper | told(most, "--max"), lower | told(least, "--min"))

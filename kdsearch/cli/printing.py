@@ -91,3 +91,10 @@ def print_unlabelled(console: Console, data: Any) -> None:
 
     if line := unlabelled_line(data):
         console.print(line, width=min(console.width, WIDTH), highlight=False, markup=False)
+
+
+def print_json(told: Any) -> None:
+    """Print values for a program."""
+    import json
+
+    print(json.dumps(told, indent=1))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kdsearch.cli.picking import print_pick
-from kdsearch.cli.printing import print_front, print_ranking, print_wrapped
+from kdsearch.cli.printing import print_front, print_json, print_ranking, print_wrapped
 from kdsearch.cli.program import AsJson, StudyFolder, Wide, app, examples, open_console
 
 
@@ -55,9 +55,3 @@ def _unfinished(state: Mapping[str, Any]) -> str:
         how = "was interrupted" if known == "interrupted" else f"has failed{why}"
         return f"the study {how}; kdsearch run SPEC --resume goes on with it"
     return ""
-
-
-def print_json(rows: Any) -> None:
-    import json
-
-    print(json.dumps(rows, indent=1))

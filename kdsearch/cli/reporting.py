@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from kdsearch.cli.printing import print_layout, print_wrapped, room
+from kdsearch.cli.printing import print_json, print_layout, print_wrapped, room
 from kdsearch.cli.program import AsJson, StudyFolder, app, examples, open_console
-from kdsearch.cli.reading import print_json
 
 
 @app.command(

@@ -64,7 +64,7 @@ def run(
             from kdsearch.api import run_study
             from kdsearch.display import Display
 
-            study = run_study(
+            run_study(
                 loaded,
                 resume=resume,
                 retry_failed=retry_failed,
@@ -74,11 +74,11 @@ def run(
     except KeyboardInterrupt:
         print(f"kdsearch: interrupted; go on with: {go_on(loaded)}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
-    from kdsearch.results.front_file import front_content, ranking_content
+    from kdsearch.results.front_file import read_front, read_ranking
 
-    content = front_content(study)
+    content = read_front(folder.path)
     print_front(console, content)
-    print_ranking(console, ranking_content(study))
+    print_ranking(console, read_ranking(folder.path))
     print_pick(console, content, str(folder.path))
 
 

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from kdsearch.cli.picking import (
-    SIZES,
     Least,
     MaxBytes,
     MaxLatency,
@@ -69,11 +68,12 @@ def export(
     from kdsearch.results.front_file import read_front
     from kdsearch.results.pick import pick
 
-    sizes = dict(zip(SIZES, (max_parameters, max_macs, max_bytes, max_latency), strict=True))
-    limits = limits_of(read_front(study), sizes, min_retained, most, least)
+    content = read_front(study)
+    sizes = (max_parameters, max_macs, max_bytes, max_latency)
+    limits = limits_of(content, sizes, min_retained, most, least)
     if trial is not None and limits:
         raise UserError("--trial names the student, so limits have no effect; give one of the two")
-    number = trial if trial is not None else int(pick(read_front(study), limits).row["trial"])
+    number = trial if trial is not None else int(pick(content, limits).row["trial"])
     names = [each.value for each in formats or (_Format.onnx,)]
     console = open_console()
     with Steps(console, piped=False) as steps:

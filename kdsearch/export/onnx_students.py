@@ -8,14 +8,13 @@ from safetensors.numpy import save
 
 from kdsearch.data import Dataset
 from kdsearch.errors import KdsearchError
+from kdsearch.export.shipping import shipped_module
 from kdsearch.files import write_atomically
 from kdsearch.graphs.metadata import metadata_of
 from kdsearch.graphs.onnx_file import check_onnx, to_onnx
-from kdsearch.graphs.samples import SampleNetwork, samples_of
-from kdsearch.models import build_network
-from kdsearch.results.finalists import Finalist, weights_file
+from kdsearch.graphs.samples import samples_of
+from kdsearch.results.finalists import Finalist
 from kdsearch.results.study import Study
-from kdsearch.training.weights import load_weights
 
 NAME, EXAMPLE = "student.onnx", "example.safetensors"
 
@@ -53,9 +52,7 @@ def _file(study: Study, finalist: Finalist, data: Dataset) -> tuple[bytes, bytes
     """An ONNX file, checked on real samples, and some of these, both as files."""
     run = finalist.shipped
     assert run is not None
-    network = build_network(run.task.model, data.inputs, data.outputs)
-    load_weights(network, weights_file(study.directory.weights, run), "the student")
-    module = SampleNetwork.of(network.eval(), data, study.spec.data).eval()
+    module = shipped_module(study, run, data)
     content = to_onnx(module, metadata_of(module))
     samples = samples_of(data.validation, module.inputs, CHECKED)
     check_onnx(content, module, samples)

@@ -23,6 +23,7 @@ from kdsearch.graphs.scores import scores_of, split_outputs
 from kdsearch.models import build_network
 from kdsearch.problems import Problem
 from kdsearch.results.finalists import Finalist, weights_file
+from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
 from kdsearch.training.weights import load_weights
 
@@ -80,13 +81,20 @@ def open_shipment(study: Study, trial: int) -> Shipment:
             f"trial {trial} has no complete training yet, since the study has not come to it; "
             "kdsearch run SPEC --resume goes on"
         )
-    weights = weights_file(study.directory.weights, run)
-    refuse_lost(run, weights)
+    refuse_lost(run, weights_file(study.directory.weights, run))
     data = study_data(study)
+    return Shipment(study, finalist, data, shipped_module(study, run, data))
+
+
+def shipped_module(study: Study, run: TrialRecord, data: Dataset) -> SampleNetwork:
+    """The network of a finalist's training, which takes samples as they are.
+
+    Raises:
+        CheckpointError: Its weights cannot be read.
+    """
     network = build_network(run.task.model, data.inputs, data.outputs)
-    load_weights(network, weights, "the student")
-    module = SampleNetwork.of(network.eval(), data, study.spec.data).eval()
-    return Shipment(study, finalist, data, module)
+    load_weights(network, weights_file(study.directory.weights, run), "the student")
+    return SampleNetwork.of(network.eval(), data, study.spec.data).eval()
 
 
 def study_data(study: Study) -> Dataset:

@@ -34,25 +34,15 @@ def to_onnx(module: SampleNetwork, metadata: Mapping[str, str]) -> bytes:
 
     Args:
         module: The network, on the processor; its mode is left as it was.
-        metadata: What is written into the file, such as :func:`kdsearch.graphs.metadata.described`
-            tells.
+        metadata: What is written into the file, such as what
+            :func:`~kdsearch.graphs.metadata.metadata_of` tells.
 
     Raises:
         ModelError: It cannot be traced, or ONNX lacks an operator.
     """
-    return write_onnx(module, to_program(module), metadata)
-
-
-def write_onnx(
-    module: SampleNetwork, program: torch.export.ExportedProgram, metadata: Mapping[str, str]
-) -> bytes:
-    """The same of a network that is traced already.
-
-    Raises:
-        ModelError: ONNX lacks an operator.
-    """
     import onnx
 
+    program = to_program(module)
     try:
         with quiet():
             made = torch.onnx.export(
@@ -64,10 +54,9 @@ def write_onnx(
                 verbose=False,
             )
     except Exception as error:
-        family = module.network.family or type(module.network).__name__
         raise ModelError(
-            f"{family} cannot be written as ONNX ({described(_cause(error))}); ship it as pt2, or "
-            "build it of other operators"
+            f"{module.called} cannot be written as ONNX ({described(_cause(error))}); ship it as "
+            "pt2, or build it of other operators"
         ) from error
     assert made is not None
     model = made.model_proto

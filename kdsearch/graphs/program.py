@@ -37,10 +37,9 @@ def to_program(module: SampleNetwork) -> torch.export.ExportedProgram:
         with evaluating(module), quiet():
             return torch.export.export(module, samples, dynamic_shapes=dynamic)
     except Exception as error:
-        family = module.network.family or type(module.network).__name__
         raise ModelError(
-            f"torch.export cannot trace {family} ({described(error)}); write its forward without "
-            "what depends on values or on the number of samples"
+            f"torch.export cannot trace {module.called} ({described(error)}); write its forward "
+            "without what depends on values or on the number of samples"
         ) from error
 
 

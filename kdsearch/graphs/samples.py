@@ -66,6 +66,11 @@ class SampleNetwork(nn.Module):
         """
         return cls(network, data.problem.heads, network.inputs, data.scales, section.image_size)
 
+    @property
+    def called(self) -> str:
+        """What the network is called in a message."""
+        return self.network.family or type(self.network).__name__
+
     def forward(self, *inputs: Tensor) -> Tensor:
         """Outputs [B, S] of a batch of each input, all tasks side by side.
 

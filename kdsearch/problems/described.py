@@ -34,9 +34,14 @@ class Told:
 
     def told(self, value: float) -> str:
         """A value for a person: ``97.31%``, or three digits after the point and the unit."""
-        if self.share:
-            return f"{value:.2%}"
-        return " ".join(filter(None, (f"{value:.3f}", self.unit)))
+        return told_in(self.unit, value)
+
+
+def told_in(unit: str, value: float) -> str:
+    """A value of a unit, as :meth:`Told.told` tells it."""
+    if unit == "%":
+        return f"{value:.2%}"
+    return " ".join(filter(None, (f"{value:.3f}", unit)))
 
 
 @dataclass(frozen=True)

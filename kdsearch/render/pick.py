@@ -7,9 +7,7 @@ from typing import Any
 
 from kdsearch.results.limits import RETAINED, Limits, told, told_size
 from kdsearch.results.pick import Pick, Row
-
-UNDISTILLED = "none"
-"""The method of a student that nothing is distilled into."""
+from kdsearch.spec.teaching import UNDISTILLED
 
 _TOLD_SIZES = ("parameters", "macs", "bytes", "compressed_bytes", "latency", "peak_memory")
 _FEWER = {"parameters": "fewer", "macs": "fewer", "latency": "faster"}

@@ -31,11 +31,8 @@ def int8_columns(finalists: Sequence[Finalist]) -> list[dict[str, Any]]:
 
 def _columns(finalist: Finalist, on_front: bool) -> dict[str, Any]:
     name = finalist.objectives.score
-    own, baseline, loss = (
-        int8_scores(finalist.runs, name),
-        int8_scores(finalist.baseline, name),
-        int8_loss(finalist),
-    )
+    own, baseline = int8_scores(finalist.runs, name), int8_scores(finalist.baseline, name)
+    loss = int8_loss(finalist)
     made = [run.int8 for run in finalist.runs if run.int8 is not None]
     sized = next((each for each in made if each.bytes), Int8())  # of one architecture all alike
     return {

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kdsearch.errors import UserError
+from kdsearch.problems.described import told_in
 
 RETAINED = "retained"
 """The share of the teacher's score, as a limit."""
@@ -73,11 +74,9 @@ def told(content: Mapping[str, Any], name: str, value: float) -> str:
         value: In its own unit.
     """
     metric = content["metrics"].get(name)
-    if name == RETAINED or (metric and metric["unit"] == "%"):
-        return f"{value:.2%}"
-    if metric:
-        return " ".join(filter(None, (f"{value:.3f}", metric["unit"])))
-    return told_size(name, value)
+    if name == RETAINED:
+        return told_in("%", value)
+    return told_in(metric["unit"], value) if metric else told_size(name, value)
 
 
 def told_size(name: str, value: float) -> str:

@@ -1,7 +1,7 @@
 """The student to ship: one of the finalists, chosen on validation.
 
 All of this works on the content of ``front.json``, as
-:func:`kdsearch.export.report.front_content` makes it, and needs neither PyTorch nor pandas.
+:func:`kdsearch.results.front_file.front_content` makes it, and needs neither PyTorch nor pandas.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ FORMAT = 1
 """Of what stands in the files beside the rows."""
 
 _FILES = (TRIALS, FINALISTS, "resolved.yaml")
-_FACTS = ("teachers", "compared", "data", "worst_losses")
+_FACTS = ("teachers", "compared", "latencies", "data", "worst_losses")
 """What tables tell beside the journals and the spec, of ``study.json``."""
 
 

@@ -129,8 +129,7 @@ class StudyRun:
             size: dict[str, float] = asdict(self.plan.teacher_sizes[name])
             model = self.spec.given_teachers[name].model
             networks = self.plan.architectures.of_tasks(self.spec.tasks_of(name))
-            for kind in self.spec.search.of_files:
-                size[kind] = networks.of_file(model, kind)
+            size |= networks.of_files(model, self.spec.search.of_files)
             if measured := self.spec.search.measured:
                 size |= measured_sizes(teacher.build(self.plan.data), measured)
             told[name] = {

@@ -125,28 +125,29 @@ class Architectures:
                 known.shapes = self._network(model).signal_shapes()
         return known.shapes
 
-    def of_file(self, model: ModelConfig, name: str) -> float:
-        """One of :data:`~kdsearch.spec.searching.FILE_SIZES`, measured once an architecture.
+    def of_files(self, model: ModelConfig, names: Collection[str]) -> dict[str, float]:
+        """Some of :data:`~kdsearch.spec.searching.FILE_SIZES`, measured once an architecture.
 
         Args:
             model: The network; its weights may be any.
-            name: Of the size.
+            names: Of the sizes.
 
         Raises:
             ModelError: It cannot be built or exported.
             RunError: It cannot be quantized, or the command that measures fails.
         """
         known = self._of(model).of_files
-        if name not in known:
+        missing = [name for name in names if name not in known]
+        if missing:
             network = build_network(model, self.inputs, self.outputs)
-            int8 = name.startswith("int8_")
-            files = files_of(network, self.heads, network.inputs, int8)
-            content = files[1] if int8 else files[0]
-            assert content is not None
-            known[name] = (
-                len(content) if name == "int8_bytes" else self.stopwatch.microseconds(content)
-            )
-        return known[name]
+            int8 = any(name.startswith("int8_") for name in missing)
+            original, quantized = files_of(network, self.heads, network.inputs, int8)
+            for name in missing:
+                content = quantized if name.startswith("int8_") else original
+                assert content is not None
+                bytes_alone = name == "int8_bytes"
+                known[name] = len(content) if bytes_alone else self.stopwatch.microseconds(content)
+        return {name: known[name] for name in names}
 
     def _of(self, model: ModelConfig) -> _Known:
         key = self._key(model)

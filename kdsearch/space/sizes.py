@@ -31,7 +31,7 @@ def sized_record(
         parameter_count=size.parameters,
         macs=size.macs,
         bytes=size.bytes,
-        **{name: architectures.of_file(task.model, name) for name in search.of_files},
+        **architectures.of_files(task.model, search.of_files),
     )
 
 

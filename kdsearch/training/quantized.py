@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-import numpy as np
-import torch
-
 from kdsearch.data import Dataset
 from kdsearch.errors import KdsearchError, described
 from kdsearch.graphs.int8_file import CALIBRATION, to_int8
 from kdsearch.graphs.onnx_file import to_onnx
 from kdsearch.graphs.run import Session
-from kdsearch.graphs.samples import SampleNetwork, samples_at, samples_of
-from kdsearch.graphs.scores import scores_of
+from kdsearch.graphs.samples import SampleNetwork, samples_of
+from kdsearch.graphs.scores import scores_of, split_outputs
 from kdsearch.models import Network
 from kdsearch.problems.head import natural
 from kdsearch.spec.base import Section
 from kdsearch.training.evaluation import Scores
 from kdsearch.training.teacher import Reference, SplitName
-
-_BATCH = 256
 
 
 class Int8(Section):
@@ -75,11 +70,7 @@ def _scores(
     reference: Reference | None,
 ) -> Scores:
     split = data.validation if name == "validation" else data.test
-    parts = [
-        session.outputs(samples_at(split, module.inputs, index))
-        for index in torch.arange(len(split)).split(_BATCH)
-    ]
     beside = None
     if reference is not None:
         beside = natural(module.heads, reference.logits(name)).numpy()
-    return scores_of(np.concatenate(parts), split, data.problem, beside)
+    return scores_of(split_outputs(session, split), split, data.problem, beside)
