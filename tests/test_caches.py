@@ -21,9 +21,9 @@ import kdsearch
 from kdsearch.data import load_dataset
 from kdsearch.execution.connection.session import ray_session
 from kdsearch.models import build_network, of_images
+from kdsearch.models.weights import load_weights
 from kdsearch.spec import ModelConfig, parse_spec
 from kdsearch.training.teacher import Reference, Teacher
-from kdsearch.training.weights import load_weights
 from tests.command_line import CallCommand
 from tests.conftest import SmallDisk
 from tests.user_study import command, lines, start, wait_until

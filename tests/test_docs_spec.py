@@ -36,7 +36,7 @@ def sections() -> dict[str, str]:
 def models(kind: type[BaseModel], name: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
     """Every section of a study with its model, found by walking the models' annotations."""
     for key, field in kind.model_fields.items():
-        inner = re.findall(r"kdsearch\.spec\.\w+\.(\w+)", str(field.annotation))
+        inner = re.findall(r"kdsearch\.spec\.[\w.]+\.(\w+)", str(field.annotation))
         known = {model.__name__: model for model in _all(BaseModel)}
         for model in (known[each] for each in inner if each not in ("Range", "Choices")):
             if kind is ModelConfig and key == "adopts":

@@ -16,9 +16,9 @@ from mlflow import MlflowClient
 import kdsearch
 from kdsearch.data import load_dataset
 from kdsearch.models import build_network
+from kdsearch.models.weights import save_weights
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.spec.concrete import ModelConfig
-from kdsearch.training.weights import save_weights
 from tests.command_line import CallCommand
 from tests.fronts import assert_fronts_alike
 from tests.own_ray import ray_in

@@ -13,8 +13,8 @@ from PIL import Image
 
 import kdsearch
 from kdsearch.models import build_network, of_images
+from kdsearch.models.weights import save_weights
 from kdsearch.spec import ModelConfig
-from kdsearch.training.weights import save_weights
 from tests.command_line import CallCommand
 from tests.own_ray import ray_in
 

@@ -16,10 +16,10 @@ import kdsearch
 from kdsearch import load_student
 from kdsearch.data import Dataset, load_dataset
 from kdsearch.models import build_network
+from kdsearch.models.weights import load_weights
 from kdsearch.problems import Problem
 from kdsearch.spec import parse_spec
 from kdsearch.training.teacher_store import teacher_key, teacher_task
-from kdsearch.training.weights import load_weights
 from tests.command_line import CallCommand
 from tests.docs_page import TASKS
 

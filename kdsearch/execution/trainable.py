@@ -26,6 +26,7 @@ from kdsearch.execution.failures import (
 )
 from kdsearch.execution.storage.access import PATIENCE, awaited, patiently
 from kdsearch.graphs.cores import leave_core
+from kdsearch.models.weights import save_weights
 from kdsearch.spec.sections import ResourcesSection
 from kdsearch.teacher_cache.reading import TeacherSignals
 from kdsearch.training.checkpoints import load_training, save_training
@@ -34,7 +35,6 @@ from kdsearch.training.measured import measured_sizes
 from kdsearch.training.programs import TrainingProgram, begin_training
 from kdsearch.training.quantized import quantized
 from kdsearch.training.task import Task
-from kdsearch.training.weights import save_weights
 
 
 class StudentTrial(tune.Trainable):

@@ -21,11 +21,11 @@ from kdsearch.graphs.run import Session
 from kdsearch.graphs.samples import SampleNetwork, samples_of
 from kdsearch.graphs.scores import scores_of, split_outputs
 from kdsearch.models import build_network
+from kdsearch.models.weights import load_weights
 from kdsearch.problems import Problem
 from kdsearch.results.finalists import Finalist, weights_file
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
-from kdsearch.training.weights import load_weights
 
 CHECKED = 256
 """Samples of the test on which a file is compared with the network in PyTorch."""

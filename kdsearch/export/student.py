@@ -20,6 +20,7 @@ from kdsearch.files import checksum, taking_name_last, write_atomically
 from kdsearch.graphs.samples import SampleNetwork
 from kdsearch.models import Input, Network, build_network
 from kdsearch.models.inputs import InputKind
+from kdsearch.models.weights import check_weights, load_weights
 from kdsearch.problems import Head, Kind
 from kdsearch.problems.head import side_by_side
 from kdsearch.results.finalists import Finalist, Interval, trainings
@@ -27,7 +28,6 @@ from kdsearch.results.front_file import plain
 from kdsearch.results.record import TrialRecord
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.measured import MEASURED
-from kdsearch.training.weights import check_weights, load_weights
 
 FORMAT = 3
 """Raised when a student.json of an earlier version can no longer be read."""

@@ -9,6 +9,7 @@ import torch
 from kdsearch.data import Dataset
 from kdsearch.errors import CheckpointError
 from kdsearch.models import build_network
+from kdsearch.models.weights import load_weights
 from kdsearch.space.compatibility import corners
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.origin import KeyPath
@@ -16,7 +17,6 @@ from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import called, teacher_path
 from kdsearch.training.initial import read_initial
 from kdsearch.training.teacher_store import describe
-from kdsearch.training.weights import load_weights
 
 
 def check_initial(spec: StudySpec, data: Dataset) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, field_validator, model_validator
 
 from kdsearch.spec.base import Section
-from kdsearch.spec.sections import PositiveDimension
+from kdsearch.spec.dimensions import PositiveDimension
 from kdsearch.spec.values import each_once
 from kdsearch.spec.wording import brief
 

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from kdsearch.data import Dataset, Feed, make_feed
 from kdsearch.models import Network, Signal, SignalShapes
+from kdsearch.models.weights import tensors_of
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.sections import Augmentation
 from kdsearch.training.own_code import code_digest
-from kdsearch.training.weights import tensors_of
 
 FORMAT = 2
 """Raised when signals are computed or stored in another way: earlier caches are then not found."""

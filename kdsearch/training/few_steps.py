@@ -15,6 +15,7 @@ from kdsearch.data import Batch, Dataset, Split, epoch_order
 from kdsearch.errors import DivergedError, KdsearchError, ModelError, described
 from kdsearch.models import Network, Signal, Signals
 from kdsearch.models.dry_run import evaluating
+from kdsearch.models.weights import load_weights, save_weights
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.checkpoints import load_training, save_training
 from kdsearch.training.hardware import memory_format
@@ -23,7 +24,6 @@ from kdsearch.training.packing import pack_teacher, unpack_teacher
 from kdsearch.training.programs import TrainingProgram, begin_training
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher, Teaching, plain_views
-from kdsearch.training.weights import load_weights, save_weights
 
 BATCH = 4
 """Most samples of a step: methods compare pairs and triples of a batch."""

@@ -13,13 +13,13 @@ from kdsearch.errors import CheckpointError, DataError
 from kdsearch.files import checksum
 from kdsearch.methods import Objective, parse_label
 from kdsearch.models import Network, build_network
+from kdsearch.models.weights import load_weights
 from kdsearch.spec.concrete import InitialWeights, ModelConfig
 from kdsearch.spec.origin import dotted
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.class_balance import task_loss
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teaching
-from kdsearch.training.weights import load_weights
 
 
 def initial_student(task: Task, data: Dataset) -> Network:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def compressed_bytes(network: Network) -> int:
     """Bytes of the file of weights, compressed as archives and downloads are (deflate, level 6)."""
-    from kdsearch.training.weights import shipped_content  # PyTorch, which who reads names lacks
+    from kdsearch.models.weights import shipped_content  # PyTorch, which who reads names lacks
 
     return len(zlib.compress(shipped_content(network), 6))
 

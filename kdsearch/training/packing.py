@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from kdsearch.models import build_network
+from kdsearch.models.weights import tensors_of
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.teacher import Teacher
-from kdsearch.training.weights import tensors_of
 
 
 def pack_teacher(model: ModelConfig, teacher: Teacher) -> dict[str, Any]:

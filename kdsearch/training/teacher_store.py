@@ -12,13 +12,13 @@ from typing import Any
 from kdsearch.data import Dataset, derive
 from kdsearch.files import checksum, write_atomically
 from kdsearch.models import Network, build_network
+from kdsearch.models.weights import load_weights, save_weights
 from kdsearch.spec.concrete import MethodConfig, ModelConfig
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER
 from kdsearch.training.initial import with_checksum
 from kdsearch.training.own_code import code_digest
 from kdsearch.training.task import Task
-from kdsearch.training.weights import load_weights, save_weights
 
 FORMAT = 4
 """Raised when a change of the training loop or of a family makes earlier teachers incomparable."""

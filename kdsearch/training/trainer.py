@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from kdsearch.data import Batch, Dataset, Views, derive, make_feed
 from kdsearch.errors import DivergedError, ModelError
 from kdsearch.models import Network
+from kdsearch.models.weights import round_to_stored
 from kdsearch.training.averaging import WeightAverage
 from kdsearch.training.class_balance import drawn_by, sample_order
 from kdsearch.training.distiller import Distiller
@@ -30,7 +31,6 @@ from kdsearch.training.ranks import Ranks
 from kdsearch.training.reports import EpochReport
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Reference, SplitName, Teaching, plain_views
-from kdsearch.training.weights import round_to_stored
 
 
 class Trainer:

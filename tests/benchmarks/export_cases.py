@@ -17,13 +17,13 @@ from kdsearch.data.dataset import Split
 from kdsearch.graphs.samples import SampleNetwork
 from kdsearch.methods import UNDISTILLED, method_config
 from kdsearch.models import Network, build_network
+from kdsearch.models.weights import round_to_stored
 from kdsearch.problems import Problem
 from kdsearch.spec.concrete import ModelConfig, TrainingConfig
 from kdsearch.spec.sections import DataSection
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.task import Task
 from kdsearch.training.trainer import Trainer
-from kdsearch.training.weights import round_to_stored
 
 FAMILIES: tuple[dict[str, Any], ...] = (
     {"family": "convnet", "width": 0.5, "depth": 3},

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from studies import StudyCache
 
+from kdsearch.models.weights import save_weights
 from kdsearch.space.checks import make_plan
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER
@@ -21,7 +22,6 @@ from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teaching
 from kdsearch.training.teacher_store import teacher_task
 from kdsearch.training.trainer import Trainer
-from kdsearch.training.weights import save_weights
 
 
 class StudyBench:

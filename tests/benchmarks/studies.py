@@ -17,6 +17,7 @@ from kdsearch.execution.connection.session import ray_session
 from kdsearch.execution.observers import Observer
 from kdsearch.execution.tune_run import Runner
 from kdsearch.models import Signal, build_network
+from kdsearch.models.weights import save_weights
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.search.study_run import StudyRun
 from kdsearch.space.checks import Plan, make_plan
@@ -25,7 +26,6 @@ from kdsearch.teacher_cache.building import CacheBuilder
 from kdsearch.teacher_cache.cached import CachedTeacher
 from kdsearch.teacher_cache.choosing import plan_caches, prepare_caches
 from kdsearch.training.teacher import Teacher, Teaching
-from kdsearch.training.weights import save_weights
 
 
 def study_spec(folder: Path, name: str, options: dict[str, Any], **sections: Any) -> StudySpec:

@@ -13,6 +13,7 @@ import torch
 
 from kdsearch.data import Dataset
 from kdsearch.models import Network, Size, build_network, measure
+from kdsearch.models.weights import save_weights
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.finalists import Finalist, weights_file
 from kdsearch.results.judging import Judging
@@ -25,7 +26,6 @@ from kdsearch.spec.teaching import TEACHER
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
 from kdsearch.training.trainer import Trainer
-from kdsearch.training.weights import save_weights
 from tests.records import sized
 from tests.training.trainings import finish
 

@@ -24,8 +24,8 @@ from kdsearch.models import (
 )
 from kdsearch.models.adopted import AdoptedClassifier
 from kdsearch.models.taps.tapped import TappedNetwork
+from kdsearch.models.weights import load_weights, save_weights
 from kdsearch.spec.concrete import ModelConfig
-from kdsearch.training.weights import load_weights, save_weights
 
 SHAPE = (1, 8, 8)
 TEACHER = ModelConfig(family="convnet", width=1, depth=2)

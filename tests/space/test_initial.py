@@ -10,11 +10,11 @@ from optuna.trial import FixedTrial
 
 from kdsearch.errors import CheckpointError, SpecError, StudyError
 from kdsearch.models import build_network, of_images
+from kdsearch.models.weights import save_weights
 from kdsearch.results.resume import DataFacts, Inputs, changed
 from kdsearch.space.checks import make_plan
 from kdsearch.spec import ModelConfig, parse_spec
 from kdsearch.training.initial import initial_sums
-from kdsearch.training.weights import save_weights
 
 
 @pytest.fixture

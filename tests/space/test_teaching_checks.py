@@ -13,12 +13,12 @@ import torch
 from kdsearch.data import SOURCES, RawData
 from kdsearch.errors import CheckpointError, SpecError
 from kdsearch.models import Signal, build_network, measure, of_images
+from kdsearch.models.weights import save_weights
 from kdsearch.render.plan import specialist_lines
 from kdsearch.space.checks import make_plan
 from kdsearch.space.teaching_checks import check_teaching
 from kdsearch.spec import ModelConfig
 from kdsearch.teacher_cache.choosing import signals_read
-from kdsearch.training.weights import save_weights
 from tests.specialists import CONVNET, INKER, MLP, SHAPES, spec_of, text_of
 
 

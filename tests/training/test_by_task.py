@@ -14,6 +14,7 @@ from kdsearch.data import Dataset, Split, Views, load_dataset
 from kdsearch.errors import CheckpointError, MethodError
 from kdsearch.methods import method_config
 from kdsearch.models import Signal, build_network
+from kdsearch.models.weights import save_weights
 from kdsearch.problems import Head, Problem
 from kdsearch.problems.part import part_of
 from kdsearch.space.teacher_scores import training_warnings
@@ -24,7 +25,6 @@ from kdsearch.training.task import Task
 from kdsearch.training.teacher import Batch, Teacher
 from kdsearch.training.teacher_store import TeacherStore, given_teacher, teacher_key, teacher_task
 from kdsearch.training.trainer import Trainer
-from kdsearch.training.weights import save_weights
 from tests.specialists import CONVNET, MLP, SHAPES, TASKS, spec_of
 from tests.training.trainings import assert_same_weights, finish
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from kdsearch.data import Batch, Dataset, Scale, Split
 from kdsearch.errors import RunError
 from kdsearch.models import FAMILIES, Network, Signal, Signals, build_network, of_images
+from kdsearch.models.weights import save_weights
 from kdsearch.problems import Problem
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.sections import ResourcesSection
@@ -25,7 +26,6 @@ from kdsearch.training.reports import EpochReport
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
 from kdsearch.training.trainer import Trainer
-from kdsearch.training.weights import save_weights
 from tests.training.trainings import finish, through_a_file
 
 CPU = torch.device("cpu")

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from kdsearch.data import Dataset, Views
 from kdsearch.models import build_network
+from kdsearch.models.weights import load_weights, save_weights
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
 from kdsearch.training.trainer import Trainer
-from kdsearch.training.weights import load_weights, save_weights
 from tests.pictures import pictured
 
 

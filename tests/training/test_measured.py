@@ -10,11 +10,11 @@ import torch
 
 from kdsearch.data import Dataset
 from kdsearch.models import build_network
+from kdsearch.models.weights import save_weights
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.tables import describe_trial
 from kdsearch.spec import ModelConfig, parse_spec
 from kdsearch.training.measured import measured_sizes
-from kdsearch.training.weights import save_weights
 from tests.records import trial
 
 MODEL = {"family": "convnet", "width": 0.5, "depth": 2}

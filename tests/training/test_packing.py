@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from kdsearch.models import build_network, of_images
+from kdsearch.models.weights import tensors_of
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.packing import pack_teacher, unpack_teacher
 from kdsearch.training.teacher import Teacher
-from kdsearch.training.weights import tensors_of
 from tests.conftest import ROOT
 
-FAMILIES = ["resnet", "tests.training.test_checkpoint_forms:counting"]
+FAMILIES = ["resnet", "tests.models.weights.test_forms:counting"]
 PLAIN = "import pickle, sys; pickle.load(sys.stdin.buffer); print('torch' in sys.modules)"
 
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from kdsearch.data import Dataset
+from kdsearch.models.weights import load_weights
 from kdsearch.training.ranks import Ranks
 from kdsearch.training.task import Task
 from kdsearch.training.trainer import Trainer
-from kdsearch.training.weights import load_weights
 
 PROGRAM = """
 import json, sys
@@ -28,7 +28,7 @@ from kdsearch.spec.sections import DataSection
 from kdsearch.training.ranks import Ranks
 from kdsearch.training.task import Task
 from kdsearch.training.trainer import Trainer
-from kdsearch.training.weights import save_weights
+from kdsearch.models.weights import save_weights
 
 rank, folder, tasks = int(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
 torch.set_num_threads(1)

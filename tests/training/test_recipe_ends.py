@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from kdsearch.data import Dataset, Views
 from kdsearch.errors import CheckpointError, DivergedError
 from kdsearch.models import build_network, measure
+from kdsearch.models.weights import load_weights, round_to_stored, save_weights
 from kdsearch.spec import ModelConfig
 from kdsearch.spec.concrete import InitialWeights
 from kdsearch.training.initial import initial_student, read_initial
@@ -20,7 +21,6 @@ from kdsearch.training.programs import begin_training
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
 from kdsearch.training.trainer import Trainer
-from kdsearch.training.weights import load_weights, round_to_stored, save_weights
 from tests.training.trainings import finish
 
 MakeTask = Callable[..., Task]

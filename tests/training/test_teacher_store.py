@@ -16,6 +16,7 @@ import torch
 from kdsearch.data import Dataset, load_dataset
 from kdsearch.errors import CheckpointError
 from kdsearch.models import Network, build_network
+from kdsearch.models.weights import save_weights
 from kdsearch.problems import Problem
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.study import StudySpec
@@ -28,7 +29,6 @@ from kdsearch.training.teacher_store import (
     teacher_key,
     teacher_task,
 )
-from kdsearch.training.weights import save_weights
 
 
 def make_spec(changes: dict[str, Any] | None = None) -> StudySpec:

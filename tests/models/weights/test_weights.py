@@ -9,8 +9,8 @@ import torch
 
 from kdsearch.errors import CheckpointError
 from kdsearch.models import Network, build_network, of_images
+from kdsearch.models.weights import check_weights, load_weights, save_weights
 from kdsearch.spec.concrete import ModelConfig
-from kdsearch.training.weights import check_weights, load_weights, save_weights
 from tests.full_disk import no_room_for
 
 

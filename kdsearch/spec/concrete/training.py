@@ -1,24 +1,14 @@
-"""Configurations with every value decided: what one training is given."""
+"""How one network is trained."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Discriminator,
-    Field,
-    SerializerFunctionWrapHandler,
-    Tag,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from kdsearch.spec.base import Section
-from kdsearch.spec.values import Flag, Number, UserPath, Whole, each_once, listed
+from kdsearch.spec.values import Flag, Number, Whole
 
 _BY_CLASS, _NAMED = "<class>", "<value>"
 
@@ -33,87 +23,6 @@ ClassWeights = Annotated[
     Discriminator(_form),
 ]
 """``none``, ``balanced``, or a weight for each class by its name."""
-
-
-InputNames = Annotated[
-    tuple[str, ...],
-    BeforeValidator(listed),
-    AfterValidator(each_once("input")),
-    Field(min_length=1),
-]
-"""Names of inputs, one alone or several as a list."""
-
-
-StoredAs = Literal["float32", "float16"]
-"""The precision in which weights are shipped."""
-
-
-class InitialWeights(Section):
-    """A file of weights that a network begins with; its name alone stands for it."""
-
-    file: UserPath
-    """A file of any kind that ``teacher.checkpoint`` takes."""
-    sha256: str = ""
-    """Its checksum, which identifies it in place of its path. kdsearch fills it in."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _name_alone(cls, given: Any) -> Any:
-        return {"file": given} if isinstance(given, str | Path) else given
-
-
-class ModelConfig(Section):
-    """One network: its architecture, what it begins with, and how it is shipped."""
-
-    family: str
-    """A name that ``kdsearch models`` lists, ``torchvision/NAME``, or ``module:function``."""
-    width: Number = Field(default=1.0, gt=0)
-    """Multiplier of the family's channel counts."""
-    depth: Whole | None = Field(default=None, ge=1)
-    """Layers or blocks, as the family counts them. Absent: the family's default."""
-    adopts: ModelConfig | None = None
-    """The teacher whose classifier the network takes over, behind a projector (simkd)."""
-    inputs: InputNames | None = None
-    """Names of the inputs that it takes, in this order, of data with several inputs. Absent:
-    all."""
-    initial: InitialWeights | None = None
-    """Weights to begin with. Absent: random weights by the seed."""
-    stored: StoredAs = "float32"
-    """Precision in which its weights are shipped, to which they are rounded after the training."""
-
-    @model_serializer(mode="wrap")
-    def _without_defaults(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """What was added later only where it is set: files and keys of before stay as they were."""
-        content: dict[str, Any] = written(self)
-        for name in ("inputs", "initial", "stored"):
-            if getattr(self, name) == ModelConfig.model_fields[name].default:
-                content.pop(name, None)
-        return content
-
-    @property
-    def architecture(self) -> ModelConfig:
-        """The same without what it begins with and how it is shipped."""
-        return self.model_copy(update={"initial": None, "stored": "float32"})
-
-
-class TermConfig(Section):
-    """One term of a distillation objective."""
-
-    name: str
-    """The name that the method gives itself."""
-    hyperparameters: dict[str, Number] = {}
-    """The method's own values, its ``weight`` among them; absent ones take published defaults."""
-
-
-class MethodConfig(Section):
-    """A distillation objective: weighted cross-entropy plus a sum of terms."""
-
-    label: str
-    """The name in the spec: terms joined by ``+``."""
-    ce_weight: Number = Field(default=1.0, ge=0)
-    """Weight of the cross-entropy with the labels."""
-    terms: tuple[TermConfig, ...] = ()
-    """The distillation terms; none at all for the undistilled baseline."""
 
 
 class TrainingConfig(Section):

@@ -1,82 +1,22 @@
-"""Weights on disk: safetensors, written whole or not at all."""
+"""Weights from files of any usual form."""
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
-import torch
-from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 
-from kdsearch.errors import CheckpointError, DivergedError
-from kdsearch.files import checksum, write_atomically
-from kdsearch.models import Network
+from kdsearch.errors import CheckpointError
+from kdsearch.models.network import Network
 from kdsearch.models.taps.tapped import TappedNetwork
-from kdsearch.training.checkpoint_forms import read_state, renamed
+from kdsearch.models.weights.forms import read_state, renamed
+from kdsearch.models.weights.saving import tensors_of
 
 WRAPPER = "model."
 """What the names of a network that kdsearch wraps start with."""
 
 _AUXILIARY = ("model.aux1.", "model.aux2.", "model.AuxLogits.")
 """torchvision's classifiers for training alone, which kdsearch leaves out."""
-
-
-def save_weights(network: Network, path: Path) -> None:
-    """Save a network's parameters and buffers as safetensors, and their checksum beside them.
-
-    Floating-point ones in the precision in which the network is shipped.
-
-    Raises:
-        OSError: They cannot be written.
-    """
-    content = shipped_content(network)
-    write_atomically(path, content)
-    write_atomically(_checksum_file(path), hashlib.sha256(content).hexdigest().encode())
-
-
-def shipped_content(network: Network) -> bytes:
-    """The content of a file of :func:`save_weights`."""
-    return save(
-        {
-            name: _shipped(tensor.detach().cpu(), network).contiguous().clone()
-            for name, tensor in tensors_of(network).items()
-        }
-    )
-
-
-def _shipped(values: Tensor, network: Network) -> Tensor:
-    half = network.stored == "float16" and values.is_floating_point()
-    return values.half() if half else values
-
-
-def round_to_stored(network: Network) -> None:
-    """Round a network's weights, in place, to the precision in which it is shipped.
-
-    Raises:
-        DivergedError: One is beyond what that holds.
-    """
-    if network.stored == "float32":  # as which it is trained
-        return
-    with torch.no_grad():
-        for name, values in tensors_of(network).items():
-            rounded = _shipped(values, network).to(values.dtype)
-            if not torch.equal(rounded.isfinite(), values.isfinite()):
-                raise DivergedError(f"{name} is beyond what {network.stored} holds; ship float32")
-            values.copy_(rounded)
-
-
-def check_weights(path: Path) -> str | None:
-    """What is wrong with a file of :func:`save_weights`; ``None`` if it is as it was saved."""
-    try:
-        sound = checksum(path) == _checksum_file(path).read_text()
-    except OSError as error:
-        return f"{error.filename} cannot be read ({error.strerror})"
-    return None if sound else f"{path} is not as it was saved: its checksum differs"
-
-
-def _checksum_file(path: Path) -> Path:
-    return path.with_name(f"{path.name}.sha256")
 
 
 def load_weights(network: Network, path: Path, what: str) -> None:
@@ -104,11 +44,6 @@ def load_weights(network: Network, path: Path, what: str) -> None:
     _check_fit(network, own, state, path, what, wrapper)
     kept = {k: v for k, v in network.state_dict().items() if not isinstance(v, Tensor)}
     network.load_state_dict({**kept, **state})
-
-
-def tensors_of(network: nn.Module) -> dict[str, Tensor]:
-    """A network's parameters and buffers by name, without state that is no tensor."""
-    return {k: v for k, v in network.state_dict().items() if isinstance(v, Tensor)}
 
 
 def _check_fit(

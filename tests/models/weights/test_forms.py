@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from kdsearch.errors import CheckpointError
 from kdsearch.models import Network, build_network, of_images
+from kdsearch.models.weights import load_weights, save_weights, tensors_of
 from kdsearch.space.architectures import Architectures
 from kdsearch.spec.concrete import ModelConfig
-from kdsearch.training.weights import load_weights, save_weights, tensors_of
 
 State = dict[str, Tensor]
 MODEL = ModelConfig(family=f"{__name__}:small")

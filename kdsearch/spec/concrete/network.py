@@ -1,0 +1,78 @@
+"""One network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from kdsearch.spec.base import Section
+from kdsearch.spec.values import Number, UserPath, Whole, each_once, listed
+
+InputNames = Annotated[
+    tuple[str, ...],
+    BeforeValidator(listed),
+    AfterValidator(each_once("input")),
+    Field(min_length=1),
+]
+"""Names of inputs, one alone or several as a list."""
+
+
+StoredAs = Literal["float32", "float16"]
+"""The precision in which weights are shipped."""
+
+
+class InitialWeights(Section):
+    """A file of weights that a network begins with; its name alone stands for it."""
+
+    file: UserPath
+    """A file of any kind that ``teacher.checkpoint`` takes."""
+    sha256: str = ""
+    """Its checksum, which identifies it in place of its path. kdsearch fills it in."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, given: Any) -> Any:
+        return {"file": given} if isinstance(given, str | Path) else given
+
+
+class ModelConfig(Section):
+    """One network: its architecture, what it begins with, and how it is shipped."""
+
+    family: str
+    """A name that ``kdsearch models`` lists, ``torchvision/NAME``, or ``module:function``."""
+    width: Number = Field(default=1.0, gt=0)
+    """Multiplier of the family's channel counts."""
+    depth: Whole | None = Field(default=None, ge=1)
+    """Layers or blocks, as the family counts them. Absent: the family's default."""
+    adopts: ModelConfig | None = None
+    """The teacher whose classifier the network takes over, behind a projector (simkd)."""
+    inputs: InputNames | None = None
+    """Names of the inputs that it takes, in this order, of data with several inputs. Absent:
+    all."""
+    initial: InitialWeights | None = None
+    """Weights to begin with. Absent: random weights by the seed."""
+    stored: StoredAs = "float32"
+    """Precision in which its weights are shipped, to which they are rounded after the training."""
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What was added later only where it is set: files and keys of before stay as they were."""
+        content: dict[str, Any] = written(self)
+        for name in ("inputs", "initial", "stored"):
+            if getattr(self, name) == ModelConfig.model_fields[name].default:
+                content.pop(name, None)
+        return content
+
+    @property
+    def architecture(self) -> ModelConfig:
+        """The same without what it begins with and how it is shipped."""
+        return self.model_copy(update={"initial": None, "stored": "float32"})

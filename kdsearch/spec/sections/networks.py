@@ -1,0 +1,83 @@
+"""``teacher`` and ``students``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from kdsearch.spec.base import Section
+from kdsearch.spec.concrete import (
+    InitialWeights,
+    InputNames,
+    ModelConfig,
+    StoredAs,
+    TrainingConfig,
+)
+from kdsearch.spec.dimensions import PositiveDimension, WholeDimension
+from kdsearch.spec.values import UserPath, Whole, each_once, listed
+
+
+class TeacherSection(Section):
+    """``teacher``: the network that the students learn from."""
+
+    model: ModelConfig
+    """Its architecture."""
+    tasks: tuple[str, ...] | None = None
+    """The tasks of ``problem.tasks`` that it has outputs for. Absent: all."""
+    checkpoint: UserPath | None = None
+    """Weights to load in place of a training: a ``.safetensors`` file, a PyTorch state dict of the
+    network itself, or the checkpoint of a training script. Of a checkpoint with weights and their
+    average, the weights are taken. Absent: the teacher is trained."""
+    training: TrainingConfig = TrainingConfig()
+    """How it is trained where no checkpoint is given."""
+    seed: Whole = Field(default=0, ge=0, lt=2**63)
+    """Seed of its training. It is apart from the study's, so that studies can share a teacher."""
+    workers: Whole = Field(default=1, ge=1)
+    """Ray Train workers (distributed data parallel)."""
+
+    @model_validator(mode="after")
+    def _own_classifier(self) -> TeacherSection:
+        if self.model.adopts is not None:
+            raise ValueError("model.adopts is set by the method simkd; remove it")
+        if self.model.stored != "float32":
+            raise ValueError("model.stored is for students, which are shipped; remove it")
+        if self.checkpoint is not None and self.model.initial is not None:
+            raise ValueError(
+                "checkpoint is the trained teacher, and model.initial what a training begins with; "
+                "remove one"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _divisible(self) -> TeacherSection:
+        if self.training.batch_size % self.workers:
+            raise ValueError(
+                f"training.batch_size ({self.training.batch_size}) must be a multiple of "
+                f"workers ({self.workers})"
+            )
+        return self
+
+
+class StudentSection(Section):
+    """``students``: one family of students with the widths and depths to search."""
+
+    family: str
+    """A name that ``kdsearch models`` lists, ``torchvision/NAME``, or ``module:function``."""
+    width: PositiveDimension = 1.0
+    """Multiplier of the family's channel counts."""
+    depth: WholeDimension | None = None
+    """Layers or blocks, as the family counts them. Absent: the family's default."""
+    inputs: InputNames | None = None
+    """Names of the inputs that the students take, of data with several inputs. Absent: all."""
+    initial: InitialWeights | None = None
+    """A file of weights that the students begin with. It fits one width and depth alone. Absent:
+    random weights."""
+    stored: Annotated[
+        tuple[StoredAs, ...],
+        BeforeValidator(listed),
+        AfterValidator(each_once("precision")),
+        Field(min_length=1),
+    ] = ("float32",)
+    """Precision in which weights are shipped. They are rounded to it after the training. A list of
+    both is searched."""
