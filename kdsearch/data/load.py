@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from kdsearch.data.dataset import Dataset, Split, check_labelled, check_split, scales_of
+from kdsearch.data.labels import keep_labels
 from kdsearch.data.sources.catalogue import Source, find_source
 from kdsearch.data.sources.raw import own_split, training_data
 from kdsearch.data.sources.targets import measured
@@ -26,7 +27,8 @@ def load_dataset(section: DataSection, problem: Problem | None = None) -> Datase
     kept and the share ``validation`` of these is set aside; where the source has a validation
     split of its own, ``limit`` keeps the same share of both. Each draw is a pure function of
     labels and ``section.seed``. Mean and deviation are those of the training split alone, and
-    only it has the samples' weights.
+    only it has the samples' weights. At last ``labels`` says which training samples keep their
+    targets.
 
     Samples without any target stay in the training split: ``test`` and ``validation`` are shares
     of the others, and ``limit`` keeps the same share of both kinds, though at least two samples of
@@ -54,6 +56,7 @@ def load_dataset(section: DataSection, problem: Problem | None = None) -> Datase
         train, validation = _set_validation_aside(section, pool, problem)
     else:
         train, validation = _limit_both(section, pool, validation, problem)
+    train = keep_labels(train, section.labels, derive(section.seed, "labels"), problem)
     check_split(train, problem.heads, f"{where}'s training data")
     check_split(validation, problem.heads, f"{where}'s validation data")
     check_split(test, problem.heads, f"{where}'s test data")

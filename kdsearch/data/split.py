@@ -78,6 +78,34 @@ def draw_limit(labels: Tensor, limit: int, seed: int, classes: Sequence[str]) ->
     return torch.nonzero(_drawn(labels, quotas, seed)).flatten()
 
 
+def draw_labels(labels: Tensor, count: int, seed: int, classes: Sequence[str]) -> Tensor:
+    """Indices of ``count`` samples, ascending, drawn class by class, at least one of each.
+
+    Args:
+        labels: [N] class indices.
+        count: At most N, at least the number of classes that have samples.
+        seed: Seed of the draw.
+        classes: Name of each class.
+
+    Raises:
+        DataError: There are fewer samples, or more classes.
+    """
+    counts = torch.bincount(labels, minlength=len(classes)).numpy()
+    there = int((counts > 0).sum())
+    if count > len(labels):
+        raise DataError(
+            f"data.labels is {count:,}, and {len(labels):,} training samples have a target; lower "
+            "it, or leave it out"
+        )
+    if count < there:
+        raise DataError(
+            f"data.labels keeps {count} of {len(labels):,} targets; with {there} classes it must "
+            f"keep at least {there}, one a class"
+        )
+    quotas = _quotas(counts, count, least=np.minimum(counts, 1), most=counts)
+    return torch.nonzero(_drawn(labels, quotas, seed)).flatten()
+
+
 def draw_any(size: int, count: int, seed: int) -> Tensor:
     """Indices of ``count`` of ``size`` samples, ascending; all when there are fewer."""
     return torch.nonzero(_drawn(torch.zeros(size).long(), np.array([count]), seed)).flatten()
@@ -94,12 +122,15 @@ def _counts(labels: Tensor, classes: Sequence[str], needed: int) -> np.ndarray:
     return counts
 
 
-def _quotas(counts: np.ndarray, total: int, least: int, most: np.ndarray) -> np.ndarray:
+def _quotas(
+    counts: np.ndarray, total: int, least: int | np.ndarray, most: np.ndarray
+) -> np.ndarray:
     """Samples to draw of each class [K]: largest remainders within the bounds.
 
     The sum is ``total`` wherever the bounds allow it, else the nearest sum that they allow.
     """
-    total = min(max(total, least * len(counts)), int(most.sum()))
+    least = np.broadcast_to(np.asarray(least), counts.shape)
+    total = min(max(total, int(least.sum())), int(most.sum()))
     ideal = total * counts / counts.sum()
     quotas = np.clip(np.floor(ideal).astype(np.int64), least, most)
     while quotas.sum() < total:

@@ -56,15 +56,18 @@ def split_lines(inventory: Inventory) -> list[str]:
 
 
 def unlabelled_line(data: Dataset) -> str:
-    """How many training samples have no target, and what they are good for; empty for none."""
+    """How many training samples have a target, and what the others are good for; empty if all do.
+
+    Such as "100 of 1,078 training samples have labels: …".
+    """
     known = data.problem.known(data.train.targets)
-    without = len(known) - int(known.sum())
-    if not without:
+    labelled = int(known.sum())
+    if labelled == len(known):
         return ""
-    have = "sample has" if without == 1 else "samples have"
+    what = "labels" if data.problem.class_heads else "targets"
     return (
-        f"{without:,} of {len(known):,} training {have} no target: what is distilled learns from "
-        "them, the undistilled baseline and the teacher's training leave them out"
+        f"{labelled:,} of {len(known):,} training samples have {what}: what is distilled learns "
+        "from the others too, the undistilled baseline and the teacher's training leave them out"
     )
 
 

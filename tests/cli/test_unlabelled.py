@@ -23,7 +23,7 @@ def load(gone=1500):
     return RawData((scans.images * 15.9375).astype(np.uint8), labels)
 """
 TOLD = (
-    "1,500 of 1,690 training samples have no target: what is distilled learns from them, the "
+    "190 of 1,690 training samples have labels: what is distilled learns from the others too, the "
     "undistilled baseline and the teacher's training leave them out"
 )
 
@@ -44,13 +44,29 @@ def test_validate_tells_how_many(own: str, call_command: CallCommand) -> None:
     assert (code, err) == (0, "")
     assert TOLD in " ".join(out.split())
     code, out, _ = call_command("validate", "spec.yaml", "--set", "data.options={gone: 0}")
-    assert (code, "no target" in out) == (0, False)
+    assert (code, "training samples have" in out) == (0, False)
 
 
 def test_a_dry_run_tells_it_too(own: str, call_command: CallCommand) -> None:
     code, out, _ = call_command("run", "spec.yaml", "--dry-run")
     assert code == 0
     assert TOLD in " ".join(out.split())
+
+
+def test_few_labels_are_told_and_too_few_refused_at_their_place(
+    folder: Path, call_command: CallCommand
+) -> None:
+    data = "source: digits\n  test: 0.2\n  validation: 0.25\n  labels: 100"
+    (folder / "spec.yaml").write_text(SPEC.replace("source: digits\n  limit: 200", data))
+    code, out, _ = call_command("validate", "spec.yaml")
+    assert code == 0
+    assert "100 of 1,078 training samples have labels" in " ".join(out.split())
+    code, _, err = call_command("validate", "spec.yaml", "--set", "data.labels=9")
+    assert code == 2
+    assert err == (
+        "kdsearch: --set data.labels=9: data.labels keeps 9 of 1,078 targets; with 10 classes it "
+        "must keep at least 10, one a class\n"
+    )
 
 
 def test_the_place_of_the_setting_is_told_for_a_table(

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import math
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
 
 from kdsearch.spec.augmentation import Augmentation
 from kdsearch.spec.base import Section
 from kdsearch.spec.table import TableSection
 from kdsearch.spec.values import Colour, Flag, Number, Options, UserPath, Whole
+from kdsearch.spec.wording import instead
+
+
+def _share_or_count(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"must be a share below 1 or a whole number{instead(value)}")
+    if not 0 < value < math.inf or (value >= 1 and value != int(value)):
+        raise ValueError(
+            f"must be a share above 0 and below 1, or a whole number of samples, not {value:g}"
+        )
+    return int(value) if value >= 1 else value
+
+
+ShareOrCount = Annotated[
+    int | float,
+    BeforeValidator(_share_or_count),
+    Field(json_schema_extra={"values": "a share below 1, or a whole number"}),
+]
+"""A share above 0 and below 1, or a whole number of samples."""
 
 
 class DataSection(Section):
@@ -31,6 +53,10 @@ class DataSection(Section):
     limit: Whole | None = Field(default=None, ge=2)
     """Use only so many samples, training and validation together. They are drawn class by class; of
     samples without a target the same share is kept. Absent: all."""
+    labels: ShareOrCount | None = None
+    """Share, or whole number, of the training samples that keep their targets. The others are
+    trained on without: only what is distilled learns from them. They are drawn class by class by
+    ``seed``, at least one of each class. Validation and test keep all targets. Absent: all do."""
     image_size: Whole | None = Field(default=None, ge=4)
     """Side in pixels to which ``image_folder`` and ``table`` crop and resize their images. Absent:
     images must all have one size."""
