@@ -26,7 +26,7 @@ def test_the_example_is_sound() -> None:
 @pytest.mark.slow
 def test_a_study_weighs_what_only_trained_students_tell(tmp_path: Path) -> None:
     """By bytes as an archive has them: the front, the teacher's line and the files agree."""
-    text = PAGE.spaces()["further"].replace(", initial: mine.safetensors", "")
+    text = PAGE.spaces()["further"].replace(", weights: mine.safetensors", "")
     PAGE.run_text(text.replace("size: bytes", "size: compressed_bytes"), tmp_path)
     study = tmp_path / "studies" / "further"
     trials = pd.read_csv(study / "trials.csv")

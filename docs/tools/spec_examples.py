@@ -67,9 +67,9 @@ teacher:
 teacher:
   model: {family: resnet, depth: 32, width: 4}
 """,
-    "teacher.model.initial": """\
+    "teacher.model.weights": """\
 teacher:
-  model: {family: torchvision/resnet50, initial: pretrained.safetensors}
+  model: {family: torchvision/resnet50, weights: pretrained.safetensors}
 """,
     "teacher.training": """\
 teacher:
@@ -90,9 +90,9 @@ students:
   - {family: convnet, width: {low: 0.2, high: 1.5, log: true}, depth: {choices: [2, 3]}}
   - {family: torchvision/resnet18, width: {low: 0.25, high: 1.0, log: true}}
 """,
-    "students.initial": """\
+    "students.weights": """\
 students:
-  - {family: convnet, width: 0.5, depth: 2, initial: {file: mine.safetensors}}
+  - {family: convnet, width: 0.5, depth: 2, weights: {source: mine.safetensors}}
 """,
     "methods": """\
 methods:

@@ -43,8 +43,8 @@ def _read(spec: StudySpec) -> Iterator[tuple[KeyPath, Path | None]]:
         yield ("data", "table", "file"), spec.data.table.file
     for name, teacher in spec.teachers_in_use.items():
         yield (*teacher_path(name), "checkpoint"), teacher.checkpoint
-    for place, initial in spec.initial_weights.items():
-        yield place, initial.file
+    for place, model in spec.with_weights.items():
+        yield place, model.weights.file if model.weights else None
     yield ("cache", "folder"), spec.cache.folder
     for number, study in enumerate(spec.search.warm_start):
         yield ("search", "warm_start", number), study

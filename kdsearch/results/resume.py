@@ -32,7 +32,7 @@ FREE_TO_CHANGE = (
 """Parts of a spec that a resumed study may change without becoming another study."""
 
 _CHECKPOINT = re.compile(
-    r"(teacher|teachers\.[^.]+)\.(checkpoint|model\.initial\.file)|students\.\d+\.initial\.file"
+    r"(teacher|teachers\.[^.]+)\.(checkpoint|model\.weights\.source)|students\.\d+\.weights\.source"
 )
 
 
@@ -88,7 +88,7 @@ class Inputs(Section):
             )
         for name, checksum in self.checkpoints.items():
             if now.checkpoints.get(name, checksum) != checksum:
-                initial = name.endswith(".initial")
+                initial = name.endswith(".weights")
                 setting = name if initial else ".".join((*teacher_path(name), "checkpoint"))
                 raise StudyError(
                     f"the study in {study} was made with another file of {setting} (checksum "

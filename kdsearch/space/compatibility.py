@@ -69,14 +69,14 @@ def corners(section: StudentSection) -> Iterator[ModelConfig]:
                 width=width,
                 depth=reached,
                 inputs=section.inputs,
-                initial=section.initial,
+                weights=section.weights,
                 stored="float16" if "float16" in section.stored else "float32",
             )
 
 
 def _check_initial(terms: Sequence[type[Method]], teacher: str, student: ModelConfig) -> None:
     """Refuse what would make nothing of the weights that a student begins with."""
-    if student.initial is None:
+    if student.weights is None:
         return
     for term in terms:
         if term.adopts_classifier or term.kind == "parameter":

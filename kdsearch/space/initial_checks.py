@@ -10,6 +10,7 @@ from kdsearch.data import Dataset
 from kdsearch.errors import CheckpointError
 from kdsearch.models import build_network
 from kdsearch.models.weights import load_weights
+from kdsearch.models.weights.sources import source_file
 from kdsearch.space.compatibility import corners
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.origin import KeyPath
@@ -27,11 +28,12 @@ def check_initial(spec: StudySpec, data: Dataset) -> None:
     """
     for path, who, model, known in _beginning(spec, data):
         try:
-            initial = read_initial(model.initial)
-            assert initial is not None
+            read_initial(model)
+            file = source_file(model)
+            assert file is not None
             with torch.random.fork_rng(devices=[]):
                 network = build_network(model, known.inputs, known.outputs)
-            load_weights(network, initial.file, f"{who} ({describe(model)})")
+            load_weights(network, file, f"{who} ({describe(model)})")
         except CheckpointError as error:
             raise CheckpointError(f"{spec.place(path)}: {error}") from None
 
@@ -41,11 +43,11 @@ def _beginning(
 ) -> Iterator[tuple[KeyPath, str, ModelConfig, Dataset]]:
     """Every network that begins with weights of a file: its place, name and data."""
     for name, section in spec.teachers_in_use.items():
-        if section.model.initial is not None:
+        if section.model.weights is not None:
             known = data.of_tasks(spec.tasks_of(name))
-            path = (*teacher_path(name), "model", "initial")
+            path = (*teacher_path(name), "model", "weights")
             yield path, f"the {called(name)}", section.model, known
     for number, students in enumerate(spec.students):
-        if students.initial is not None:
+        if students.weights is not None:
             for model in corners(students):
-                yield ("students", number, "initial"), "the student", model, data
+                yield ("students", number, "weights"), "the student", model, data

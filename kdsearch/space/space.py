@@ -90,7 +90,7 @@ class Space:
             width=float(_draw(trial, f"{key}.width", section.width)),
             depth=None if depth is None else int(_draw(trial, f"{key}.depth", depth, whole=True)),
             inputs=section.inputs,
-            initial=section.initial,
+            weights=section.weights,
             stored=_choose(trial, f"{key}.stored", list(section.stored)),
         )
         given = self.spec.given_teachers.get(teacher or "")

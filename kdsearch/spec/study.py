@@ -8,7 +8,7 @@ from pydantic import Field, PrivateAttr, field_validator
 
 from kdsearch.errors import SpecError
 from kdsearch.spec.base import Section
-from kdsearch.spec.concrete import InitialWeights
+from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.judging import ProblemSection
 from kdsearch.spec.latency import LatencySection
 from kdsearch.spec.origin import KeyPath, Origin, dotted
@@ -96,14 +96,20 @@ class StudySpec(Section):
         return {name: given for name, given in self.given_teachers.items() if name in used}
 
     @property
-    def initial_weights(self) -> dict[KeyPath, InitialWeights]:
-        """The files of weights that students and trained teachers begin with, by their place."""
-        given: dict[KeyPath, InitialWeights | None] = {
-            (*teacher_path(name), "model", "initial"): teacher.model.initial
+    def with_weights(self) -> dict[KeyPath, ModelConfig]:
+        """Trained teachers and students that begin with given weights, by the weights' place.
+
+        Of a family of students, whichever has width 1 and its default depth.
+        """
+        given: dict[KeyPath, ModelConfig] = {
+            (*teacher_path(name), "model", "weights"): teacher.model
             for name, teacher in self.teachers_in_use.items()
         }
-        given |= {("students", n, "initial"): each.initial for n, each in enumerate(self.students)}
-        return {place: initial for place, initial in given.items() if initial is not None}
+        given |= {
+            ("students", number, "weights"): ModelConfig(family=each.family, weights=each.weights)
+            for number, each in enumerate(self.students)
+        }
+        return {place: model for place, model in given.items() if model.weights is not None}
 
     @property
     def taught_by(self) -> tuple[str, ...]:

@@ -37,7 +37,8 @@ def each_once(what: str) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
     return check
 
 
-def _at_home(path: Path) -> Path:
+def at_home(path: Path) -> Path:
+    """A path with ``~`` resolved."""
     try:
         return path.expanduser()
     except RuntimeError:
@@ -85,7 +86,7 @@ Flag = Annotated[bool, Strict()]
 Options = Annotated[dict[str, Any], AfterValidator(_finite)]
 """Values of the user's own, by name."""
 
-UserPath = Annotated[Path, AfterValidator(_at_home)]
+UserPath = Annotated[Path, AfterValidator(at_home)]
 """A path, with ``~`` resolved."""
 
 Colour = Annotated[str, BeforeValidator(_colour)]

@@ -14,6 +14,7 @@ from kdsearch.files import checksum
 from kdsearch.methods import Objective, parse_label
 from kdsearch.models import Network, build_network
 from kdsearch.models.weights import load_weights
+from kdsearch.models.weights.sources import source_file
 from kdsearch.spec.concrete import InitialWeights, ModelConfig
 from kdsearch.spec.origin import dotted
 from kdsearch.spec.study import StudySpec
@@ -30,28 +31,27 @@ def initial_student(task: Task, data: Dataset) -> Network:
     """
     torch.manual_seed(task.seed)
     network = build_network(task.model, data.inputs, data.of_tasks(task.tasks).outputs)
-    initial = task.model.initial
-    if initial is not None:
-        if read_initial(initial) != initial:
+    file = source_file(task.model)
+    if file is not None:
+        if read_initial(task.model) != task.model.weights:
             raise CheckpointError(
-                f"{initial.file} is not the file of initial weights that the study began with; "
-                "restore that"
+                f"{file} is not the file of initial weights that the study began with; restore that"
             )
-        load_weights(network, initial.file, "the network that begins with it")
+        load_weights(network, file, "the network that begins with it")
     return network
 
 
-def read_initial(given: InitialWeights | None) -> InitialWeights | None:
-    """Initial weights with the checksum of their file, and its place for any working directory.
+def read_initial(model: ModelConfig) -> InitialWeights | None:
+    """A model's initial weights with the checksum of their file, for any working directory.
 
     Raises:
-        CheckpointError: The file cannot be read.
+        CheckpointError: The file cannot be read, or the family has no such weights.
     """
-    if given is None:
+    file = source_file(model)
+    if file is None:
         return None
-    file = given.file.absolute()
     try:
-        return InitialWeights(file=file, sha256=_checksum(file, file.stat().st_mtime_ns))
+        return InitialWeights(source=str(file), sha256=_checksum(file, file.stat().st_mtime_ns))
     except OSError as error:
         raise CheckpointError(
             f"the initial weights {file} cannot be read ({error.strerror}); correct the path, and "
@@ -65,14 +65,14 @@ def with_checksum(model: ModelConfig) -> ModelConfig:
     Raises:
         CheckpointError: The file cannot be read.
     """
-    if model.initial is None or model.initial.sha256:
+    if model.weights is None or model.weights.sha256:
         return model
-    return model.model_copy(update={"initial": read_initial(model.initial)})
+    return model.model_copy(update={"weights": read_initial(model)})
 
 
 def initial_sums(spec: StudySpec) -> dict[str, str]:
     """The checksum of each file that a network of a study begins with, by its setting."""
-    given = spec.initial_weights.items()
+    given = spec.with_weights.items()
     return {dotted(place): read.sha256 for place, each in given if (read := read_initial(each))}
 
 

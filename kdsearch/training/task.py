@@ -55,8 +55,8 @@ class Task(Section):
         for name in _ADDED_TRAINING:
             if content["training"][name] == TrainingConfig.model_fields[name].default:
                 del content["training"][name]
-        if "initial" in content["model"]:
-            del content["model"]["initial"]["file"]
+        if self.model.weights is not None and self.model.weights.file is not None:
+            del content["model"]["weights"]["source"]
         for name in _ADDED:
             if not content[name]:
                 del content[name]

@@ -25,7 +25,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def students(file: Path, width: str = "1", more: str = "") -> str:
-    return f"students=[{{family: convnet, width: {width}, depth: 2, initial: {file}{more}}}]"
+    return f"students=[{{family: convnet, width: {width}, depth: 2, weights: {file}{more}}}]"
 
 
 def test_students_and_baselines_begin_with_it(spec_text: str, file: Path) -> None:
@@ -35,7 +35,7 @@ def test_students_and_baselines_begin_with_it(spec_text: str, file: Path) -> Non
     drawn |= {"kd.weight": 1.0}
     recipe = plan.space.suggest(FixedTrial(drawn))
     assert recipe.model.stored == "float16"
-    assert recipe.model.initial is not None
+    assert recipe.model.weights is not None
     assert recipe.undistilled().model == recipe.model
     sizes = {
         stored: plan.architectures.size(recipe.model.model_copy(update={"stored": stored}))
@@ -58,8 +58,8 @@ def test_a_limit_of_bytes_counts_what_is_shipped(spec_text: str) -> None:
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("students=[{family: convnet, initial: gone.safetensors}]", "gone.safetensors cannot be"),
-        ("teacher.model.initial=gone.pt", "the initial weights .*gone.pt cannot be read"),
+        ("students=[{family: convnet, weights: gone.safetensors}]", "gone.safetensors cannot be"),
+        ("teacher.model.weights=gone.pt", "the initial weights .*gone.pt cannot be read"),
     ],
 )
 def test_a_file_that_is_not_there(spec_text: str, override: str, told: str) -> None:
@@ -71,7 +71,7 @@ def test_a_file_fits_one_width_alone(spec_text: str, file: Path) -> None:
     with pytest.raises(CheckpointError, match=r"the student \(convnet depth 2 width 0.5\)"):
         make_plan(parse_spec(spec_text, [students(file, "{low: 0.5, high: 1}")]))
     with pytest.raises(CheckpointError, match="another architecture than the teacher"):
-        make_plan(parse_spec(spec_text, [f"teacher.model.initial={file}", "teacher.model.width=3"]))
+        make_plan(parse_spec(spec_text, [f"teacher.model.weights={file}", "teacher.model.width=3"]))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_what_cannot_be_stored_so(spec_text: str, override: str, told: str) -> N
 
 def test_a_trained_teacher_has_no_initial_weights(spec_text: str, file: Path) -> None:
     with pytest.raises(SpecError, match="checkpoint is the trained teacher"):
-        parse_spec(spec_text, [f"teacher.model.initial={file}", f"teacher.checkpoint={file}"])
+        parse_spec(spec_text, [f"teacher.model.weights={file}", f"teacher.checkpoint={file}"])
 
 
 def inputs(checkpoints: dict[str, str]) -> Inputs:
@@ -122,10 +122,33 @@ def test_a_resumed_study_needs_the_same_file_in_any_place(
     assert changed(before, after) is None
     assert changed(before, parse_spec(spec_text)) is not None
     known = inputs(initial_sums(before))
-    assert list(known.checkpoints) == ["students.0.initial"]
+    assert list(known.checkpoints) == ["students.0.weights"]
     known.check(inputs(initial_sums(after)), tmp_path)
     torch.manual_seed(5)
     network = build_network(ModelConfig(family="convnet", depth=2), of_images((1, 8, 8)), 10)
     save_weights(network, moved)
-    with pytest.raises(StudyError, match=r"another file of students\.0\.initial \(checksum"):
+    with pytest.raises(StudyError, match=r"another file of students\.0\.weights \(checksum"):
         known.check(inputs(initial_sums(after)), tmp_path)
+
+
+@pytest.mark.parametrize("override", ["teacher.model.weights=default", "students.0.weights=V2"])
+def test_a_family_without_weights_to_download(spec_text: str, override: str) -> None:
+    with pytest.raises(CheckpointError, match=r"convnet has no weights '\w+' to download"):
+        make_plan(parse_spec(spec_text, [override]))
+
+
+@pytest.mark.parametrize(
+    ("source", "file"),
+    [
+        ("default", None),
+        ("IMAGENET1K_V2", None),
+        ("a1_in1k", None),
+        ("mine.pth.tar", Path("mine.pth.tar")),
+        ("./mine", Path("mine")),
+        ("~/mine.bin", Path.home() / "mine.bin"),
+    ],
+)
+def test_a_file_is_told_from_a_tag(source: str, file: Path | None) -> None:
+    weights = ModelConfig.model_validate({"family": "vgg", "weights": source}).weights
+    assert weights is not None
+    assert weights.file == file

@@ -37,8 +37,8 @@ def file(digits: Dataset, tmp_path: Path) -> Path:
 
 
 def beginning(make_task: MakeTask, file: Path, **more: object) -> Task:
-    initial = read_initial(InitialWeights(file=file))
-    return make_task("none", model={**MODEL, "initial": initial}, **more)
+    weights = read_initial(ModelConfig(**MODEL, weights=InitialWeights(source=str(file))))
+    return make_task("none", model={**MODEL, "weights": weights}, **more)
 
 
 def test_a_training_begins_with_the_weights_of_its_file(
@@ -137,7 +137,7 @@ def test_a_weight_that_does_not_fit_is_told(digits: Dataset) -> None:
 def test_an_adopted_classifier_knows_nothing_of_its_teachers_file(
     digits: Dataset, file: Path
 ) -> None:
-    teacher = ModelConfig(**MODEL, initial=InitialWeights(file=file))
+    teacher = ModelConfig(**MODEL, weights=InitialWeights(source=str(file)))
     assert teacher.architecture == ModelConfig(**MODEL)
 
     assert Teacher(build_network(teacher, digits.inputs, 10)).shapes.classes == 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,7 +16,7 @@ from pydantic import (
 )
 
 from kdsearch.spec.base import Section
-from kdsearch.spec.values import Number, UserPath, Whole, each_once, listed
+from kdsearch.spec.values import Number, Whole, at_home, each_once, listed
 
 InputNames = Annotated[
     tuple[str, ...],
@@ -30,18 +31,31 @@ StoredAs = Literal["float32", "float16"]
 """The precision in which weights are shipped."""
 
 
-class InitialWeights(Section):
-    """A file of weights that a network begins with; its name alone stands for it."""
+_FILE_ENDINGS = (".pt", ".pth", ".safetensors", ".bin", ".ckpt", ".tar")
 
-    file: UserPath
-    """A file of any kind that ``teacher.checkpoint`` takes."""
+
+class InitialWeights(Section):
+    """Weights that a network begins with; their source alone stands for them."""
+
+    source: str = Field(min_length=1)
+    """``default`` or a tag of the family's library, such as ``IMAGENET1K_V2``, or a file of any
+    kind that ``teacher.checkpoint`` takes. A text with a path separator, or one that ends as such
+    files do, is a file."""
     sha256: str = ""
-    """Its checksum, which identifies it in place of its path. kdsearch fills it in."""
+    """The checksum of their file, which identifies it in place of its path. kdsearch fills it
+    in."""
 
     @model_validator(mode="before")
     @classmethod
-    def _name_alone(cls, given: Any) -> Any:
-        return {"file": given} if isinstance(given, str | Path) else given
+    def _source_alone(cls, given: Any) -> Any:
+        return {"source": str(given)} if isinstance(given, str | Path) else given
+
+    @property
+    def file(self) -> Path | None:
+        """The file, with ``~`` resolved; ``None`` for a library's own weights."""
+        if "/" in self.source or os.sep in self.source or self.source.endswith(_FILE_ENDINGS):
+            return at_home(Path(self.source))
+        return None
 
 
 class ModelConfig(Section):
@@ -58,7 +72,7 @@ class ModelConfig(Section):
     inputs: InputNames | None = None
     """Names of the inputs that it takes, in this order, of data with several inputs. Absent:
     all."""
-    initial: InitialWeights | None = None
+    weights: InitialWeights | None = None
     """Weights to begin with. Absent: random weights by the seed."""
     stored: StoredAs = "float32"
     """Precision in which its weights are shipped, to which they are rounded after the training."""
@@ -67,7 +81,7 @@ class ModelConfig(Section):
     def _without_defaults(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """What was added later only where it is set: files and keys of before stay as they were."""
         content: dict[str, Any] = written(self)
-        for name in ("inputs", "initial", "stored"):
+        for name in ("inputs", "weights", "stored"):
             if getattr(self, name) == ModelConfig.model_fields[name].default:
                 content.pop(name, None)
         return content
@@ -75,4 +89,4 @@ class ModelConfig(Section):
     @property
     def architecture(self) -> ModelConfig:
         """The same without what it begins with and how it is shipped."""
-        return self.model_copy(update={"initial": None, "stored": "float32"})
+        return self.model_copy(update={"weights": None, "stored": "float32"})

@@ -42,9 +42,9 @@ class TeacherSection(Section):
             raise ValueError("model.adopts is set by the method simkd; remove it")
         if self.model.stored != "float32":
             raise ValueError("model.stored is for students, which are shipped; remove it")
-        if self.checkpoint is not None and self.model.initial is not None:
+        if self.checkpoint is not None and self.model.weights is not None:
             raise ValueError(
-                "checkpoint is the trained teacher, and model.initial what a training begins with; "
+                "checkpoint is the trained teacher, and model.weights what a training begins with; "
                 "remove one"
             )
         return self
@@ -70,8 +70,8 @@ class StudentSection(Section):
     """Layers or blocks, as the family counts them. Absent: the family's default."""
     inputs: InputNames | None = None
     """Names of the inputs that the students take, of data with several inputs. Absent: all."""
-    initial: InitialWeights | None = None
-    """A file of weights that the students begin with. It fits one width and depth alone. Absent:
+    weights: InitialWeights | None = None
+    """Weights that the students begin with: a file, which fits one width and depth alone. Absent:
     random weights."""
     stored: Annotated[
         tuple[StoredAs, ...],
