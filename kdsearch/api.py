@@ -20,6 +20,7 @@ from kdsearch.execution.connection.ray_watch import ray_watched
 from kdsearch.execution.connection.session import ray_session
 from kdsearch.execution.observers import Observer, Observers
 from kdsearch.execution.storage.access import check_storage
+from kdsearch.export.keeping import keeping_summaries
 from kdsearch.export.onnx_students import write_onnx_students
 from kdsearch.export.report import write_students, write_tables
 from kdsearch.files import NO_SPACE
@@ -106,7 +107,8 @@ def run_study(
                 watching.study_started(study)
                 for warning in warnings_told:
                     watching.warned(warning)
-                run.run()
+                with keeping_summaries(directory.path):
+                    run.run()
                 _report(study, run.plan.data, watching)
                 watching.study_finished(study)
         except BaseException as error:

@@ -27,6 +27,7 @@ def methods(
     """List the distillation methods."""
     from kdsearch.render.catalogue import find_facts, method_view, methods_notes, methods_view
     from kdsearch.render.catalogue_file import kept
+    from kdsearch.spec.sums import check_sum
     from kdsearch.spec.teaching import UNDISTILLED
 
     console = open_console()
@@ -43,11 +44,14 @@ def methods(
     if name == UNDISTILLED:
         print(f"{name}: the undistilled baseline, cross-entropy with the labels alone")
         return
-    if name not in kept()["methods"]:
+    terms, known = name.split("+"), kept()["methods"]
+    if all(term in known for term in terms):
+        check_sum(name, [(term, known[term]["kind"]) for term in terms])
+    else:
         from kdsearch.methods import parse_label
 
         parse_label(name)  # refuses what is no method, or no sum of methods
-    for place, term in enumerate(name.split("+")):
+    for place, term in enumerate(terms):
         if place:
             console.print()
         console.print(method_view(find_facts(term), term), markup=False, highlight=False)

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from kdsearch.cli.printing import print_json
 from kdsearch.cli.program import AsJson, StudyFolder, app, examples, open_console
+from kdsearch.cli.summaries import read_summary
 from kdsearch.errors import RunError, UserError
 
 _SIZES = ("parameters", "macs", "bytes", "latency")
@@ -59,10 +60,9 @@ def pick(
     """
     from kdsearch.render.pick import pick_lines
     from kdsearch.render.tables import heads_and_lines
-    from kdsearch.results.front_file import read_front
     from kdsearch.results.pick import pick as pick_student
 
-    content = read_front(study)
+    content = read_summary(study, "front")
     sizes = (max_parameters, max_macs, max_bytes, max_latency)
     limits = limits_of(content, sizes, min_retained, most, least)
     found = pick_student(content, limits)

@@ -74,11 +74,11 @@ def run(
     except KeyboardInterrupt:
         print(f"kdsearch: interrupted; go on with: {go_on(loaded)}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
-    from kdsearch.results.front_file import read_front, read_ranking
+    from kdsearch.results.front_file import read_summary
 
-    content = read_front(folder.path)
+    content = read_summary(folder.path, "front")
     print_front(console, content)
-    print_ranking(console, read_ranking(folder.path))
+    print_ranking(console, read_summary(folder.path, "ranking"))
     print_pick(console, content, str(folder.path))
 
 

@@ -19,6 +19,7 @@ from kdsearch.cli.picking import (
     limits_of,
 )
 from kdsearch.cli.program import StudyFolder, app, examples, open_console
+from kdsearch.cli.summaries import read_summary
 from kdsearch.errors import UserError
 
 
@@ -65,10 +66,9 @@ def export(
     Each is compared with PyTorch on real samples of the study's data.
     """
     from kdsearch.render.steps import Steps
-    from kdsearch.results.front_file import read_front
     from kdsearch.results.pick import pick
 
-    content = read_front(study)
+    content = read_summary(study, "front")
     sizes = (max_parameters, max_macs, max_bytes, max_latency)
     limits = limits_of(content, sizes, min_retained, most, least)
     if trial is not None and limits:

@@ -10,26 +10,18 @@ from kdsearch.data import Dataset
 from kdsearch.export.student import save_student
 from kdsearch.files import write_atomically
 from kdsearch.results.finalists import weights_file
-from kdsearch.results.front_file import front_content, ranking_content
+from kdsearch.results.front_file import summaries, write_summaries
 from kdsearch.results.study import Study
-from kdsearch.results.summary import made_from
 
 
 def write_tables(study: Study) -> None:
     """Write front and ranking, each as CSV and JSON, and ``trials.csv`` into the study's folder."""
     folder = study.directory.path
     write_atomically(folder / "trials.csv", _csv(study.trials))
-    made = made_from(folder)  # before the tables, so that what comes on the way is not taken for in
-    front, ranking = study.front, study.ranking
-    told = (
-        ("front", front, front_content(study, front)),
-        ("ranking", ranking, ranking_content(study, ranking)),
-    )
-    for name, table, content in told:
-        write_atomically(folder / f"{name}.csv", _csv(table))
-        write_atomically(
-            folder / f"{name}.json", json.dumps(content | {"made_from": made}, indent=1).encode()
-        )
+    found = summaries(study)
+    for name, summary in found.items():
+        write_atomically(folder / f"{name}.csv", _csv(summary.table))
+    write_summaries(folder, found)
 
 
 def write_students(study: Study, data: Dataset) -> None:

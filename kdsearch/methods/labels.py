@@ -12,6 +12,7 @@ from kdsearch.methods.registry import find_method, method_names
 from kdsearch.problems import Kind
 from kdsearch.spec.concrete import MethodConfig, TermConfig
 from kdsearch.spec.names import suggest
+from kdsearch.spec.sums import check_sum
 from kdsearch.spec.teaching import UNDISTILLED
 
 CE_WEIGHT = "ce_weight"
@@ -31,16 +32,7 @@ def parse_label(label: str) -> tuple[type[Method], ...]:
     for name in names:
         _check_name(label, name)
     terms = tuple(find_method(name) for name in names)
-    own = [term.name for term in terms]
-    for name in own:
-        if own.count(name) > 1:
-            raise MethodError(f"the method '{label}' holds '{name}' twice; remove one")
-    logit = [term.name for term in terms if term.kind == "logit"]
-    if len(logit) > 1:
-        raise MethodError(
-            f"the method '{label}' holds more than one logit term ({', '.join(logit)}); keep one "
-            "and add feature or relation terms to it"
-        )
+    check_sum(label, [(term.name, term.kind) for term in terms])
     return terms
 
 

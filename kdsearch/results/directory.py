@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from kdsearch.errors import SpecError, StudyError
 from kdsearch.files import remove_partial, unwritable, vanished, write_atomically
-from kdsearch.results.folder import FINALISTS, TRIALS, StudyFolder
+from kdsearch.results.folder import FINALISTS, LOCK, TRIALS, StudyFolder
 from kdsearch.results.record import Journal
 from kdsearch.results.resume import Inputs, changed
 from kdsearch.spec.load import dump_spec, load_spec
@@ -22,6 +22,9 @@ from kdsearch.spec.masking import masked_text, masked_values
 from kdsearch.spec.study import StudySpec
 
 _IN_STATE = {"id", "data", "checkpoints", "code"}
+
+_PATIENCE = 1.0
+"""Seconds for which whoever reads the study may have its lock."""
 
 
 class StudyDirectory(StudyFolder):
@@ -117,7 +120,7 @@ class StudyDirectory(StudyFolder):
         if not self.path.is_dir():
             return False
         names = {path.name for path in self.path.iterdir() if path.suffix != ".partial"}
-        return ".lock" in names and names <= {".lock", "spec.yaml", self._resolved.name}
+        return LOCK in names and names <= {LOCK, "spec.yaml", self._resolved.name}
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -128,7 +131,7 @@ class StudyDirectory(StudyFolder):
         """
         self.path.mkdir(parents=True, exist_ok=True)
         try:
-            lock = FileLock(self.path / ".lock").acquire(timeout=0)
+            lock = FileLock(self.path / LOCK).acquire(timeout=_PATIENCE)
         except Timeout:
             raise StudyError(
                 f"another process is running the study in {self.path}; wait for it, or end it"

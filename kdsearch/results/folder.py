@@ -10,6 +10,7 @@ from kdsearch.errors import StudyError
 
 TRIALS = "trials.jsonl"
 FINALISTS = "finalists.jsonl"
+LOCK = ".lock"
 
 _AGAIN = "kdsearch run SPEC --resume makes it again from the study's other files"
 
@@ -38,6 +39,22 @@ class StudyFolder:
                 f"a study named '{name}' exists in {self.path}; go on with it by --resume, or "
                 "choose another name with --set study.name=NAME"
             )
+
+    def runs(self) -> bool:
+        """Whether a process runs the study."""
+        from filelock import FileLock, Timeout
+
+        if not (self.path / LOCK).exists():
+            return False
+        lock = FileLock(self.path / LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        except OSError:  # it is another user's, and cannot be told
+            return False
+        lock.release()
+        return False
 
     def state(self) -> dict[str, Any]:
         """What ``study.json`` says.

@@ -5,18 +5,25 @@ What is imported at the top is light, so that the files can be read in an instan
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from kdsearch.results.summary import written_summary
+from kdsearch.errors import StudyError
+from kdsearch.files import write_atomically
+from kdsearch.results.summary import made_from, written_summary
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from kdsearch.results.study import Study
+
+Name = Literal["front", "ranking"]
 
 _OF_METRICS = (
     *("better", "unit", "title", "head", "about", "loss_title", "lowest", "highest"),
@@ -78,30 +85,57 @@ def metric_facts(name: str) -> dict[str, Any]:
     return {each: getattr(metric, each) for each in _OF_METRICS}
 
 
-def read_front(folder: Path) -> Mapping[str, Any]:
-    """The front of a study: ``front.json`` where it is of all that is there, else computed anew.
+@dataclass(frozen=True)
+class Summary:
+    """A table, and what the file of its name holds of it for programs."""
+
+    table: pd.DataFrame
+    content: Mapping[str, Any]
+
+
+def summaries(study: Study) -> dict[Name, Summary]:
+    """Front and ranking of a study as they are now."""
+    told = {"made_from": made_from(study.directory.path), "written": time.time()}
+    # after the checksums, so that what comes on the way is not taken for in
+    front, ranking = study.front, study.ranking
+    return {
+        "front": Summary(front, front_content(study, front) | told),
+        "ranking": Summary(ranking, ranking_content(study, ranking) | told),
+    }
+
+
+def write_summaries(folder: Path, found: Mapping[Name, Summary]) -> None:
+    """Write ``front.json`` and ``ranking.json`` into a study's folder."""
+    for name, summary in found.items():
+        write_atomically(folder / f"{name}.json", json.dumps(summary.content, indent=1).encode())
+
+
+def read_summary(
+    folder: Path, name: Name, told: Callable[[str], None] = lambda step: None
+) -> Mapping[str, Any]:
+    """The front of a study, or the ranking of its methods, as the study's folder holds it.
+
+    Where that is not of all that is there (:func:`~kdsearch.results.summary.written_summary`), it
+    is computed, which takes PyTorch, and written for the next reader.
+
+    Args:
+        folder: The study's folder.
+        name: Which of them.
+        told: Is told of a step that takes seconds, when it begins.
 
     Raises:
         StudyError: There is no study, or it cannot be read.
     """
-    if (found := written_summary(folder, "front")) is not None:
-        return found
+    if (written := written_summary(folder, name)) is not None:
+        return written
+    told(f"reading the trials of {folder}")
     from kdsearch.results.study import Study
 
-    return front_content(Study.open(folder))
-
-
-def read_ranking(folder: Path) -> Mapping[str, Any]:
-    """The ranking of a study's methods, likewise.
-
-    Raises:
-        StudyError: There is no study, or it cannot be read.
-    """
-    if (found := written_summary(folder, "ranking")) is not None:
-        return found
-    from kdsearch.results.study import Study
-
-    return ranking_content(Study.open(folder))
+    study = Study.open(folder)
+    found = summaries(study)
+    with suppress(StudyError, OSError), study.directory.locked():
+        write_summaries(folder, found)
+    return found[name].content
 
 
 def rows(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -13,12 +13,16 @@ from typing import Any
 from kdsearch.files import checksum
 from kdsearch.results.folder import FINALISTS, TRIALS, StudyFolder
 
-FORMAT = 1
+FORMAT = 2
 """Of what stands in the files beside the rows."""
 
-_FILES = (TRIALS, FINALISTS, "resolved.yaml")
+_SPEC = "resolved.yaml"
+_FILES = (TRIALS, FINALISTS, _SPEC)
 _FACTS = ("teachers", "compared", "latencies", "data", "worst_losses")
 """What tables tell beside the journals and the spec, of ``study.json``."""
+
+_LASTING = ("kdsearch", "format", _SPEC)
+"""What stays as it is while a study runs."""
 
 
 def made_from(path: Path) -> dict[str, Any]:
@@ -36,7 +40,9 @@ def made_from(path: Path) -> dict[str, Any]:
 def written_summary(path: Path, name: str) -> Mapping[str, Any] | None:
     """What ``NAME.json`` in a study's folder holds; ``None`` unless it is of all that is there.
 
-    It is not where the study has gone on since, or another version of kdsearch wrote it.
+    It is not where the study has gone on since, or another version of kdsearch wrote it. While a
+    study runs, it is what its process wrote last (:mod:`kdsearch.export.keeping`), and ``written``
+    tells when, in seconds since 1970.
 
     Args:
         path: The study's folder.
@@ -48,6 +54,11 @@ def written_summary(path: Path, name: str) -> Mapping[str, Any] | None:
     known = made_from(path)
     with suppress(OSError, ValueError):
         found = json.loads((path / f"{name}.json").read_bytes())
-        if isinstance(found, dict) and found.get("made_from") == known:
-            return found
+        made = found.get("made_from") if isinstance(found, dict) else None
+        if made == known or (made and _lasts(made, known) and StudyFolder(path).runs()):
+            return dict(found)
     return None
+
+
+def _lasts(made: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    return all(made.get(name) == known.get(name) for name in _LASTING)

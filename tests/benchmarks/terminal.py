@@ -53,6 +53,7 @@ def measure(study: Path, spec: Path, rounds: int) -> dict[str, Any]:
         "front": ("front", str(study)),
         "ranking": ("ranking", str(study)),
         "methods": ("methods",),
+        "methods kd+at": ("methods", "kd+at"),
         "models": ("models",),
     }
     seconds: dict[str, list[float]] = {name: [] for name in (*commands, "run: first output")}

@@ -1,8 +1,9 @@
-"""``front`` and ``ranking`` of a study that has ended read its files, without heavy imports."""
+"""``front`` and ``ranking`` read the files of a study, without heavy imports."""
 
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,35 @@ def test_a_study_that_has_gone_on_is_read_anew(study: StudyDirectory) -> None:
     after = python("-m", "kdsearch.cli", "front", "tiny", "--json", cwd=study.path.parent).stdout
     assert [row["trial"] for row in json.loads(before)] == [0, 2]  # finalists.max is 2
     assert [row["trial"] for row in json.loads(after)] == [0, 3]
+
+
+@pytest.mark.parametrize("command", ["front", "ranking", "pick"])
+def test_a_study_that_runs_is_shown_as_it_wrote_itself_last(
+    study: StudyDirectory, command: str
+) -> None:
+    study.update(state="running")
+    if command == "pick":  # which nobody is yet, since no finalist is judged
+        words, code = [command, "tiny"], 1
+    else:
+        words, code = [command, "tiny", "--json"], 0
+    with study.locked():
+        before = python("-c", WATCH, *words, cwd=study.path.parent)
+        study.trials.append(scored(3))
+        after = python("-c", WATCH, *words, cwd=study.path.parent)
+    assert after.stdout == before.stdout
+    assert after.stdout.splitlines()[-1] == f"code {code} heavy []"
+    written = json.loads((study.path / "front.json").read_text())["written"]
+    then = time.strftime("%H:%M:%S", time.localtime(written))
+    assert f"the study runs; at {then} it stood so" in after.stderr
+
+
+def test_a_study_that_was_killed_is_read_anew_once(study: StudyDirectory) -> None:
+    study.update(state="running")
+    study.trials.append(scored(3))
+    first = python("-c", WATCH, "front", "tiny", cwd=study.path.parent)
+    assert "'torch'" in first.stdout.splitlines()[-1]
+    again = python("-c", WATCH, "front", "tiny", cwd=study.path.parent)
+    assert again.stdout.splitlines()[-1] == "code 0 heavy []"
+    assert again.stdout.splitlines()[:-1] == first.stdout.splitlines()[:-1]
+    assert "the study was killed; kdsearch run SPEC --resume goes on with it" in again.stdout
+    assert [row["trial"] for row in Study(study).front.to_dict("records")] == [0, 3]

@@ -45,6 +45,8 @@ def python(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (["--version"], 0),
         (["methods"], 0),
         (["methods", "dkd"], 0),
+        (["methods", "kd+at"], 0),
+        (["methods", "kd+dkd"], 2),
         (["models"], 0),
         *(([command, "absent"], 2) for command in OF_STUDIES),
         (["run", "-h"], 0),

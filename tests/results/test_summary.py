@@ -103,6 +103,26 @@ def test_it_is_not_shown_once_something_is_otherwise(
     assert written_summary(directory.path, "front") is None
 
 
+def test_while_the_study_runs_what_was_written_last_is_shown(directory: StudyDirectory) -> None:
+    written = written_summary(directory.path, "front")
+    _trial_more(directory)
+    with directory.locked():
+        assert written_summary(directory.path, "front") == written
+    assert written_summary(directory.path, "front") is None
+
+
+def test_a_running_study_of_another_spec_or_version_is_read_anew(
+    directory: StudyDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with directory.locked():
+        _other_finalists(directory)
+        assert written_summary(directory.path, "front") is None
+        write_tables(Study(directory))
+        assert written_summary(directory.path, "front") is not None
+        monkeypatch.setattr(summary, "version", lambda name: "99")
+        assert written_summary(directory.path, "front") is None
+
+
 def test_that_of_another_version_is_not_shown(
     directory: StudyDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
