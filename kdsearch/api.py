@@ -21,7 +21,7 @@ from kdsearch.execution.connection.session import ray_session
 from kdsearch.execution.observers import Observer, Observers
 from kdsearch.execution.storage.access import check_storage
 from kdsearch.export.keeping import keeping_summaries
-from kdsearch.export.onnx_students import write_onnx_students
+from kdsearch.export.onnx_students import write_missing_students, write_onnx_students
 from kdsearch.export.report import write_students, write_tables
 from kdsearch.files import NO_SPACE
 from kdsearch.interrupts import called_when_interrupted
@@ -169,6 +169,9 @@ def _tracking(spec: StudySpec, resumed: StudyDirectory | None) -> TrackingSectio
 def sync_study(path: str | Path, uri: str | None = None) -> str:
     """Make MLflow's copy of a study again from the study's own files.
 
+    Finalists of a finished study that are not ONNX files yet, as those of an earlier kdsearch, are
+    made such files, and so become models in MLflow. A line on stderr tells where that fails.
+
     Args:
         path: The study's folder.
         uri: Tracking URI of the store; absent: the study's own.
@@ -185,6 +188,8 @@ def sync_study(path: str | Path, uri: str | None = None) -> str:
     with _files_told(study.directory), study.directory.locked():
         if study.state.get("state") == "finished":
             write_tables(study)
+            for warning in write_missing_students(study):
+                print(f"kdsearch: {warning}", file=sys.stderr)
             write_pictures(study)
         return sync(study, uri)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from safetensors.numpy import save
 
 from kdsearch.data import Dataset
 from kdsearch.errors import KdsearchError
-from kdsearch.export.shipping import shipped_module
+from kdsearch.export.report import write_students
+from kdsearch.export.shipping import shipped_module, study_data
 from kdsearch.files import write_atomically
 from kdsearch.graphs.metadata import metadata_of
 from kdsearch.graphs.onnx_file import check_onnx, to_onnx
@@ -25,15 +26,47 @@ SHOWN = 2
 """Samples of an example."""
 
 
-def write_onnx_students(study: Study, data: Dataset) -> Iterator[str]:
+def write_missing_students(study: Study) -> Iterator[str]:
+    """Write all files of each finalist that has no ``student.onnx``, as the study's end does.
+
+    Such are the finalists of a study of an earlier kdsearch, or whose ``students/`` is gone.
+
+    Yields:
+        Why one still has no such file.
+    """
+    missing = [
+        each
+        for each in study.finalists()
+        if each.shipped and not (study.directory.student(each.trial.number) / NAME).exists()
+    ]
+    if not missing:
+        return
+    try:
+        data = study_data(study)
+        write_students(study, data, missing)
+    except KdsearchError as error:
+        numbers = ", ".join(str(each.trial.number) for each in missing)
+        yield f"finalists without {NAME} are not written (trials {numbers}): {error}"
+        return
+    yield from write_onnx_students(study, data, missing)
+
+
+def write_onnx_students(
+    study: Study, data: Dataset, finalists: Sequence[Finalist] | None = None
+) -> Iterator[str]:
     """Write ``student.onnx``, and an example of its inputs, into each finalist's folder.
 
     The finalists' weights must be there (:func:`kdsearch.export.report.write_students`).
 
+    Args:
+        study: The study.
+        data: Its data.
+        finalists: Which of its finalists; absent: all.
+
     Yields:
         Why a finalist has no such file: the study is good without.
     """
-    for finalist in study.finalists():
+    for finalist in study.finalists() if finalists is None else finalists:
         folder = study.directory.student(finalist.trial.number)
         if finalist.shipped is None:
             continue

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pandas as pd
 
 from kdsearch.data import Dataset
 from kdsearch.export.student import save_student
 from kdsearch.files import write_atomically
-from kdsearch.results.finalists import weights_file
+from kdsearch.results.finalists import Finalist, weights_file
 from kdsearch.results.front_file import summaries, write_summaries
 from kdsearch.results.study import Study
 
@@ -24,9 +25,17 @@ def write_tables(study: Study) -> None:
     write_summaries(folder, found)
 
 
-def write_students(study: Study, data: Dataset) -> None:
-    """Write each finalist that has a complete training into ``students/trial-NNNN``."""
-    for finalist in study.finalists():
+def write_students(
+    study: Study, data: Dataset, finalists: Sequence[Finalist] | None = None
+) -> None:
+    """Write finalists, all if none are given, into ``students/trial-NNNN``.
+
+    One without a complete training is left out.
+
+    Raises:
+        RunError: The weights of one are lost.
+    """
+    for finalist in study.finalists() if finalists is None else finalists:
         run = finalist.shipped
         if run is not None:
             folder = study.directory.student(finalist.trial.number)
