@@ -3,10 +3,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from kdsearch.compression.matching import evenly_spaced, match_weights
 from kdsearch.errors import MethodError
 from kdsearch.methods import Objective, method_config
 from kdsearch.methods.targets import Targets
-from kdsearch.methods.weight_copy import WeightCopy, evenly_spaced, match_weights
+from kdsearch.methods.weight_copy import WeightCopy
 from kdsearch.models import Input, Network, SignalShapes, blueprint, build_network, of_images
 from kdsearch.spec.concrete import ModelConfig
 
