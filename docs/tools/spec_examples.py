@@ -19,6 +19,20 @@ data:
   table: {file: birds.csv, image: file, target: species, split: part}
   image_size: 64
 """,
+    "data.unlabelled": """\
+data:
+  source: image_folder
+  root: flowers
+  unlabelled: {root: photos}  # any layout
+  image_size: 64
+""",
+    "data.unlabelled.table": """\
+data:
+  source: table
+  table: {file: birds.csv, target: species}
+  unlabelled: {table: {file: more.csv}}
+  image_size: 64
+""",
     "data.augment": """\
 data:
   source: digits

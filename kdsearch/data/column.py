@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
 from kdsearch.data.images.mapped import MappedImages
+from kdsearch.errors import DataError
 
 Column = Tensor | MappedImages
 """uint8 images [N, C, H, W], in memory or mapped from a file, or float64 numbers [N, D]."""
@@ -28,6 +30,23 @@ def rows_at(column: Column, index: Tensor) -> Tensor:
 def taken(column: Column, index: Tensor) -> Column:
     """The column of the samples at ``index`` [M]; mapped images stay where they are."""
     return column.take(index) if isinstance(column, MappedImages) else column[index]
+
+
+def joined(first: Column, second: Column, where: str) -> Column:
+    """The rows of one column, and behind them those of another of the same shape.
+
+    Raises:
+        DataError: One is mapped from a file, and the other in memory or in another file.
+    """
+    if isinstance(first, Tensor) and isinstance(second, Tensor):
+        return torch.cat([first, second])
+    files = {each.file for each in (first, second) if isinstance(each, MappedImages)}
+    if isinstance(first, MappedImages) and isinstance(second, MappedImages) and len(files) == 1:
+        return MappedImages(first.file, torch.cat([first.rows, second.rows]))
+    raise DataError(
+        f"{where}: the unlabelled images must be where the others are; give both as arrays, or "
+        "both mapped from one file"
+    )
 
 
 def parts(column: Column) -> Iterator[Tensor]:

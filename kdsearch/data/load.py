@@ -12,6 +12,7 @@ from kdsearch.data.labels import keep_labels
 from kdsearch.data.sources.catalogue import Source, find_source
 from kdsearch.data.sources.raw import own_split, training_data
 from kdsearch.data.sources.targets import measured
+from kdsearch.data.sources.unlabelled import with_unlabelled
 from kdsearch.data.split import draw_any, draw_limit, draw_share, strata
 from kdsearch.data.views.random_streams import derive
 from kdsearch.data.views.views import check_changes
@@ -30,9 +31,9 @@ def load_dataset(section: DataSection, problem: Problem | None = None) -> Datase
     only it has the samples' weights. At last ``labels`` says which training samples keep their
     targets.
 
-    Samples without any target stay in the training split: ``test`` and ``validation`` are shares
-    of the others, and ``limit`` keeps the same share of both kinds, though at least two samples of
-    each class.
+    Samples without any target, those of ``unlabelled`` among them, stay in the training split:
+    ``test`` and ``validation`` are shares of the others, and ``limit`` keeps the same share of both
+    kinds, though at least two samples of each class.
 
     Raises:
         DataError: The source is unknown, missing or broken, does not read a setting that is
@@ -44,6 +45,7 @@ def load_dataset(section: DataSection, problem: Problem | None = None) -> Datase
     problem, where = problem or Problem(), section.source
     raw = source.load(section, problem)
     pool, problem = training_data(raw, where, problem)
+    pool = with_unlabelled(pool, raw, where, problem)
     test = own_split(raw, "test", pool, where, problem)
     validation = own_split(raw, "validation", pool, where, problem)
     check_split(pool, problem.heads, f"{where}'s training data")
@@ -76,7 +78,15 @@ def _check_weights(train: Split, problem: Problem, where: str) -> None:
 
 
 def _refuse_unread(section: DataSection, source: Source) -> None:
-    for name in ("root", "table", "download", "image_size", "background", "options"):
+    for name in (
+        "root",
+        "table",
+        "unlabelled",
+        "download",
+        "image_size",
+        "background",
+        "options",
+    ):
         given = getattr(section, name) != DataSection.model_fields[name].default
         if given and name not in source.settings:
             raise DataError(f"data.{name} has no effect on the source {section.source}; remove it")

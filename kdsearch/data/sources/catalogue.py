@@ -29,8 +29,8 @@ class Source:
         about: What it holds, in a few words.
         load: Reads it for the tasks of a problem; raises :class:`~kdsearch.errors.DataError` if it
             cannot.
-        settings: Those of ``root``, ``table``, ``download``, ``image_size``, ``background`` and
-            ``options`` that it reads.
+        settings: Those of ``root``, ``table``, ``unlabelled``, ``download``, ``image_size``,
+            ``background`` and ``options`` that it reads.
     """
 
     about: str
@@ -82,12 +82,12 @@ SOURCES: Mapping[str, Source] = MappingProxyType(
         "image_folder": Source(
             "a folder of images for each class, with or without train/, val/ and test/ above them",
             _alone(load_image_folder),
-            frozenset({"root", "image_size", "background"}),
+            frozenset({"root", "unlabelled", "image_size", "background"}),
         ),
         "table": Source(
             "a CSV, TSV, JSONL or Parquet file with a row for each sample",
             load_table,
-            frozenset({"root", "table", "image_size", "background"}),
+            frozenset({"root", "table", "unlabelled", "image_size", "background"}),
         ),
     }
 )

@@ -13,6 +13,13 @@ from kdsearch.data.sources.names import shown_path
 from kdsearch.data.sources.origins import split_origins
 from kdsearch.data.sources.raw import RawData
 from kdsearch.data.sources.root import required_root
+from kdsearch.data.sources.unlabelled import (
+    UNLABELLED,
+    Pool,
+    check_apart,
+    find_pool,
+    origin_of,
+)
 from kdsearch.errors import DataError
 from kdsearch.spec.sections import DataSection
 
@@ -28,7 +35,8 @@ def load_image_folder(section: DataSection) -> RawData:
     names in alphabetical order; their images may lie in folders of their own below. What is
     hidden, made by a system or no image that can be read is left out and told in the inventory.
 
-    Images beyond the memory stay in a file: :func:`kdsearch.data.images.read_splits.read_splits`.
+    ``data.unlabelled`` adds images without a class. Images beyond the memory stay in a
+    file: :func:`kdsearch.data.images.read_splits.read_splits`.
 
     Raises:
         DataError: No root, a test or validation folder without training images, fewer than two
@@ -43,6 +51,10 @@ def load_image_folder(section: DataSection) -> RawData:
         _check_classes(listing)
     _check_alike(root, listings)
     files = {split: each.files for split, each in listings.items()}
+    pool = find_pool(section)
+    if pool is not None:
+        check_apart(pool, (file for each in files.values() for file in each))
+        files |= pool.splits
     read = read_splits(files, section.image_size, root, section.background)
     labels = {split: each.labels for split, each in listings.items()}
     return RawData(
@@ -53,7 +65,8 @@ def load_image_folder(section: DataSection) -> RawData:
         tuple(listings["train"].classes),
         read.get("validation"),
         labels.get("validation"),
-        _inventory(section, root, folders, listings),
+        _inventory(section, root, folders, listings, pool),
+        unlabelled_images=read.get(UNLABELLED),
     )
 
 
@@ -97,7 +110,11 @@ def _listed(names: list[str]) -> str:
 
 
 def _inventory(
-    section: DataSection, root: Path, folders: dict[str, Path], listings: dict[str, Listing]
+    section: DataSection,
+    root: Path,
+    folders: dict[str, Path],
+    listings: dict[str, Listing],
+    pool: Pool | None,
 ) -> Inventory:
     titles = {split: folder.name for split, folder in folders.items()} or {"train": ""}
     classes = []
@@ -108,7 +125,16 @@ def _inventory(
         classes.append(ClassFiles(name, used, as_skipped(skipped)))
     beside = sum((each.beside for each in listings.values()), Counter[tuple[str, str]]())
     if folders:
-        beside += skipped_beside(root, {each.name for each in folders.values()}, NO_SPLIT)
+        read = {each.name for each in folders.values()} | _named_in(root, section)
+        beside += skipped_beside(root, read, NO_SPLIT)
+    beside += Counter() if pool is None else pool.skipped
     given = {split: f"{folder.name}/" for split, folder in folders.items()}
     origins = split_origins(section, given, "all images")
-    return Inventory(tuple(titles.values()), tuple(classes), as_skipped(beside), origins)
+    told = origins | origin_of(pool)
+    return Inventory(tuple(titles.values()), tuple(classes), as_skipped(beside), told)
+
+
+def _named_in(root: Path, section: DataSection) -> set[str]:
+    """The folder of the pool, where it lies beside those of the splits."""
+    pool = section.unlabelled and section.unlabelled.root
+    return {pool.name} if pool and pool.resolve().parent == root.resolve() else set()

@@ -63,6 +63,8 @@ class RawData:
         inventory: The files that they were read from, if they are a folder's or a table's.
         train_weights: [N] weights of the training samples in the cross-entropy, or ``None`` where
             all count alike; what is drawn from them for validation and test has none.
+        unlabelled_images: More training inputs, like the others, of samples without any target;
+            ``None`` for none.
     """
 
     train_images: Images
@@ -74,6 +76,7 @@ class RawData:
     validation_labels: Targets | None = None
     inventory: Inventory | None = None
     train_weights: Weights | None = None
+    unlabelled_images: Images | None = None
 
 
 def as_raw(value: Any, where: str) -> RawData:
@@ -199,15 +202,30 @@ def own_split(
     if images is None or labels is None:
         return None
     split = _split(images, labels, problem, f"{where}'s {name} data", key)
-    if set(split.inputs) == set(train.inputs):  # by name, whatever their order
-        split = replace(split, inputs={key: split.inputs[key] for key in train.inputs})
-    else:
+    return replace(split, inputs=like_training(split.inputs, train, name, where))
+
+
+def like_training(
+    inputs: Mapping[str, Column], train: Split, name: str, where: str
+) -> dict[str, Column]:
+    """The inputs of other data of a source in the order of the training data's.
+
+    Args:
+        inputs: By name, whatever their order.
+        train: The training data.
+        name: What the other data are: ``test``, ``validation`` or ``unlabelled``.
+        where: The source.
+
+    Raises:
+        DataError: They have other names or shapes.
+    """
+    if set(inputs) != set(train.inputs):
         raise DataError(
             f"{where} has the training inputs {', '.join(train.inputs)} and the {name} inputs "
-            f"{', '.join(split.inputs)}; make them alike"
+            f"{', '.join(inputs)}; make them alike"
         )
-    for key, column in split.inputs.items():
-        known = train.inputs[key]
+    for key, known in train.inputs.items():
+        column = inputs[key]
         if column.shape[1:] != known.shape[1:]:
             images = column.ndim == 4
             what = "images" if images else f"numbers '{key}'"
@@ -215,11 +233,11 @@ def own_split(
                 f"{where} has training {what} of {list(known.shape[1:])} and {name} {what} of "
                 f"{list(column.shape[1:])}{' (C, H, W)' if images else ''}; make them alike"
             )
-    return split
+    return {key: inputs[key] for key in train.inputs}
 
 
 def _split(images: Images, labels: Targets, problem: Problem, where: str, key: str) -> Split:
-    inputs = _inputs(images, where)
+    inputs = read_inputs(images, where)
     targets = {
         head.name: read_target(target_of(labels, head, where), head, where, key)
         for head in problem.heads
@@ -229,8 +247,12 @@ def _split(images: Images, labels: Targets, problem: Problem, where: str, key: s
     return Split(inputs, targets)
 
 
-def _inputs(given: Images, where: str) -> dict[str, Column]:
-    """The inputs by name; images alone are called so."""
+def read_inputs(given: Images, where: str) -> dict[str, Column]:
+    """The inputs of some samples by name; images alone are called so.
+
+    Raises:
+        DataError: No inputs, one without a name, or one of no kind that there is.
+    """
     if not isinstance(given, Mapping):
         return {IMAGE: MODALITIES["image"].read(given, IMAGE, where)}
     if not given:

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 from kdsearch.spec.augmentation import Augmentation
 from kdsearch.spec.base import Section
 from kdsearch.spec.table import TableSection
+from kdsearch.spec.unlabelled import UnlabelledSection
 from kdsearch.spec.values import Colour, Flag, Number, Options, UserPath, Whole
 from kdsearch.spec.wording import instead
 
@@ -57,6 +58,9 @@ class DataSection(Section):
     """Share, or whole number, of the training samples that keep their targets. The others are
     trained on without: only what is distilled learns from them. They are drawn class by class by
     ``seed``, at least one of each class. Validation and test keep all targets. Absent: all do."""
+    unlabelled: UnlabelledSection | None = None
+    """Further training samples, without targets, for ``image_folder`` and ``table``. They are read
+    as the others are. A source of your own returns them as ``unlabelled_images``. Absent: none."""
     image_size: Whole | None = Field(default=None, ge=4)
     """Side in pixels to which ``image_folder`` and ``table`` crop and resize their images. Absent:
     images must all have one size."""

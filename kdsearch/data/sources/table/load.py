@@ -17,6 +17,13 @@ from kdsearch.data.sources.raw import Images, RawData
 from kdsearch.data.sources.root import given_root
 from kdsearch.data.sources.table.rows import Rows, read_rows
 from kdsearch.data.sources.table.targets import names_of, target_of
+from kdsearch.data.sources.unlabelled import (
+    UNLABELLED,
+    Pool,
+    check_apart,
+    find_pool,
+    origin_of,
+)
 from kdsearch.errors import DataError
 from kdsearch.models.inputs import IMAGE, NUMBERS
 from kdsearch.problems import Problem
@@ -32,7 +39,8 @@ def load_table(section: DataSection, problem: Problem) -> RawData:
     are labels. Splits go by the names in :data:`kdsearch.data.sources.folder_layout.NAMES`; one
     without rows is drawn from the training rows, as the settings ``validation`` and ``test`` say.
 
-    Images beyond the memory stay in a file: :func:`kdsearch.data.images.read_splits.read_splits`.
+    ``data.unlabelled`` adds samples without targets. Images beyond the memory stay in a
+    file: :func:`kdsearch.data.images.read_splits.read_splits`.
 
     Raises:
         DataError: No table, a setting of images without any, or rows and images that
@@ -45,7 +53,8 @@ def load_table(section: DataSection, problem: Problem) -> RawData:
     root = given_root(section) or table.file.parent
     rows = read_rows(table, root, problem.heads)
     places = {split: found for split in NAMES if (found := rows.places(split))}
-    inputs = _inputs(section, rows, places, root)
+    pool = find_pool(section)
+    inputs = _inputs(section, rows, places, root, pool)
     names: dict[str, list[str]] = {}
     targets: dict[str, dict[str, np.ndarray]] = {split: {} for split in places}
     for head in problem.heads:
@@ -66,28 +75,39 @@ def load_table(section: DataSection, problem: Problem) -> RawData:
         told,
         inputs.get("validation"),
         targets.get("validation"),
-        _inventory(section, rows, targets, problem, told),
+        _inventory(section, rows, targets, problem, told, origin_of(pool)),
         weights,
+        inputs.get(UNLABELLED),
     )
 
 
 def _inputs(
-    section: DataSection, rows: Rows, places: Mapping[str, Sequence[int]], root: Path
+    section: DataSection,
+    rows: Rows,
+    places: Mapping[str, Sequence[int]],
+    root: Path,
+    pool: Pool | None,
 ) -> dict[str, Images]:
-    """The inputs of each split: images alone, or several by name."""
+    """The inputs of each split and of the pool: images alone, or several by name."""
+    numbers = {}
+    if rows.numbers is not None:
+        numbers = {split: rows.numbers[each] for split, each in places.items()}
+        if pool is not None:
+            assert pool.numbers is not None, "the pool has the columns of the table"
+            numbers[UNLABELLED] = pool.numbers
     if not rows.files:
         for name in ("root", "image_size", "background"):
             if getattr(section, name) != DataSection.model_fields[name].default:
                 raise DataError(f"data.{name} has no effect without images; remove it")
-        assert rows.numbers is not None, "a table has some input"
-        return {split: {NUMBERS: rows.numbers[each]} for split, each in places.items()}
+        return {split: {NUMBERS: each} for split, each in numbers.items()}
     files = {split: [rows.files[place] for place in each] for split, each in places.items()}
+    if pool is not None:
+        check_apart(pool, rows.files)
+        files |= pool.splits
     images = read_splits(files, section.image_size, root, section.background)
     if rows.numbers is None:
         return dict(images)
-    return {
-        split: {IMAGE: images[split], NUMBERS: rows.numbers[each]} for split, each in places.items()
-    }
+    return {split: {IMAGE: images[split], NUMBERS: numbers[split]} for split in images}
 
 
 def _inventory(
@@ -96,6 +116,7 @@ def _inventory(
     targets: Mapping[str, Mapping[str, np.ndarray]],
     problem: Problem,
     names: Mapping[str, Sequence[str]],
+    beside: Mapping[str, str],
 ) -> Inventory:
     """The images of each class of the first task of classes; of others, all together."""
     column = rows.split_column
@@ -114,5 +135,5 @@ def _inventory(
         every = {titles[split]: len(rows.places(split)) for split in targets}
         found = (ClassFiles("(any)", every),)
     given = {split: f"the rows of {split} in '{column}'" for split in targets if column}
-    origins = split_origins(section, given, "all rows")
+    origins = split_origins(section, given, "all rows") | dict(beside)
     return Inventory(tuple(titles.values()), found, (), origins, of_folders=False)

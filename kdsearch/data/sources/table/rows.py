@@ -93,7 +93,34 @@ def read_rows(table: TableSection, root: Path, heads: Sequence[Head] = (Head(),)
     return Rows(files, numbers, cells, splits, weights, split, table.unlabelled)
 
 
-def _check_columns(table: TableSection, targets: Mapping[str, str]) -> str | None:
+def read_samples(
+    table: TableSection, root: Path, section: str
+) -> tuple[list[Path], np.ndarray | None]:
+    """The image and the numbers of each row of a table, whatever other columns it has.
+
+    Args:
+        table: The file, and its columns of images and numbers.
+        root: The folder in which relative paths begin.
+        section: Where both stand in the file, for messages.
+
+    Returns:
+        The image of each row, none where no column names them; its numbers [N, D], where columns
+        have them.
+
+    Raises:
+        DataError: A column that is not there, or a row that cannot be used.
+    """
+    _check_columns(table, {}, section)
+    wanted = (table.image, *(table.numbers or ()))
+    read = read_columns(table.file, [name for name in wanted if name is not None])
+    _check_filled(read, table.image)
+    files = [] if table.image is None else _files(read, table.image, root, section)
+    return files, None if table.numbers is None else read_numbers(read, table.numbers)
+
+
+def _check_columns(
+    table: TableSection, targets: Mapping[str, str], section: str = "data"
+) -> str | None:
     """Refuse columns that are not there; the column of the splits, if there is one."""
     names = column_names(table.file)
     split = _SPLIT if table.split is None and _SPLIT in names else table.split
@@ -117,7 +144,7 @@ def _check_columns(table: TableSection, targets: Mapping[str, str]) -> str | Non
             raise DataError(f"{where} has several columns '{shown}'; rename all but one")
         other = ", or to null if it has no images" if setting == "image" else ""
         raise DataError(
-            f"{where} has no column '{shown}'; set data.table.{setting} to one that it has "
+            f"{where} has no column '{shown}'; set {section}.table.{setting} to one that it has "
             f"({suggest(name, map(brief, names))}){other}"
         )
     return split
@@ -161,7 +188,7 @@ def _weights(read: Columns, column: str, splits: Sequence[str]) -> list[float]:
     return found
 
 
-def _files(read: Columns, column: str, root: Path) -> list[Path]:
+def _files(read: Columns, column: str, root: Path, section: str = "data") -> list[Path]:
     first: dict[str, int] = {}
     missing, twice = read.faults(), read.faults()
     files = []
@@ -171,7 +198,7 @@ def _files(read: Columns, column: str, root: Path) -> list[Path]:
             missing.add(
                 number,
                 f"there is no image {brief(str(root / cell), 200)}",
-                "correct the path, or set data.root to the folder in which it begins",
+                f"correct the path, or set {section}.root to the folder in which it begins",
             )
             continue
         name = os.path.normpath(file)
