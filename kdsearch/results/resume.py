@@ -19,6 +19,7 @@ FREE_TO_CHANGE = (
     "tracking",
     "data.root",
     "data.table.file",
+    "data.unlabelled",
     "search.trials",
     "search.max_epochs",
     "search.max_hours",
