@@ -18,7 +18,7 @@ from kdsearch.problems.catalogue import MEAN, USUAL
 from kdsearch.render.caches import cache_lines, error_lines
 from kdsearch.render.steps import Steps
 from kdsearch.render.units import duration
-from kdsearch.results.gains import sized
+from kdsearch.results.limits import told_size
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
@@ -219,4 +219,4 @@ class Display(Observer):
             self._live.update(panel(self._progress, self._records, self._objectives))
 
     def _sized(self, record: TrialRecord) -> str:
-        return sized(record.size(self._objectives.size), self._objectives.size)
+        return told_size(self._objectives.size, record.size(self._objectives.size))

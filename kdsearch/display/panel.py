@@ -11,7 +11,7 @@ from rich.text import Text
 from kdsearch.display.progress import Progress
 from kdsearch.render.front import size_head
 from kdsearch.results.front import pareto_front
-from kdsearch.results.gains import sized
+from kdsearch.results.limits import told_size
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
 from kdsearch.training.programs import total_epochs
@@ -27,7 +27,7 @@ def panel(
         Text(progress.line(), style="bold", no_wrap=True, overflow="ellipsis")
     ]
     for number, record in sorted(progress.running.items()):
-        size = sized(record.size(objectives.size), objectives.size)
+        size = told_size(objectives.size, record.size(objectives.size))
         line = (
             f"  running {number}: {record.task.method.label}, {size}, "
             f"epoch {len(record.epochs)}/{total_epochs(record.task)}"

@@ -53,14 +53,14 @@ def rescale(
     classifier = find_taps(model, label, inputs, classes).classifier.module
     last = model.get_submodule(classifier)
     scale = _scale_rule(model, width)
-    todo = {layer for layer in model.modules() if isinstance(layer, _RESIZABLE)}
+    waiting = {layer for layer in model.modules() if isinstance(layer, _RESIZABLE)}
 
     def before(layer: nn.Module, args: tuple[Tensor, ...]) -> None:
-        if layer in todo:
-            todo.remove(layer)
+        if layer in waiting:
+            waiting.remove(layer)
             _resize(layer, args[0], _keep if layer is last else scale)
 
-    handles = [layer.register_forward_pre_hook(before) for layer in todo]
+    handles = [layer.register_forward_pre_hook(before) for layer in waiting]
     try:
         with evaluating(model):
             model(*blank_inputs(model, inputs, count=2))
@@ -70,7 +70,7 @@ def rescale(
     finally:
         for handle in handles:
             handle.remove()
-    if todo:
+    if waiting:
         raise _no_width(label, width, "some of its layers take no part in a forward pass")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from kdsearch.problems.described import Described
 from kdsearch.render.columns import Column, Layout, fitted
-from kdsearch.results.gains import sized
+from kdsearch.results.limits import told_size
 
 CLEAR = "*"
 """Stands after the name of the study that is better where the intervals do not overlap."""
@@ -47,7 +47,7 @@ def sizes_view(content: Content, width: int | None) -> Layout:
     ]
     return fitted(
         [
-            Column("up to", [sized(each["most"], size) for each in classes]),
+            Column("up to", [told_size(size, each["most"]) for each in classes]),
             *(
                 Column(name, [_student(metric, each["students"][name]) for each in classes])
                 for name in names
@@ -70,7 +70,7 @@ def comparison_notes(content: Content) -> Iterator[str]:
                     f"student of {name} that is no larger{_whole(content, name, other)}"
                 )
     unit = f" in {metric.unit}" if metric.unit else ""
-    largest = sized(content["reference"]["size"], content["size"])
+    largest = told_size(content["size"], content["reference"]["size"])
     yield (
         f"{metric.title} on the test{unit}, mean ± 95 % interval over seeds, of the finalist with "
         f"the best mean validation score up to that size; {CLEAR} the intervals do not overlap; "

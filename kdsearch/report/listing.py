@@ -11,7 +11,7 @@ from typing import Any
 
 from kdsearch.errors import StudyError, UserError
 from kdsearch.results.folder import TRIALS, StudyFolder
-from kdsearch.results.gains import sized
+from kdsearch.results.limits import told_size
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _front(file: Path) -> tuple[int, dict[str, str]]:
     best = choose(judged, key=lambda row: row[column])
     return len(judged), {
         "score": _told(metric, best[column], best[f"{column}_ci"]),
-        "size": sized(best[size], size),
+        "size": told_size(size, best[size]),
     }
 
 

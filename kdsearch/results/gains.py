@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_UNITS = {"latency": "µs", "int8_latency": "µs in int8", "macs": "MACs"}
+from kdsearch.results.limits import told_size
 
 Row = Mapping[str, Any]
 
@@ -30,11 +30,6 @@ def gain_note(content: Mapping[str, Any]) -> str:
     return f"distillation {', '.join(parts)}" if parts else ""
 
 
-def sized(value: float, name: str) -> str:
-    """A size in words: ``12,345 parameters``, ``180 µs``."""
-    return f"{value:,.0f} {_UNITS.get(name, name.replace('_', ' '))}"
-
-
 def _side(row: Row) -> str:
     gain, half_width = row["gain"], row["gain_ci"]
     if half_width is None or abs(gain) <= half_width:
@@ -44,4 +39,7 @@ def _side(row: Row) -> str:
 
 def _span(rows: Sequence[Row], size: str) -> str:
     low, high = min(row[size] for row in rows), max(row[size] for row in rows)
-    return sized(high, size) if low == high else f"{low:,.0f} to {sized(high, size)}"
+    if low == high:
+        return told_size(size, high)
+    (least, unit), most = told_size(size, low).split(" ", 1), told_size(size, high)
+    return f"{least} to {most}" if most.endswith(f" {unit}") else f"{least} {unit} to {most}"

@@ -47,9 +47,7 @@ def quantity(text: str, name: str, unit: str | None) -> float:
     Raises:
         UserError: It is no such number.
     """
-    found = re.fullmatch(
-        r"\s*([0-9][0-9_,]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+)\s*(\S*)\s*", text
-    )
+    found = re.fullmatch(rf"\s*({_NUMBER})\s*(\S*)\s*", text)
     value = float(re.sub("[_,]", "", found[1])) if found else float("nan")
     suffix = found[2] if found else ""
     if unit is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from kdsearch.problems import CLASSIFICATION
 from kdsearch.render.front import front_view
 from kdsearch.render.front_notes import front_notes
@@ -208,6 +210,25 @@ def test_the_note_says_where_distillation_pays() -> None:
     )
     assert gain_note(summary | {"front": []}) == ""
     assert gain_note(summary | {"front": front[4:5]}) == ""
+
+
+@pytest.mark.parametrize(
+    ("size", "least", "most", "told"),
+    [
+        ("bytes", 900, 44_180, "900 bytes to 44.2 kB"),
+        ("bytes", 1_200, 44_180, "1.2 to 44.2 kB"),
+        ("latency", 180.4, 230.0, "180 to 230 µs"),
+        ("latency", 180.4, 2_300.0, "180 µs to 2.3 ms"),
+        ("macs", 10, 2_000, "10 to 2,000 MACs"),
+        ("macs", 10, 10, "10 MACs"),
+    ],
+)
+def test_the_note_tells_sizes_in_their_units(
+    size: str, least: float, most: float, told: str
+) -> None:
+    rows = [{"gain": 0.1, "gain_ci": 0.01, size: each} for each in (most, least)]
+    note = gain_note({"sizes": [size], "front": rows})
+    assert note == f"distillation helps at 2 of 2 finalists ({told})"
 
 
 def test_what_is_not_on_the_front_or_beaten_is_marked() -> None:
