@@ -20,6 +20,7 @@ from kdsearch.space.architectures import Architectures
 from kdsearch.space.class_checks import check_class_weights, check_top_k, trainings
 from kdsearch.space.compatibility import Pairs, corners, find_fitting
 from kdsearch.space.initial_checks import check_initial
+from kdsearch.space.label_checks import check_unlabelled_ratio
 from kdsearch.space.space import Space
 from kdsearch.space.teaching_checks import check_teaching
 from kdsearch.space.try_out import TryOut
@@ -79,6 +80,7 @@ def make_plan(
     told("loading the data")
     data = _load_data(spec)
     _check_batches(spec, data)
+    check_unlabelled_ratio(spec, data)
     check_class_weights(spec, data)
     check_top_k(spec, data)
     told("checking networks and methods")

@@ -99,9 +99,9 @@ def task_loss(
 def mean_weight(
     training: TrainingConfig, split: Split, problem: Problem, head: Head, weights: Tensor | None
 ) -> float:
-    """Mean weight, of its class times its own, of a sample as ``sampling`` draws it.
+    """Mean weight, of its class times its own, of a sample as it is drawn.
 
-    A sample without a target has the weight 0.
+    ``sampling`` says how, and ``unlabelled_ratio``. A sample without a target has the weight 0.
 
     Args:
         training: Says how samples are drawn.
@@ -123,6 +123,10 @@ def mean_weight(
         there = labels != MISSING_CLASS
         counts = torch.bincount(labels[there]).double()
         drawn[there] = counts.sum() / (counts > 0).sum() / counts[labels[there]]
+    able = problem.known(split.targets)
+    if training.streams is not None and not bool(able.all()):
+        for own, count in zip((able, ~able), training.streams, strict=True):
+            drawn[own] *= count / drawn[own].sum()
     return float((drawn * each * known).sum() / drawn.sum())
 
 

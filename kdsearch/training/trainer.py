@@ -16,7 +16,7 @@ from kdsearch.errors import DivergedError, ModelError
 from kdsearch.models import Network
 from kdsearch.models.weights import round_to_stored
 from kdsearch.training.averaging import WeightAverage
-from kdsearch.training.class_balance import drawn_by, sample_order
+from kdsearch.training.class_balance import drawn_by
 from kdsearch.training.distiller import Distiller
 from kdsearch.training.evaluation import Scores, evaluate
 from kdsearch.training.hardware import Hardware, memory_format
@@ -29,6 +29,7 @@ from kdsearch.training.initial import (
 from kdsearch.training.optimizer import make_optimizer, make_schedule, parameter_groups
 from kdsearch.training.ranks import Ranks
 from kdsearch.training.reports import EpochReport
+from kdsearch.training.streams import check_shares, epoch_samples
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Reference, SplitName, Teaching, plain_views
 
@@ -75,6 +76,7 @@ class Trainer:
         self._data = data = data.of_tasks(task.tasks)
         self._learnt = learnt_from(task, data)
         self._labels = drawn_by(data.train, data.problem).cpu()[self._learnt]
+        check_shares(task.training, self._labels, self.ranks.world_size)
         self._reference = reference
         student = initial_student(task, data) if student is None else student
         objective = make_objective(task, data, student, teacher)
@@ -134,11 +136,10 @@ class Trainer:
         # process did before, on a resume, or on the method's own initial weights.
         torch.manual_seed(derive(self.task.seed, "epoch", self.epoch, self.ranks.rank))
         self.distiller.train()
-        size, steps = self.task.training.batch_size, self.steps_per_epoch
-        count = steps * size
-        drawn = sample_order(self.task.training, self.task.seed, self.epoch, self._labels, count)
-        order = self._learnt[drawn]
-        indices = [self.ranks.share(part) for part in order[:count].split(size)]
+        training, seed = self.task.training, self.task.seed
+        drawn = epoch_samples(training, seed, self.epoch, self._labels, self.steps_per_epoch)
+        batches = self._learnt[drawn].split(training.batch_size)
+        indices = [self.ranks.share(part) for part in batches]
         return self._batches(indices, self.epoch)
 
     def _batches(self, indices: Sequence[Tensor], epoch: int) -> Iterator[Batch]:

@@ -69,6 +69,40 @@ def test_few_labels_are_told_and_too_few_refused_at_their_place(
     )
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (
+            (),
+            "all training samples have a target; remove it, or set data.labels or data.unlabelled",
+        ),
+        (
+            ("data.labels=50", "data.augment={mixup: 0.2}"),
+            "data.augment.mixup blends in images of all training samples, so that a batch would "
+            "not hold the ratio; remove one of them",
+        ),
+    ],
+)
+def test_a_ratio_that_cannot_be_held_is_refused(
+    folder: Path, call_command: CallCommand, settings: tuple[str, ...], told: str
+) -> None:
+    sets = [option for each in settings for option in ("--set", each)]
+    ratio = "training.unlabelled_ratio=3"
+    code, _, err = call_command("validate", "spec.yaml", *sets, "--set", ratio)
+    assert (code, err) == (2, f"kdsearch: --set {ratio}: {told}\n")
+    if settings:
+        code, out, _ = call_command("validate", "spec.yaml", *sets[:2], "--set", ratio)
+        assert code == 0
+        assert "50 of" in out
+
+
+def test_a_teacher_takes_no_ratio(folder: Path, call_command: CallCommand) -> None:
+    ratio = "teacher.training={unlabelled_ratio: 3}"
+    code, _, err = call_command("validate", "spec.yaml", "--set", ratio)
+    assert code == 2
+    assert "a teacher is trained on labelled samples alone; remove it" in err
+
+
 def test_the_place_of_the_setting_is_told_for_a_table(
     folder: Path, call_command: CallCommand
 ) -> None:

@@ -63,12 +63,29 @@ class TrainingConfig(Section):
     sampling: Literal["none", "balanced"] = "none"
     """``none``: an epoch has each sample once. ``balanced``: it draws as many samples as there are,
     with replacement, each class equally often in expectation."""
+    unlabelled_ratio: Number | None = Field(default=None, gt=0)
+    """Unlabelled samples of a batch for each labelled one, where a method learns from both. Samples
+    of either kind come again as often as needed. The cross-entropy keeps its size. Absent: samples
+    come in a random order, each once an epoch."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of the student's forward pass (autocast). ``auto``: bfloat16 on a GPU that has it,
     else float32. Losses and weights are always float32. In float32, NVIDIA GPUs from Ampere on
     compute convolutions in TF32 (10 bits of mantissa), which is PyTorch's default, and matrix
     products in whole float32. With ``NVIDIA_TF32_OVERRIDE=0`` in the environment (on a cluster,
     that of its nodes) convolutions are whole float32 too."""
+
+    @property
+    def streams(self) -> tuple[int, int] | None:
+        """Labelled and unlabelled samples of a batch, at least one of each.
+
+        ``None`` where ``unlabelled_ratio`` does not say.
+        """
+        if self.unlabelled_ratio is None:
+            return None
+        labelled = min(
+            max(round(self.batch_size / (1 + self.unlabelled_ratio)), 1), self.batch_size - 1
+        )
+        return labelled, self.batch_size - labelled
 
     @model_validator(mode="after")
     def _possible(self) -> TrainingConfig:

@@ -50,6 +50,15 @@ class TeacherSection(Section):
         return self
 
     @model_validator(mode="after")
+    def _labelled(self) -> TeacherSection:
+        if self.training.unlabelled_ratio is not None:
+            raise ValueError(
+                "training.unlabelled_ratio has no effect, since a teacher is trained on labelled "
+                "samples alone; remove it"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _divisible(self) -> TeacherSection:
         if self.training.batch_size % self.workers:
             raise ValueError(
