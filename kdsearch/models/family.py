@@ -77,22 +77,44 @@ def of_one_image(
     return built
 
 
-def scaled(config: ModelConfig, bases: Sequence[int]) -> tuple[int, ...]:
-    """Channel counts after the width multiplier: base × width, rounded half up.
+def scaled(
+    config: ModelConfig,
+    bases: Sequence[int],
+    step: int = 1,
+    least: float = 0.0,
+    most: float = math.inf,
+) -> tuple[int, ...]:
+    """Channel counts after the width multiplier: base × width, rounded half up to whole steps.
+
+    With ``round_to`` they are multiples of it, at least one; up to width 1 no count becomes larger
+    than its base, where that holds a multiple.
 
     Args:
-        config: The network's width, and the family's name for the message.
-        bases: Channel counts at width 1.
+        config: The network's width and ``round_to``, and the family's name for the message.
+        bases: Channel counts at width 1, multiples of the step.
+        step: What the counts are multiples of in any case.
+        least: The width that counts for these layers at least.
+        most: The width that counts for them at most.
 
     Raises:
         ModelError: A layer would be empty; the message gives the smallest width that works.
     """
-    counts = tuple(math.floor(base * config.width + 0.5) for base in bases)
+    width = min(max(config.width, least), most)
+    if config.round_to is not None:
+        unit = math.lcm(step, config.round_to)
+        return tuple(_multiple(base, width, unit) for base in bases)
+    counts = tuple(math.floor(base / step * width + 0.5) * step for base in bases)
     if min(counts) < 1:
         # Rounded up, so that the width in the message does work.
-        smallest = math.ceil(0.5 / min(bases) * 1e5) / 1e5
+        smallest = math.ceil(0.5 * step / min(bases) * 1e5) / 1e5
         raise ModelError(
             f"{config.family} at width {config.width:g} would have a layer without channels; "
             f"the smallest width that works is {smallest:g}"
         )
     return counts
+
+
+def _multiple(base: int, width: float, unit: int) -> int:
+    """base × width as a multiple of the unit, at least one."""
+    count = max(math.floor(base * width / unit + 0.5), 1)
+    return unit * (count if width > 1 else min(count, max(base // unit, 1)))

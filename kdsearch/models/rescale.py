@@ -28,7 +28,12 @@ Scale = Callable[[int], int]
 
 
 def rescale(
-    model: nn.Module, width: float, image_shape: ImageShape, classes: int, label: str
+    model: nn.Module,
+    width: float,
+    image_shape: ImageShape,
+    classes: int,
+    label: str,
+    round_to: int | None = None,
 ) -> None:
     """Resize, in place, every layer of a model on the meta device.
 
@@ -43,6 +48,8 @@ def rescale(
         image_shape: (channels, height, width) of the images.
         classes: Number of classes.
         label: What messages call the model.
+        round_to: What the counts are multiples of, in place of 8. Up to width 1 no count becomes
+            larger, so those that are smaller than it stay as they are.
 
     Raises:
         ModelError: The model holds parameters outside of plain layers, or does not fit together
@@ -52,7 +59,7 @@ def rescale(
     inputs = of_images(image_shape)
     classifier = find_taps(model, label, inputs, classes).classifier.module
     last = model.get_submodule(classifier)
-    scale = _scale_rule(model, width)
+    scale = _scale_rule(model, width, round_to)
     waiting = {layer for layer in model.modules() if isinstance(layer, _RESIZABLE)}
 
     def before(layer: nn.Module, args: tuple[Tensor, ...]) -> None:
@@ -119,17 +126,19 @@ def _keep(outputs: int) -> int:
     return outputs
 
 
-def _scale_rule(model: nn.Module, width: float) -> Scale:
+def _scale_rule(model: nn.Module, width: float, round_to: int | None) -> Scale:
     """The rule from an old channel count to the new one; monotone in the width."""
     groups = [
         layer.in_channels // layer.groups
         for layer in model.modules()
         if isinstance(layer, nn.Conv2d) and layer.groups > 1
     ]
-    divisor = math.lcm(_DIVISOR, *groups)
+    divisor = math.lcm(round_to or _DIVISOR, *groups)
 
     def scale(outputs: int) -> int:
         rounded = max(math.floor(outputs * width / divisor + 0.5), 1) * divisor
+        if round_to is not None:
+            return min(rounded, outputs // divisor * divisor or outputs) if width <= 1 else rounded
         return min(rounded, outputs) if width < 1 else max(rounded, outputs)
 
     return scale

@@ -28,10 +28,11 @@ def build_own(config: ModelConfig, inputs: Inputs, classes: int) -> Network:
     """What the user's function returns, as a network.
 
     The function is called with the keyword arguments ``image_shape``, ``classes``, ``width``,
-    and ``depth`` when the spec gives one; where the input is not one image, with ``inputs`` in
-    place of ``image_shape``: a mapping from names to :class:`~kdsearch.models.Input`. It returns a
-    :class:`~kdsearch.models.Network`, or any module that takes a batch of each input in this order,
-    such as images [B, C, H, W], and returns logits [B, K], which is then wrapped.
+    and ``depth`` and ``round_to`` when the spec gives them; where the input is not one image, with
+    ``inputs`` in place of ``image_shape``: a mapping from names to
+    :class:`~kdsearch.models.Input`. It returns a :class:`~kdsearch.models.Network`, or any module
+    that takes a batch of each input in this order, such as images [B, C, H, W], and returns logits
+    [B, K], which is then wrapped.
 
     Raises:
         ModelError: The function is not there, fails, or returns something else.
@@ -44,6 +45,8 @@ def build_own(config: ModelConfig, inputs: Inputs, classes: int) -> Network:
         del arguments["inputs"]
     if config.depth is not None:
         arguments["depth"] = config.depth
+    if config.round_to is not None:
+        arguments["round_to"] = config.round_to
     try:
         with current_directory_searched():
             made = function(**arguments)

@@ -68,6 +68,7 @@ def corners(section: StudentSection) -> Iterator[ModelConfig]:
                 family=section.family,
                 width=width,
                 depth=reached,
+                round_to=section.round_to,
                 inputs=section.inputs,
                 weights=section.weights,
                 stored="float16" if "float16" in section.stored else "float32",

@@ -89,6 +89,7 @@ class Space:
             family=section.family,
             width=float(_draw(trial, f"{key}.width", section.width)),
             depth=None if depth is None else int(_draw(trial, f"{key}.depth", depth, whole=True)),
+            round_to=section.round_to,
             inputs=section.inputs,
             weights=section.weights,
             stored=_choose(trial, f"{key}.stored", list(section.stored)),

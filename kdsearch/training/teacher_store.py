@@ -99,9 +99,10 @@ class StoredTeacher:
 def describe(model: ModelConfig) -> str:
     """A model in a few words: family, width, and what of the rest is given."""
     depth = f" depth {model.depth}" if model.depth is not None else ""
+    step = "" if model.round_to is None else f" in multiples of {model.round_to}"
     of = "" if model.inputs is None else f" of {', '.join(model.inputs)}"
     as_half = ", float16" if model.stored == "float16" else ""
-    return f"{model.family}{depth} width {model.width:g}{of}{as_half}"
+    return f"{model.family}{depth} width {model.width:g}{step}{of}{as_half}"
 
 
 class TeacherStore:

@@ -67,7 +67,7 @@ def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> StagedN
     As in the paper, a width below 1 leaves the head at 1280 channels.
     """
     stem, *channels = scaled(config, (_STEM, *(group[2] for group in _GROUPS)))
-    head = max(_HEAD, *scaled(config, (_HEAD,)))
+    (head,) = scaled(config, (_HEAD,), least=1)
     strides = usable_strides(image_shape, (2, 2, 2, 2))
     stages: list[list[nn.Module]] = [[] for _ in strides]
     stages[0] += conv_bn_relu6(image_shape[0], stem, 3, strides[0])

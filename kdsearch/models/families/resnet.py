@@ -18,6 +18,7 @@ from kdsearch.models.network import ImageShape
 from kdsearch.spec.concrete import ModelConfig
 
 _DEFAULT_DEPTH = 20
+_STEM = 16
 _WIDEST_STEM = 32
 
 
@@ -60,8 +61,8 @@ def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> StagedN
     a stem of 32 before stages of 64, 128 and 256 channels (Tian et al. 2020).
     """
     blocks = ((config.depth or _DEFAULT_DEPTH) - 2) // 6
-    channels = scaled(config, (16, 32, 64))
-    inputs = min(channels[0], _WIDEST_STEM)
+    channels = scaled(config, (_STEM, 32, 64))
+    (inputs,) = scaled(config, (_STEM,), most=_WIDEST_STEM / _STEM)
     strides = usable_strides(image_shape, (1, 2, 2))
     stages: list[list[nn.Module]] = [[] for _ in strides]
     stages[0] += conv_bn_relu(image_shape[0], inputs, 3)

@@ -3,6 +3,8 @@ Convolutional Neural Network for Mobile Devices", table 1), in the form of Tian 
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -73,8 +75,8 @@ class Unit(ClosedBlock):
 def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> StagedNetwork:
     """A ShuffleNet of 3 groups with a 1×1 stem that shrinks images by 8; width 1 is the published
     student. Channels are multiples of 12."""
-    counts = scaled(config, [count // _STEP for count in (_STEM, *_CHANNELS)])
-    inputs, *channels = (count * _STEP for count in counts)
+    step = math.lcm(_STEP, _REDUCTION * (config.round_to or 1))  # inner channels are a fourth
+    inputs, *channels = scaled(config, (_STEM, *_CHANNELS), step)
     strides = usable_strides(image_shape, (2, 2, 2))
     stages: list[list[nn.Module]] = [[] for _ in strides]
     stages[0] += conv_bn_relu(image_shape[0], inputs, 1)

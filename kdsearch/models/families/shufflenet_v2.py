@@ -87,7 +87,7 @@ def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> StagedN
     paper, a width below 1 leaves the head at 1024 channels.
     """
     inputs, *branches = scaled(config, (_STEM, *_BRANCHES))
-    head = max(_HEAD, *scaled(config, (_HEAD,)))
+    (head,) = scaled(config, (_HEAD,), least=1)
     strides = usable_strides(image_shape, (2, 2, 2))
     stages: list[list[nn.Module]] = [[] for _ in strides]
     stages[0] += conv_bn_relu(image_shape[0], inputs, 1)

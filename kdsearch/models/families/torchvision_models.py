@@ -28,7 +28,7 @@ def names() -> list[str]:
 def build_torchvision(config: ModelConfig, inputs: Inputs, classes: int) -> TappedNetwork:
     """A torchvision model with random weights, for images of any number of channels.
 
-    Width 1 is torchvision's own model; other widths rebuild it layer by layer
+    Width 1 is torchvision's own model; other widths and ``round_to`` rebuild it layer by layer
     (:func:`~kdsearch.models.rescale.rescale`). Auxiliary classifiers are left out.
 
     Raises:
@@ -40,7 +40,7 @@ def build_torchvision(config: ModelConfig, inputs: Inputs, classes: int) -> Tapp
     if config.depth is not None:
         raise ModelError(f"{config.family} has no depth to choose; leave depth out")
     image_shape = only_image(config.family, inputs)
-    if config.width == 1:
+    if config.width == 1 and config.round_to is None:
         model = _construct(config.family, image_shape, classes)
     else:
         model = _construct_scaled(config, image_shape, classes)
@@ -53,7 +53,7 @@ def _construct_scaled(config: ModelConfig, image_shape: ImageShape, classes: int
     device = torch.get_default_device()
     with torch.device("meta"):
         model = _construct(config.family, image_shape, classes)
-    rescale(model, config.width, image_shape, classes, config.family)
+    rescale(model, config.width, image_shape, classes, config.family, config.round_to)
     if device.type != "meta":
         model.to_empty(device=device)
         initialise(model)

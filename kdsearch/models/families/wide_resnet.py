@@ -77,10 +77,11 @@ class WideResNet(StagedNetwork):
 def build(config: ModelConfig, image_shape: ImageShape, classes: int) -> WideResNet:
     """A Wide ResNet of 6n + 4 layers; depth 40 and width 2 make wrn-40-2."""
     blocks = ((config.depth or _DEFAULT_DEPTH) - 4) // 6
-    inputs = _STEM
+    (stem,) = scaled(config, (_STEM,), least=1, most=1)
+    inputs = stem
     stages = []
     for index, outputs in enumerate(scaled(config, (16, 32, 64))):
-        layers: list[nn.Module] = [conv(image_shape[0], _STEM, 3)] if index == 0 else []
+        layers: list[nn.Module] = [conv(image_shape[0], stem, 3)] if index == 0 else []
         stride = usable_strides(image_shape, (1, 2, 2))[index]
         layers.append(PreActivationBlock(inputs, outputs, stride))
         layers += [PreActivationBlock(outputs, outputs, 1) for _ in range(blocks - 1)]

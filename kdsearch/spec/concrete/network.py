@@ -67,6 +67,9 @@ class ModelConfig(Section):
     """Multiplier of the family's channel counts."""
     depth: Whole | None = Field(default=None, ge=1)
     """Layers or blocks, as the family counts them. Absent: the family's default."""
+    round_to: Whole | None = Field(default=None, ge=2, le=1024)
+    """What channel counts become multiples of, such as 8 where a device computes fastest then.
+    Absent: the family's own rounding."""
     adopts: ModelConfig | None = None
     """The teacher whose classifier the network takes over, behind a projector (simkd)."""
     inputs: InputNames | None = None
@@ -81,7 +84,7 @@ class ModelConfig(Section):
     def _without_defaults(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """What was added later only where it is set: files and keys of before stay as they were."""
         content: dict[str, Any] = written(self)
-        for name in ("inputs", "weights", "stored"):
+        for name in ("round_to", "inputs", "weights", "stored"):
             if getattr(self, name) == ModelConfig.model_fields[name].default:
                 content.pop(name, None)
         return content

@@ -77,6 +77,9 @@ class StudentSection(Section):
     """Multiplier of the family's channel counts."""
     depth: WholeDimension | None = None
     """Layers or blocks, as the family counts them. Absent: the family's default."""
+    round_to: Whole | None = Field(default=None, ge=2, le=1024)
+    """What channel counts become multiples of, such as 8 where a device computes fastest then.
+    Absent: the family's own rounding."""
     inputs: InputNames | None = None
     """Names of the inputs that the students take, of data with several inputs. Absent: all."""
     weights: InitialWeights | None = None
