@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kdsearch.export.exported import CARD, Exported
-from kdsearch.render.pick import student_told
 from kdsearch.results.limits import told, told_size
+from kdsearch.results.naming import student_told
 
 
 def exported_lines(done: Exported) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from kdsearch.problems.described import Described
 from kdsearch.render.columns import ALWAYS, Column, Layout, fitted, in_parts
-from kdsearch.render.pick import student_told
+from kdsearch.results.naming import student_told
 from kdsearch.spec.teaching import TEACHER, UNDISTILLED
 
 NEAR = "*"

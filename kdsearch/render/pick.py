@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kdsearch.results.limits import RETAINED, Limits, told, told_size
+from kdsearch.results.naming import student_told
 from kdsearch.results.pick import Pick, Row
 from kdsearch.spec.teaching import UNDISTILLED
 
@@ -51,13 +52,6 @@ def pick_line(content: Mapping[str, Any], found: Pick) -> str:
         f"ship trial {row['trial']}, {row['method']} {student_told(row)}: "
         f"{told_size(content['sizes'][0], row[content['sizes'][0]])}, {score}{retained}"
     )
-
-
-def student_told(row: Row) -> str:
-    """The student of a finalist: ``convnet-3 ×0.669``."""
-    layers = "" if row.get("depth") is None else f"-{int(row['depth'])}"
-    of = f" of {row['inputs']}" if row.get("inputs") else ""
-    return f"{row['family']}{layers} ×{row['width']:.3g}{of}"
 
 
 def gain_told(content: Mapping[str, Any], row: Row) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kdsearch.render.columns import Column, Layout, fitted
 from kdsearch.render.front import size_head
-from kdsearch.render.pick import student_told
+from kdsearch.results.naming import student_told
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.tables import describe_trial
 from kdsearch.space.compatibility import Fitting

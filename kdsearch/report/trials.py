@@ -10,6 +10,7 @@ import pandas as pd
 
 from kdsearch.methods import UNDISTILLED
 from kdsearch.report.style import SIZE_NAMES
+from kdsearch.results.naming import student_told
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
 from kdsearch.results.tables import SOFTENED, describe_trial
@@ -39,7 +40,7 @@ def trial_rows(
                 "trial": record.number,
                 "method": told["method"],
                 "teacher": told["teacher"],
-                "student": student(told),
+                "student": student_told(told),
                 "values": _values(told),
                 "sizes": {name: told[name] for name in SIZE_NAMES if told.get(name) is not None},
                 "response": response(record),
@@ -92,13 +93,6 @@ def finalist_rows(study: Study, front: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _known(value: Any) -> bool:
     return value is not None and not pd.isna(value)
-
-
-def student(told: Mapping[str, Any]) -> str:
-    """A student in few words: ``convnet-2 ×0.33``."""
-    layers = "" if told["depth"] is None else f"-{int(told['depth'])}"
-    inputs = told.get("inputs")
-    return f"{told['family']}{layers} ×{told['width']:.3g}" + (f" of {inputs}" if inputs else "")
 
 
 def response(record: TrialRecord) -> dict[str, float] | None:

@@ -15,6 +15,7 @@ from kdsearch.results.study import Study
 from kdsearch.tracking.lookup import search_runs
 from kdsearch.tracking.page.models import log_models
 from kdsearch.tracking.page.note import NOTE, Places, final_note
+from kdsearch.tracking.page.registry import register_models
 from kdsearch.tracking.page.views import write_views
 from kdsearch.tracking.runs import metrics
 from kdsearch.tracking.store import Store
@@ -59,7 +60,8 @@ def write_report(store: Store, study: Study, places: Places) -> None:
         client.log_artifact(places.parent, str(study.directory.path / name))
     shown = replace(places, views=write_views(store, study))
     client.set_tag(places.parent, NOTE, final_note(study, shown))
-    log_models(store, study, content, places)
+    models = log_models(store, study, content, places)
+    register_models(store, study, content, models, places)
 
 
 def _scores(study: Study, row: Mapping[str, Any]) -> dict[str, float | None]:

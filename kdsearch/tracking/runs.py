@@ -12,6 +12,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_GIT_COMMIT, MLFLOW_PARENT_RUN_ID, ML
 
 from kdsearch.problems import error_name
 from kdsearch.report.colours import method_colour
+from kdsearch.results.naming import network_told
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
 from kdsearch.tracking.described import Description, rounded, run_name
@@ -60,11 +61,10 @@ def describe_parent(store: Store, run: str, study: Study) -> None:
     for name in ("spec.yaml", "resolved.yaml"):
         store.client.log_artifact(run, str(study.directory.path / name))
     spec, model = study.spec, study.spec.teacher.model
-    depth = "" if model.depth is None else f"-{model.depth}"
     parameters = {
         "seed": spec.study.seed,
         "data": spec.data.source,
-        "teacher": f"{model.family}{depth} ×{model.width:g}",
+        "teacher": network_told(model.family, model.width, model.depth),
         "methods": ", ".join(spec.methods),
         "trials": spec.search.trials,
         "sampler": spec.search.sampler,

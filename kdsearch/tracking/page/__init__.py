@@ -1,1 +1,1 @@
-"""What a reviewer opens: the study's page in MLflow, its views, its data set and its models."""
+"""What a reviewer opens in MLflow: the study's page, its views, data set, models, versions."""

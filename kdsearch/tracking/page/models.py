@@ -1,4 +1,4 @@
-"""The finalists as models in MLflow: logged with their runs, registered under the study's name."""
+"""The finalists as ONNX models in MLflow, logged with their runs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,13 @@ from typing import Any
 
 import numpy as np
 from mlflow.entities import LoggedModel, LoggedModelOutput
-from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, Schema, TensorSpec
 from safetensors.numpy import load_file
 
 from kdsearch.files import checksum
-from kdsearch.render.pick import gain_told, student_told
+from kdsearch.render.pick import student_told
 from kdsearch.results.limits import told_size
-from kdsearch.results.pick import pick
-from kdsearch.results.size_classes import size_classes
 from kdsearch.results.study import Study
 from kdsearch.tracking.lookup import STUDY
 from kdsearch.tracking.page.note import Places
@@ -30,17 +27,13 @@ from kdsearch.tracking.store import Store
 FILE, EXAMPLE = "student.onnx", "example.safetensors"
 """What a finalist's folder holds of it; one without, which cannot be ONNX, is no model here."""
 
-MODEL = "model"
-"""Tag of a version with the id of its model: a search of versions does not tell it."""
-
-SHIP, SMALLEST, LARGEST = "ship", "smallest", "largest"
-"""Aliases beside those of the classes of size."""
-
 _FORBIDDEN = re.compile(r"[/:.%\"']")
 
 
-def log_models(store: Store, study: Study, content: Mapping[str, Any], places: Places) -> None:
-    """Log each finalist as an ONNX model, register it, and point the aliases at versions.
+def log_models(
+    store: Store, study: Study, content: Mapping[str, Any], places: Places
+) -> dict[int, LoggedModel]:
+    """Log each finalist that can be ONNX as a model.
 
     What is there already is not made again.
 
@@ -49,30 +42,18 @@ def log_models(store: Store, study: Study, content: Mapping[str, Any], places: P
         study: The finished study.
         content: That of ``front.json``.
         places: Where its runs are.
+
+    Returns:
+        The models, by trial.
     """
     rows = [row for row in content["front"] if _folder(study, row).joinpath(FILE).exists()]
-    if not rows:
-        return
-    known = _logged(store, study)
+    known = _logged(store, study) if rows else {}
     models = {}
     for row in rows:
         digest = checksum(_folder(study, row) / FILE)
         model = known.get((str(row["trial"]), digest))
         models[row["trial"]] = model or _log(store, study, content, row, digest, places)
-    versions = _register(store, study, content, rows, models, places)
-    wanted = {
-        alias: versions[trial] for alias, trial in aliases(content).items() if trial in versions
-    }
-    _point(store, study.spec.study.name, wanted)
-
-
-def aliases(content: Mapping[str, Any]) -> dict[str, int]:
-    """The trial that each alias means."""
-    size = content["sizes"][0]
-    judged = sorted((row for row in content["front"] if row["seeds"]), key=lambda row: row[size])
-    found = {each.alias: each.pick.row["trial"] for each in size_classes(content)}
-    found |= {SMALLEST: judged[0]["trial"], LARGEST: judged[-1]["trial"]}
-    return found | {SHIP: pick(content).row["trial"]}
+    return models
 
 
 def _folder(study: Study, row: Mapping[str, Any]) -> Path:
@@ -158,52 +139,3 @@ def _signature(facts: Mapping[str, str]) -> ModelSignature:
     columns = max(task["columns"][1] for task in json.loads(facts["tasks"]))
     outputs = TensorSpec(np.dtype("float32"), [-1, columns], "outputs")
     return ModelSignature(Schema(inputs), Schema([outputs]))
-
-
-def _register(
-    store: Store,
-    study: Study,
-    content: Mapping[str, Any],
-    rows: list[Mapping[str, Any]],
-    models: Mapping[int, LoggedModel],
-    places: Places,
-) -> dict[int, str]:
-    """The version of each finalist's model under the study's name, by trial."""
-    client, name = store.client, study.spec.study.name
-    try:
-        client.get_registered_model(name)
-    except MlflowException:
-        about = f"The students of the study {name}: one version for each, aliases by size."
-        client.create_registered_model(name, description=about)
-    there = client.search_model_versions(f"name = '{name}'")
-    known = {each.tags.get(MODEL): each for each in there}
-    found = {}
-    for row in rows:
-        model = models[row["trial"]]
-        made = known.get(model.model_id) or client.create_model_version(
-            name,
-            # not models:/ID, which MLflow would look up in the store of the environment
-            model.artifact_location,
-            places.trials[row["trial"]],
-            tags={"trial": str(row["trial"]), "method": row["method"], MODEL: model.model_id},
-            description=(
-                f"trial {row['trial']}: {row['method']} {student_told(row)}, "
-                f"{told_size(content['sizes'][0], row[content['sizes'][0]])}; distillation: "
-                f"{gain_told(content, row)}"
-            ),
-            model_id=model.model_id,
-        )
-        found[row["trial"]] = str(made.version)
-    return found
-
-
-def _point(store: Store, name: str, wanted: Mapping[str, str]) -> None:
-    """Set the aliases, and remove those of classes of size that no longer are."""
-    client = store.client
-    known: dict[str, str] = client.get_registered_model(name).aliases
-    for alias, number in wanted.items():
-        if str(known.get(alias)) != number:
-            client.set_registered_model_alias(name, alias, number)
-    for alias in known.keys() - wanted.keys():
-        if alias.startswith("up-to-"):
-            client.delete_registered_model_alias(name, alias)

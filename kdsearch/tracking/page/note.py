@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kdsearch.errors import RunError
-from kdsearch.render.pick import gain_told, pick_line, student_told
+from kdsearch.render.pick import gain_told, pick_line
 from kdsearch.results.front_file import front_content
 from kdsearch.results.limits import RETAINED, told, told_size
+from kdsearch.results.naming import network_told, student_told
 from kdsearch.results.pick import pick
 from kdsearch.results.size_classes import size_classes
 from kdsearch.results.study import Study
@@ -21,6 +22,9 @@ NOTE = "mlflow.note.content"
 
 FIGURE = "front_small.png"
 """Artifact that shows the front: the page cuts what is wider than its text."""
+
+GAP = "&emsp;"
+"""Space after a cell of a table."""
 
 LONGEST = 7_500
 """Letters of a note; MLflow cuts a tag at 8000."""
@@ -123,7 +127,10 @@ def _teacher(study: Study) -> str:
     sizes = ", ".join(told_size(name, teacher.sizes[name]) for name in study.objectives.sizes)
     test = teacher.test.get(score)
     scored = "" if test is None else f", {study.objectives.metric.told(test)} on the test"
-    return f"**Teacher**: {teacher.name}, {sizes}{scored}"
+    given, names = study.spec.given_teachers, study.spec.teachers_behind(teacher.name)
+    models = [given[name].model for name in names]
+    networks = " and ".join(network_told(each.family, each.width, each.depth) for each in models)
+    return f"**Teacher**: {networks}, {sizes}{scored}"
 
 
 def _budget(study: Study) -> str:
@@ -142,7 +149,7 @@ def _front(content: Mapping[str, Any], places: Places) -> str:
     name, size = content["objective"], content["sizes"][0]
     heads = ["trial", "method", "student", size, content["metrics"][name]["head"]]
     heads += ["of the teacher's", "distillation is worth"]
-    rows = [heads, ["---"] * len(heads)]
+    rows = [heads, ["---", "---", "---", "---:", "---:", "---:", "---"]]
     for row in content["front"]:
         kept, half = row.get(RETAINED), row[f"test_{name}_ci"]
         spread = "" if half is None else f" ± {told(content, name, half)}"
@@ -152,6 +159,10 @@ def _front(content: Mapping[str, Any], places: Places) -> str:
         cells.append("not known" if score is None else f"{told(content, name, score)}{spread}")
         cells += ["not known" if kept is None else f"{kept:.1%}", _gain(content, row)]
         rows.append([_cell(each) for each in cells])
+    # MLflow's tables have no space between columns
+    spaced = [rows[0], *rows[2:]]
+    for row in spaced:
+        row[:-1] = [f"{each}{GAP}" for each in row[:-1]]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 

@@ -25,7 +25,7 @@ from kdsearch.results.front_file import front_content
 from kdsearch.results.pick import pick
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
-from kdsearch.tracking.page.models import aliases
+from kdsearch.tracking.page.registry import aliases
 from kdsearch.tracking.recorder import Recorder
 from kdsearch.tracking.store import Store
 from tests.tracking.playing import finish, nested, play
@@ -169,3 +169,21 @@ def test_a_student_that_has_changed_is_a_new_version(
     newest = max(versions, key=lambda each: int(each.version))
     assert newest.tags["trial"] == str(number)
     assert client.get_model_version_by_alias(name, "smallest").version == newest.version
+
+
+def test_an_alias_whose_student_is_no_model_any_more_is_removed(
+    study: Study, finished: Store, networks: dict[int, SampleNetwork]
+) -> None:
+    client, name = finished.client, study.spec.study.name
+    content = front_content(study)
+    shipped = pick(content).row["trial"]
+    client.set_registered_model_alias(name, "mine", "1")
+    (study.directory.student(shipped) / "student.onnx").unlink()
+    again = Recorder(finished)
+    again.study_started(study)
+    finish(again, study)
+    assert again.failure is None
+    found = client.get_registered_model(name).aliases
+    gone = {alias for alias, trial in aliases(content).items() if trial == shipped}
+    assert "ship" in gone
+    assert set(found) == {"mine", *aliases(content)} - gone

@@ -15,7 +15,7 @@ from kdsearch.results.pick import pick
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
 from kdsearch.spec.teaching import TEACHER
-from kdsearch.tracking.page.note import LONGEST, NOTE, Places, final_note
+from kdsearch.tracking.page.note import GAP, LONGEST, NOTE, Places, final_note
 from kdsearch.tracking.page.views import VIEW
 from kdsearch.tracking.recorder import Recorder
 from kdsearch.tracking.store import Store
@@ -55,9 +55,12 @@ def test_the_page_of_a_study_tells_the_answer_first_and_links_to_the_runs(
     for row in content["front"]:
         (line,) = (each for each in lines if each.startswith(f"| [trial {row['trial']}]"))
         half = row["test_accuracy_ci"]
-        assert f"| {row['parameters']:,} | {row['test_accuracy']:.2%} ± {half:.2%} |" in line
+        cells = [cell.strip() for cell in line.replace(GAP, "").split("|")]
+        score = f"{row['test_accuracy']:.2%} ± {half:.2%}"
+        assert [f"{row['parameters']:,}", score] == cells[4:6]
     assert "(4 complete, 1 failed" in text or "(5 complete, 1 failed)" in text
     assert "1 of the trials failed" in text
+    assert "**Teacher**: convnet-2 ×1, " in text
 
 
 def test_the_picture_of_the_page_fits_beside_the_text(
@@ -112,7 +115,7 @@ def test_the_share_of_the_teacher_is_told_where_it_is_known(study: Study) -> Non
     study.directory.update(compared={"test": {"accuracy": 0.8}, "validation": {"accuracy": 0.8}})
     text = final_note(study, Places("1", "parent"))
     row = front_content(study)["front"][0]
-    assert f"| {row['test_accuracy'] / 0.8:.1%} |" in text
+    assert f"| {row['test_accuracy'] / 0.8:.1%}{GAP} |" in text
     assert "80.00% on the test" in text
     assert study.state["teachers"][TEACHER]
 
