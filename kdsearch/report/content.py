@@ -18,11 +18,12 @@ from kdsearch.problems import Metric, find_metric
 from kdsearch.report.curves import LOSS, curve_names, curves
 from kdsearch.report.importances import importances
 from kdsearch.report.progress import progress
-from kdsearch.report.style import SIZE_NAMES, looks
+from kdsearch.report.style import SIZE_NAMES, looks_of
 from kdsearch.report.trials import finalist_rows, trial_rows
 from kdsearch.results.front import pareto_front
 from kdsearch.results.front_file import front_content
 from kdsearch.results.gains import gain_note
+from kdsearch.results.naming import network_told
 from kdsearch.results.pick import pick
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
@@ -39,6 +40,7 @@ def content(study: Study) -> dict[str, Any]:
     members = {member.number for member in pareto_front(latest, study.objectives)}
     front, ranking = study.front, study.ranking
     told = front_content(study, front)
+    tried = {record.task.method.label for record in latest}
     names = curve_names(study)
     objectives = study.objectives
     found = {
@@ -52,7 +54,8 @@ def content(study: Study) -> dict[str, Any]:
         "size_names": SIZE_NAMES,
         "methods": [
             {"label": look.label, "colour": look.colour, "symbol": look.symbol}
-            for look in looks({record.task.method.label for record in latest})
+            for look in looks_of(study)
+            if look.label in tried
         ],
         "teacher": _teacher(study),
         "pick": _picked(told),
@@ -98,9 +101,8 @@ def _facts(study: Study, latest: Sequence[TrialRecord]) -> list[tuple[str, str]]
     counts: Counter[str] = Counter(record.status for record in latest)
     ended = ", ".join(f"{counts[status]} {status}" for status in _STATES if counts[status])
     samples = f"{data['train']:,} training and {data['validation']:,} validation samples"
-    teachers = [
-        f"{given.model.family} ×{given.model.width:.3g}" for given in spec.given_teachers.values()
-    ]
+    models = [given.model for given in spec.given_teachers.values()]
+    teachers = [network_told(each.family, each.width, each.depth) for each in models]
     reasons = Counter(record.reason for record in latest if record.status == "failed")
     failed = "; ".join(f"{count}× {reason}" for reason, count in reasons.most_common(3))
     epochs = sum(len(record.epochs) for record in latest)

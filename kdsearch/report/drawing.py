@@ -13,10 +13,12 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from kdsearch.methods import UNDISTILLED
 from kdsearch.report.colours import BASELINE_COLOUR
 from kdsearch.report.score_axis import ScoreAxis, shown_range, ticks
-from kdsearch.report.style import SIZE_NAMES, looks
+from kdsearch.report.style import SIZE_NAMES, looks_of
+from kdsearch.results.front import pareto_front
 from kdsearch.results.study import Study
 
 INK = "#1a1a1a"
+PROGRESS_COLOUR = "#225588"
 
 
 def draw_front(axes: Axes, study: Study) -> None:
@@ -32,7 +34,8 @@ def draw_front(axes: Axes, study: Study) -> None:
     others = [*_ends(front, f"test_{score}"), *_ends(front, f"baseline_{score}")]
     others += [] if teacher is None else [teacher]
     axis = ScoreAxis.of(metric, [*own, *front.get(f"test_{score}", [])])
-    _draw_trials(axes, trials, size, score, axis)
+    _draw_trials(axes, study, trials, axis)
+    _draw_validation_front(axes, study, axis)
     if len(front):
         distilled = front[front["method"] != UNDISTILLED]
         if len(distilled):
@@ -50,7 +53,9 @@ def draw_progress(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
     """The hypervolume over the epochs that the search has trained (see ``report.progress``)."""
     epochs = [row["epochs"] for row in rows]
     volumes = [100 * row["hypervolume"] for row in rows]
-    axes.step(epochs, volumes, where="post", color=COLOUR, linewidth=1.6)
+    # of a single trial there is no line
+    marker = "o" if len(rows) == 1 else ""
+    axes.step(epochs, volumes, marker, where="post", color=PROGRESS_COLOUR, linewidth=1.6)
     axes.set_xlabel("epochs trained, all trials together")
     axes.set_ylabel("hypervolume (%)")
     axes.set_xlim(left=0)
@@ -58,15 +63,12 @@ def draw_progress(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
     axes.grid(alpha=0.25)
 
 
-COLOUR = "#225588"
-
-
 def draw_methods(axes: Axes, study: Study) -> None:
     """What so many trials of each method reach on validation, with 95 % intervals."""
     metric, ranking = study.objectives.metric, study.ranking
     rows = ranking[ranking["best_score"].notna()]
     rows = rows.sort_values("best_score", ascending=metric.better == "higher")
-    known = {look.label: look for look in looks(set(ranking["method"]))}
+    known = {look.label: look for look in looks_of(study)}
     for place, row in enumerate(rows.to_dict("records")):
         look, middle = known[row["method"]], metric.scale * row["best_score"]
         ends = [metric.scale * row[f"best_score_{end}"] for end in ("low", "high")]
@@ -112,12 +114,14 @@ def _complete(study: Study) -> pd.DataFrame:
     return trials[trials["status"] == "complete"] if len(trials) else trials
 
 
-def _draw_trials(axes: Axes, trials: pd.DataFrame, size: str, score: str, axis: ScoreAxis) -> None:
-    for look in looks(set(trials["method"])):
+def _draw_trials(axes: Axes, study: Study, trials: pd.DataFrame, axis: ScoreAxis) -> None:
+    for look in looks_of(study):
         rows = trials[trials["method"] == look.label]
-        places = axis.place(rows[f"validation_{score}"].tolist())
+        if not len(rows):
+            continue
+        places = axis.place(rows[f"validation_{study.objectives.score}"].tolist())
         axes.scatter(
-            rows[size],
+            rows[study.size],
             places,
             label=look.label,
             s=16,
@@ -126,12 +130,22 @@ def _draw_trials(axes: Axes, trials: pd.DataFrame, size: str, score: str, axis: 
             marker=look.marker,
             linewidths=0.8,
         )
-    line = trials[trials["front"]].sort_values(size)
-    places = axis.place(line[f"validation_{score}"].tolist())
-    if len(line):
-        ends = [*line[size], trials[size].max()]
-        best, told = [*places, places[-1]], "front (validation)"
-        axes.step(ends, best, where="post", color=INK, linewidth=1.3, label=told)
+
+
+def _draw_validation_front(axes: Axes, study: Study, axis: ScoreAxis) -> None:
+    """The best score up to each size.
+
+    Of a search over more than a score and a size, other trials are on the front too.
+    """
+    records, objectives = study.records(), study.objectives.drawn
+    members = pareto_front(records, objectives)
+    if not members:
+        return
+    largest = max(record.size(study.size) for record in records if record.complete)
+    ends = [*(member.size(study.size) for member in members), largest]
+    places = axis.place([objectives.value(member) for member in [*members, members[-1]]])
+    told = "front (validation)"
+    axes.step(ends, places, where="post", color=INK, linewidth=1.3, label=told)
 
 
 def _draw_tested(axes: Axes, rows: pd.DataFrame, size: str, name: str, axis: ScoreAxis) -> None:

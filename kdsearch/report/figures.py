@@ -62,8 +62,9 @@ def write_paper_figures(study: Study, folder: Path) -> list[Path]:
     figures: dict[str, tuple[tuple[float, float], Callable[[Axes], None]]] = {
         "front": (PAGE_WIDE, partial(draw_front, study=study)),
         "hypervolume": (COLUMN_WIDE, partial(draw_progress, rows=rows)),
-        "methods": (COLUMN_WIDE, partial(draw_methods, study=study)),
     }
+    if study.ranking["best_score"].notna().any():
+        figures["methods"] = (COLUMN_WIDE, partial(draw_methods, study=study))
     return [
         path
         for name, (inches, draw) in figures.items()

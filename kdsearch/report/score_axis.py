@@ -63,6 +63,7 @@ class ScoreAxis:
         if self.least is None:
             axes.set_ylim(first, last)
             return
+        first, last = first / 1.15, last * 1.08  # room for the marks at both ends
         axes.set_yscale("log")
         axes.set_ylim(last, first)  # the best is at the top
         axes.yaxis.set_major_locator(FixedLocator(ticks(first, last)))
@@ -71,18 +72,33 @@ class ScoreAxis:
 
     def _score(self, place: float) -> str:
         """The score that stands at a place of the logarithmic axis."""
-        digits = min(6, max(0, -math.floor(math.log10(place) + 1e-9)))
+        digits = min(6, len(f"{place:.6g}".partition(".")[2]))
         score = self.metric.from_loss(place / self.metric.scale)
         return f"{self.metric.scale * score:.{digits}f}"
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Ticks 1, 2 and 5 of every decade between two positive ends; fewer where those are many."""
+    """Ticks 1, 2 and 5 of every decade between two positive ends; fewer where those are many.
+
+    Between ends so near that fewer than three of these lie there, they are equally far apart.
+    """
     decades = math.log10(high / low)
     steps = (1,) if decades > 4 else (1, 3) if decades > 2.6 else (1, 2, 5)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     found = [step * 10.0**power for power in powers for step in steps]
-    return [tick for tick in found if low * 0.999 <= tick <= high * 1.001]
+    within = [tick for tick in found if low * 0.999 <= tick <= high * 1.001]
+    return within if len(within) > 2 else _near_ticks(low, high)
+
+
+def _near_ticks(low: float, high: float) -> list[float]:
+    """Three ticks or more at multiples of 1, 2 or 5 of a decade."""
+    unit = 10.0 ** math.floor(math.log10(high - low))
+    for share in (5, 2, 1, 0.5, 0.2):
+        step = share * unit
+        first, last = math.ceil(low / step - 1e-6), math.floor(high / step + 1e-6)
+        if last - first >= 2:
+            break
+    return [place * step for place in range(first, last + 1)]
 
 
 def shown_range(

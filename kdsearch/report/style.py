@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kdsearch.methods import UNDISTILLED
 from kdsearch.report.colours import BASELINE_COLOUR, method_colour
+from kdsearch.results.study import Study
 
 SIZE_NAMES = {
     "parameters": "parameters",
@@ -47,8 +48,14 @@ class Look:
     """Matplotlib's."""
 
 
+def looks_of(study: Study) -> list[Look]:
+    """How each method of a study's spec is drawn, whichever of them have been tried."""
+    known = study.directory.trials.read().values()
+    return looks({*study.spec.methods, *(record.task.method.label for record in known)})
+
+
 def looks(labels: Collection[str]) -> list[Look]:
-    """How each of a study's methods is drawn, in the order of their names; the baseline last."""
+    """How each of some methods is drawn, in the order of their names; the baseline last."""
     distilled = sorted(set(labels) - {UNDISTILLED})
     found = [
         Look(label, method_colour(label, distilled), *MARKS[place % len(MARKS)])

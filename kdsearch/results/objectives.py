@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -48,6 +48,11 @@ class Objectives:
     def size(self) -> str:
         """The size of tables and figures."""
         return self.sizes[0]
+
+    @property
+    def drawn(self) -> Objectives:
+        """The score against the first size alone, as a figure of two axes shows them."""
+        return replace(self, sizes=self.sizes[:1], more={})
 
     def shortfalls(self, scores: Mapping[str, float], prefix: str = "") -> dict[str, float]:
         """How much scores lack of each bound; at most 0 where they have enough.

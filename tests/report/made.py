@@ -53,6 +53,12 @@ search:
 finalists: {{seeds: 3, max: 4}}
 """
 
+SCORES = TASKS.replace(
+    "objective: ink/mae, size: [macs, parameters]",
+    "objective: [ink/mae, digit/accuracy], size: macs",
+)
+"""Two scores are weighed, so that the front is more than a line of one of them against size."""
+
 
 def make_study(folder: Path, text: str, name: str = "made", fingerprint: str = "f" * 64) -> Study:
     """A finished study of 60 trials: larger students are better, distilled ones too.

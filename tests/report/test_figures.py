@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
+from kdsearch.report.colours import method_colour
+from kdsearch.report.content import content
 from kdsearch.report.drawing import draw_front, draw_methods, draw_progress
 from kdsearch.report.figures import write_front, write_paper_figures
 from kdsearch.report.progress import progress
 from kdsearch.results.study import Study
 from tests.full_disk import no_room_for
+
+from .made import CLASSES, SCORES, make_study
 
 
 def test_the_front_holds_trials_front_and_finalists(study: Study) -> None:
@@ -43,6 +49,56 @@ def test_the_front_holds_trials_front_and_finalists(study: Study) -> None:
     assert drawn["teacher (test)"].get_ydata()[0] == pytest.approx(3)
     bottom, top = axes.get_ylim()
     assert bottom > top, "the smallest error is at the top"
+
+
+def test_of_several_scores_the_line_is_the_best_of_the_first_up_to_each_size(
+    tmp_path: Path,
+) -> None:
+    study = make_study(tmp_path, SCORES)
+    axes = Figure().add_subplot()
+    draw_front(axes, study)
+    drawn = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    line = drawn["front (validation)"]
+    trials = study.trials[study.trials["status"] == "complete"].sort_values("macs")
+    best = trials["validation_ink/mae"].cummin()
+    members = trials[trials["validation_ink/mae"] < best.shift(fill_value=np.inf)]
+    assert members["trial"].tolist() != trials["trial"][trials["front"]].tolist()
+    assert list(line.get_xdata()) == [*members["macs"], trials["macs"].max()]
+    assert list(line.get_ydata()) == pytest.approx([*members["validation_ink/mae"], best.min()])
+
+
+def test_a_method_has_one_colour_in_every_figure_and_in_mlflow(tmp_path: Path) -> None:
+    """Also where the first of the spec's methods was never tried."""
+    made = make_study(tmp_path, CLASSES)
+    file = made.directory.trials.path
+    lines = file.read_text().splitlines(keepends=True)
+    labels = [json.loads(line)["task"]["method"]["label"] for line in lines]
+    pairs = zip(lines, labels, strict=True)
+    file.write_text("".join(line for line, label in pairs if label not in ("dist", "dkd")))
+    made.directory.finalists.path.unlink()
+    expected = {label: method_colour(label, made.spec.methods) for label in ("kd", "kd+fitnet")}
+    page = {each["label"]: each["colour"] for each in content(made)["methods"]}
+    assert "dist" not in page
+    axes = Figure().add_subplot()
+    draw_front(axes, made)
+    drawn = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    for label, colour in expected.items():
+        assert page[label] == colour
+        assert to_hex(drawn[label].get_facecolor()[0]) == colour
+
+
+def test_the_hypervolume_of_a_single_trial_is_a_mark(study: Study) -> None:
+    axes = Figure().add_subplot()
+    rows = progress(study.directory.trials.lines()[:1], study.objectives, study.largest)
+    draw_progress(axes, rows)
+    (line,) = axes.get_lines()
+    assert (list(line.get_xdata()), line.get_marker()) == ([3], "o")
+
+
+def test_methods_are_no_figure_where_none_has_enough_trials(tmp_path: Path) -> None:
+    made = make_study(tmp_path, CLASSES.replace("trials: 60", "trials: 4"))
+    paths = write_paper_figures(made, tmp_path)
+    assert {path.stem for path in paths} == {"front", "hypervolume"}
 
 
 def test_the_hypervolume_is_drawn_over_all_epochs(study: Study) -> None:

@@ -55,6 +55,27 @@ def test_ticks_are_few_and_round() -> None:
     assert len(ticks(1, 1e9)) == 10
 
 
+@pytest.mark.parametrize("low", [1e-4, 0.3, 2552.0, 9.7e6])
+@pytest.mark.parametrize("ratio", [1.001, 1.02, 1.5625, 2.2, 4.0])
+def test_between_near_ends_there_are_ticks_too(low: float, ratio: float) -> None:
+    found = ticks(low, low * ratio)
+    assert 3 <= len(found) <= 12
+    assert low * 0.999 <= found[0] < found[-1] <= low * ratio * 1.001
+    assert len({f"{tick:.6g}" for tick in found}) == len(found)
+
+
+def test_near_ticks_are_told_by_different_scores() -> None:
+    axis = ScoreAxis(ACCURACY, 1.0)
+    axes = Figure().add_subplot()
+    axis.dress(axes, 0.70, 0.72)
+    told = [axes.yaxis.get_major_formatter()(place) for place in axes.get_yticks()]
+    assert told == [f"{100 - place:.1f}".removesuffix(".0") for place in axes.get_yticks()]
+    assert len(set(told)) == len(told) >= 3
+    bottom, top = axes.get_ylim()
+    assert bottom > 30, "a mark at either end is whole"
+    assert top < 28
+
+
 def test_an_axis_leaves_out_the_worst_tenth_alone() -> None:
     trials = [0.1, *(0.80 + 0.01 * place for place in range(19))]
     low, high = shown_range(ACCURACY, trials, [0.75, float("nan")])

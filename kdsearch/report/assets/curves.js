@@ -22,14 +22,14 @@ function drawCurves() {
   if (!values.length) return empty("curves-figure", "No trial has these values.");
   const kind = metric && crowded(values.map((value) => lossOf(metric, value))) ? "error" : "score";
   const scale = metric ? makeScale(metric, kind, values) : { place: (value) => value };
-  const last = Math.max(...drawn.map((row) => row.epochs));
+  const last = most(drawn.map((row) => row.epochs));
   const traces = DATA.methods.map((method) =>
     curveLines(method, drawn.filter((row) => row.method === method.label), scale));
   const axis = metric ? scale.axis(...ends(metric, values, [], kind)) : { type: values.every((v) => v > 0) ? "log" : "linear" };
   show("curves-figure", [...traces.filter((trace) => trace.x.length), ...curveMarks(drawn, scale)], {
     ...BASE,
     dragmode: "zoom",
-    xaxis: { ...AXIS, title: { text: "epoch" }, range: [0.5, last + 0.5] },
+    xaxis: { ...AXIS, title: { text: "epoch" }, range: [0.5, last + 0.5], ...(last < 8 ? { dtick: 1 } : {}) },
     yaxis: { ...AXIS, title: { text: metric ? headed(metric) : "training loss" }, ...axis },
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: 11 } },
     margin: { l: 62, r: 16, t: 10, b: 46 },
@@ -55,8 +55,8 @@ function curveLines(method, rows, scale) {
 function curveText(row, value, epoch) {
   const metric = DATA.metrics[state.curve];
   const score = metric ? told(metric, value) : digits(value);
-  return `<b>trial ${row.trial}: ${literal(row.method)}</b><br>${literal(row.student)}, ${whole(row.sizes[state.size])} `
-    + `${DATA.size_names[state.size]}<br>epoch ${epoch}: ${score}`;
+  return `<b>trial ${row.trial}: ${literal(row.method)}</b><br>${[literal(row.student), sizeTold(row.sizes, state.size)].filter(Boolean).join(", ")}`
+    + `<br>epoch ${epoch}: ${score}`;
 }
 
 /** Marks where trials were paused, and where they were stopped or failed. */

@@ -2,12 +2,12 @@
 // The front: trials on validation, finalists and baselines on the test, the teacher's line.
 
 const INK = "#1a1a1a";
-const GREY = "#777777";
+const GREY = "#666666";
 
 /** Draws the front for the state's score, size and scale. */
 function drawFront() {
   const metric = DATA.metrics[state.metric];
-  const trials = complete().filter((trial) => trial.scores[state.metric] !== undefined);
+  const trials = scored();
   if (!trials.length) return empty("front-figure", "No trial has ended well yet, so there is no front.");
   const own = trials.map((trial) => trial.scores[state.metric]);
   const finalists = DATA.finalists.filter((each) => each.test[state.metric]);
@@ -78,7 +78,7 @@ function steps(trials, scale, undistilled = false) {
   if (!best.length) return [];
   const x = best.map((row) => row.sizes[state.size]);
   const y = best.map((row) => scale.place(row.scores[state.metric]));
-  x.push(Math.max(...trials.map((row) => row.sizes[state.size])));
+  x.push(most(trials.map((row) => row.sizes[state.size])));
   y.push(y.at(-1));
   return [{
     type: "scatter",
@@ -150,15 +150,14 @@ function teacherLine(score, trials, scale) {
   if (score === null) return [];
   const sizes = trials.map((trial) => trial.sizes[state.size]);
   const metric = DATA.metrics[state.metric];
-  const size = DATA.teacher.sizes[state.size];
-  const large = size === undefined ? "" : `<br>${whole(size)} ${DATA.size_names[state.size]}`;
+  const large = sizeTold(DATA.teacher.sizes, state.size);
   return [{
     type: "scatter",
     mode: "lines",
     name: "teacher (test)",
-    x: spread(Math.min(...sizes) / 1.25, Math.max(...sizes) * 1.25),
+    x: spread(least(sizes) / 1.25, most(sizes) * 1.25),
     y: Array(40).fill(scale.place(score)),
-    text: `<b>teacher</b>${large}<br>test ${told(metric, score)}`,
+    text: ["<b>teacher</b>", large, `test ${told(metric, score)}`].filter(Boolean).join("<br>"),
     hoverinfo: "text",
     line: { color: "#000000", dash: "dash", width: 1.4 },
   }];
@@ -186,7 +185,7 @@ function pickMark(finalists, scale) {
 
 /** What a trial is, in the lines of a hover. */
 function trialLines(row) {
-  const sizes = Object.entries(row.sizes).map(([name, size]) => `${whole(size)} ${DATA.size_names[name] ?? name}`);
+  const sizes = Object.keys(row.sizes).map((name) => sizeTold(row.sizes, name));
   const values = toldValues(row.values.hyperparameters);
   return [
     `<b>trial ${row.trial}: ${literal(row.method)}</b>${row.front ? ", on the front" : ""}`,
@@ -222,7 +221,7 @@ function finalistText(each) {
 function baselineText(each) {
   const row = TRIALS.get(each.trial), metric = DATA.metrics[state.metric];
   return `<b>undistilled baseline of trial ${each.trial}</b><br>${literal(row.student)}, `
-    + `${whole(row.sizes[state.size])} ${DATA.size_names[state.size]}<br>`
+    + `${sizeTold(row.sizes, state.size)}<br>`
     + `test ${metric.title} ${toldWhole(metric, each.baseline[state.metric])}`;
 }
 

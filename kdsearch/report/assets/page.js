@@ -29,6 +29,11 @@ function complete() {
   return DATA.trials.filter((trial) => trial.status === "complete" && state.size in trial.sizes);
 }
 
+/** Those of them that have the state's score. */
+function scored() {
+  return complete().filter((trial) => trial.scores[state.metric] !== undefined);
+}
+
 /** What plotly is told of the points of a trace, by their trials, where some are chosen. */
 function marked(trials) {
   const places = state.chosen === null ? null
@@ -86,6 +91,7 @@ function drawLinked() {
 }
 
 function frontNote() {
+  if (!scored().length) return "";
   const metric = DATA.metrics[state.metric];
   const teacher = DATA.teacher?.test[state.metric] === undefined || DATA.teacher === null ? ""
     : " Dashed line: the teacher on the test.";
@@ -107,11 +113,11 @@ function control(id, choices, value, chosen) {
   select.closest("label").hidden = choices.length < 2;
 }
 
-function usualScale() {
-  const metric = DATA.metrics[state.metric];
-  const losses = complete().map((trial) => trial.scores[state.metric]).filter((score) => score !== undefined)
-    .map((score) => lossOf(metric, score));
-  return losses.length && crowded(losses) ? "error" : "score";
+/** Takes the scale that shows the scores best, and offers the logarithmic one where it is possible. */
+function rescale() {
+  const losses = scored().map((trial) => lossOf(DATA.metrics[state.metric], trial.scores[state.metric]));
+  state.scale = losses.length && crowded(losses) ? "error" : "score";
+  document.querySelector("#scale option[value=error]").disabled = !hasErrors(losses);
 }
 
 function drawScaled() {
@@ -125,7 +131,7 @@ function startControls() {
   const sizes = Object.keys(DATA.size_names).filter((name) => DATA.trials.some((trial) => name in trial.sizes));
   control("metric", metrics.map((name) => [name, DATA.metrics[name].title]), state.metric, (name) => {
     state.metric = name;
-    state.scale = usualScale();
+    rescale();
     drawScaled();
   });
   control("size", sizes.map((name) => [name, DATA.size_names[name]]), state.size, (name) => {
@@ -189,7 +195,7 @@ function pickText(each) {
   const row = TRIALS.get(each.trial), metric = DATA.metrics[DATA.objective];
   const kept = each.retained ? `, ${(100 * each.retained).toFixed(1)} % of the teacher's` : "";
   const where = each.folder ? `; ${each.folder}` : "";
-  return `trial ${each.trial}, ${row.method}: ${row.student}, ${whole(row.sizes[DATA.size])} ${DATA.size_names[DATA.size]}, `
+  return `trial ${each.trial}, ${row.method}: ${row.student}, ${sizeTold(row.sizes, DATA.size)}, `
     + `test ${metric.title} ${toldWhole(metric, each.test[DATA.objective])}${kept}${where}. It is the smallest within one `
     + "standard error of the best on validation; kdsearch pick chooses within limits of your own.";
 }
@@ -204,8 +210,8 @@ function fitPaper(printing) {
 
 function start() {
   startHead();
-  state.scale = usualScale();
   startControls();
+  rescale();
   fillFinalists();
   drawScaled();
   drawProgress();

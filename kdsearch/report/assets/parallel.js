@@ -11,7 +11,7 @@ function parallelAxes(trials) {
   const axes = [axisOf("method", trials.map((row) => row.method))];
   for (const name of names) axes.push(axisOf(name, trials.map((row) => row.values[name] ?? null)));
   const metric = DATA.metrics[state.metric];
-  axes.push(axisOf(state.size, trials.map((row) => row.sizes[state.size]), whole));
+  axes.push(axisOf(sizeHead(state.size), trials.map((row) => row.sizes[state.size]), whole));
   axes.push(axisOf(`validation ${metric.head}`, trials.map((row) => row.scores[state.metric] ?? null),
                    (value) => told(metric, value), metric));
   return axes.filter(Boolean);
@@ -33,7 +33,7 @@ function axisOf(title, values, tell = (value) => digits(value), metric = null) {
 }
 
 function numberAxis(title, values, known, tell, metric) {
-  const low = Math.min(...known), high = Math.max(...known);
+  const low = least(known), high = most(known);
   const losses = metric ? known.map((value) => lossOf(metric, value)) : [];
   if (metric && state.scale === "error" && hasErrors(losses)) {
     const scale = makeScale(metric, "error", known);
@@ -59,6 +59,7 @@ function drawParallel() {
   const trials = complete();
   if (trials.length < 2) return empty("parallel-figure", "Fewer than two complete trials.");
   const axes = parallelAxes(trials);
+  if (!axes.length) return empty("parallel-figure", "All complete trials are alike.");
   const gone = axes.map((axis) => axis.places.includes(null));
   const groups = DATA.methods.map((method) => ({ method, rows: [] }));
   const hidden = { rows: [] };
@@ -80,7 +81,7 @@ function drawParallel() {
     })),
     annotations: axes.flatMap((axis, place) => axisTexts(axis, place, gone[place])),
     legend: { orientation: "h", y: -0.02, yanchor: "top", x: 0, font: { size: 11 } },
-    margin: { l: 12 + 6.5 * Math.max(...axes[0].marks.map(([, told]) => told.length)), r: 10, t: 44, b: 30 },
+    margin: { l: 12 + 6.5 * most(axes[0].marks.map(([, told]) => told.length)), r: 10, t: 44, b: 30 },
   });
 }
 

@@ -12,12 +12,13 @@ function behind() {
   const metric = DATA.metrics[DATA.objective];
   const rows = complete().filter((row) => row.scores[DATA.objective] !== undefined);
   rows.sort((a, b) => a.sizes[state.size] - b.sizes[state.size]);
+  const losses = rows.map((row) => lossOf(metric, row.scores[DATA.objective]));
   const found = new Map();
-  for (const row of rows) {
-    const losses = rows.filter((each) => each.sizes[state.size] <= row.sizes[state.size])
-      .map((each) => lossOf(metric, each.scores[DATA.objective]));
-    found.set(row.trial, lossOf(metric, row.scores[DATA.objective]) - Math.min(...losses));
-  }
+  let best = Infinity, seen = 0;
+  rows.forEach((row, place) => {
+    while (seen < rows.length && rows[seen].sizes[state.size] <= row.sizes[state.size]) best = Math.min(best, losses[seen++]);
+    found.set(row.trial, losses[place] - best);
+  });
   return found;
 }
 
@@ -37,11 +38,11 @@ function drawResponse() {
   const darkIsGood = gaps !== null || metric.better === "lower";
   const axis = (name) => {
     const own = rows.map((row) => row.response[name]);
-    const least = Math.min(...own), most = Math.max(...own);
-    if (least <= 0) return { ...AXIS, title: { text: name } };
-    const marks = ticks(least / 1.15, most * 1.15);
+    const low = least(own) / 1.15, high = most(own) * 1.15;
+    if (low <= 0) return { ...AXIS, title: { text: name } };
+    const marks = ticks(low, high);
     return { ...AXIS, title: { text: name }, type: "log", tickvals: marks, ticktext: marks.map(short),
-             range: [Math.log10(least / 1.15), Math.log10(most * 1.15)] };
+             range: [Math.log10(low), Math.log10(high)] };
   };
   show("response-figure", [{
     type: "scatter",

@@ -21,7 +21,7 @@ const CROWDED = 8;
 /** Whether they crowd near the best, so that the logarithmic axis shows more. */
 function crowded(losses) {
   const positive = losses.filter((loss) => loss > 0);
-  return hasErrors(losses) && Math.max(...positive) > CROWDED * Math.min(...positive);
+  return hasErrors(losses) && most(positive) > CROWDED * least(positive);
 }
 
 /** Places scores on one axis.
@@ -42,15 +42,15 @@ function makeScale(metric, kind, values) {
   }
   const positive = values.map((value) => lossOf(metric, value)).filter((loss) => loss > 0);
   // a score without any error stands half as far away as the best of the others
-  const least = times * Math.min(...positive) / 2;
-  const place = (value) => Math.max(times * lossOf(metric, value), least);
+  const nearest = times * least(positive) / 2;
+  const place = (value) => Math.max(times * lossOf(metric, value), nearest);
   return {
     place,
     bars: (pair) => {
       const loss = times * lossOf(metric, pair[0]);
       const half = times * pair[1];
-      return [Math.max(loss + half, least) - place(pair[0]),
-              place(pair[0]) - Math.max(loss - half, least)];
+      return [Math.max(loss + half, nearest) - place(pair[0]),
+              place(pair[0]) - Math.max(loss - half, nearest)];
     },
     axis: (low, high) => {
       const found = [place(low), place(high)].sort((a, b) => a - b);
@@ -68,13 +68,16 @@ function makeScale(metric, kind, values) {
 
 /** The score that a tick of the logarithmic axis stands for. */
 function tickText(metric, loss) {
-  const places = Math.min(6, Math.max(0, -Math.floor(Math.log10(loss) + 1e-9)));
+  const places = Math.min(6, (String(Number(loss.toPrecision(6))).split(".")[1] ?? "").length);
   const best = metric.better === "higher" ? factor(metric) * metric.highest : 0;
   const value = metric.better === "higher" ? best - loss : loss + factor(metric) * (metric.lowest ?? 0);
   return value.toFixed(places);
 }
 
-/** Ticks 1, 2 and 5 of every decade between two positive ends; fewer where those are many. */
+/** Ticks 1, 2 and 5 of every decade between two positive ends; fewer where those are many.
+ *
+ * Between ends so near that fewer than three of these lie there, they are equally far apart.
+ */
 function ticks(low, high) {
   const decades = Math.log10(high / low);
   const steps = decades > 4 ? [1] : decades > 2.6 ? [1, 3] : [1, 2, 5];
@@ -85,13 +88,23 @@ function ticks(low, high) {
       if (tick >= low * 0.999 && tick <= high * 1.001) found.push(tick);
     }
   }
-  return found;
+  return found.length > 2 ? found : nearTicks(low, high);
+}
+
+/** Three ticks or more at multiples of 1, 2 or 5 of a decade. */
+function nearTicks(low, high) {
+  const unit = 10 ** Math.floor(Math.log10(high - low));
+  const multiples = (step) => {
+    const [first, last] = [Math.ceil(low / step - 1e-6), Math.floor(high / step + 1e-6)];
+    return Array.from({ length: Math.max(0, last - first + 1) }, (_, place) => (first + place) * step);
+  };
+  return [5, 2, 1, 0.5, 0.2].map((share) => multiples(share * unit)).find((marks) => marks.length > 2);
 }
 
 /** A logarithmic axis of sizes. */
 function sizeAxis(name, values) {
-  const low = Math.min(...values) / 1.25;
-  const high = Math.max(...values) * 1.25;
+  const low = least(values) / 1.25;
+  const high = most(values) * 1.25;
   const marks = ticks(low, high);
   return {
     title: { text: DATA.size_names[name] ?? name },
@@ -107,9 +120,8 @@ function ends(metric, trials, shown, kind) {
   const losses = trials.map((value) => lossOf(metric, value)).sort((a, b) => a - b);
   const last = losses[Math.min(losses.length - 1, Math.floor(0.9 * losses.length))];
   const kept = [...trials.filter((value) => lossOf(metric, value) <= last), ...shown];
-  const low = Math.min(...kept);
-  const high = Math.max(...kept);
+  const low = least(kept);
+  const high = most(kept);
   const room = kind === "error" ? 0 : Math.max((high - low) * 0.06, 1e-6);
-  const least = metric.lowest ?? -Infinity;
-  return [Math.max(least, low - room), Math.min((metric.highest ?? Infinity) + room / 3, high + room)];
+  return [Math.max(metric.lowest ?? -Infinity, low - room), Math.min((metric.highest ?? Infinity) + room / 3, high + room)];
 }

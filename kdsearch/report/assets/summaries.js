@@ -9,10 +9,12 @@ function drawProgress() {
   if (!rows.length) return empty("progress-figure", "No trial has ended well yet.");
   show("progress-figure", [{
     type: "scatter",
-    mode: "lines",
+    mode: rows.length > 1 ? "lines" : "markers",
     x: rows.map((row) => row[state.compute]),
     y: rows.map((row) => 100 * row.hypervolume),
     line: { shape: "hv", width: 2, color: "#225588" },
+    marker: { size: 9 },
+    cliponaxis: false,
     fill: "tozeroy",
     fillcolor: "rgba(34, 85, 136, 0.08)",
     text: rows.map((row) => `${whole(row.trials)} complete trials, ${whole(row.epochs)} epochs, `

@@ -53,7 +53,9 @@ function linkRow(row, trial) {
 function fillChosen() {
   const wanted = state.chosen ?? new Set(DATA.finalists.map((each) => each.trial));
   const rows = DATA.trials.filter((row) => wanted.has(row.trial));
-  rows.sort((a, b) => a.sizes[state.size] - b.sizes[state.size]);
+  // what has no such size, because it failed before it was measured, comes last
+  const large = (row) => row.sizes[state.size] ?? Number.MAX_VALUE;
+  rows.sort((a, b) => large(a) - large(b));
   const metric = DATA.metrics[state.metric];
   const which = state.chosen === null ? "Finalists" : rows.length === 1 ? "1 trial" : `${rows.length} trials`;
   document.getElementById("chosen-title").textContent = `${which}: ${headed(metric)}`;
@@ -64,7 +66,7 @@ function fillChosen() {
   ], rows.map((row) => ({
     trial: row.trial,
     cells: [
-      row.trial, row.method, row.student, whole(row.sizes[state.size]),
+      row.trial, row.method, row.student, plainNumber(row.sizes[state.size]),
       row.scores[state.metric] === undefined ? row.status : bare(metric, row.scores[state.metric]),
       toldPair(metric, finalists.get(row.trial)?.test[state.metric]),
     ],
@@ -163,7 +165,7 @@ const INT8_KNOWN = ["bytes", "loss", "loses_more", "front", "reason"];
 function finalistsNote(quantized) {
   const objective = DATA.metrics[DATA.objective];
   const near = DATA.finalists.some((each) => !each.member) ? " *: within noise of the validation front, on which it is not." : "";
-  const seeds = Math.max(...DATA.finalists.map((each) => each.seeds));
+  const seeds = most(DATA.finalists.map((each) => each.seeds));
   return `Mean ± 95 % interval (Student's t) over ${seeds} seeds, on the test, which the search has not seen. `
     + `Gain: ${objective.title} beyond the same student trained without a teacher under the same budget, at its own best `
     + `learning rate and weight decay, paired by seed; its interval tells whether distillation helps.${near}`

@@ -1,6 +1,16 @@
 "use strict";
 // Numbers in words: each score by its metric, in its unit.
 
+/** The least of some numbers, however many they are. */
+function least(values) {
+  return values.reduce((low, value) => Math.min(low, value), Infinity);
+}
+
+/** The largest of some numbers, however many they are. */
+function most(values) {
+  return values.reduce((high, value) => Math.max(high, value), -Infinity);
+}
+
 /** A plain number with so many significant digits, thousands apart. */
 function digits(value, count = 3) {
   if (value === null || value === undefined) return "";
@@ -12,12 +22,17 @@ function whole(value) {
   return Math.round(value).toLocaleString("en");
 }
 
+/** A size with its name, such as 12,345 parameters; nothing where it is not known. */
+function sizeTold(sizes, name) {
+  return sizes[name] === undefined ? "" : `${whole(sizes[name])} ${DATA.size_names[name] ?? name}`;
+}
+
 /** A size in few letters for an axis: 1.5k, 20M. */
 function short(value) {
   for (const [letter, unit] of [["G", 1e9], ["M", 1e6], ["k", 1e3]]) {
-    if (value >= unit) return `${digits(value / unit)}${letter}`;
+    if (value >= unit) return `${digits(value / unit, 6)}${letter}`;
   }
-  return digits(value);
+  return digits(value, 6);
 }
 
 /** A share is told in percent. */
