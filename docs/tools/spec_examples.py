@@ -121,6 +121,14 @@ training:
   weight_decay: {low: 1.0e-5, high: 1.0e-3, log: true}
   label_smoothing: {choices: [0.0, 0.1]}
 """,
+    "training.fine_tuning": """\
+teacher:
+  model: {family: torchvision/resnet50, weights: resnet50.safetensors}
+  training: {epochs: 10, lr: 0.01, fine_tuning: {head_epochs: 2, layer_decay: 0.75}}
+students:
+  - {family: torchvision/resnet18, weights: resnet18.safetensors}
+training: {epochs: 20, ema: 0.999, fine_tuning: {freeze: 1, pretrained_lr: 0.1}}
+""",
     "search": """\
 search:
   trials: 200

@@ -73,6 +73,8 @@ def type_of(field: Schema) -> str:
 
 
 def _type_of(field: Schema) -> str:
+    if "const" in field:
+        return f"`{field['const']}`"
     if "enum" in field:
         return _either(f"`{value}`" for value in field["enum"])
     if "$ref" in field:

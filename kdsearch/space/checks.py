@@ -19,6 +19,7 @@ from kdsearch.results.cost import trial_lengths
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.class_checks import check_class_weights, check_top_k, trainings
 from kdsearch.space.compatibility import Pairs, corners, find_fitting
+from kdsearch.space.fine_tuning_checks import check_fine_tuning
 from kdsearch.space.initial_checks import check_initial
 from kdsearch.space.label_checks import check_unlabelled_ratio
 from kdsearch.space.space import Space
@@ -91,6 +92,7 @@ def make_plan(
         for model in corners(students):
             _check_model(spec, ("students", number), model, data)
     check_initial(spec, data)
+    check_fine_tuning(spec, data)
     stopwatch = Stopwatch(spec.latency, reserved_core() if spec.reserves_core else None)
     architectures = Architectures(data.inputs, data.outputs, data.problem.heads, stopwatch)
     whole = Space(spec)

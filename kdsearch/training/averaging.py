@@ -1,8 +1,8 @@
-"""An average of a network's weights over the last part of its training, however long that was."""
+"""Averages of a network's weights over its training: of its last part, and exponential ones."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
@@ -17,28 +17,25 @@ SHARE = 0.1
 """Width of the averaging profile as a share of the steps so far."""
 
 
-class WeightAverage(Generic[Averaged]):
-    """A network's weights and buffers averaged with a power-function profile.
+Kept = Callable[[int], float]
+"""The share of the average that is kept at the update that so many came before."""
 
-    After t updates the weights of update s count in proportion to s^γ, so the profile is as wide,
-    measured in the steps so far, early in a training as at its end (Karras et al. 2024, "Analyzing
-    and Improving the Training Dynamics of Diffusion Models", section 3.1, equation 5). An average
-    of fixed length would be too long for an early rung or too short for a late one.
+
+class WeightAverage(Generic[Averaged]):
+    """A running average of a network's weights and buffers; what is no tensor is the latest.
 
     Args:
         network: The network that is trained.
-        share: Width of the profile as a share of the steps so far, below 0.28.
-
-    Raises:
-        ValueError: No profile of powers is so wide.
+        kept: :func:`over_last_part` or :func:`exponential`.
     """
 
-    def __init__(self, network: Averaged, share: float = SHARE) -> None:
+    def __init__(self, network: Averaged, kept: Kept) -> None:
         self._network = network
         # apart, since a method of this object would hold it, and memory, until Python looks for
         # cycles
-        self._profile = _Profile(exponent(share))
+        self._profile = _Profile(kept)
         self._average = AveragedModel(network, multi_avg_fn=self._profile, use_buffers=True)
+        self._others = [k for k, v in network.state_dict().items() if not isinstance(v, Tensor)]
 
     @property
     def network(self) -> Averaged:
@@ -49,6 +46,10 @@ class WeightAverage(Generic[Averaged]):
         """Take in the weights as they are after a step."""
         self._average.update_parameters(self._network)
         self._profile.updates += 1
+        if self._others:
+            latest = self._network.state_dict()
+            own = self.network.state_dict() | {name: latest[name] for name in self._others}
+            self.network.load_state_dict(own)
 
     def state_dict(self) -> dict[str, Tensor]:
         """All that resuming needs."""
@@ -64,7 +65,7 @@ class WeightAverage(Generic[Averaged]):
 class _Profile:
     """Moves averages, all of one type, towards the newest update by its share of the weight."""
 
-    gamma: float
+    kept: Kept
     updates: int = 0
 
     @torch.no_grad()
@@ -72,8 +73,36 @@ class _Profile:
         if not averages[0].is_floating_point():  # such as batch normalisation's step counters
             torch._foreach_copy_(list(averages), list(latest))
             return
-        kept = (self.updates / (self.updates + 1)) ** (self.gamma + 1)
-        torch._foreach_lerp_(list(averages), list(latest), 1 - kept)
+        share = 1 - self.kept(self.updates)
+        torch._foreach_lerp_(list(averages), list(latest), share)
+
+
+def over_last_part(share: float = SHARE) -> Kept:
+    """An average over the last part of a training, however long that was.
+
+    After t updates the weights of update s count in proportion to s^γ, so the profile is as wide,
+    measured in the steps so far, early in a training as at its end (Karras et al. 2024, "Analyzing
+    and Improving the Training Dynamics of Diffusion Models", section 3.1, equation 5). An average
+    of fixed length would be too long for an early rung or too short for a late one.
+
+    Args:
+        share: Width of the profile as a share of the steps so far, below 0.28.
+
+    Raises:
+        ValueError: No profile of powers is so wide.
+    """
+    gamma = exponent(share)
+    return lambda updates: (updates / (updates + 1)) ** (gamma + 1)
+
+
+def exponential(decay: float) -> Kept:
+    """An exponential moving average whose decay is reached slowly.
+
+    Update t, counted from 0, keeps min(decay, (1 + t) / (10 + t)), as TensorFlow's
+    ``ExponentialMovingAverage`` does where it is given the number of updates. The first takes the
+    weights as they are.
+    """
+    return lambda updates: min(decay, (1 + updates) / (10 + updates))
 
 
 def exponent(share: float) -> float:

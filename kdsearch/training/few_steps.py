@@ -18,6 +18,7 @@ from kdsearch.models.dry_run import evaluating
 from kdsearch.models.weights import load_weights, save_weights
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.checkpoints import load_training, save_training
+from kdsearch.training.fine_tuning import phases
 from kdsearch.training.hardware import memory_format
 from kdsearch.training.initial import initial_student
 from kdsearch.training.packing import pack_teacher, unpack_teacher
@@ -68,6 +69,7 @@ def short_task(task: Task, workers: int = 1) -> Task:
         "batch_size": min(BATCH, training.batch_size // workers),
         "lr": min(_RATE, training.lr),
         "warmup_epochs": 0.0,
+        "fine_tuning": phases(training)[-1][1].fine_tuning,
     }
     return task.model_copy(update={"training": training.model_copy(update=update)})
 

@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 import torch
-from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from kdsearch.spec.concrete import TrainingConfig
-from kdsearch.training.distiller import Distiller
-
-Parameters = Iterable[nn.Parameter] | Iterable[dict[str, Any]]
-"""Parameters, or groups of them as PyTorch's optimisers take them."""
-
-
-def parameter_groups(distiller: Distiller) -> Parameters:
-    """What is trained; weights of tasks that are learnt take no weight decay."""
-    weighting = distiller.objective.weighting
-    if weighting is None:
-        return distiller.parameters()
-    apart = list(weighting.parameters())
-    others = [one for one in distiller.parameters() if all(one is not each for each in apart)]
-    groups: list[dict[str, Any]] = [{"params": others}, {"params": apart, "weight_decay": 0.0}]
-    return groups
+from kdsearch.training.fine_tuning.groups import Parameters
 
 
 def make_optimizer(parameters: Parameters, config: TrainingConfig) -> Optimizer:

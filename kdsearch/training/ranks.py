@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,17 @@ class Ranks:
         if self.world_size > 1:
             dist.all_reduce(values)
         return values
+
+    def sharing(self, module: nn.Module, unused: bool) -> nn.Module:
+        """A module whose workers exchange the gradients of what requires some now.
+
+        Args:
+            module: The module, the same on every worker.
+            unused: Whether some of its parameters may get no gradient in a step.
+        """
+        if self.world_size == 1:
+            return module
+        return DistributedDataParallel(module, find_unused_parameters=unused)
 
     def follow_first(self, tensors: Iterable[Tensor]) -> None:
         """Give every worker's ``tensors`` the values that the first worker's have, in place."""

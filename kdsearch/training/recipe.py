@@ -10,6 +10,7 @@ from kdsearch.methods import UNDISTILLED, method_config
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.study import StudySpec
+from kdsearch.training.fine_tuning.phases import fine_tuning_of
 from kdsearch.training.initial import with_checksum
 from kdsearch.training.task import Task
 
@@ -70,10 +71,11 @@ class Recipe:
             replicate: 0 in the search, so that trials differ by their configuration alone;
                 1, 2, … for the seeds of a finalist, each with views of its own.
         """
+        tuning = fine_tuning_of(self.model, self.training)
         return Task(
             model=with_checksum(self.model),
             method=self.method,
-            training=self.training,
+            training=self.training.model_copy(update={"fine_tuning": tuning}),
             augment=spec.data.augment,
             views_seed=study_views_seed(spec, replicate),
             teacher=self.teacher,

@@ -9,7 +9,14 @@ from kdsearch.spec.base import Section
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.sections import Augmentation
 
-_ADDED_TRAINING = ("class_weights", "sampling", "unlabelled_ratio")
+_ADDED_TRAINING = (
+    "class_weights",
+    "sampling",
+    "unlabelled_ratio",
+    "decay_norms",
+    "ema",
+    "fine_tuning",
+)
 _ADDED = ("task_weights", "uncertainty", "tasks")
 """Settings that earlier versions did not have; where they change nothing, nor does the key."""
 

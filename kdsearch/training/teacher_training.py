@@ -9,7 +9,7 @@ from kdsearch.errors import RunError, TeacherError
 from kdsearch.models import Network, build_network
 from kdsearch.training.ray_train import Group, SharedData, Worker, run_on_workers
 from kdsearch.training.task import Task
-from kdsearch.training.trainer import Trainer
+from kdsearch.training.trainer import Trainer, shipped_weights
 
 Report = dict[str, float]
 
@@ -38,14 +38,7 @@ def train_on_workers(
     assert state is not None, "the last epoch is always saved"
     dataset = data.dataset
     network = build_network(task.model, dataset.inputs, dataset.of_tasks(task.tasks).outputs)
-    prefix = "student."
-    network.load_state_dict(
-        {
-            key.removeprefix(prefix): value
-            for key, value in state["trainer"]["distiller"].items()
-            if key.startswith(prefix)
-        }
-    )
+    network.load_state_dict(shipped_weights(state["trainer"]))
     return network, state["history"]
 
 

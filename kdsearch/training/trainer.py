@@ -9,16 +9,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from kdsearch.data import Batch, Dataset, Views, derive, make_feed
 from kdsearch.errors import DivergedError, ModelError
 from kdsearch.models import Network
 from kdsearch.models.weights import round_to_stored
-from kdsearch.training.averaging import WeightAverage
+from kdsearch.training.averaging import WeightAverage, exponential, over_last_part
 from kdsearch.training.class_balance import drawn_by
 from kdsearch.training.distiller import Distiller
 from kdsearch.training.evaluation import Scores, evaluate
+from kdsearch.training.fine_tuning import Freezing, fine_tuning_of, parameter_groups
 from kdsearch.training.hardware import Hardware, memory_format
 from kdsearch.training.initial import (
     initial_student,
@@ -26,7 +26,7 @@ from kdsearch.training.initial import (
     make_objective,
     steps_per_epoch,
 )
-from kdsearch.training.optimizer import make_optimizer, make_schedule, parameter_groups
+from kdsearch.training.optimizer import make_optimizer, make_schedule
 from kdsearch.training.ranks import Ranks
 from kdsearch.training.reports import EpochReport
 from kdsearch.training.streams import check_shares, epoch_samples
@@ -93,27 +93,37 @@ class Trainer:
         self._validation_views = plain_views(data, "validation", self.device, student.inputs)
         self._memory_format = memory_format(student)
         student.to(memory_format=self._memory_format)
+        tuning = fine_tuning_of(task.model, task.training)
+        self._freezing = Freezing(student, tuning)
         steps = task.training.epochs * self.steps_per_epoch
         self.distiller = Distiller(student, objective, hardware.compile(student, steps))
         self.distiller.to(self.device)
         self._autocast = hardware.autocast(task.training)
-        self._module: nn.Module = self.distiller
-        if self.ranks.world_size > 1:
-            # a term that initialises the student, or whose helpers freeze, leaves some unused
-            self._module = DistributedDataParallel(
-                self.distiller, find_unused_parameters=bool(objective.terms)
-            )
-        self._optimizer = make_optimizer(parameter_groups(self.distiller), task.training)
+        groups = parameter_groups(self.distiller, task.training, tuning, self._freezing.always)
+        self._optimizer = make_optimizer(groups, task.training)
         self._schedule = make_schedule(self._optimizer, task.training, self.steps_per_epoch)
         self._lr = float(self._schedule.get_last_lr()[0])
+        self._ema = None
+        if task.training.ema is not None:
+            self._ema = WeightAverage(student, exponential(task.training.ema))
         self._rungs = frozenset(rungs)
-        self._average = WeightAverage(self.student) if self._rungs else None
+        self._average = WeightAverage(student, over_last_part()) if self._rungs else None
         self.epoch = 0
+        self._module = self._begin_module()
+
+    def _begin_module(self) -> nn.Module:
+        """What a step calls, for what is trained in the present epoch."""
+        self._freezing.begin_epoch(self.epoch)
+        # a term that initialises the student, or whose helpers freeze, leaves some unused
+        return self.ranks.sharing(self.distiller, bool(self.distiller.objective.terms))
 
     @property
     def student(self) -> Network:
-        """The network that is trained, free of the objective's helpers."""
-        return self.distiller.student
+        """The network that is shipped, free of the objective's helpers.
+
+        It is the one that is trained, or, where the task has ``ema``, the average of its weights.
+        """
+        return self.distiller.student if self._ema is None else self._ema.network
 
     @property
     def finished(self) -> bool:
@@ -136,6 +146,8 @@ class Trainer:
         # process did before, on a resume, or on the method's own initial weights.
         torch.manual_seed(derive(self.task.seed, "epoch", self.epoch, self.ranks.rank))
         self.distiller.train()
+        if self._freezing.begin_epoch(self.epoch):  # workers exchange the gradients of others
+            self._module = self._begin_module()
         training, seed = self.task.training, self.task.seed
         drawn = epoch_samples(training, seed, self.epoch, self._labels, self.steps_per_epoch)
         batches = self._learnt[drawn].split(training.batch_size)
@@ -192,8 +204,9 @@ class Trainer:
         self._optimizer.step()
         self._lr = float(self._schedule.get_last_lr()[0])
         self._schedule.step()
-        if self._average is not None:
-            self._average.update()
+        for average in (self._ema, self._average):
+            if average is not None:
+                average.update()
         return loss.detach()
 
     def evaluate_validation(self) -> Scores:
@@ -236,6 +249,7 @@ class Trainer:
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
             "average": self._average and self._average.state_dict(),
+            "ema": self._ema and self._ema.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -253,4 +267,14 @@ class Trainer:
             self._average = None
         elif self._average is not None:
             self._average.load_state_dict(state["average"])
+        if self._ema is not None:
+            self._ema.load_state_dict(state["ema"])
         self.epoch = state["epoch"]
+
+
+def shipped_weights(state: dict[str, Any]) -> dict[str, Any]:
+    """The state dict of :attr:`Trainer.student` from one of :meth:`Trainer.state_dict`."""
+    values, prefix = state["distiller"], "student."
+    if state["ema"] is not None:
+        values, prefix = state["ema"], "module."
+    return {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from kdsearch.training.averaging import WeightAverage, exponent
+from kdsearch.training.averaging import WeightAverage, exponent, over_last_part
 
 
 @pytest.mark.parametrize(("share", "power"), [(0.05, 16.97), (0.1, 6.94)])
@@ -53,7 +53,7 @@ def drift(network: nn.Module, generator: torch.Generator) -> None:
 def test_each_update_has_the_weight_of_the_recursion() -> None:
     """Unrolled, update s has (1 - b_s) b_{s+1} … b_t, where b_s is ((s - 1) / s) ** (power + 1)."""
     network, generator = small(), torch.Generator().manual_seed(0)
-    average, seen, power = WeightAverage(network, 0.1), [], exponent(0.1)
+    average, seen, power = WeightAverage(network, over_last_part(0.1)), [], exponent(0.1)
     for _ in range(12):
         drift(network, generator)
         seen.append({k: v.clone().double().numpy() for k, v in network.state_dict().items()})
@@ -73,12 +73,12 @@ def test_each_update_has_the_weight_of_the_recursion() -> None:
 def test_it_goes_on_from_a_saved_state() -> None:
     networks = [small(), small()]
     generators = [torch.Generator().manual_seed(1) for _ in networks]
-    whole, begun = (WeightAverage(network) for network in networks)
+    whole, begun = (WeightAverage(network, over_last_part()) for network in networks)
     for step in range(6):
         for network, generator in zip(networks, generators, strict=True):
             drift(network, generator)
         if step == 3:
-            resumed = WeightAverage(networks[1])
+            resumed = WeightAverage(networks[1], over_last_part())
             resumed.load_state_dict(begun.state_dict())
             begun = resumed
         whole.update()
@@ -89,7 +89,7 @@ def test_it_goes_on_from_a_saved_state() -> None:
 
 def test_the_trained_network_is_left_alone() -> None:
     network = small()
-    average = WeightAverage(network)
+    average = WeightAverage(network, over_last_part())
     drift(network, torch.Generator().manual_seed(2))
     before = {name: value.clone() for name, value in network.state_dict().items()}
     average.update()
@@ -100,7 +100,7 @@ def test_the_trained_network_is_left_alone() -> None:
 def test_an_average_goes_with_its_last_reference() -> None:
     """Without waiting for Python to look for cycles, which may be a whole training later."""
     network = small()
-    average = WeightAverage(network)
+    average = WeightAverage(network, over_last_part())
     average.update()
     held = [weakref.ref(average), weakref.ref(average.network), weakref.ref(network)]
     gc.disable()

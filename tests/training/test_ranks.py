@@ -13,7 +13,10 @@ import pytest
 import torch
 
 from kdsearch.data import Dataset
-from kdsearch.models.weights import load_weights
+from kdsearch.models import build_network
+from kdsearch.models.weights import load_weights, save_weights
+from kdsearch.spec.concrete import ModelConfig
+from kdsearch.training.initial import with_checksum
 from kdsearch.training.ranks import Ranks
 from kdsearch.training.task import Task
 from kdsearch.training.trainer import Trainer
@@ -93,6 +96,20 @@ class TwoWorkers:
         return trainer
 
 
+def begun_with_weights(make_task: Callable[..., Task], data: Dataset, folder: Path) -> Task:
+    """The head first, then all but the first layer, at several rates; the average is shipped."""
+    model = {"family": "mlp", "width": 0.5, "depth": 2}
+    save_weights(build_network(ModelConfig(**model), data.inputs, 10), folder / "mlp.safetensors")
+    tuning = {"head_epochs": 1, "freeze": 1, "layer_decay": 0.5}
+    task = make_task(
+        model=model | {"weights": str(folder / "mlp.safetensors")},
+        fine_tuning=tuning,
+        ema=0.9,
+        epochs=3,
+    )
+    return task.model_copy(update={"model": with_checksum(task.model)})
+
+
 @pytest.fixture(scope="module")
 def two_workers(
     digits: Dataset, make_task: Callable[..., Task], tmp_path_factory: pytest.TempPathFactory
@@ -104,7 +121,8 @@ def two_workers(
         class_weights={"3": 5.0, "8": 0.1},
         sampling="balanced",
     )
-    tasks = [plain, normalised, balanced]
+    tuned = begun_with_weights(make_task, data=digits, folder=tmp_path_factory.mktemp("weights"))
+    tasks = [plain, normalised, balanced, tuned]
     return TwoWorkers(tasks, digits, tmp_path_factory.mktemp("ranks"))
 
 
@@ -116,7 +134,7 @@ def test_two_workers_add_up_and_follow_the_first(two_workers: TwoWorkers) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", [0, 2], ids=["plain", "balanced"])
+@pytest.mark.parametrize("task", [0, 2, 3], ids=["plain", "balanced", "fine-tuned"])
 def test_two_workers_without_batch_statistics_train_as_one(
     two_workers: TwoWorkers, task: int
 ) -> None:

@@ -24,7 +24,8 @@ def test_settings_that_came_later_leave_earlier_keys_as_they_were(
 ) -> None:
     task = make_task("kd")
     content = task.model_dump(mode="json")
-    for name in ("class_weights", "sampling", "unlabelled_ratio"):
+    added = ("class_weights", "sampling", "unlabelled_ratio", "decay_norms", "ema", "fine_tuning")
+    for name in added:
         del content["training"][name]
     del content["task_weights"], content["uncertainty"], content["tasks"]
     earlier = json.dumps(content, sort_keys=True).encode()
@@ -49,6 +50,9 @@ def test_settings_that_came_later_leave_earlier_keys_as_they_were(
         {"class_weights": "balanced"},
         {"class_weights": {"0": 2.0}},
         {"sampling": "balanced"},
+        {"decay_norms": False},
+        {"ema": 0.99},
+        {"fine_tuning": {"pretrained_lr": 0.1}},
     ],
     ids=lambda change: next(iter(change)),
 )

@@ -90,6 +90,11 @@ class ModelConfig(Section):
         return content
 
     @property
+    def pretrained(self) -> bool:
+        """Whether it begins with weights that were trained before."""
+        return self.weights is not None
+
+    @property
     def architecture(self) -> ModelConfig:
         """The same without what it begins with and how it is shipped."""
         return self.model_copy(update={"weights": None, "stored": "float32"})

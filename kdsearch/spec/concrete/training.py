@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from kdsearch.spec.base import Section
+from kdsearch.spec.concrete.fine_tuning import FineTuning
 from kdsearch.spec.values import Flag, Number, Whole
 
 _BY_CLASS, _NAMED = "<class>", "<value>"
@@ -38,6 +39,9 @@ class TrainingConfig(Section):
     """Peak learning rate."""
     weight_decay: Number = Field(default=5e-4, ge=0)
     """L2 penalty (SGD) or decoupled decay (AdamW) on every weight."""
+    decay_norms: Flag = True
+    """Whether weight decay holds for biases and the scales of normalisations too, which are the
+    weights of one dimension."""
     momentum: Number = Field(default=0.9, ge=0, lt=1)
     """Momentum of SGD. AdamW keeps its own betas."""
     nesterov: Flag = True
@@ -73,6 +77,13 @@ class TrainingConfig(Section):
     compute convolutions in TF32 (10 bits of mantissa), which is PyTorch's default, and matrix
     products in whole float32. With ``NVIDIA_TF32_OVERRIDE=0`` in the environment (on a cluster,
     that of its nodes) convolutions are whole float32 too."""
+    ema: Number | None = Field(default=None, gt=0, lt=1)
+    """Decay of an exponential moving average of the weights and batch statistics over the steps,
+    which is what is scored after each epoch, shipped and used as a teacher. Step t keeps
+    min(``ema``, (1 + t) / (10 + t)) of the average, so that a short training does not lag behind.
+    Absent: the weights themselves."""
+    fine_tuning: FineTuning | None = None
+    """How a network that begins with ``weights`` is trained further. Absent: as any other."""
 
     @property
     def streams(self) -> tuple[int, int] | None:
@@ -92,6 +103,11 @@ class TrainingConfig(Section):
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
                 f"warmup_epochs ({self.warmup_epochs:g}) must be below epochs ({self.epochs})"
+            )
+        if self.fine_tuning is not None and self.fine_tuning.head_epochs >= self.epochs:
+            raise ValueError(
+                f"fine_tuning.head_epochs ({self.fine_tuning.head_epochs}) must be below epochs "
+                f"({self.epochs}); to train the head alone, set fine_tuning.freeze=backbone"
             )
         if self.class_weights == self.sampling == "balanced":
             raise ValueError(
