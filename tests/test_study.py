@@ -44,7 +44,7 @@ def test_the_command_prints_progress_and_the_front(
     assert finished.stderr == ""
     lines = finished.stdout.splitlines()
     assert "search: 14 trainings" in lines
-    assert any("of 14 complete" in line and "failed" in line for line in lines)
+    assert any("of 14 complete" in line and "running" in line for line in lines)
     assert any(line.startswith("front of tiny") for line in lines)
     assert "\x1b[" not in finished.stdout
 
@@ -63,6 +63,7 @@ def test_the_front_is_written_in_four_forms(study: kdsearch.Study) -> None:
     shown = json.loads(re.findall(r'id="data">\n(.*)\n</script>', page)[0])
     assert [row["trial"] for row in shown["finalists"]] == table["trial"].tolist()
     assert all(row["folder"] for row in shown["finalists"])
+    assert shown["study"]["state"] == "finished", "written by the run itself"
 
 
 def test_the_front_is_not_beaten_by_any_trial(study: kdsearch.Study) -> None:

@@ -86,9 +86,11 @@ def _told_of(study: Study, latest: Sequence[TrialRecord]) -> dict[str, Any]:
     """The study's name, state and the facts of the page's head."""
     state = study.state
     changed = datetime.fromtimestamp(state.get("updated", 0), UTC)
+    # a run writes the page as its last step, when all that the page tells has ended
+    last = (state.get("state"), state.get("phase")) == ("running", "report")
     return {
         "name": study.spec.study.name,
-        "state": state.get("state", "begun"),
+        "state": "finished" if last else state.get("state", "begun"),
         "phase": state.get("phase"),
         "reason": state.get("reason"),
         "changed": f"{changed:%Y-%m-%d %H:%M} UTC",

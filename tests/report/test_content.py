@@ -115,6 +115,16 @@ def test_the_page_is_one_file_without_an_address(study: Study) -> None:
     assert data_of(text)["study"]["name"] == "tiny"
 
 
+def test_a_page_that_a_run_writes_at_its_end_is_of_a_finished_study(study: Study) -> None:
+    for state, phase, told in (
+        ("running", "search", "running"),
+        ("running", "report", "finished"),
+        ("failed", "report", "failed"),
+    ):
+        study.directory.update(state=state, phase=phase)
+        assert content(study)["study"]["state"] == told
+
+
 def test_no_text_of_the_data_ends_its_element(study: Study) -> None:
     shown = content(study)
     shown["study"]["name"] = name = '</script><script>alert("x")</script><!-- {{script}}'
