@@ -22,7 +22,6 @@ from kdsearch.results.limits import told_size
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
-from kdsearch.search.halving import expected_epochs
 from kdsearch.spec.teaching import called
 from kdsearch.teacher_cache.contents import Caches, StorageErrors
 from kdsearch.training.programs import total_epochs
@@ -47,7 +46,6 @@ class Display(Observer):
         self._steps = steps or Steps(console)
         self._live: Live | None = None
         self._objectives = Objectives()
-        self._most_epochs: float | None = None
         self._records: list[TrialRecord] = []
         self._progress: Progress | None = None
         self._teacher: tuple[str, int, float] | None = None
@@ -60,7 +58,6 @@ class Display(Observer):
     def study_started(self, study: Study) -> None:
         self._steps.close()
         self._objectives = study.objectives
-        self._most_epochs = expected_epochs(study.spec)
         self._say(f"study {study.spec.study.name} in {study.directory.path}")
 
     def teacher_started(self, name: str, epochs: int) -> None:
@@ -111,12 +108,17 @@ class Display(Observer):
         for line in error_lines(errors):
             self._say(line)
 
-    def phase_started(self, phase: str, total: int, finished: Sequence[TrialRecord]) -> None:
+    def phase_started(
+        self,
+        phase: str,
+        total: int,
+        finished: Sequence[TrialRecord],
+        epochs: float | None = None,
+    ) -> None:
         self._hide()
         if self._progress is not None:
             self._say(self._progress.line())
-        most = self._most_epochs if phase == "search" else None
-        self._progress = Progress(phase, total, finished, most)
+        self._progress = Progress(phase, total, finished, epochs)
         if phase == "search":
             self._records = list(finished)
         self._say(f"{phase}: {total} trainings" + (f", {len(finished)} done" if finished else ""))

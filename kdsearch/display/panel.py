@@ -38,17 +38,17 @@ def panel(
     return Group(*parts)
 
 
-def _front(records: Sequence[TrialRecord], objectives: Objectives) -> Table:
-    table = Table(title="front so far (validation)", title_justify="left", box=None)
+def _front(records: Sequence[TrialRecord], objectives: Objectives) -> Group:
+    table = Table(box=None)
     title, size = objectives.metric.title, objectives.size
     for head in (size_head(size), title):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("method", no_wrap=True, overflow="ellipsis")
     members = pareto_front(records, objectives)
     hidden = len(members) - FRONT_ROWS
-    if hidden > 0:
-        table.title = f"front so far (validation), {hidden} smaller ones not shown"
+    more = f", {hidden} smaller ones not shown" if hidden > 0 else ""
     for record in members[-FRONT_ROWS:]:
         shown = objectives.metric.told(objectives.value(record))
         table.add_row(f"{record.size(size):,.0f}", shown, record.task.method.label)
-    return table
+    # above the table and not its title, which is wrapped at the table's width
+    return Group(Text(f"front so far (validation){more}", style="italic"), table)

@@ -17,7 +17,7 @@ class Progress:
         phase: ``search`` or ``finalists``.
         total: Trainings in all.
         done: Trainings ended before this run.
-        most: Epochs of all trainings, as far as they are known.
+        most: Epochs that are expected of all trainings, where that is known.
     """
 
     def __init__(
@@ -77,7 +77,8 @@ class Progress:
         paused = f", {len(self._paused)} paused" if self._paused else ""
         stopped = f", {ended['stopped']} stopped early" if ended["stopped"] else ""
         tail = f", about {duration(left)} left" if left else ""
+        failed = f", {ended['failed']} failed" if ended["failed"] else ""
         return (
             f"{self.phase}: {ended['complete']} of {self.total} complete{paused}{stopped}, "
-            f"{len(self.running)} running, {ended['failed']} failed{tail}"
+            f"{len(self.running)} running{failed}{tail}"
         )

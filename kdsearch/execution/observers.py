@@ -45,8 +45,17 @@ class Observer:
     def cache_part(self, name: str, done: int, total: int) -> None:
         """Workers have built so many of the parts of a teacher's cache that they build."""
 
-    def phase_started(self, phase: str, total: int, finished: Sequence[TrialRecord]) -> None:
-        """``search`` or ``finalists`` starts with so many trainings, some ended before a resume."""
+    def phase_started(
+        self,
+        phase: str,
+        total: int,
+        finished: Sequence[TrialRecord],
+        epochs: float | None = None,
+    ) -> None:
+        """``search`` or ``finalists`` starts with so many trainings, some ended before a resume.
+
+        ``epochs`` are expected of all of them together, where that is known.
+        """
 
     def trial_started(self, record: TrialRecord) -> None:
         """A training starts."""

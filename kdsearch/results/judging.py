@@ -87,6 +87,11 @@ class Judging:
         swept = sum(len(sweep.trainings) for sweep in self.sweeps.values())
         return swept + len(self.runs) + len(self.sweeps) * self.spec.finalists.seeds
 
+    @property
+    def epochs(self) -> float:
+        """Epochs of all trainings, if none fails."""
+        return self.cost(lambda record, epochs: epochs)
+
     def cost(self, cost_of: CostOf) -> float:
         """What all of it costs, by the predicted cost of each training."""
         seeds = self.spec.finalists.seeds

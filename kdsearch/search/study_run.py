@@ -27,6 +27,7 @@ from kdsearch.results.record import Journal, TrialRecord, by_task
 from kdsearch.results.study import Study
 from kdsearch.search.budget import Budget
 from kdsearch.search.clock import is_deterministic
+from kdsearch.search.halving import expected_epochs
 from kdsearch.search.judging_jobs import JudgingJobs
 from kdsearch.search.latencies import measure_latencies
 from kdsearch.search.loop import ProposedJobs
@@ -191,7 +192,9 @@ class StudyRun:
             deterministic,
             None if deterministic else journal.lines(),
         )
-        self.observer.phase_started("search", spec.search.trials, list(finished.values()))
+        self.observer.phase_started(
+            "search", spec.search.trials, list(finished.values()), expected_epochs(spec)
+        )
         try:
             self._run(runner, jobs, journal)
         except BaseException:
@@ -224,7 +227,7 @@ class StudyRun:
         known = {key: each for key, each in before.items() if self._counts(each)}
         judging = Judging(self.spec, members, records, known)
         jobs = JudgingJobs(judging, known, self.plan.architectures)
-        self.observer.phase_started("finalists", judging.total, judging.done(known))
+        self.observer.phase_started("finalists", judging.total, judging.done(known), judging.epochs)
         self._run(runner, jobs, self.directory.finalists, self.directory.weights)
 
     def _score_teacher(self, shared: Mapping[str, Any]) -> None:

@@ -69,7 +69,13 @@ class Recorder(Observer):
         with self._lock:
             self._teachers.append((teacher, trained))
 
-    def phase_started(self, phase: str, total: int, finished: Sequence[TrialRecord]) -> None:
+    def phase_started(
+        self,
+        phase: str,
+        total: int,
+        finished: Sequence[TrialRecord],
+        epochs: float | None = None,
+    ) -> None:
         for record in finished:
             (self.trial_ended if record.ended else self.trial_paused)(record)
 

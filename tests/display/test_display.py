@@ -36,9 +36,7 @@ def test_the_time_left_is_by_trials(monkeypatch: pytest.MonkeyPatch) -> None:
         clock.now += 30
         progress.ended(trial(number, 0.5, 1))
     assert progress.left == pytest.approx(60 / 2 * 6)
-    assert progress.line() == (
-        "search: 4 of 10 complete, 0 running, 0 failed, about 3 min 00 s left"
-    )
+    assert progress.line() == ("search: 4 of 10 complete, 0 running, about 3 min 00 s left")
 
 
 def test_the_time_left_is_by_epochs_where_they_end_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,15 +47,15 @@ def test_the_time_left_is_by_epochs_where_they_end_first(monkeypatch: pytest.Mon
         progress.ended(stopped(number, 5))
     # 10 of 40 epochs in 20 seconds
     assert progress.left == pytest.approx(60)
-    assert "0 of 1000 complete, 3 stopped early, 0 running, 0 failed" in progress.line()
+    assert "0 of 1000 complete, 3 stopped early, 0 running" in progress.line()
 
 
 def test_one_that_was_paused_is_none_that_has_ended() -> None:
     aside = stopped(1, 3).model_copy(update={"status": "paused"})
     progress = Progress("search", 10, [trial(0, 0.5, 1), aside])
-    assert progress.line() == "search: 1 of 10 complete, 1 paused, 0 running, 0 failed"
+    assert progress.line() == "search: 1 of 10 complete, 1 paused, 0 running"
     progress.started(aside.model_copy(update={"status": "running"}))
-    assert progress.line() == "search: 1 of 10 complete, 1 running, 0 failed"
+    assert progress.line() == "search: 1 of 10 complete, 1 running"
     progress.paused(aside)
     progress.ended(stopped(1, 3))
     assert progress.line().startswith("search: 1 of 10 complete, 1 stopped early, 0 running")
@@ -71,6 +69,20 @@ def test_epochs_before_and_after_a_rung_count_once(monkeypatch: pytest.MonkeyPat
         progress.paused(stopped(1, epochs))
     # 10 of 50 epochs in 20 seconds
     assert progress.left == pytest.approx(80)
+
+
+def test_the_time_left_of_finalists_counts_those_that_stay_paused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    out = io.StringIO()
+    display = Display(Console(file=out, width=200))
+    display.phase_started("finalists", 22, [], 60)
+    for number in range(20):  # a baseline's tuning, of which none goes on
+        clock.now += 1
+        display.trial_paused(stopped(number, 1).model_copy(update={"status": "paused"}))
+    # 20 of 60 epochs in 20 seconds
+    assert "0 of 22 complete, 20 paused, 0 running, about 40 s left" in out.getvalue()
 
 
 def test_each_end_of_a_trial_has_its_line() -> None:
@@ -119,3 +131,4 @@ def test_rows_of_the_panel_are_cut_and_never_folded() -> None:
     lines = out.getvalue().splitlines()
     assert len(lines) == 4  # progress, what runs, and the front's title and heads
     assert lines[1].endswith("…")
+    assert lines[2].strip() == "front so far (validation)"  # wider than the table

@@ -384,7 +384,8 @@ def test_with_more_trials_those_of_a_sweep_that_were_stopped_go_on_where_they_de
 def test_the_epochs_are_what_the_trainings_take(spec: StudySpec) -> None:
     judging = Judging(spec, members(), SEARCHED, {})
     found = by_task(run_all(JudgingJobs(judging, {}, BLUEPRINTS)))
-    assert judging.cost(epochs_alone) == sum(len(record.epochs) for record in found.values())
+    took = sum(len(record.epochs) for record in found.values())
+    assert judging.epochs == judging.cost(epochs_alone) == took
 
 
 def test_forebears_and_peers_are_compute_too(spec: StudySpec) -> None:
