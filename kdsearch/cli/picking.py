@@ -76,22 +76,23 @@ def pick(
 
 
 def print_pick(console: Console, content: Mapping[str, Any], study: str) -> None:
-    """The answer in a line, where there is one, and what to do next."""
+    """The answer, where there is one, and the commands that go on from there."""
     from kdsearch.render.pick import pick_line
+    from kdsearch.render.tables import heads_and_lines
     from kdsearch.results.pick import pick as pick_student
 
     try:
         found = pick_student(content)
     except RunError:  # no finalist is judged yet
         return
-    folder = f"{study}/students/trial-{found.row['trial']:04d}"
-    for line in (f"\n{pick_line(content, found)}", folder):
-        console.print(line, markup=False, highlight=False)
-    console.print(
-        f"next: kdsearch pick {study} (why, and limits), kdsearch export {study} (ONNX)",
-        markup=False,
-        highlight=False,
+    lines = (
+        ("ship", pick_line(content, found).removeprefix("ship ")),
+        ("files", f"{study}/students/trial-{found.row['trial']:04d}"),
+        ("why", f"kdsearch pick {study}"),
+        ("as ONNX", f"kdsearch export {study}"),
     )
+    console.print()
+    console.print(heads_and_lines(lines), markup=False, highlight=False)
 
 
 def limits_of(

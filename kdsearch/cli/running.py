@@ -77,7 +77,9 @@ def run(
     from kdsearch.results.front_file import read_summary
 
     content = read_summary(folder.path, "front")
+    console.print()
     print_front(console, content)
+    console.print()
     print_ranking(console, read_summary(folder.path, "ranking"))
     print_pick(console, content, str(folder.path))
 

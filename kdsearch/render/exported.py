@@ -25,8 +25,8 @@ def exported_lines(done: Exported) -> Iterator[str]:
             head = done.content["metrics"][objective]["head"]
             parts.append(f"{head} {told(done.content, objective, file.scores[objective])}")
         if file.difference is not None:
-            within = f" within {file.difference:.0e}" if file.difference else ""
-            parts.append(f"outputs as in PyTorch{within}")
+            within = f"within {file.difference:.0e} of" if file.difference else "equal to"
+            parts.append(f"outputs {within} PyTorch's")
         yield "  " + "  ".join(parts)
     if any(file.scores for file in done.files):
         yield f"scored on the {done.samples:,} test samples"

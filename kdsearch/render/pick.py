@@ -139,13 +139,14 @@ def _chosen(content: Mapping[str, Any], found: Pick, limits: Limits) -> str:
     name = content["objective"]
     head = content["metrics"][name]["head"]
     error = found.best["mean_validation_error"] or 0.0
-    keeping = f" of the {found.fitting} (of {found.judged}) that keep the limits" if limits else ""
+    among = f"{found.fitting} of {found.judged} finalists that keep the limits"
+    keeping = f", among the {among}" if limits else ""
     best = f"{told(content, name, found.best[f'mean_validation_{name}'])}"
     if found.row is found.best:
-        return f"by the best mean validation {head}, {best}{keeping}"
+        return f"the best mean validation {head}, {best}{keeping}"
     return (
-        f"the smallest{keeping} within one standard error ({_plain(content, error)}) of the best "
-        f"mean validation {head} ({best}, trial {found.best['trial']})"
+        f"the smallest within one standard error ({_plain(content, error)}) of the best mean "
+        f"validation {head} ({best}, trial {found.best['trial']}){keeping}"
     )
 
 
