@@ -44,9 +44,15 @@ def test_the_commands_are_those_of_the_command_line() -> None:
     assert listed == known
 
 
-def test_the_search_space_of_the_tour_is_sound() -> None:
-    plan = make_plan(parse_spec(yaml.safe_dump(space())))
-    assert set(plan.space.methods) == {"none", "kd", "kd+fitnet"}
+def test_the_search_space_of_the_tour_is_the_shipped_one() -> None:
+    shipped = (ROOT / "search_spaces" / "digits.yaml").read_text()
+    assert space() == yaml.safe_load(shipped)
+
+
+def test_the_values_that_the_tour_gives_a_method_load() -> None:
+    (example,) = re.findall(r"`(kd: \{.*?\})`", text("tour.md"))
+    (method,) = parse_spec(yaml.safe_dump(space() | {"methods": yaml.safe_load(example)})).methods
+    assert method == "kd"
 
 
 def test_the_section_on_the_search_is_sound() -> None:

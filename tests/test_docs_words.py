@@ -57,9 +57,14 @@ def prose(text: str, tables: bool) -> list[str]:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a page; one ends at a full stop before a capital letter, a digit or code."""
-    parts = prose(text, tables=False)
-    marked = (re.sub(r"([.!?:][\"')*]*)\s+(?=[\"A-Z`*(])", r"\1\n", part) for part in parts)
+    """The sentences of a page, of its tables' cells at last.
+
+    One ends at a full stop before a capital letter or code.
+    """
+    rows = [part for part in prose(text, tables=True) if part.startswith("|")]
+    cells = [cell.strip() for row in rows for cell in re.split(r"(?<!\\)\|", row)]
+    parts = [*prose(text, tables=False), *filter(None, cells)]
+    marked = (re.sub(r"([.!?][\"')*]*)\s+(?=[\"A-Z`*(])", r"\1\n", part) for part in parts)
     return [each for part in marked for each in part.split("\n")]
 
 
@@ -115,6 +120,9 @@ def test_sentences_are_told_apart() -> None:
         "- Another.",
         'Its "end!"',
         "So.",
+        "a.",
+        "B",
+        "c",
     ]
     assert prose(text, tables=True)[-1] == "| a. B | c |"
 
