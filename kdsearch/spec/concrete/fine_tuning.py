@@ -61,14 +61,14 @@ class FineTuning(Section):
     """
 
     freeze: Frozen | None = None
-    """What keeps its weights and runs in eval mode: ``backbone`` is all but the head; a number is
-    so many first stages (of a transformer over tokens: its embedding, then its blocks); a list has
+    """What keeps its weights and runs in eval mode. ``backbone`` is all but the head. A number is
+    so many first stages (of a transformer over tokens: its embedding, then its blocks). A list has
     names of modules, such as ``[conv1, layer1]``. Absent: nothing."""
     head_epochs: Whole = Field(default=0, ge=0)
     """Epochs at the start in which the head alone is trained, as under ``freeze: backbone``. The
     learning rate follows its one schedule all along."""
     layer_decay: Number = Field(default=1.0, gt=0, le=1)
-    """Factor on the learning rate from each stage (or block) to the one before it: the head has
+    """Factor on the learning rate from each stage (or block) to the one before it. The head has
     the full learning rate, the last stage this factor of it, the one before its square (Clark et
     al. 2020, ELECTRA; Bao et al. 2022, BEiT)."""
     pretrained_lr: Number = Field(default=1.0, gt=0, le=1)
