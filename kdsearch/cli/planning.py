@@ -69,17 +69,25 @@ def _taken(directory: Any, spec: Any, resume: bool) -> str:
     return ""
 
 
+def _teachers(spec: Any) -> str:
+    """The teachers with how they come to be, where that is not one training from the start."""
+    from kdsearch.results.spent import teacher_verb
+
+    verbs = list(dict.fromkeys(teacher_verb(spec, name) for name in spec.teachers_in_use))
+    return "teacher" if verbs == ["trained"] else f"teacher ({' and '.join(verbs)})"
+
+
 def _print_cost(console: Console, spec: Any, cost: Any) -> None:
     from kdsearch.render.caches import cache_lines
-    from kdsearch.render.units import duration
+    from kdsearch.results.durations import duration
     from kdsearch.search.clock import order_told
 
     print_wrapped(
         console,
-        f"cost on this machine, from a few measured steps: teacher {duration(cost.teacher)}, its "
-        f"cache {duration(cost.cache)}, search {duration(cost.search)}, finalists at most "
-        f"{duration(cost.finalists)}; in all about {duration(cost.total)} and the start of Ray; "
-        "nothing was trained or written",
+        f"cost on this machine, from a few measured steps: {_teachers(spec)} "
+        f"{duration(cost.teacher)}, its cache {duration(cost.cache)}, search "
+        f"{duration(cost.search)}, finalists at most {duration(cost.finalists)}; in all about "
+        f"{duration(cost.total)} and the start of Ray; nothing was trained or written",
     )
     print_wrapped(console, order_told(spec))
     for line in cache_lines(cost.caches):

@@ -17,10 +17,11 @@ from kdsearch.problems import find_metric
 from kdsearch.problems.catalogue import MEAN, USUAL
 from kdsearch.render.caches import cache_lines, error_lines
 from kdsearch.render.steps import Steps
-from kdsearch.render.units import duration
+from kdsearch.results.durations import duration
 from kdsearch.results.limits import told_size
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
+from kdsearch.results.spent import spent_told
 from kdsearch.results.study import Study
 from kdsearch.spec.teaching import called
 from kdsearch.teacher_cache.contents import Caches, StorageErrors
@@ -50,6 +51,7 @@ class Display(Observer):
         self._progress: Progress | None = None
         self._teacher: tuple[str, int, float] | None = None
         self._teacher_epochs = 0
+        self._pretrained: dict[str, bool] = {}
         self._start = time.monotonic()
 
     def preparing(self, step: str) -> None:
@@ -58,12 +60,15 @@ class Display(Observer):
     def study_started(self, study: Study) -> None:
         self._steps.close()
         self._objectives = study.objectives
+        given = study.spec.given_teachers.items()
+        self._pretrained = {name: each.model.pretrained for name, each in given}
         self._say(f"study {study.spec.study.name} in {study.directory.path}")
 
     def teacher_started(self, name: str, epochs: int) -> None:
         self._teacher = (name, epochs, time.monotonic())
         self._teacher_epochs = 0
-        self._say(f"{called(name)}: training for {epochs} epochs")
+        how = "fine-tuning" if self._pretrained.get(name) else "training"
+        self._say(f"{called(name)}: {how} for {epochs} epochs")
         self._show()
         if self._live:
             self._live.update(Text(f"{called(name)}: the first epoch runs"))
@@ -168,6 +173,7 @@ class Display(Observer):
     def study_finished(self, study: Study) -> None:
         self._hide()
         self._say(f"finished in {duration(time.monotonic() - self._start)}")
+        self._say(f"training took: {spent_told(study, with_epochs=False)}")
 
     def stopping(self) -> None:
         self._hide()

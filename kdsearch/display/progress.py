@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from kdsearch.render.units import duration
+from kdsearch.results.durations import duration
 from kdsearch.results.record import TrialRecord
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.filesize import decimal
 
 from kdsearch.models import Signal
-from kdsearch.render.units import duration
+from kdsearch.results.durations import duration
 from kdsearch.spec.teaching import called
 from kdsearch.teacher_cache.contents import Caches, StorageErrors, TeacherCache
 

@@ -26,6 +26,7 @@ from kdsearch.results.gains import gain_note
 from kdsearch.results.naming import network_told
 from kdsearch.results.pick import pick
 from kdsearch.results.record import TrialRecord
+from kdsearch.results.spent import spent_told
 from kdsearch.results.study import Study
 
 
@@ -114,6 +115,7 @@ def _facts(study: Study, latest: Sequence[TrialRecord]) -> list[tuple[str, str]]
         ("Data", f"{data['name']}: {samples}" if data else ""),
         ("Teacher", ", ".join(teachers)),
         ("Trials", f"{ended}; {epochs:,} epochs, {time} of training" if ended else "none yet"),
+        ("Cost", spent_told(study)),
         ("Failures", failed),
         (
             "Search",

@@ -10,8 +10,10 @@ from typing import Any
 from kdsearch.data import Dataset
 from kdsearch.methods import parse_label
 from kdsearch.results.record import TrialRecord
+from kdsearch.spec.concrete import BACKBONE, TrainingConfig
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import BORN_AGAIN, MUTUAL
+from kdsearch.training.fine_tuning import phases
 from kdsearch.training.programs import epochs_with_forebears
 
 STEP = 55.0
@@ -72,11 +74,24 @@ class TrialCost:
         task, macs = record.task, record.macs / 1e6
         batch = task.training.batch_size
         scored = PLACE / 3 * self.places + macs
-        step = (STEP + 3 * scored * batch) * relative_cost(task.method.label)
+        step = (STEP + _passes(task.training) * scored * batch) * relative_cost(task.method.label)
         if task.teacher in (BORN_AGAIN, MUTUAL):  # whose signals are not cached
             step += scored * batch
         trained = (1 + (task.teacher == MUTUAL)) * step * (self.samples // batch)
         return epochs * (trained + scored * self.validation)
+
+
+def _passes(training: TrainingConfig) -> float:
+    """Forward passes that a training step is worth: one, and two backwards where there are any.
+
+    Under ``freeze: backbone`` and ``head_epochs`` the backbone has none; of other frozen parts it
+    is not known how much of the network they are.
+    """
+    tuned = phases(training)
+    return sum(
+        epochs * (1 if each.fine_tuning and each.fine_tuning.freeze == BACKBONE else 3)
+        for epochs, each in tuned
+    ) / sum(epochs for epochs, _ in tuned)
 
 
 def _places(inputs: Mapping[str, Sequence[int]]) -> int:

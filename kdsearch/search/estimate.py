@@ -28,6 +28,7 @@ from kdsearch.spec.teaching import BORN_AGAIN, MUTUAL
 from kdsearch.teacher_cache.choosing import plan_caches
 from kdsearch.teacher_cache.contents import Caches
 from kdsearch.training.by_task import ByTask
+from kdsearch.training.fine_tuning import phases
 from kdsearch.training.hardware import Hardware
 from kdsearch.training.initial import initial_student
 from kdsearch.training.programs import teaching_of, total_epochs
@@ -162,7 +163,19 @@ def _within_budgets(spec: StudySpec, seconds: float, per_epoch: float) -> float:
 
 
 def _seconds(task: Task, plan: Plan, teachers: Mapping[str, Teaching], hardware: Hardware) -> float:
-    """Seconds of a whole training, from a few steps and one evaluation of it."""
+    """Seconds of a whole training, from a few steps and one evaluation of each of its phases."""
+    total = 0.0
+    for epochs, training in phases(task.training):
+        phase = task.model_copy(update={"training": training})
+        share = epochs / task.training.epochs
+        total += share * _seconds_alike(phase, plan, teachers, hardware)
+    return total
+
+
+def _seconds_alike(
+    task: Task, plan: Plan, teachers: Mapping[str, Teaching], hardware: Hardware
+) -> float:
+    """The same of a training whose epochs all train the same weights."""
     own = task.teacher in (BORN_AGAIN, MUTUAL)
     peer = Teacher(initial_student(task, plan.data), hardware.device) if own else None
     trainer = Trainer(task, plan.data, peer or teaching_of(task, teachers), hardware)

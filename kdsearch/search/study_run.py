@@ -138,12 +138,20 @@ class StudyRun:
                 "weights": str(teacher.weights.absolute()),
                 "size": size,
                 "trained": trained or before.get(name, {}).get("trained", False),
+                **self._teacher_cost(teacher),
             }
             self.directory.update(teachers=told)
             self.observer.teacher_ready(teacher, trained)
             for warning in training_warnings(teacher, self.plan.data):
                 self.observer.warned(warning)
         return found
+
+    def _teacher_cost(self, teacher: StoredTeacher) -> dict[str, float]:
+        """Seconds and epochs of a teacher's training over all its workers, where it had one."""
+        history = teacher.facts.get("history", [])
+        workers = self.spec.given_teachers[teacher.name].workers
+        seconds = workers * sum(epoch["seconds"] for epoch in history)
+        return {"seconds": seconds, "epochs": len(history)} if history else {}
 
     def _take_latency_unit(self) -> None:
         """Latencies are in the time that a reference took while nothing of the study ran."""

@@ -12,6 +12,7 @@ from kdsearch.methods.kd import KD
 from kdsearch.methods.registry import find_method
 from kdsearch.results.cost import PLACE, STEP, TrialCost, relative_cost
 from kdsearch.results.record import TrialRecord
+from kdsearch.spec.concrete import FineTuning
 from tests.records import trial
 
 COST = TrialCost(samples=650, validation=100, places=64)
@@ -33,6 +34,22 @@ def test_a_million_multiply_accumulates_are_one_and_training_takes_three_passes(
     """Ten whole batches of 64, the rest of the samples is left out, and a pass for validation."""
     grown = COST(record(macs=3_000_000, **with_batch(64)), 1) - COST(record(**with_batch(64)), 1)
     assert grown == pytest.approx(3 * 640 + 100)
+
+
+@pytest.mark.parametrize(
+    ("tuning", "passes"),
+    [
+        (FineTuning(freeze="backbone"), 1),
+        (FineTuning(head_epochs=4), (4 * 1 + 6 * 3) / 10),
+        (FineTuning(pretrained_lr=0.1), 3),
+    ],
+)
+def test_where_the_head_alone_is_trained_nothing_else_goes_backwards(
+    tuning: FineTuning, passes: float
+) -> None:
+    training = with_batch(64)["training"].model_copy(update={"epochs": 10, "fine_tuning": tuning})
+    grown = COST(record(macs=3_000_000, training=training), 1) - COST(record(training=training), 1)
+    assert grown == pytest.approx(passes * 640 + 100)
 
 
 def test_a_network_of_no_size_is_not_free() -> None:

@@ -14,9 +14,13 @@ from kdsearch.errors import StudyError
 from kdsearch.models import Signal, Signals
 from kdsearch.results.cost import TrialCost
 from kdsearch.results.record import TrialRecord
+from kdsearch.search import estimate
 from kdsearch.search.estimate import STEPS, Cost, estimate_cost, sample_trials
 from kdsearch.space.checks import Plan, make_plan
 from kdsearch.spec import parse_spec
+from kdsearch.spec.concrete import FineTuning
+from kdsearch.training.hardware import Hardware
+from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
 
 SAMPLES = 4
@@ -168,3 +172,23 @@ def test_limits_that_no_random_student_keeps_are_told(
     monkeypatch.setattr("kdsearch.search.estimate.within_limits", lambda *_: False)
     with pytest.raises(StudyError, match="none of 40 random students keeps the size limits; raise"):
         sample_trials(plan, 2)
+
+
+def test_the_phases_of_a_training_are_timed_apart(
+    spec_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A head that is trained alone for a quarter of the epochs, each of its trainings 100 s."""
+    plan = make_plan(parse_spec(spec_text, []))
+    task = sample_trials(plan, 1)[0].task
+    training = task.training.model_copy(
+        update={"epochs": 8, "fine_tuning": FineTuning(head_epochs=2, pretrained_lr=0.5)}
+    )
+    task = task.model_copy(update={"training": training})
+
+    def seconds(phase: Task, *_: object) -> float:
+        assert phase.training.epochs == 8
+        assert phase.training.fine_tuning is not None
+        return 100.0 if phase.training.fine_tuning.freeze == "backbone" else 300.0
+
+    monkeypatch.setattr(estimate, "_seconds_alike", seconds)
+    assert estimate._seconds(task, plan, {}, Hardware()) == 2 / 8 * 100 + 6 / 8 * 300

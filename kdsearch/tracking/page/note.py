@@ -14,6 +14,7 @@ from kdsearch.results.limits import RETAINED, told, told_size
 from kdsearch.results.naming import network_told, student_told
 from kdsearch.results.pick import pick
 from kdsearch.results.size_classes import size_classes
+from kdsearch.results.spent import spent_told
 from kdsearch.results.study import Study
 from kdsearch.spec.teaching import UNDISTILLED
 
@@ -106,9 +107,10 @@ def _question(study: Study) -> str:
 
 
 def _setting(study: Study) -> Iterator[str]:
-    """Data, teacher and budget."""
+    """Data, teacher, budget and cost."""
     yield "### Data, teacher, budget"
-    yield "\n".join(f"- {each}" for each in (_data(study), _teacher(study), _budget(study)))
+    lines = _data(study), _teacher(study), _budget(study), _cost(study)
+    yield "\n".join(f"- {each}" for each in lines if each)
 
 
 def _data(study: Study) -> str:
@@ -142,6 +144,12 @@ def _budget(study: Study) -> str:
         f"{', '.join(spec.methods)}" + (f" ({ended})" if ended else "") + f"; finalists with "
         f"{spec.finalists.seeds} seeds, beside the same student undistilled, tuned as well"
     )
+
+
+def _cost(study: Study) -> str:
+    """Time of training by part, over all workers; empty before anything was trained."""
+    told = spent_told(study)
+    return told and f"**Cost**: {told}"
 
 
 def _front(content: Mapping[str, Any], places: Places) -> str:

@@ -61,6 +61,7 @@ def test_the_page_of_a_study_tells_the_answer_first_and_links_to_the_runs(
     assert "(4 complete, 1 failed" in text or "(5 complete, 1 failed)" in text
     assert "1 of the trials failed" in text
     assert "**Teacher**: convnet-2 ×1, " in text
+    assert "**Cost**: search 18 s (18 epochs of 6 trainings), finalists " in text
 
 
 def test_the_picture_of_the_page_fits_beside_the_text(

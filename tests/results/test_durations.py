@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kdsearch.render.units import duration
+from kdsearch.results.durations import duration
 
 
 @pytest.mark.parametrize(

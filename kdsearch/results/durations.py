@@ -1,4 +1,4 @@
-"""Lengths of time and sizes in words."""
+"""Lengths of time in words."""
 
 from __future__ import annotations
 
