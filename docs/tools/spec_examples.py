@@ -83,7 +83,14 @@ teacher:
 """,
     "teacher.model.weights": """\
 teacher:
-  model: {family: torchvision/resnet50, weights: pretrained.safetensors}
+  model: {family: torchvision/resnet50, weights: IMAGENET1K_V2}
+""",
+    "teacher.model.normalise": """\
+teacher:
+  model:
+    family: torchvision/resnet50
+    normalise: {mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}
+  checkpoint: resnet50.pth
 """,
     "teacher.training": """\
 teacher:
@@ -107,6 +114,13 @@ students:
     "students.weights": """\
 students:
   - {family: convnet, width: 0.5, depth: 2, weights: {source: mine.safetensors}}
+""",
+    "students.normalise": """\
+students:
+  - family: timm/mobilenetv3_small_100
+    weights: mine.pth
+    normalise: {mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}
+    image_size: {choices: [48, 64]}
 """,
     "methods": """\
 methods:

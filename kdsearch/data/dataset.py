@@ -126,8 +126,13 @@ class Dataset:
     @property
     def inputs(self) -> dict[str, Input]:
         """What a network may take of a sample, by name."""
-        columns = self.train.inputs.items()
-        return {name: modality_of(each).network_input(each) for name, each in columns}
+        found = {}
+        for name, column in self.train.inputs.items():
+            scale = self.scales[name]
+            found[name] = replace(
+                modality_of(column).network_input(column), mean=scale.mean, std=scale.std
+            )
+        return found
 
     @property
     def input_shapes(self) -> dict[str, tuple[int, ...]]:

@@ -171,10 +171,11 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
     target = folder / "student.safetensors"
     with taking_name_last(target) as partial:
         shutil.copyfile(weights, partial)
+    model = run.task.model
     gain, names = finalist.gain, data.problem.names
     facts = {
         "format": FORMAT,
-        "model": run.task.model.model_dump(mode="json"),
+        "model": model.model_copy(update={"weights": None}).model_dump(mode="json"),
         "inputs": [
             _Input(
                 name=name, kind=each.kind, shape=each.shape, **vars(data.scales[name])
@@ -191,7 +192,8 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
         "parameters": run.parameter_count,
         "macs": run.macs,
         "bytes": run.bytes,
-        "stored": run.task.model.stored,
+        "stored": model.stored,
+        **({"began_with": model.weights.model_dump()} if model.weights else {}),
         **{name: run.epochs[-1][name] for name in MEASURED if name in run.epochs[-1]},
         "validation_scores": {name: run.scores[name] for name in names if name in run.scores},
         "test_scores": run.test,
@@ -264,7 +266,7 @@ def load_student(path: str | Path) -> Student:
             f"{weights} is not the file that {file} describes; copy both again from the study"
         )
     outputs = sum(len(task.names) for task in told.tasks)
-    inputs = {each.name: Input(each.kind, each.shape) for each in told.inputs}
+    inputs = {each.name: Input(each.kind, each.shape, each.mean, each.std) for each in told.inputs}
     network = build_network(told.model, inputs, outputs)
     load_weights(network, weights, "the student")
     return Student(network.eval(), facts).eval()

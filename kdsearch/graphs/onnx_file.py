@@ -115,7 +115,7 @@ def _tidy(model: Any, module: SampleNetwork) -> None:
 
 
 def _in_network(scopes: str) -> bool:
-    return "'network'" in scopes
+    return "'network'" in scopes and "'network.preparation'" not in scopes
 
 
 def _cause(error: BaseException) -> BaseException:

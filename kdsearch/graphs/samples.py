@@ -64,7 +64,7 @@ class SampleNetwork(nn.Module):
             data: The data set that it was trained on.
             section: Where the data set is from.
         """
-        return cls(network, data.problem.heads, network.inputs, data.scales, section.image_size)
+        return cls(network, data.problem.heads, network.inputs, data.scales, section.side)
 
     @property
     def called(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from kdsearch.errors import ModelError
@@ -29,10 +29,16 @@ class Input:
     Attributes:
         kind: What it is.
         shape: Its shape without the batch dimension: (C, H, W) of an image, (D,) of numbers.
+        mean: What the data were normalised by: of each channel of pixels in 0 to 1, or of each
+            number. Empty, as ``std``, where they come as they are. Two inputs that differ in it
+            alone are equal: what a network may be built for is the same.
+        std: Standard deviations, likewise.
     """
 
     kind: InputKind
     shape: tuple[int, ...]
+    mean: tuple[float, ...] = field(default=(), compare=False)
+    std: tuple[float, ...] = field(default=(), compare=False)
 
     @property
     def short(self) -> str:

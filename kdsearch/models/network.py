@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from kdsearch.models.declare import declared_attention, declared_stages
 from kdsearch.models.dry_run import blank_inputs, evaluating
-from kdsearch.models.inputs import ImageShape, Inputs
+from kdsearch.models.inputs import ImageShape, Input, Inputs
+from kdsearch.models.preparation import Preparation
 from kdsearch.models.signals import (
     Signal,
     SignalKind,
@@ -37,6 +38,8 @@ class Network(nn.Module, ABC):
         classes: Columns of the output.
         family: The family in the spec that it was built from; empty for one made by hand.
         stored: The precision in which its weights are shipped.
+        preparation: What turns the images of the data into those that the weights were trained on
+            (:class:`~kdsearch.models.preparation.Preparation`); ``None`` where they are the same.
     """
 
     pools_last_map = False
@@ -46,6 +49,9 @@ class Network(nn.Module, ABC):
 
     stored: StoredAs = "float32"
 
+    prepared_input: str = ""
+    """The name of the input that is prepared."""
+
     channels_last = False
     """Whether images and maps may come with their channels innermost in memory."""
 
@@ -53,13 +59,16 @@ class Network(nn.Module, ABC):
         super().__init__()
         self.inputs = dict(inputs)
         self.classes = outputs
+        self.preparation: Preparation | None = None
 
     @abstractmethod
     def trace(self, *inputs: Any, **named: Any) -> Trace:
-        """Everything that a forward pass shows; a subclass names its inputs, each [B, ...]."""
+        """Everything that a forward pass of prepared inputs shows; a subclass names its inputs,
+        each [B, ...]."""
 
     def trace_of(self, inputs: Sequence[Tensor], wanted: Collection[Signal]) -> Trace:
-        """A trace of which only the logits and what is wanted are read; here, all of it."""
+        """A trace of prepared inputs, of which only the logits and what is wanted are read; here,
+        all of it."""
         return self.trace(*inputs)
 
     def taken(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
@@ -74,11 +83,32 @@ class Network(nn.Module, ABC):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Outputs [B, K] of a batch's inputs, in the order of :attr:`inputs`."""
+        return self.logits_of(*self.prepared(inputs))
+
+    def logits_of(self, *inputs: Tensor) -> Tensor:
+        """Outputs [B, K] of inputs that are prepared."""
         return self.trace_of(inputs, ()).logits
+
+    @property
+    def own_inputs(self) -> dict[str, Input]:
+        """The inputs as the network's own weights take them: those of :meth:`prepared`."""
+        if self.preparation is None:
+            return dict(self.inputs)
+        return {**self.inputs, self.prepared_input: self.preparation.taken}
+
+    def prepared(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """A batch's inputs as the network's own weights take them, in its order."""
+        if self.preparation is None:
+            return tuple(inputs)
+        named = zip(self.inputs, inputs, strict=True)
+        return tuple(
+            self.preparation(each) if name == self.prepared_input else each for name, each in named
+        )
 
     def observe(self, inputs: Mapping[str, Tensor], wanted: Collection[Signal]) -> Signals:
         """The logits and exactly the other signals that are wanted of a batch's inputs by name."""
-        return signals_of(self.trace_of(self.taken(inputs), wanted), wanted)
+        own = self.prepared(self.taken(inputs))
+        return signals_of(self.trace_of(own, wanted), wanted)
 
     def signal_shapes(self) -> SignalShapes:
         """Kinds and shapes of the signals, of two blank samples in eval mode.
@@ -87,7 +117,7 @@ class Network(nn.Module, ABC):
             ModelError: The network shows something of no kind, or a mask of something else.
         """
         with evaluating(self):
-            trace = self.trace(*blank_inputs(self, self.inputs, 2))
+            trace = self.trace(*self.prepared(blank_inputs(self, self.inputs, 2)))
         label = self.family or type(self).__name__
         features = declared_stages(label, trace)
         return SignalShapes(

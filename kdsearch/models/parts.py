@@ -11,8 +11,7 @@ from torch import nn
 from kdsearch.models.adopted import BACKBONE, AdoptedClassifier
 from kdsearch.models.network import Network
 from kdsearch.models.taps.calls import Call, dry_run
-from kdsearch.models.taps.tapped import TappedNetwork
-from kdsearch.models.weights.loading import WRAPPER
+from kdsearch.models.taps.tapped import WRAPPER, TappedNetwork
 
 
 @dataclass(frozen=True)
@@ -85,11 +84,11 @@ def _inner_parts(network: Network, heads: Sequence[str]) -> tuple[list[str], dic
     if isinstance(stages, nn.ModuleList) and len(stages):
         return _staged(network, len(stages))
     module: nn.Module = network
-    prefix, ends = "", []
+    prefix, ends, inputs = "", [], network.inputs
     if isinstance(network, TappedNetwork):
-        module, prefix = network.model, WRAPPER
+        module, prefix, inputs = network.model, WRAPPER, network.own_inputs
         ends = [stage.tap.place for stage in network.taps.stages]
-    root = dry_run(module, network.family, network.inputs, network.classes).root
+    root = dry_run(module, network.family, inputs, network.classes).root
     order = _Order(root, [name.removeprefix(prefix) for name in heads])
     cuts = order.at(ends) or order.blocks() or order.layers()
     lasts = sorted(cuts.values())

@@ -21,11 +21,11 @@ from kdsearch.models.families import (
     vgg,
     wide_resnet,
 )
-from kdsearch.models.families.torchvision_models import PREFIX, build_torchvision
-from kdsearch.models.families.torchvision_models import names as torchvision_names
 from kdsearch.models.family import Family
 from kdsearch.models.inputs import Inputs, chosen
+from kdsearch.models.libraries.catalogue import LIBRARIES, library_of, with_own_view
 from kdsearch.models.network import Network
+from kdsearch.models.preparation import preparation_of
 from kdsearch.models.user_models import GROUP, build_own, is_own
 from kdsearch.plugins import installed
 from kdsearch.spec.concrete import ModelConfig
@@ -50,15 +50,16 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
     }
 )
 """kdsearch's own families by name, all in the form for small images such as CIFAR's: they
-shrink a map only where it stays at least 2×2. For large images take ``torchvision/NAME``."""
+shrink a map only where it stays at least 2×2. For large images take a network of a library."""
 
 
 def build_network(config: ModelConfig, inputs: Inputs, outputs: int) -> Network:
     """The network that a configuration describes, with random weights from torch's generator.
 
     Args:
-        config: A family of :data:`FAMILIES`, ``torchvision/NAME``, or ``module:function``, with
-            its width and depth; with ``adopts``, an
+        config: A family of :data:`FAMILIES`, a network of a library
+            (:data:`~kdsearch.models.libraries.catalogue.LIBRARIES`), or ``module:function``, with
+            its width and depth, and its own normalisation and size of images; with ``adopts``, an
             :class:`~kdsearch.models.adopted.AdoptedClassifier` around it, the backbone having
             the very weights that it would have alone.
         inputs: The inputs of the data by name; the network takes those that ``config`` names, or
@@ -74,13 +75,18 @@ def build_network(config: ModelConfig, inputs: Inputs, outputs: int) -> Network:
             f"{config.family} cannot adopt the classifier of a network that itself adopts one; "
             "remove the inner adopts"
         )
-    network = _build(config, chosen(inputs, config.inputs), outputs)
-    network.family, network.stored = config.family, config.stored
-    if config.adopts is None:
-        return network
-    whole = AdoptedClassifier(network, blueprint(config.adopts, inputs, outputs))
-    whole.stored = config.stored
-    return whole
+    config = with_own_view(config)
+    taken = chosen(inputs, config.inputs)
+    found = preparation_of(config, taken)
+    own = taken if found is None else {**taken, found[0]: found[1].taken}
+    network = _build(config, own, outputs)
+    network.family = config.family
+    if config.adopts is not None:
+        network = AdoptedClassifier(network, blueprint(config.adopts, inputs, outputs))
+    network.stored, network.inputs = config.stored, taken
+    if found is not None:
+        network.prepared_input, network.preparation = found
+    return network
 
 
 def _build(config: ModelConfig, inputs: Inputs, outputs: int) -> Network:
@@ -106,8 +112,9 @@ def _builder(family: str) -> _Builder:
     """
     if family in FAMILIES:
         return _build_family
-    if family.startswith(PREFIX):
-        return build_torchvision
+    library = library_of(family)
+    if library is not None:
+        return library.build
     if is_own(family):
         return build_own
     raise ModelError(f"unknown model family '{family}'; {_hint(family)}")
@@ -120,8 +127,9 @@ def _build_family(config: ModelConfig, inputs: Inputs, outputs: int) -> Network:
 
 
 def _hint(wrong: str) -> str:
-    if PREFIX + wrong in torchvision_names():
-        return f"did you mean '{PREFIX}{wrong}'?"
+    for library in LIBRARIES:
+        if library.installed() and library.prefix + wrong in library.names():
+            return f"did you mean '{library.prefix}{wrong}'?"
     return suggest(wrong, [*FAMILIES, *installed(GROUP)])
 
 

@@ -24,6 +24,28 @@ from kdsearch.spec.teaching import UNDISTILLED
 _METHODS, _MODELS = "kdsearch.methods", "kdsearch.models"
 """Entry-point groups of installed plug-ins."""
 
+_LIBRARIES = (
+    (
+        "torchvision/NAME",
+        "any classification model of torchvision, such as torchvision/resnet18, with its weights",
+    ),
+    (
+        "timm/NAME",
+        "any model of timm, such as timm/mobilenetv4_conv_small, with its weights; needs the extra "
+        "timm",
+    ),
+    (
+        "hf/NAME",
+        "an image classifier of transformers: an architecture (hf/convnext), a repository "
+        "(hf/OWNER/NAME) or a folder of save_pretrained (hf/./folder), with its weights; needs the "
+        "extra transformers",
+    ),
+)
+"""Libraries whose networks are families, each with what there is to tell of it."""
+
+_LIBRARY_WIDTH = "all channel counts, where the model allows"
+_LIBRARY_DEPTH = "none: it is part of the name"
+
 Facts = Mapping[str, Any]
 """What there is to tell of a method, as :func:`kdsearch.render.offered.method_facts` makes it."""
 
@@ -101,14 +123,7 @@ def method_view(facts: Facts, name: str | None = None) -> RenderableType:
 def models_view() -> RenderableType:
     """Every family with its knobs, installed plug-ins too."""
     rows = [*kept()["families"]]
-    rows.append(
-        [
-            "torchvision/NAME",
-            "any classification model of torchvision, such as torchvision/resnet18",
-            "all channel counts, where the model allows",
-            "none: it is part of the name",
-        ]
-    )
+    rows += [[name, about, _LIBRARY_WIDTH, _LIBRARY_DEPTH] for name, about in _LIBRARIES]
     known = {name for name, *_ in kept()["families"]}
     for name, point in installed(_MODELS).items():
         if name not in known:

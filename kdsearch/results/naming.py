@@ -13,6 +13,12 @@ def network_told(family: str, width: float, depth: float | None) -> str:
 
 
 def student_told(row: Mapping[str, Any]) -> str:
-    """A student by its row of a table, with its inputs where they were searched."""
+    """A student by its row of a table: ``convnet-3 ×0.669 @32 of scan``.
+
+    With the side of its images where it has one of its own, and its inputs where they were
+    searched.
+    """
     of = f" of {row['inputs']}" if row.get("inputs") else ""
-    return f"{network_told(row['family'], row['width'], row.get('depth'))}{of}"
+    size = row.get("image_size")
+    side = "" if size is None or size != size else f" @{int(size)}"  # a table has NaN for none
+    return f"{network_told(row['family'], row['width'], row.get('depth'))}{side}{of}"

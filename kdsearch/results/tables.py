@@ -46,6 +46,7 @@ def describe_trial(record: TrialRecord) -> dict[str, Any]:
         "depth": task.model.depth,
         "stored": task.model.stored,
         **({"inputs": ", ".join(task.model.inputs)} if task.model.inputs else {}),
+        **({"image_size": task.model.image_size} if task.model.image_size else {}),
         "lr": task.training.lr,
         "weight_decay": task.training.weight_decay,
         "label_smoothing": task.training.label_smoothing,

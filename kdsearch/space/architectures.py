@@ -22,6 +22,7 @@ from kdsearch.models import (
     measure,
 )
 from kdsearch.models.inputs import Inputs
+from kdsearch.models.libraries.catalogue import library_of, with_own_view
 from kdsearch.problems import Head
 from kdsearch.problems.head import outputs_of, side_by_side
 from kdsearch.spec.concrete import ModelConfig
@@ -174,14 +175,16 @@ class Architectures:
         return self._last[1]
 
 
-def _architecture(model: ModelConfig, network: Network) -> Hashable:
+def _architecture(given: ModelConfig, network: Network) -> Hashable:
     """Equal for networks of equal size and shapes.
 
     A family with the channel counts of all its weights is one architecture. What a user's own
     function makes of a width may differ in more than that.
     """
-    if model.family not in FAMILIES and not model.family.startswith("torchvision/"):
+    model = with_own_view(given)
+    if model.family not in FAMILIES and library_of(model.family) is None:
         return model
     weights = tuple((name, tuple(value.shape)) for name, value in network.state_dict().items())
     inputs = tuple(network.inputs.items())
-    return model.family, model.depth, model.adopts, model.stored, inputs, weights
+    view = model.image_size, model.normalise
+    return model.family, model.depth, model.adopts, model.stored, view, inputs, weights

@@ -35,6 +35,9 @@ from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import teacher_path
 from kdsearch.training.teacher_store import StoredTeacher, given_teacher
 
+_SETTING = r"^(?:the data have no (input) |(image_size|normalise)\b|.*\b(depth|width)\b)"
+"""The setting of a network that a reason names."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -91,7 +94,7 @@ def make_plan(
     for number, students in enumerate(spec.students):
         for model in corners(students):
             _check_model(spec, ("students", number), model, data)
-    check_initial(spec, data)
+    told_of_weights = check_initial(spec, data)
     check_fine_tuning(spec, data)
     stopwatch = Stopwatch(spec.latency, reserved_core() if spec.reserves_core else None)
     architectures = Architectures(data.inputs, data.outputs, data.problem.heads, stopwatch)
@@ -108,7 +111,7 @@ def make_plan(
     }
     given = _given_teachers(spec, data)
     told("trying a few steps of each network")
-    warnings = TryOut(spec, data, architectures, space).run(given)
+    warnings = told_of_weights + TryOut(spec, data, architectures, space).run(given)
     return Plan(spec, data, space, architectures, sizes, given, past, warnings)
 
 
@@ -165,11 +168,13 @@ def _check_batches(spec: StudySpec, data: Dataset) -> None:
 def _check_model(spec: StudySpec, path: KeyPath, model: ModelConfig, data: Dataset) -> None:
     try:
         blueprint(model, data.inputs, data.outputs)
+    except CheckpointError as error:
+        raise CheckpointError(f"{spec.place((*path, 'weights'))}: {error}") from None
     except ModelError as error:
-        named = re.search(r"^(?:the data have no (input) |.*\b(depth|width)\b)", str(error))
+        named = re.search(_SETTING, str(error))
         place = "family"
         if named is not None:
-            place = "inputs" if named[1] else named[2]
+            place = "inputs" if named[1] else named[2] or named[3]
         raise spec.refuse((*path, place), str(error)) from None
 
 

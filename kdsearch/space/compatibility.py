@@ -12,6 +12,7 @@ from kdsearch.errors import MethodError, ModelError, described
 from kdsearch.methods import Method, Objective, parse_label
 from kdsearch.methods.task_loss import TaskLoss
 from kdsearch.models import SignalShapes
+from kdsearch.models.libraries.catalogue import with_own_view
 from kdsearch.space.architectures import Architectures
 from kdsearch.spec.concrete import MethodConfig, ModelConfig
 from kdsearch.spec.ranges import Range, every, extremes
@@ -52,7 +53,8 @@ def keyed_students(students: Sequence[StudentSection]) -> dict[str, StudentSecti
 
 
 def corners(section: StudentSection) -> Iterator[ModelConfig]:
-    """The students at the ends of a family's widths, at every depth that the space can reach.
+    """The students at the ends of a family's widths and sizes of images, at every depth that the
+    space can reach.
 
     Of several precisions to ship in, in the one of fewest bytes: nothing else depends on it.
     """
@@ -62,8 +64,10 @@ def corners(section: StudentSection) -> Iterator[ModelConfig]:
         depths = range(int(depth.low), int(depth.high) + 1, int(depth.step or 1))
     elif depth is not None:
         depths = [int(value) for value in dict.fromkeys(every(depth))]
+    size = section.image_size
+    sides = [None] if size is None else sorted({int(value) for value in extremes(size)})
     for reached in depths:  # a range may be as long as somebody mistypes it
-        for width in widths:
+        for width, side in product(widths, sides):
             yield ModelConfig(
                 family=section.family,
                 width=width,
@@ -71,6 +75,8 @@ def corners(section: StudentSection) -> Iterator[ModelConfig]:
                 round_to=section.round_to,
                 inputs=section.inputs,
                 weights=section.weights,
+                image_size=side,
+                normalise=section.normalise,
                 stored="float16" if "float16" in section.stored else "float32",
             )
 
@@ -95,7 +101,7 @@ def _check_initial(terms: Sequence[type[Method]], teacher: str, student: ModelCo
 def adopting(label: str, student: ModelConfig, teacher: ModelConfig) -> ModelConfig:
     """The student as a method trains it: with the teacher's classifier where the method says so."""
     if any(term.adopts_classifier for term in parse_label(label)):
-        return student.model_copy(update={"adopts": teacher.architecture})
+        return student.model_copy(update={"adopts": with_own_view(teacher).architecture})
     return student
 
 

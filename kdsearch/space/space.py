@@ -84,7 +84,9 @@ class Space:
         name = "student" if able == keys else f"{label}.{teacher}.student"
         key = _choose(trial, name, able)
         section = self.students[key]
-        depth = section.depth
+        depth, side = section.depth, section.image_size
+        if side is not None:
+            side = int(_draw(trial, f"{key}.image_size", side, whole=True))
         model = ModelConfig(
             family=section.family,
             width=float(_draw(trial, f"{key}.width", section.width)),
@@ -92,6 +94,8 @@ class Space:
             round_to=section.round_to,
             inputs=section.inputs,
             weights=section.weights,
+            image_size=side,
+            normalise=section.normalise,
             stored=_choose(trial, f"{key}.stored", list(section.stored)),
         )
         given = self.spec.given_teachers.get(teacher or "")

@@ -38,6 +38,13 @@ def _whole(dimension: Any) -> Any:
     return dimension
 
 
+def _side(dimension: Any) -> Any:
+    for value in every(_whole(dimension)):
+        if value < 4:
+            raise ValueError(f"must be at least 4 pixels, not {value:g}")
+    return dimension
+
+
 def _told(values: str) -> Any:
     """The bound of a dimension in the schema, from which the page on the keys is written."""
     return Field(json_schema_extra={"values": values})
@@ -52,3 +59,4 @@ ShareDimension = Annotated[
     _told("at least 0 and below 1"),
 ]
 WholeDimension = Annotated[Dimension, AfterValidator(_whole), _told("whole, at least 1")]
+SideDimension = Annotated[Dimension, AfterValidator(_side), _told("whole, at least 4")]

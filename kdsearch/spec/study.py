@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field, PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator
 
 from kdsearch.errors import SpecError
 from kdsearch.spec.base import Section
@@ -12,7 +12,7 @@ from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.judging import ProblemSection
 from kdsearch.spec.latency import LatencySection
 from kdsearch.spec.origin import KeyPath, Origin, dotted
-from kdsearch.spec.ranges import Dimension
+from kdsearch.spec.ranges import Dimension, is_searched
 from kdsearch.spec.searching import SearchSection
 from kdsearch.spec.sections import (
     CacheSection,
@@ -82,6 +82,22 @@ class StudySpec(Section):
             return {name: {} if given is None else given for name, given in value.items()}
         raise ValueError(
             f"must be a list of names, or a section with a key for each method{instead(value)}"
+        )
+
+    @field_validator("students")
+    @classmethod
+    def _sized_by_the_data(
+        cls, students: tuple[StudentSection, ...], info: ValidationInfo
+    ) -> tuple[StudentSection, ...]:
+        """Students without a size of their own have those of the data, where they are searched."""
+        data = info.data.get("data")
+        if data is None or data.image_size is None or not is_searched(data.image_size):
+            return students
+        return tuple(
+            each
+            if each.image_size is not None
+            else each.model_copy(update={"image_size": data.image_size})
+            for each in students
         )
 
     @property

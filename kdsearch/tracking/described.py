@@ -57,6 +57,8 @@ def described(record: TrialRecord, spec: StudySpec, lineage: Lineage) -> Descrip
     }
     if any(len(student.stored) > 1 for student in spec.students):
         found["stored"] = model.stored
+    if model.image_size:
+        found["image_size"] = model.image_size
     if model.inputs:
         found["inputs"] = ", ".join(model.inputs)
     if len(spec.taught_by) > 1:

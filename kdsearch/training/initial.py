@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
 from kdsearch.data import Dataset, derive
 from kdsearch.errors import CheckpointError, DataError
-from kdsearch.files import checksum
 from kdsearch.methods import Objective, parse_label
 from kdsearch.models import Network, build_network
-from kdsearch.models.weights import load_weights
-from kdsearch.models.weights.sources import source_file
-from kdsearch.spec.concrete import InitialWeights, ModelConfig
+from kdsearch.models.weights.sources import known_weights, load_initial
 from kdsearch.spec.origin import dotted
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.class_balance import task_loss
@@ -24,62 +18,27 @@ from kdsearch.training.teacher import Teaching
 
 
 def initial_student(task: Task, data: Dataset) -> Network:
-    """The network of a task with the weights that its seed gives it, or those of a file.
+    """The network of a task with the weights that its seed gives it, or those that are given.
 
     Raises:
         CheckpointError: The file is gone, is another one, or does not fit.
     """
     torch.manual_seed(task.seed)
     network = build_network(task.model, data.inputs, data.of_tasks(task.tasks).outputs)
-    file = source_file(task.model)
-    if file is not None:
-        if read_initial(task.model) != task.model.weights:
-            raise CheckpointError(
-                f"{file} is not the file of initial weights that the study began with; restore that"
-            )
-        load_weights(network, file, "the network that begins with it")
-    return network
-
-
-def read_initial(model: ModelConfig) -> InitialWeights | None:
-    """A model's initial weights with the checksum of their file, for any working directory.
-
-    Raises:
-        CheckpointError: The file cannot be read, or the family has no such weights.
-    """
-    file = source_file(model)
-    if file is None:
-        return None
-    try:
-        return InitialWeights(source=str(file), sha256=_checksum(file, file.stat().st_mtime_ns))
-    except OSError as error:
+    known = task.model.weights
+    if known is not None and known.sha256 and known_weights(task.model) != known:
         raise CheckpointError(
-            f"the initial weights {file} cannot be read ({error.strerror}); correct the path, and "
-            "put the file on storage that all nodes share"
-        ) from error
-
-
-def with_checksum(model: ModelConfig) -> ModelConfig:
-    """A model whose initial weights, if any, are known by the checksum of their file.
-
-    Raises:
-        CheckpointError: The file cannot be read.
-    """
-    if model.weights is None or model.weights.sha256:
-        return model
-    return model.model_copy(update={"weights": read_initial(model)})
+            f"{known.source} is not the file of initial weights that the study began with; restore "
+            "that"
+        )
+    load_initial(network, task.model, "the network that begins with it")
+    return network
 
 
 def initial_sums(spec: StudySpec) -> dict[str, str]:
     """The checksum of each file that a network of a study begins with, by its setting."""
     given = spec.with_weights.items()
-    return {dotted(place): read.sha256 for place, each in given if (read := read_initial(each))}
-
-
-@lru_cache(maxsize=16)
-def _checksum(file: Path, changed: int) -> str:
-    """Of a file as it was when it was last changed."""
-    return checksum(file)
+    return {dotted(place): read.sha256 for place, each in given if (read := known_weights(each))}
 
 
 def steps_per_epoch(task: Task, data: Dataset) -> int:

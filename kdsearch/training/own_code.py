@@ -13,6 +13,7 @@ from kdsearch.methods.registry import GROUP as METHODS
 from kdsearch.models.user_models import GROUP as MODELS
 from kdsearch.plugins import installed, is_reference, load, resolve
 from kdsearch.spec.concrete import ModelConfig
+from kdsearch.spec.concrete.network import HUGGING_FACE
 from kdsearch.spec.study import StudySpec
 
 
@@ -47,6 +48,9 @@ def own_code(spec: StudySpec) -> dict[str, str]:
 
 def _digest(part: str, group: str, what: str, error: type[KdsearchError]) -> str:
     """SHA-256 of the files behind ``module:name`` or an entry point; empty for any other name."""
+    if part.startswith(f"{HUGGING_FACE}/"):  # a folder says what its network is built like
+        content = Path(part.removeprefix(HUGGING_FACE), "config.json").read_bytes()
+        return hashlib.sha256(content).hexdigest()
     if is_reference(part):
         resolve(part, what, error)
         name = part.partition(":")[0]

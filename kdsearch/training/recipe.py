@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from kdsearch.data import derive
 from kdsearch.methods import UNDISTILLED, method_config
+from kdsearch.models.weights.sources import with_known_weights
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.fine_tuning.phases import fine_tuning_of
-from kdsearch.training.initial import with_checksum
 from kdsearch.training.task import Task
 
 
@@ -20,8 +20,8 @@ class Recipe:
     """How a student comes to be: what it is, what it begins with, how it is trained and shipped.
 
     Attributes:
-        model: Its architecture, the weights that it begins with (random ones, or those of a file),
-            and the precision to which they are rounded after the training.
+        model: Its architecture, the weights that it begins with (random ones, or those that are
+            given), and the precision to which they are rounded after the training.
         method: What it minimises.
         training: The schedule.
         teacher: Who teaches; ``None`` without distillation. With ``born_again`` the training has a
@@ -73,7 +73,7 @@ class Recipe:
         """
         tuning = fine_tuning_of(self.model, self.training)
         return Task(
-            model=with_checksum(self.model),
+            model=with_known_weights(self.model),
             method=self.method,
             training=self.training.model_copy(update={"fine_tuning": tuning}),
             augment=spec.data.augment,

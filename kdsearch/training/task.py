@@ -62,7 +62,7 @@ class Task(Section):
         for name in _ADDED_TRAINING:
             if content["training"][name] == TrainingConfig.model_fields[name].default:
                 del content["training"][name]
-        if self.model.weights is not None and self.model.weights.file is not None:
+        if self.model.weights is not None and self.model.weights.sha256:
             del content["model"]["weights"]["source"]
         for name in _ADDED:
             if not content[name]:

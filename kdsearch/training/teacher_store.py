@@ -13,10 +13,10 @@ from kdsearch.data import Dataset, derive
 from kdsearch.files import checksum, write_atomically
 from kdsearch.models import Network, build_network
 from kdsearch.models.weights import load_weights, save_weights
+from kdsearch.models.weights.sources import with_known_weights
 from kdsearch.spec.concrete import MethodConfig, ModelConfig
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER
-from kdsearch.training.initial import with_checksum
 from kdsearch.training.own_code import code_digest
 from kdsearch.training.task import Task
 
@@ -32,7 +32,7 @@ def teacher_task(spec: StudySpec, name: str = TEACHER) -> Task:
     teacher, tasks = spec.given_teachers[name], spec.tasks_of(name)
     several = len(tasks) != 1
     return Task(
-        model=with_checksum(teacher.model),
+        model=with_known_weights(teacher.model),
         method=MethodConfig(label="none"),
         training=teacher.training,
         augment=spec.data.augment,
@@ -102,7 +102,8 @@ def describe(model: ModelConfig) -> str:
     step = "" if model.round_to is None else f" in multiples of {model.round_to}"
     of = "" if model.inputs is None else f" of {', '.join(model.inputs)}"
     as_half = ", float16" if model.stored == "float16" else ""
-    return f"{model.family}{depth} width {model.width:g}{step}{of}{as_half}"
+    side = "" if model.image_size is None else f" at {model.image_size}×{model.image_size} pixels"
+    return f"{model.family}{depth} width {model.width:g}{step}{side}{of}{as_half}"
 
 
 class TeacherStore:

@@ -183,6 +183,6 @@ def test_the_commands_list_methods_and_models(kdsearch: Callable[..., str]) -> N
 @pytest.mark.usefixtures("own")
 def test_the_models_are_families_torchvision_plug_ins_and_ones_own() -> None:
     text = "\n" + shown(models_view(), 80)
-    names = [*FAMILIES, "torchvision/NAME", "my_network", "module:function"]
+    names = [*FAMILIES, "torchvision/NAME", "timm/NAME", "hf/NAME", "my_network", "module:function"]
     assert [name for name in names if f"\n{name} " not in text] == []
     assert "own_methods:network" in words(block(text, "my_network"))

@@ -19,10 +19,10 @@ from kdsearch.errors import ModelError
 from kdsearch.models import Network, Trace, build_network, of_images
 from kdsearch.models.parts import find_parts
 from kdsearch.models.weights import save_weights
+from kdsearch.models.weights.sources import with_known_weights
 from kdsearch.spec.concrete import FineTuning, ModelConfig
 from kdsearch.training.fine_tuning import Freezing, phases
 from kdsearch.training.hardware import Hardware
-from kdsearch.training.initial import with_checksum
 from kdsearch.training.programs import begin_training
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
@@ -52,7 +52,7 @@ def make_tuned(make_task: Callable[..., Task], weights: Path) -> Callable[..., T
     def make(tuning: dict[str, Any] | None, label: str = "none", **training: Any) -> Task:
         given = {"clip_grad_norm": None, "precision": "float32", "fine_tuning": tuning} | training
         task = make_task(label, model=STUDENT | {"weights": str(weights)}, **given)
-        return task.model_copy(update={"model": with_checksum(task.model)})
+        return task.model_copy(update={"model": with_known_weights(task.model)})
 
     return make
 

@@ -15,8 +15,8 @@ import torch
 from kdsearch.data import Dataset
 from kdsearch.models import build_network
 from kdsearch.models.weights import load_weights, save_weights
+from kdsearch.models.weights.sources import with_known_weights
 from kdsearch.spec.concrete import ModelConfig
-from kdsearch.training.initial import with_checksum
 from kdsearch.training.ranks import Ranks
 from kdsearch.training.task import Task
 from kdsearch.training.trainer import Trainer
@@ -107,7 +107,7 @@ def begun_with_weights(make_task: Callable[..., Task], data: Dataset, folder: Pa
         ema=0.9,
         epochs=3,
     )
-    return task.model_copy(update={"model": with_checksum(task.model)})
+    return task.model_copy(update={"model": with_known_weights(task.model)})
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,10 @@ from kdsearch.data import Dataset, Views
 from kdsearch.errors import CheckpointError, DivergedError
 from kdsearch.models import build_network, measure
 from kdsearch.models.weights import load_weights, round_to_stored, save_weights
+from kdsearch.models.weights.sources import known_weights
 from kdsearch.spec import ModelConfig
 from kdsearch.spec.concrete import InitialWeights
-from kdsearch.training.initial import initial_student, read_initial
+from kdsearch.training.initial import initial_student
 from kdsearch.training.programs import begin_training
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
@@ -37,7 +38,7 @@ def file(digits: Dataset, tmp_path: Path) -> Path:
 
 
 def beginning(make_task: MakeTask, file: Path, **more: object) -> Task:
-    weights = read_initial(ModelConfig(**MODEL, weights=InitialWeights(source=str(file))))
+    weights = known_weights(ModelConfig(**MODEL, weights=InitialWeights(source=str(file))))
     return make_task("none", model={**MODEL, "weights": weights}, **more)
 
 

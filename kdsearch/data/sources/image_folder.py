@@ -55,7 +55,7 @@ def load_image_folder(section: DataSection) -> RawData:
     if pool is not None:
         check_apart(pool, (file for each in files.values() for file in each))
         files |= pool.splits
-    read = read_splits(files, section.image_size, root, section.background)
+    read = read_splits(files, section.side, root, section.background)
     labels = {split: each.labels for split, each in listings.items()}
     return RawData(
         read["train"],

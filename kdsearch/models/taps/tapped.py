@@ -13,6 +13,9 @@ from kdsearch.models.taps.find_taps import find_taps
 from kdsearch.models.taps.outputs import main_logits
 from kdsearch.models.taps.taps import read
 
+WRAPPER = "model."
+"""What the names of a network that kdsearch wraps start with."""
+
 
 class TappedNetwork(Network):
     """A module whose signals are read by forward hooks that live for one forward pass.
@@ -53,6 +56,6 @@ class TappedNetwork(Network):
         layer = self.model.get_submodule(self.taps.classifier.module)
         return layer if isinstance(layer, nn.Linear) else None
 
-    def forward(self, *inputs: Tensor) -> Tensor:
+    def logits_of(self, *inputs: Tensor) -> Tensor:
         """Logits [B, K] of inputs [B, ...], without hooks, as export and serving want it."""
         return main_logits(self.model(*inputs), self.taps.logits, self.classes)

@@ -2,26 +2,113 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from kdsearch.errors import CheckpointError
-from kdsearch.spec.concrete import ModelConfig
+from kdsearch.files import checksum
+from kdsearch.models.libraries.catalogue import LIBRARIES, library_tag, with_own_view
+from kdsearch.models.libraries.library import digest_of
+from kdsearch.models.network import Network
+from kdsearch.models.weights.forms import read_state
+from kdsearch.models.weights.loading import fit_weights
+from kdsearch.spec.concrete import InitialWeights, ModelConfig
 
 
-def source_file(model: ModelConfig) -> Path | None:
-    """The file of the weights that a model begins with, for any working directory.
+def known_weights(model: ModelConfig) -> InitialWeights | None:
+    """The weights that a model begins with, by their checksum, for any working directory.
 
-    Whether it is there is not checked. ``None`` where it begins with random weights.
+    Of a file its checksum, of a library's tag that of the tensors. ``None`` where it begins with
+    random weights.
 
     Raises:
-        CheckpointError: No file was named, and the family has no weights to download.
+        CheckpointError: The file cannot be read, the library has no such weights, or they cannot
+            be downloaded.
     """
     if model.weights is None:
         return None
     file = model.weights.file
     if file is None:
+        prefix, tag = _of_library(model)
+        return InitialWeights(source=tag, sha256=_digest(prefix, model.family, tag))
+    file = file.absolute()
+    try:
+        return InitialWeights(source=str(file), sha256=_checksum(file, file.stat().st_mtime_ns))
+    except OSError as error:
+        raise CheckpointError(
+            f"the initial weights {file} cannot be read ({error.strerror}); correct the path, and "
+            "put the file on storage that all nodes share"
+        ) from error
+
+
+def with_known_weights(model: ModelConfig) -> ModelConfig:
+    """A model whose initial weights, if any, are known by their checksum, and whose normalisation
+    and size are those that a library says of them.
+
+    Raises:
+        CheckpointError: As :func:`known_weights`.
+    """
+    model = with_own_view(model)
+    if model.weights is None or model.weights.sha256:
+        return model
+    return model.model_copy(update={"weights": known_weights(model)})
+
+
+def load_initial(network: Network, model: ModelConfig, what: str) -> list[str]:
+    """Give a network the weights that its configuration begins with, if any.
+
+    A head of other classes keeps its fresh weights.
+
+    Args:
+        network: As :func:`~kdsearch.models.build_network` makes it.
+        model: Its configuration.
+        what: What the weights are for, in the words of the error ("the teacher").
+
+    Returns:
+        What was not taken of the weights, in sentences.
+
+    Raises:
+        CheckpointError: They cannot be had, or fit another architecture.
+    """
+    if model.weights is None:
+        return []
+    file = model.weights.file
+    if file is not None:
+        return fit_weights(network, read_state(file, what), str(file), what, fresh_head=True)
+    prefix, tag = _of_library(model)
+    state, origin = _state(prefix, model.family, tag), f"'{tag}' of {model.family}"
+    return fit_weights(network, state, origin, what, fresh_head=True)
+
+
+def _of_library(model: ModelConfig) -> tuple[str, str]:
+    """The prefix of a model's library, and the tag of its weights."""
+    found = library_tag(model)
+    if found is None:
+        assert model.weights is not None
         raise CheckpointError(
             f"{model.family} has no weights '{model.weights.source}' to download; give a file of "
             "weights, such as mine.safetensors or ./mine"
         )
-    return file.absolute()
+    return found[0].prefix, found[1]
+
+
+@lru_cache(maxsize=1)
+def _state(prefix: str, family: str, tag: str) -> dict[str, Tensor]:
+    """A library's weights; those of the last ones are kept, since a plan asks several times."""
+    library = next(each for each in LIBRARIES if each.prefix == prefix)
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        return library.state(family, tag)
+
+
+@lru_cache(maxsize=64)
+def _digest(prefix: str, family: str, tag: str) -> str:
+    return digest_of(_state(prefix, family, tag))
+
+
+@lru_cache(maxsize=16)
+def _checksum(file: Path, changed: int) -> str:
+    """Of a file as it was when it was last changed."""
+    return checksum(file)

@@ -2,17 +2,26 @@
 
 from kdsearch.spec.concrete.fine_tuning import BACKBONE, FineTuning
 from kdsearch.spec.concrete.method import MethodConfig, TermConfig
-from kdsearch.spec.concrete.network import InitialWeights, InputNames, ModelConfig, StoredAs
+from kdsearch.spec.concrete.network import (
+    FamilyName,
+    InitialWeights,
+    InputNames,
+    ModelConfig,
+    Normalisation,
+    StoredAs,
+)
 from kdsearch.spec.concrete.training import ClassWeights, TrainingConfig
 
 __all__ = [
     "BACKBONE",
     "ClassWeights",
+    "FamilyName",
     "FineTuning",
     "InitialWeights",
     "InputNames",
     "MethodConfig",
     "ModelConfig",
+    "Normalisation",
     "StoredAs",
     "TermConfig",
     "TrainingConfig",

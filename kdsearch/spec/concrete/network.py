@@ -31,6 +31,21 @@ StoredAs = Literal["float32", "float16"]
 """The precision in which weights are shipped."""
 
 
+HUGGING_FACE = "hf/"
+"""What the families of transformers begin with."""
+
+
+def _own_folder(family: str) -> str:
+    """A local folder of weights in a family's name, for any working directory."""
+    folder = family.removeprefix(HUGGING_FACE)
+    if family.startswith(HUGGING_FACE) and folder.startswith((".", "~", "/")):
+        return f"{HUGGING_FACE}{at_home(Path(folder)).resolve()}"
+    return family
+
+
+FamilyName = Annotated[str, AfterValidator(_own_folder)]
+"""What builds a network: a family of kdsearch, a network of a library, ``module:function``."""
+
 _FILE_ENDINGS = (".pt", ".pth", ".safetensors", ".bin", ".ckpt", ".tar")
 
 
@@ -58,11 +73,29 @@ class InitialWeights(Section):
         return None
 
 
+class Normalisation(Section):
+    """What a network's images were normalised by when its weights were trained."""
+
+    mean: tuple[Number, ...] = Field(min_length=1)
+    """Mean of each channel, of pixels in 0 to 1."""
+    std: tuple[Annotated[Number, Field(gt=0)], ...] = Field(min_length=1)
+    """Standard deviation of each channel."""
+
+    @model_validator(mode="after")
+    def _of_each_channel(self) -> Normalisation:
+        if len(self.mean) != len(self.std):
+            raise ValueError(
+                f"mean has {len(self.mean)} values and std {len(self.std)}; give both one a channel"
+            )
+        return self
+
+
 class ModelConfig(Section):
     """One network: its architecture, what it begins with, and how it is shipped."""
 
-    family: str
-    """A name that ``kdsearch models`` lists, ``torchvision/NAME``, or ``module:function``."""
+    family: FamilyName
+    """A name that ``kdsearch models`` lists, one of a library such as ``torchvision/NAME``, or
+    ``module:function``."""
     width: Number = Field(default=1.0, gt=0)
     """Multiplier of the family's channel counts."""
     depth: Whole | None = Field(default=None, ge=1)
@@ -77,6 +110,12 @@ class ModelConfig(Section):
     all."""
     weights: InitialWeights | None = None
     """Weights to begin with. Absent: random weights by the seed."""
+    image_size: Whole | None = Field(default=None, ge=4)
+    """Side in pixels to which it resizes the images of the data. Absent: that of its ``weights``
+    where a library has them, else that of the data."""
+    normalise: Normalisation | None = None
+    """What its images were normalised by when its weights were trained. Absent: what a library
+    says of ``weights``, else the mean and deviation of the training split."""
     stored: StoredAs = "float32"
     """Precision in which its weights are shipped, to which they are rounded after the training."""
 
@@ -84,7 +123,7 @@ class ModelConfig(Section):
     def _without_defaults(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """What was added later only where it is set: files and keys of before stay as they were."""
         content: dict[str, Any] = written(self)
-        for name in ("round_to", "inputs", "weights", "stored"):
+        for name in ("round_to", "inputs", "weights", "image_size", "normalise", "stored"):
             if getattr(self, name) == ModelConfig.model_fields[name].default:
                 content.pop(name, None)
         return content

@@ -9,6 +9,8 @@ from pydantic import BeforeValidator, Field
 
 from kdsearch.spec.augmentation import Augmentation
 from kdsearch.spec.base import Section
+from kdsearch.spec.dimensions import SideDimension
+from kdsearch.spec.ranges import extremes
 from kdsearch.spec.table import TableSection
 from kdsearch.spec.unlabelled import UnlabelledSection
 from kdsearch.spec.values import Colour, Flag, Number, Options, UserPath, Whole
@@ -61,9 +63,10 @@ class DataSection(Section):
     unlabelled: UnlabelledSection | None = None
     """Further training samples, without targets, for ``image_folder`` and ``table``. They are read
     as the others are. A source of your own returns them as ``unlabelled_images``. Absent: none."""
-    image_size: Whole | None = Field(default=None, ge=4)
-    """Side in pixels to which ``image_folder`` and ``table`` crop and resize their images. Absent:
-    images must all have one size."""
+    image_size: SideDimension | None = None
+    """Side in pixels to which ``image_folder`` and ``table`` crop and resize their images. A range
+    or choices: they are read at the largest, and students draw their ``image_size`` of these.
+    Absent: images must all have one size."""
     background: Colour = "white"
     """What ``image_folder`` and ``table`` put behind transparent images: a colour's name, or
     ``"#rrggbb"``."""
@@ -73,3 +76,8 @@ class DataSection(Section):
     """Random changes of the training images."""
     options: Options = {}
     """Keyword arguments for a source of your own."""
+
+    @property
+    def side(self) -> int | None:
+        """Side in pixels of the images that are read: the largest of ``image_size``."""
+        return None if self.image_size is None else int(extremes(self.image_size)[1])

@@ -8,13 +8,15 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from kdsearch.spec.base import Section
 from kdsearch.spec.concrete import (
+    FamilyName,
     InitialWeights,
     InputNames,
     ModelConfig,
+    Normalisation,
     StoredAs,
     TrainingConfig,
 )
-from kdsearch.spec.dimensions import PositiveDimension, WholeDimension
+from kdsearch.spec.dimensions import PositiveDimension, SideDimension, WholeDimension
 from kdsearch.spec.values import UserPath, Whole, each_once, listed
 
 
@@ -71,8 +73,9 @@ class TeacherSection(Section):
 class StudentSection(Section):
     """``students``: one family of students with the widths and depths to search."""
 
-    family: str
-    """A name that ``kdsearch models`` lists, ``torchvision/NAME``, or ``module:function``."""
+    family: FamilyName
+    """A name that ``kdsearch models`` lists, one of a library such as ``torchvision/NAME``, or
+    ``module:function``."""
     width: PositiveDimension = 1.0
     """Multiplier of the family's channel counts."""
     depth: WholeDimension | None = None
@@ -83,8 +86,15 @@ class StudentSection(Section):
     inputs: InputNames | None = None
     """Names of the inputs that the students take, of data with several inputs. Absent: all."""
     weights: InitialWeights | None = None
-    """Weights that the students begin with: a file, which fits one width and depth alone. Absent:
-    random weights."""
+    """Weights that the students begin with: ``default`` or a tag of the family's library, or a
+    file. They fit one width and depth alone. Absent: random weights."""
+    image_size: SideDimension | None = None
+    """Side in pixels to which the students resize the images of the data. Absent: what
+    ``data.image_size`` may be, where that is searched; else that of ``weights``, where a library
+    has them; else that of the data."""
+    normalise: Normalisation | None = None
+    """What images were normalised by when ``weights`` were trained. Absent: what a library says of
+    them, else the mean and deviation of the training split."""
     stored: Annotated[
         tuple[StoredAs, ...],
         BeforeValidator(listed),

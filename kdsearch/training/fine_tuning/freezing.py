@@ -11,8 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from kdsearch.errors import ModelError
 from kdsearch.models import Network
 from kdsearch.models.parts import Parts, find_parts, head_names, is_within
-from kdsearch.models.taps.tapped import TappedNetwork
-from kdsearch.models.weights.loading import WRAPPER
+from kdsearch.models.taps.tapped import WRAPPER, TappedNetwork
 from kdsearch.spec.concrete import BACKBONE, FineTuning
 from kdsearch.spec.names import suggest
 

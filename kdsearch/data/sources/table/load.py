@@ -104,7 +104,7 @@ def _inputs(
     if pool is not None:
         check_apart(pool, rows.files)
         files |= pool.splits
-    images = read_splits(files, section.image_size, root, section.background)
+    images = read_splits(files, section.side, root, section.background)
     if rows.numbers is None:
         return dict(images)
     return {split: {IMAGE: images[split], NUMBERS: numbers[split]} for split in images}

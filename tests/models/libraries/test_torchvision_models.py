@@ -9,7 +9,7 @@ from torch import nn
 
 from kdsearch.errors import ModelError
 from kdsearch.models import Signal, build_network, measure, measure_config, of_images
-from kdsearch.models.families.torchvision_models import names
+from kdsearch.models.libraries.torchvision_models import names
 from kdsearch.spec.concrete import ModelConfig
 
 SHAPE = (3, 64, 64)

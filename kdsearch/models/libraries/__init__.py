@@ -1,0 +1,1 @@
+"""Networks and pretrained weights of other libraries, by name."""
