@@ -71,6 +71,7 @@ def test_every_column_of_the_printed_front_is_explained(teacher: str) -> None:
 def test_every_column_of_the_ranking_is_explained() -> None:
     told = columns_of("Columns of the ranking")
     row = dict.fromkeys(COLUMNS, 0.5) | {"method": "kd", "trials": 3, "clear": True}
+    row["undistilled"] = False
     content = {
         "study": "x",
         "objective": "accuracy",
@@ -80,6 +81,6 @@ def test_every_column_of_the_ranking_is_explained() -> None:
     parts = ranking_view(content).tables
     heads = {str(column.header) for part in parts for column in part.columns}
     assert heads == {name.replace("METRIC", "accuracy") for name in told}
-    files = {re.sub("_(low|high)$", "", name) for name in COLUMNS} - {"objective"}
+    files = {re.sub("_(low|high)$", "", name) for name in COLUMNS} - {"objective", "undistilled"}
     assert files - {"best_score", "budget"} <= told
     assert all(f"`{name}`" in PAGE for name in ("best_score", "budget", "objective"))

@@ -10,6 +10,7 @@ import yaml
 
 from kdsearch.export.shipping import Shipment, ShippedFile
 from kdsearch.graphs.metadata import hub_task, metadata_of
+from kdsearch.results.gains import undistilled
 from kdsearch.results.limits import told, told_size
 from kdsearch.training.teacher_store import describe
 
@@ -83,6 +84,8 @@ def _what(content: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     student = f"{row['family']} of width {row['width']:.3g}{depth}"
     if row["method"] == "none":
         how = "trained by the targets alone, without a teacher"
+    elif undistilled(row):
+        how = f"trained by the targets and by {row['method']}, without a teacher"
     else:
         taught = f" from {row['teacher']}" if row["teacher"] else ""
         how = f"distilled by {row['method']}{taught}"
@@ -111,7 +114,8 @@ def _scores(
         )
     yield ""
     yield "± is half of the 95 % interval by Student's t over seeds. `undistilled` is the same"
-    yield "student, tuned as well, without a teacher."
+    by = row.get("baseline_method") or "none"
+    yield f"student, tuned as well, without a teacher{'' if by == 'none' else f', by `{by}`'}."
     if row.get("gain") is not None:
         half = row.get("gain_ci")
         spread = "" if half is None else f" ± {half:.4g}"

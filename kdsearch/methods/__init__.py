@@ -12,7 +12,9 @@ from kdsearch.methods.labels import (
     idle_hyperparameters,
     label_hyperparameters,
     method_config,
+    needs_teacher,
     parse_label,
+    searched_hyperparameters,
 )
 from kdsearch.methods.objective import Objective
 from kdsearch.methods.registry import METHODS, find_method, method_names
@@ -33,5 +35,7 @@ __all__ = [
     "label_hyperparameters",
     "method_config",
     "method_names",
+    "needs_teacher",
     "parse_label",
+    "searched_hyperparameters",
 ]

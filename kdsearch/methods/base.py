@@ -16,7 +16,7 @@ from kdsearch.models.signals import Signal, SignalKind, Signals, SignalShape, Si
 from kdsearch.problems import Kind as TaskKind
 from kdsearch.spec.names import suggest
 
-Kind = Literal["logit", "feature", "relation", "adversarial", "parameter"]
+Kind = Literal["logit", "feature", "relation", "adversarial", "parameter", "unlabelled"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 STAGES = frozenset({Signal.FEATURES, Signal.ATTENTION, Signal.PREACTIVATION})
@@ -80,6 +80,12 @@ class Method(nn.Module, ABC):
     by_label: ClassVar[bool] = False
     """Whether it reads the class of every sample (``targets.labels``); other methods learn from
     samples without one too."""
+    needs_teacher: ClassVar[bool] = True
+    """Whether it compares the student with a teacher. A label of methods that need none is a
+    baseline: the gains of what is distilled are over the best of them."""
+    unlabelled: ClassVar[bool] = False
+    """Whether it learns from the samples without a class alone, which it tells by
+    ``targets.labels``."""
     relative_cost: ClassVar[float] = 1.0
     """Time of a training step with this term alone, as a multiple of one without any: the search
     shares out work by it, and a third more or less does no harm."""
@@ -189,6 +195,11 @@ class Method(nn.Module, ABC):
                 of all.
             progress: Share of the training that is done, in [0, 1].
         """
+
+
+def read_of_teacher(method: Method | type[Method]) -> frozenset[Signal]:
+    """What a method reads of the teacher: nothing where it needs none."""
+    return method.teacher_signals or method.signals if method.needs_teacher else frozenset()
 
 
 def _named(who: str, shapes: SignalShapes) -> str:

@@ -12,6 +12,7 @@ from kdsearch.methods.registry import find_method, method_names
 from kdsearch.problems import Kind
 from kdsearch.spec.concrete import MethodConfig, TermConfig
 from kdsearch.spec.names import suggest
+from kdsearch.spec.ranges import Dimension
 from kdsearch.spec.sums import check_sum
 from kdsearch.spec.teaching import UNDISTILLED
 
@@ -34,6 +35,15 @@ def parse_label(label: str) -> tuple[type[Method], ...]:
     terms = tuple(find_method(name) for name in names)
     check_sum(label, [(term.name, term.kind) for term in terms])
     return terms
+
+
+def needs_teacher(label: str) -> bool:
+    """Whether somebody teaches a student that is trained by a label; ``"none"`` is a baseline.
+
+    Raises:
+        MethodError: As :func:`parse_label`.
+    """
+    return any(term.needs_teacher for term in parse_label(label))
 
 
 def label_hyperparameters(label: str) -> dict[str, Hyperparameter]:
@@ -72,6 +82,27 @@ def idle_hyperparameters(label: str, kinds: Collection[Kind]) -> frozenset[str]:
         for name, counts in term.counts_for.items()
         if counts.isdisjoint(kinds)
     )
+
+
+def searched_hyperparameters(
+    label: str, given: Mapping[str, Dimension], kinds: Collection[Kind]
+) -> dict[str, tuple[Hyperparameter, Dimension]]:
+    """Each value of a label with what it may be: as given, else as the method searches it.
+
+    Args:
+        label: As in the spec.
+        given: What the spec says of its values.
+        kinds: Of the study's tasks; values that change nothing in these are left out.
+
+    Raises:
+        MethodError: As :func:`parse_label`.
+    """
+    idle = idle_hyperparameters(label, kinds)
+    return {
+        name: (declared, given.get(name, declared.search or declared.default))
+        for name, declared in label_hyperparameters(label).items()
+        if name not in idle
+    }
 
 
 def find_hyperparameter(label: str, name: str) -> Hyperparameter:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kdsearch.errors import MethodError
-from kdsearch.methods.base import Method
+from kdsearch.methods.base import Method, read_of_teacher
 from kdsearch.methods.heads import check_labels, check_task, labelled, of_head
 from kdsearch.methods.inputs import full_precision, zero_of
 from kdsearch.methods.labels import CE_WEIGHT, check_value, parse_label
@@ -40,7 +40,7 @@ class Objective(nn.Module):
     Args:
         config: The objective with every value decided.
         student: Shapes of the student's signals.
-        teacher: Shapes of the teacher's; may be ``None`` where there are no terms.
+        teacher: Shapes of the teacher's; may be ``None`` where no term needs one.
         tasks: The losses by the targets; absent, the cross-entropy of one class a sample.
         uncertainty: Whether the weights of the tasks are learnt.
 
@@ -73,9 +73,9 @@ class Objective(nn.Module):
         self._parts: list[_Part] = []
         methods = _checked(config)
         for method, term in zip(methods, config.terms, strict=True):
-            if teacher is None:
+            if teacher is None and method.needs_teacher:
                 raise MethodError(f"the method '{config.label}' needs a teacher; give one")
-            for part in self._made(method, term.hyperparameters, student, teacher):
+            for part in self._made(method, term.hyperparameters, student, teacher or student):
                 self.terms[part.name] = part.method
                 self._parts.append(part)
 
@@ -141,9 +141,8 @@ class Objective(nn.Module):
 
     @property
     def teacher_signals(self) -> frozenset[Signal]:
-        """Exactly what the terms read of the teacher."""
-        reads = (term.teacher_signals or term.signals for term in self.methods)
-        return frozenset[Signal]().union(*reads)
+        """Exactly what the terms read of the teacher; nothing where they need none."""
+        return frozenset[Signal]().union(*map(read_of_teacher, self.methods))
 
     def forward(
         self,
@@ -161,7 +160,7 @@ class Objective(nn.Module):
 
         Args:
             student: The student's signals; the logits are always read.
-            teacher: The teacher's signals; may be ``None`` where there are no terms.
+            teacher: The teacher's signals; may be ``None`` where no term needs them.
             targets: The targets of the batch by task.
             progress: Share of the training that is done, in [0, 1].
         """
@@ -193,7 +192,8 @@ class Objective(nn.Module):
     ) -> dict[str, Tensor]:
         """The weighted loss parts of a term."""
         term = part.method
-        assert not term.signals or teacher is not None, f"{term.name} needs the teacher's signals"
+        given = teacher is not None or not (term.signals and term.needs_teacher)
+        assert given, f"{term.name} needs the teacher's signals"
         teacher = teacher or Signals()
         head = self.losses[part.place or 0].head
         if part.place is None:

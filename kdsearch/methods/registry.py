@@ -29,6 +29,7 @@ from kdsearch.methods.nkd import NKD
 from kdsearch.methods.nst import NST
 from kdsearch.methods.ofd import OFD
 from kdsearch.methods.pkt import PKT
+from kdsearch.methods.pseudo_label import PseudoLabel
 from kdsearch.methods.reviewkd import ReviewKD
 from kdsearch.methods.rkd import RKD
 from kdsearch.methods.semckd import SemCKD
@@ -73,6 +74,8 @@ _CLASSES: tuple[type[Method], ...] = (
     AdversarialEmbedding,
     # parameter
     WeightCopy,
+    # unlabelled
+    PseudoLabel,
 )
 
 METHODS: Mapping[str, type[Method]] = MappingProxyType({cls.name: cls for cls in _CLASSES})

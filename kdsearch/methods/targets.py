@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from kdsearch.problems.head import MISSING_CLASS
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -31,6 +33,11 @@ class Targets:
     index: Tensor | None = None
     weights: Tensor | None = None
     partner_weights: Tensor | None = None
+
+    def without_class(self) -> Tensor:
+        """Which samples [B] have no class, nor has what is blended into them."""
+        without = self.labels == MISSING_CLASS
+        return without if self.partner is None else without & (self.partner == MISSING_CLASS)
 
     def expect(self, loss: Callable[[Tensor], Tensor]) -> Tensor:
         """Batch mean of ``loss(labels)`` [B], in expectation over the two blended labels."""

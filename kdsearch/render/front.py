@@ -8,8 +8,9 @@ from typing import Any
 
 from kdsearch.problems.described import Described
 from kdsearch.render.columns import ALWAYS, Column, Layout, fitted, in_parts
+from kdsearch.results.gains import undistilled
 from kdsearch.results.naming import student_told
-from kdsearch.spec.teaching import TEACHER, UNDISTILLED
+from kdsearch.spec.teaching import TEACHER
 
 NEAR = "*"
 """Stands after the number of a trial that is not on the front but within noise of it."""
@@ -143,7 +144,7 @@ def _is_known(rows: Sequence[Row], name: str) -> bool:
 
 
 def _gain(row: Row, metric: Described, usual: int) -> str:
-    if row["method"] == UNDISTILLED:
+    if undistilled(row):
         return "baseline"
     return _interval(row, "gain", metric, "gain_seeds", usual)
 

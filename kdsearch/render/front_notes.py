@@ -34,8 +34,8 @@ def _of_tests(content: Content, shown: Layout) -> Iterator[str]:
     ]
     listed.sort(key=lambda metric: metric.name != objective)
     gain = (
-        f"; gain in {metrics[objective].gain_unit} over the same student undistilled, at its own "
-        f"best {_tuned(content)}"
+        f"; gain in {metrics[objective].gain_unit} over the same student {_untaught(content)}, at "
+        f"its own best {_tuned(content)}"
         if "gain" in heads
         else ""
     )
@@ -68,6 +68,14 @@ def _of_int8(content: Content) -> Iterator[str]:
     for row in rows:
         if row["int8_reason"]:
             yield f"trial {row['trial']} has no int8: {row['int8_reason']}"
+
+
+def _untaught(content: Content) -> str:
+    """How a baseline is trained; of several methods the one that is best on validation."""
+    labels = content.get("baselines", ())
+    if len(labels) < 2:
+        return "undistilled"
+    return f"without a teacher, by the better on validation of {together(labels)}"
 
 
 def _tuned(content: Content) -> str:

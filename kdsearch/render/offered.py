@@ -94,6 +94,8 @@ def _facts(method: type[Method]) -> dict[str, str]:
 def _reads(method: type[Method]) -> str:
     if not method.signals:
         return "nothing of the networks' outputs"
+    if not method.needs_teacher:
+        return f"{', '.join(sorted(method.signals))} of the student; it needs no teacher"
     if not method.teacher_signals:
         return f"{', '.join(sorted(method.signals))} of student and teacher"
     teacher = ", ".join(sorted(method.teacher_signals))

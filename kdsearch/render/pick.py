@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kdsearch.results.gains import compared_with, undistilled
 from kdsearch.results.limits import RETAINED, Limits, told, told_size
 from kdsearch.results.naming import student_told
 from kdsearch.results.pick import Pick, Row
@@ -57,11 +58,12 @@ def pick_line(content: Mapping[str, Any], found: Pick) -> str:
 def gain_told(content: Mapping[str, Any], row: Row) -> str:
     """What distillation is worth at a finalist, and how sure that is."""
     gain, half = row["gain"], row["gain_ci"]
-    if row["method"] == UNDISTILLED:
-        return "the student is undistilled: distillation does not help here"
+    if undistilled(row):
+        by = "" if row["method"] == UNDISTILLED else f", by {row['method']}"
+        return f"the student is undistilled{by}: distillation does not help here"
     if gain is None:
         return "not known: its undistilled baseline is not judged yet"
-    over = f"{_difference(content, gain, half)} over the same student undistilled, tuned as well"
+    over = f"{_difference(content, gain, half)} over {compared_with(row)}, tuned as well"
     if half is None:
         return f"{over}; one seed does not tell how sure"
     if gain - half > 0:

@@ -48,9 +48,9 @@ def unfit_lines(fitting: Fitting) -> list[str]:
     for (label, student, reason), names in teachers.items():
         students.setdefault((label, together(names), reason), []).append(student)
     return [
-        f"never proposed: {label} for {together(keys)}, taught by {taught_by}: "
+        f"never proposed: {label} for {together(keys)}{f', taught by {by}' if by else ''}: "
         f"{reason.partition(' cannot work on this pair: ')[2] or reason}"
-        for (label, taught_by, reason), keys in students.items()
+        for (label, by, reason), keys in students.items()
     ]
 
 

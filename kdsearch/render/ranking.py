@@ -8,6 +8,7 @@ from typing import Any
 from kdsearch.problems.described import Described
 from kdsearch.render.columns import Column, Layout, fitted, in_parts
 from kdsearch.render.front import Content, Row, described
+from kdsearch.results.gains import undistilled
 from kdsearch.spec.teaching import UNDISTILLED
 
 
@@ -25,8 +26,7 @@ def ranking_view(content: Content, width: int | None = None, wide: bool = False)
     form = (".1f" if metric.share else ".3f", metric.scale)
     gains = [_bracketed(row, "gain", "+.2f", 100) for row in rows]
     gains = [
-        "baseline" if row["method"] == UNDISTILLED else gain
-        for row, gain in zip(rows, gains, strict=True)
+        "baseline" if undistilled(row) else gain for row, gain in zip(rows, gains, strict=True)
     ]
     columns = (
         Column("method", [row["method"] for row in rows], right=False, least=13),
@@ -69,12 +69,18 @@ def ranking_notes(content: Content, shown: Layout) -> list[str]:
     note = (
         f"what {budget} complete trials of a method reach on validation, the same number for each; "
         f"hypervolume: share in % of the square of {metric.loss_title} × relative log size that "
-        f"their front dominates; best {best}; gain in points of hypervolume over {UNDISTILLED}; in "
-        "brackets 95 % intervals over trials, by bootstrap, not over training seeds; clear: the "
+        f"their front dominates; best {best}; gain in points of hypervolume over {_base(content)}; "
+        "in brackets 95 % intervals over trials, by bootstrap, not over training seeds; clear: the "
         "interval leaves out 0; the sampler chose the trials"
     )
     few = too_few_note(content)
     return [each for each in (note, few, shown.hint) if each]
+
+
+def _base(content: Content) -> str:
+    """What the gains are over: of several methods without a teacher, the one that reaches most."""
+    rows = [row for row in ranked(content) if undistilled(row)]
+    return max(rows, key=lambda row: row["hypervolume"])["method"] if rows else UNDISTILLED
 
 
 def _metric(content: Content) -> Described:

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from kdsearch.errors import RunError
-from kdsearch.methods import UNDISTILLED
 from kdsearch.problems import Metric, find_metric
 from kdsearch.report.curves import LOSS, curve_names, curves
 from kdsearch.report.importances import importances
@@ -22,7 +21,7 @@ from kdsearch.report.style import SIZE_NAMES, looks_of
 from kdsearch.report.trials import finalist_rows, trial_rows
 from kdsearch.results.front import pareto_front
 from kdsearch.results.front_file import front_content
-from kdsearch.results.gains import gain_note
+from kdsearch.results.gains import gain_note, undistilled
 from kdsearch.results.naming import network_told
 from kdsearch.results.pick import pick
 from kdsearch.results.record import TrialRecord
@@ -144,7 +143,7 @@ def _picked(told: Mapping[str, Any]) -> int | None:
 
 
 def _verdict(told: Mapping[str, Any]) -> str:
-    if told["front"] and all(row["method"] == UNDISTILLED for row in told["front"]):
+    if told["front"] and all(map(undistilled, told["front"])):
         return "no finalist is distilled: within this budget distillation does not help"
     return gain_note(told)
 

@@ -10,11 +10,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from kdsearch.methods import UNDISTILLED
 from kdsearch.report.colours import BASELINE_COLOUR
 from kdsearch.report.score_axis import ScoreAxis, shown_range, ticks
 from kdsearch.report.style import SIZE_NAMES, looks_of
 from kdsearch.results.front import pareto_front
+from kdsearch.results.gains import undistilled
 from kdsearch.results.study import Study
 
 INK = "#1a1a1a"
@@ -37,7 +37,7 @@ def draw_front(axes: Axes, study: Study) -> None:
     _draw_trials(axes, study, trials, axis)
     _draw_validation_front(axes, study, axis)
     if len(front):
-        distilled = front[front["method"] != UNDISTILLED]
+        distilled = front[[not undistilled(row) for row in front.to_dict("records")]]
         if len(distilled):
             _draw_tested(axes, distilled, size, f"baseline_{score}", axis)
         _draw_tested(axes, front, size, f"test_{score}", axis)

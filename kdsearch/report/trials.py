@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from kdsearch.methods import UNDISTILLED
 from kdsearch.report.style import SIZE_NAMES
+from kdsearch.results.gains import undistilled
 from kdsearch.results.naming import student_told
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
@@ -66,15 +66,15 @@ def finalist_rows(study: Study, front: pd.DataFrame) -> list[dict[str, Any]]:
     for told in front.to_dict("records"):
         row = {str(name): value for name, value in told.items()}
         folder = study.directory.student(int(row["trial"]))
-        undistilled = row["method"] == UNDISTILLED
+        alone = undistilled(row)
         rows.append(
             {
                 "trial": int(row["trial"]),
                 "sizes": {name: row[name] for name in COSTS if _known(row.get(name))},
                 "test": {name: _pair(row, f"test_{name}") for name in study.metrics},
                 "baseline": {name: _pair(row, f"baseline_{name}") for name in study.metrics},
-                "gain": None if undistilled else _pair(row, "gain"),
-                "undistilled": undistilled,
+                "gain": None if alone else _pair(row, "gain"),
+                "undistilled": alone,
                 "seeds": int(row["seeds"]),
                 "member": bool(row["member"]),
                 "beaten_by": None if pd.isna(row["beaten_by"]) else int(row["beaten_by"]),

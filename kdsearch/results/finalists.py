@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from kdsearch.methods import UNDISTILLED
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
 from kdsearch.spec.teaching import MUTUAL
@@ -47,7 +46,8 @@ class Finalist:
         trial: The trial of the search.
         runs: Its complete trainings, one a seed.
         baseline: The complete trainings of the same student without a teacher, with those seeds and
-            a learning rate and weight decay of its own.
+            a learning rate and weight decay of its own; of several methods that need no teacher, by
+            the one that is best on validation.
         objectives: What the search weighs.
     """
 
@@ -83,7 +83,7 @@ class Finalist:
         return float(np.hypot(of_seeds, of_samples)) if values else float("nan")
 
     def baseline_test(self, name: str) -> Interval:
-        """The same of the undistilled baseline."""
+        """The same of the baseline."""
         return _scores(self.baseline, name)
 
     @property
@@ -91,9 +91,9 @@ class Finalist:
         """How much better than the baseline it does by the search's objective, on the test.
 
         Paired by seed: both see the same views, and start from the same weights and order. Not a
-        number for a member that is undistilled itself.
+        number for a member that nobody teaches.
         """
-        if self.trial.task.method.label == UNDISTILLED:
+        if not self.trial.task.taught:
             return interval([])
         without = {run.task.seed: self.objectives.loss(_test(run)) for run in self.baseline}
         return interval(

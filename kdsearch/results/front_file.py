@@ -36,12 +36,14 @@ def front_content(study: Study, table: pd.DataFrame | None = None) -> dict[str, 
 
     ``sizes`` are those that the search weighs, the first one that of tables and figures;
     ``size_names`` all that rows may have; ``teacher`` is the one with whom students are compared,
-    or ``None``; each row of ``front`` is one of :func:`kdsearch.results.tables.front_table`.
+    or ``None``; ``baselines`` the methods that need no teacher, over the best of which are the
+    gains; each row of ``front`` is one of :func:`kdsearch.results.tables.front_table`.
 
     Args:
         study: The study.
         table: Its front, where it is known.
     """
+    from kdsearch.results.sweep import untaught_methods
     from kdsearch.spec.searching import SizeName
 
     return {
@@ -51,6 +53,7 @@ def front_content(study: Study, table: pd.DataFrame | None = None) -> dict[str, 
         "size_names": list(get_args(SizeName)),
         "metrics": {name: metric_facts(name) for name in study.metrics},
         "teacher": None if study.teacher is None else asdict(study.teacher),
+        "baselines": list(untaught_methods(study.spec)),
         "front": rows(study.front if table is None else table),
     }
 

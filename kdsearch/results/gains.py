@@ -6,8 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kdsearch.results.limits import told_size
+from kdsearch.spec.teaching import UNDISTILLED
 
-Row = Mapping[str, Any]
+Row = Mapping[Any, Any]
+
+
+def undistilled(row: Row) -> bool:
+    """Whether nobody teaches a finalist, which then is its own baseline."""
+    return row["method"] == UNDISTILLED or bool(row.get("undistilled"))
+
+
+def compared_with(row: Row) -> str:
+    """What the gain of a finalist is over."""
+    label = row.get("baseline_method") or UNDISTILLED
+    if label == UNDISTILLED:
+        return "the same student undistilled"
+    return f"the same student by {label}, which needs no teacher"
 
 
 def gain_note(content: Mapping[str, Any]) -> str:

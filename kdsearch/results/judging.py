@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import count
+from itertools import count, product
 
 from kdsearch.methods import UNDISTILLED
 from kdsearch.results.cost import CostOf
@@ -16,9 +16,11 @@ from kdsearch.results.sweep import (
     Known,
     PlannedTraining,
     Sweep,
+    published_values,
     searched_weights,
     sweep_epochs,
     sweep_points,
+    untaught_methods,
 )
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.sections import SEARCHED_TRAINING
@@ -38,8 +40,10 @@ class Judging:
     gradient. The same rate without a teacher would be a straw man, so a baseline, which is the same
     student under the same number of epochs, is first tuned with one seed: by a :class:`Sweep` of as
     many configurations as the member's method had trials in the search, and of the member's own.
-    Members that share a student share the baseline; a member that is undistilled itself is its own
-    baseline.
+    Members that share a student share the baseline; a member that nobody teaches is its own.
+
+    Where the study names other methods that need no teacher, such as ``pseudo_label``, each of them
+    is tuned alike, its own values too, and the baseline is the one that validates best.
 
     Args:
         spec: The study.
@@ -50,7 +54,7 @@ class Judging:
     Attributes:
         spec: The study.
         runs: The members' trainings, one a seed.
-        sweeps: The tuning of each baseline, by its student; it never sees the test.
+        sweeps: The tuning of each baseline, by its student and its method; it never sees the test.
     """
 
     def __init__(
@@ -68,16 +72,17 @@ class Judging:
         tried = Counter(record.task.method.label for record in searched)
         sharing: dict[ModelConfig, list[TrialRecord]] = {}
         for member in members:
-            if member.task.method.label != UNDISTILLED:
+            if member.task.taught:
                 sharing.setdefault(_plain(member).model, []).append(member)
-        self.sweeps = {
-            student: Sweep(self._trainings("baselines", self._tuning(group, tried)), spec)
-            for student, group in sharing.items()
-        }
-        self._undistilled = {
-            student: group[0].model_copy(update={"task": _plain(group[0]).task(spec, 0)})
-            for student, group in sharing.items()
-        }
+        self._students = list(sharing)
+        self._untaught = untaught_methods(spec)
+        self.sweeps: dict[tuple[ModelConfig, str], Sweep] = {}
+        self._tuned: dict[tuple[ModelConfig, str], TrialRecord] = {}
+        for (student, group), label in product(sharing.items(), self._untaught):
+            tasks = self._tuning(group, tried, label)
+            trainings = self._trainings("baselines", tasks)
+            self.sweeps[student, label] = Sweep(trainings, spec, len(self._untaught) > 1)
+            self._tuned[student, label] = group[0].model_copy(update={"task": tasks[0]})
         own = [task for member in members for task in self._seeded(Recipe.of(member.task))]
         self.runs = self._trainings("finalists", own)
 
@@ -85,7 +90,7 @@ class Judging:
     def total(self) -> int:
         """Trainings in all, those of sweeps that are stopped at a rung included."""
         swept = sum(len(sweep.trainings) for sweep in self.sweeps.values())
-        return swept + len(self.runs) + len(self.sweeps) * self.spec.finalists.seeds
+        return swept + len(self.runs) + len(self._students) * self.spec.finalists.seeds
 
     @property
     def epochs(self) -> float:
@@ -97,16 +102,18 @@ class Judging:
         seeds = self.spec.finalists.seeds
         own = sum(seeds * cost_of(each, total_epochs(each.task)) for each in self._members)
         once = seeds * self.spec.training.epochs
-        return own + sum(
-            cost_of(self._undistilled[student], sweep.epochs + once)
-            for student, sweep in self.sweeps.items()
+        swept = sum(cost_of(self._tuned[of], sweep.epochs) for of, sweep in self.sweeps.items())
+        seeded = (
+            max(cost_of(self._tuned[student, label], once) for label in self._untaught)
+            for student in self._students
         )
+        return own + swept + sum(seeded)
 
     def baselines(self, known: Known) -> list[PlannedTraining]:
         """The baselines' trainings, one a seed, once all sweeps are over."""
         if any(sweep.due(known) for sweep in self.sweeps.values()):
             return []
-        tasks = [task for student in self.sweeps for task in self._baseline(student, known)]
+        tasks = [task for student in self._students for task in self._baseline(student, known)]
         return self._trainings("finalists", tasks)
 
     def due(self, known: Known) -> list[PlannedTraining]:
@@ -128,35 +135,50 @@ class Judging:
             own = self._seeded(Recipe.of(member.task))
             student = _plain(member).model
             baseline = own
-            if member.task.method.label != UNDISTILLED:
+            if member.task.taught:
                 baseline = self._baseline(student, known)
             runs = _complete(own, known), _complete(baseline, known)
             found.append(Finalist(member, *runs, objectives))
         return found
 
-    def _tuning(self, sharing: Sequence[TrialRecord], tried: Counter[str]) -> list[Task]:
-        """What a baseline is tried with: its members' own rate and such, and points of the box."""
+    def _tuning(
+        self, sharing: Sequence[TrialRecord], tried: Counter[str], label: str
+    ) -> list[Task]:
+        """What a baseline is tried with: its members' own rate and such, and points of the box.
+
+        With its members' own rate the method ``label`` has its published values.
+        """
         plain = _plain(sharing[0])
         tasks, settings = searched_weights(self.spec), len(SEARCHED_TRAINING)
+        published = published_values(self.spec, label)
         own = [
             (
                 *(float(getattr(each.task.training, name)) for name in SEARCHED_TRAINING),
                 *(each.task.task_weight(name) for name in tasks),
+                *published.values(),
             )
             for each in sharing
         ]
         most = max(LEAST, *(tried[each.task.method.label] for each in sharing))
-        points = dict.fromkeys([*own, *sweep_points(self.spec, most)])
-        return [
-            plain.tuned(
-                *point[:settings], task_weights=dict(zip(tasks, point[settings:], strict=True))
-            ).task(self.spec, 0)
-            for point in points
-        ]
+        found = []
+        for point in dict.fromkeys([*own, *sweep_points(self.spec, most, label)]):
+            rest = iter(point[settings:])
+            weights = {name: next(rest) for name in tasks}
+            recipe = plain.undistilled(label, dict(zip(published, rest, strict=True)))
+            found.append(recipe.tuned(*point[:settings], task_weights=weights).task(self.spec, 0))
+        return found
 
     def _baseline(self, student: ModelConfig, known: Known) -> list[Task]:
-        """Trainings of a baseline as its sweep has tuned it; none before that is over."""
-        best = self.sweeps[student].best(known)
+        """Trainings of a baseline as its sweeps have tuned it; none before these are over.
+
+        Of several methods it has the one that is best on validation, the first among equals.
+        """
+        sweeps = [self.sweeps[student, label] for label in self._untaught]
+        if any(sweep.due(known) for sweep in sweeps):
+            return []
+        if len(sweeps) > 1:
+            sweeps = sorted(sweeps, key=lambda sweep: sweep.loss(known))
+        best = sweeps[0].best(known)
         return [] if best is None else self._seeded(Recipe.of(best))
 
     def _seeded(self, recipe: Recipe) -> list[Task]:
@@ -200,10 +222,12 @@ def affordable(
 def planned_trainings(spec: StudySpec) -> float:
     """Whole trainings that judge at most, where each method has an equal part of the trials."""
     each = math.ceil(spec.search.trials / len({*spec.methods, UNDISTILLED}))
-    points = len(sweep_points(spec, max(LEAST, each)))
-    tried = points + 1 if points > 1 else 1  # the finalist's own is one more
-    epochs = spec.training.epochs
-    swept = sweep_epochs(tried, epochs, spec.search.scheduler) / epochs
+    untaught, epochs, swept = untaught_methods(spec), spec.training.epochs, 0.0
+    for label in untaught:
+        points = len(sweep_points(spec, max(LEAST, each), label))
+        tried = points + 1 if points > 1 else 1  # the finalist's own is one more
+        alone = epochs if tried == 1 and len(untaught) > 1 else 0
+        swept += (alone + sweep_epochs(tried, epochs, spec.search.scheduler)) / epochs
     return spec.finalists.max * (2 * spec.finalists.seeds + swept)
 
 

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from kdsearch.data import derive
-from kdsearch.methods import UNDISTILLED
 from kdsearch.problems import Metric
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
@@ -28,7 +27,7 @@ DRAWS = 2000
 
 ENDS = ("", "_low", "_high")
 SCORES = tuple(f"{name}{end}" for name in ("hypervolume", "best_score", "gain") for end in ENDS)
-COLUMNS = ("method", "objective", "trials", "budget", *SCORES, "clear")
+COLUMNS = ("method", "objective", "trials", "budget", "undistilled", *SCORES, "clear")
 
 
 def method_ranking(
@@ -42,8 +41,9 @@ def method_ranking(
     without replacement, which is without bias however many trials there are (Tang et al. 2020,
     "Showing Your Work Doesn't Always Work"). At n trials out of n that has no spread, so the
     interval is that of n draws with replacement, the 2.5 and 97.5 % quantiles of :data:`DRAWS` of
-    them, moved to the expectation and always around it. ``gain`` is the hypervolume beyond the
-    undistilled baseline's, and ``clear`` tells that its interval leaves out 0.
+    them, moved to the expectation and always around it. ``gain`` is the hypervolume beyond
+    that of the undistilled baseline, or of the best method that needs no teacher, and ``clear``
+    tells that its interval leaves out 0.
 
     What this is not: the trials were chosen by a sampler that learns, so the trials of a method
     that it liked are placed better than chance, and one of few trials kept its early ones. The
@@ -74,10 +74,13 @@ def method_ranking(
         label: _reached(own, objectives, reference_size, budget, derive(seed, "ranking", label))
         for label, own in enough.items()
     }
-    base = reached.get(UNDISTILLED, {}).get("hypervolume")
+    taught = {record.task.method.label for record in records if record.task.taught}
+    volumes = {label: each["hypervolume"] for label, each in reached.items() if label not in taught}
+    base = max(volumes.values(), key=lambda volume: volume.mean, default=None)
     rows = [
         {"method": label, "objective": objectives.score, "trials": len(own), "budget": budget}
-        | _scores(reached.get(label, {}), None if label == UNDISTILLED else base)
+        | {"undistilled": label not in taught}
+        | _scores(reached.get(label, {}), base if label in taught else None)
         for label, own in complete.items()
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS))

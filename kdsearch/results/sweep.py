@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from scipy.stats import qmc
 
 from kdsearch.data import derive
+from kdsearch.errors import MethodError
+from kdsearch.methods import (
+    UNDISTILLED,
+    Hyperparameter,
+    needs_teacher,
+    searched_hyperparameters,
+)
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import Phase, TrialRecord
-from kdsearch.spec.ranges import Choices, Range, is_searched
+from kdsearch.spec.ranges import Choices, Dimension, Range, extremes, holds, is_searched
 from kdsearch.spec.searching import SchedulerSection
 from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.study import StudySpec
@@ -61,10 +69,36 @@ def searched_weights(spec: StudySpec) -> tuple[str, ...]:
     return tuple(name for name, task in spec.problem.tasks.items() if is_searched(task.weight))
 
 
-def sweep_points(spec: StudySpec, count: int) -> list[tuple[float, ...]]:
+def untaught_methods(spec: StudySpec) -> tuple[str, ...]:
+    """The methods of a study that need no teacher, ``none`` first: each is tuned as a baseline.
+
+    A method of the user's own that is not found where a study is only looked at counts as taught.
+    """
+    found = [UNDISTILLED]
+    for label in spec.methods:
+        with suppress(MethodError):
+            found += [] if needs_teacher(label) else [label]
+    return tuple(dict.fromkeys(found))
+
+
+def values_of(spec: StudySpec, label: str) -> dict[str, tuple[Hyperparameter, Dimension]]:
+    """The values of a method with what the search draws them from."""
+    return searched_hyperparameters(label, spec.methods.get(label, {}), spec.problem.kinds)
+
+
+def published_values(spec: StudySpec, label: str) -> dict[str, float]:
+    """The published values of a method, of each that its dimension holds, else its lowest."""
+    return {
+        name: float(declared.default if holds(given, declared.default) else extremes(given)[0])
+        for name, (declared, given) in values_of(spec, label).items()
+    }
+
+
+def sweep_points(spec: StudySpec, count: int, label: str = UNDISTILLED) -> list[tuple[float, ...]]:
     """Values of ``SEARCHED_TRAINING`` from the box that the search had, spread evenly over it.
 
-    Those of :func:`searched_weights` come behind them.
+    Those of :func:`searched_weights` come behind them, and then those of the method ``label``, by
+    :func:`values_of`.
 
     They are the first ``count`` of a Halton sequence, scrambled by the study's seed; what is not
     searched stays as it is. Points that choices make equal are there once.
@@ -75,17 +109,27 @@ def sweep_points(spec: StudySpec, count: int) -> list[tuple[float, ...]]:
     if not is_searched(training.label_smoothing):
         names = SEARCHED_TRAINING[:2]
     weights = {name: spec.problem.tasks[name].weight for name in searched_weights(spec)}
+    values = values_of(spec, label)
     names += tuple(weights)
+    names += tuple(f"{label}.{name}" for name, (_, given) in values.items() if is_searched(given))
     units = qmc.Halton(len(names), rng=derive(spec.study.seed, "baselines")).random(count)
     drawn = [dict(zip(names, unit, strict=True)) for unit in units]
     points = [
         (
             *(_value(getattr(training, name), unit.get(name, 0.0)) for name in SEARCHED_TRAINING),
             *(_value(weight, unit[name]) for name, weight in weights.items()),
+            *(
+                _whole(_value(dimension, unit.get(f"{label}.{name}", 0.0)), declared)
+                for name, (declared, dimension) in values.items()
+            ),
         )
         for unit in drawn
     ]
     return list(dict.fromkeys(points))
+
+
+def _whole(value: float, declared: Hyperparameter) -> float:
+    return float(round(value)) if declared.whole else value
 
 
 def _value(dimension: float | Range | Choices, unit: float) -> float:
@@ -114,11 +158,15 @@ class Sweep:
     Args:
         trainings: The trainings; one alone is chosen without being trained.
         spec: Says what is compared, where, and how many go on.
+        compared: Whether the choice is compared with others, so that one alone is trained too.
     """
 
-    def __init__(self, trainings: Sequence[PlannedTraining], spec: StudySpec) -> None:
-        self.trainings = list(trainings) if len(trainings) > 1 else []
-        self._only = trainings[0] if len(trainings) == 1 else None
+    def __init__(
+        self, trainings: Sequence[PlannedTraining], spec: StudySpec, compared: bool = False
+    ) -> None:
+        alone = len(trainings) == 1 and not compared
+        self.trainings = [] if alone else list(trainings)
+        self._only = trainings[0] if alone else None
         self._scheduler = spec.search.scheduler
         self._objectives = Objectives.of(spec)
         self._epochs = trainings[0].task.training.epochs
@@ -132,11 +180,20 @@ class Sweep:
     @property
     def epochs(self) -> int:
         """Epochs of all trainings, if none fails."""
+        if len(self.trainings) == 1:
+            return self._epochs
         return sweep_epochs(len(self.trainings), self._epochs, self._scheduler)
 
     def due(self, known: Known) -> list[PlannedTraining]:
         """The trainings that the next decision waits for; none once the choice is made."""
         return self._course(known)[0]
+
+    def loss(self, known: Known) -> float:
+        """What the choice costs on validation after its whole training; infinite without one."""
+        due, left = self._course(known)
+        if due or not left:
+            return math.inf
+        return self._objectives.loss(known[left[0].key].epochs[-1])
 
     def best(self, known: Known) -> Task | None:
         """The task that is chosen; ``None`` before the sweep is over, or where all have failed."""

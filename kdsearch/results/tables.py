@@ -142,6 +142,10 @@ def front_table(
         row |= {
             "mean_validation_error": finalist.validation_error(samples),
             **_retained(finalist, objectives, teacher),
+            "undistilled": not trial.task.taught,
+            "baseline_method": finalist.baseline[0].task.method.label
+            if finalist.baseline
+            else None,
             "baseline_lr": tuned and tuned.lr,
             "baseline_weight_decay": tuned and tuned.weight_decay,
             "baseline_label_smoothing": tuned and tuned.label_smoothing,

@@ -38,7 +38,7 @@ class JudgingJobs(Jobs):
     def stage(self, record: TrialRecord) -> RungStage:
         if record.phase != "baselines":
             return RungStage()
-        sweep = self._judging.sweeps[record.task.model]
+        sweep = self._judging.sweeps[record.task.model, record.task.method.label]
         done = len(record.epochs)
         until = next((rung for rung in sweep.rungs if rung > done), None)
         return RungStage(until, sweep.averaged)

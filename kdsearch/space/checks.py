@@ -11,17 +11,22 @@ from kdsearch.data import Dataset, load_dataset
 from kdsearch.errors import CheckpointError, DataError, MethodError, ModelError
 from kdsearch.graphs.cores import reserved_core
 from kdsearch.graphs.stopwatch import Stopwatch
-from kdsearch.methods import UNDISTILLED, idle_hyperparameters, label_hyperparameters
+from kdsearch.methods import (
+    UNDISTILLED,
+    idle_hyperparameters,
+    label_hyperparameters,
+    needs_teacher,
+)
 from kdsearch.methods.labels import check_value, find_hyperparameter
 from kdsearch.models import Size, blueprint
 from kdsearch.problems import Problem
 from kdsearch.results.cost import trial_lengths
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.class_checks import check_class_weights, check_top_k, trainings
-from kdsearch.space.compatibility import Pairs, corners, find_fitting
+from kdsearch.space.compatibility import Pairs, corners, find_fitting, who_teaches
 from kdsearch.space.fine_tuning_checks import check_fine_tuning
 from kdsearch.space.initial_checks import check_initial
-from kdsearch.space.label_checks import check_unlabelled_ratio
+from kdsearch.space.label_checks import check_unlabelled_methods, check_unlabelled_ratio
 from kdsearch.space.space import Space
 from kdsearch.space.teaching_checks import check_teaching
 from kdsearch.space.try_out import TryOut
@@ -85,6 +90,7 @@ def make_plan(
     data = _load_data(spec)
     _check_batches(spec, data)
     check_unlabelled_ratio(spec, data)
+    check_unlabelled_methods(spec, data)
     check_class_weights(spec, data)
     check_top_k(spec, data)
     told("checking networks and methods")
@@ -180,10 +186,11 @@ def _check_model(spec: StudySpec, path: KeyPath, model: ModelConfig, data: Datas
 
 def _check_pairs(spec: StudySpec, space: Space) -> None:
     """Refuse a method that works on no pair of the space, or a teacher who can teach nobody."""
-    keys, teachers = list(space.students), list(spec.taught_by)
+    keys = list(space.students)
     labels = [label for label in spec.methods if label != UNDISTILLED]
+    taught = [label for label in labels if needs_teacher(label)]
     for label in labels:
-        if not space.fitting.teachers(label, teachers, keys):
+        if not space.fitting.teachers(label, who_teaches(spec, label), keys):
             reason = next(r for (of, _, _), r in space.fitting.unfit.items() if of == label)
             raise spec.refuse(
                 ("methods", label),
@@ -191,7 +198,7 @@ def _check_pairs(spec: StudySpec, space: Space) -> None:
                 "or change those",
             )
     for name in spec.teaching.by or ():
-        if labels and not any(space.fitting.teachers(label, [name], keys) for label in labels):
+        if taught and not any(space.fitting.teachers(label, [name], keys) for label in taught):
             raise spec.refuse(
                 ("teaching", "by"), f"'{name}' can teach by none of the methods; remove it"
             )

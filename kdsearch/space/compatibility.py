@@ -9,7 +9,7 @@ from itertools import product
 import torch
 
 from kdsearch.errors import MethodError, ModelError, described
-from kdsearch.methods import Method, Objective, parse_label
+from kdsearch.methods import Method, Objective, needs_teacher, parse_label
 from kdsearch.methods.task_loss import TaskLoss
 from kdsearch.models import SignalShapes
 from kdsearch.models.libraries.catalogue import with_own_view
@@ -25,6 +25,10 @@ Triple = tuple[str, str, str]
 """Label, who teaches, and the student's key in the space."""
 
 
+NOBODY = ""
+"""Who teaches a student by methods that need no teacher."""
+
+
 @dataclass(frozen=True)
 class Fitting:
     """What cannot be proposed, with the reason of each."""
@@ -36,7 +40,10 @@ class Fitting:
         return [key for key in keys if (label, teacher, key) not in self.unfit]
 
     def teachers(self, label: str, names: Sequence[str], keys: Sequence[str]) -> list[str]:
-        """Those who can teach at least one of the students by a method."""
+        """Those who can teach at least one of the students by a method.
+
+        Of a method that needs no teacher, :data:`NOBODY` is to be asked about.
+        """
         return [name for name in names if self.students(label, name, keys)]
 
 
@@ -105,6 +112,11 @@ def adopting(label: str, student: ModelConfig, teacher: ModelConfig) -> ModelCon
     return student
 
 
+def who_teaches(spec: StudySpec, label: str) -> tuple[str, ...]:
+    """Who may teach by a method: :data:`NOBODY` alone where it needs no teacher."""
+    return spec.taught_by if needs_teacher(label) else (NOBODY,)
+
+
 def find_fitting(
     spec: StudySpec,
     probes: Mapping[str, Sequence[MethodConfig]],
@@ -118,7 +130,8 @@ def find_fitting(
     """
     unfit: dict[Triple, str] = {}
     for key, section in keyed_students(spec.students).items():
-        for label, name in product(probes, spec.taught_by):
+        pairs_of = ((each, name) for each in probes for name in who_teaches(spec, each))
+        for label, name in pairs_of:
             reasons = []
             for model, method in product(corners(section), probes[label]):
                 reasons.append(pairs.reason(method, name, model))
@@ -181,7 +194,7 @@ class Pairs:
         self, label: str, teacher: str, student: ModelConfig
     ) -> tuple[SignalShapes, SignalShapes]:
         shapes_of = self._architectures.shapes
-        if teacher in (BORN_AGAIN, MUTUAL):
+        if teacher in (BORN_AGAIN, MUTUAL, NOBODY):
             return shapes_of(student), shapes_of(student)
         if teacher in (AVERAGE, BY_TASK):
             return shapes_of(student), shapes_of_logits(self._architectures.outputs)

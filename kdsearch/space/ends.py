@@ -10,7 +10,7 @@ from kdsearch.methods import UNDISTILLED, method_config, parse_label
 from kdsearch.models import Signal
 from kdsearch.models.user_models import is_own
 from kdsearch.space.architectures import Architectures
-from kdsearch.space.compatibility import Pairs, adopting, corners
+from kdsearch.space.compatibility import NOBODY, Pairs, adopting, corners, who_teaches
 from kdsearch.space.space import Space
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.origin import KeyPath
@@ -83,8 +83,12 @@ class Ends:
     def pairs(self) -> Iterator[EndTraining]:
         """Each method once, each way of teaching once, and on each student all that is read."""
         met: set[object] = set()
-        teachers, labels = self._spec.taught_by, self._spec.methods
-        for key, teacher, label in product(self._space.students, teachers, labels):
+        methods = [
+            (teacher, label)
+            for label in self._spec.methods
+            for teacher in who_teaches(self._spec, label)
+        ]
+        for key, (teacher, label) in product(self._space.students, methods):
             kinds = {label, (teacher,), (key, signals_of_label(label))}
             unfit = label == UNDISTILLED or (label, teacher, key) in self._space.fitting.unfit
             if unfit or kinds <= met:
@@ -103,10 +107,11 @@ class Ends:
             student = model if given is None else adopting(label, model, given.model)
             models = [student] if given is None else [student, given.model]
             by_whom = teacher if given is None else f"the {called(teacher)}"
+            of = f" of {by_whom}" if teacher != NOBODY else ""
             return EndTraining(
-                self._task(student, method, teacher),
+                self._task(student, method, teacher or None),
                 ("methods", label),
-                f"{label} of {by_whom} on {describe(model)}",
+                f"{label}{of} on {describe(model)}",
                 sum(self._architectures.size(each).macs for each in models),
                 any(is_own(each.family) for each in models) or _is_own_method(label),
             )

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 from kdsearch.methods import (
     UNDISTILLED,
     Hyperparameter,
-    idle_hyperparameters,
-    label_hyperparameters,
     method_config,
+    needs_teacher,
+    searched_hyperparameters,
 )
-from kdsearch.space.compatibility import Fitting, adopting, keyed_students
+from kdsearch.space.compatibility import NOBODY, Fitting, adopting, keyed_students
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.ranges import Choices, Range, Scalar, extremes, holds, is_searched
 from kdsearch.spec.sections import SEARCHED_TRAINING
@@ -58,7 +58,7 @@ class Space:
             name: float(_draw(trial, f"{label}.{name}", dimension, declared.whole))
             for name, (declared, dimension) in self.dimensions(label).items()
         }
-        teacher = None if label == UNDISTILLED else self._teacher(trial, label)
+        teacher = self._teacher(trial, label) if needs_teacher(label) else None
         model = self._student(trial, label, teacher)
         generations = self.spec.teaching.generations if teacher == BORN_AGAIN else 1
         method = method_config(label, values)
@@ -80,8 +80,8 @@ class Space:
 
     def _student(self, trial: Suggester, label: str, teacher: str | None) -> ModelConfig:
         keys = list(self.students)
-        able = keys if teacher is None else self.fitting.students(label, teacher, keys)
-        name = "student" if able == keys else f"{label}.{teacher}.student"
+        able = self.fitting.students(label, teacher or NOBODY, keys)
+        name = "student" if able == keys else f"{label}.{teacher or 'alone'}.student"
         key = _choose(trial, name, able)
         section = self.students[key]
         depth, side = section.depth, section.image_size
@@ -113,12 +113,7 @@ class Space:
 
         Those that change nothing in the study's tasks are left out.
         """
-        given, idle = self.methods[label], idle_hyperparameters(label, self.spec.problem.kinds)
-        return {
-            name: (declared, given.get(name, declared.search or declared.default))
-            for name, declared in label_hyperparameters(label).items()
-            if name not in idle
-        }
+        return searched_hyperparameters(label, self.methods[label], self.spec.problem.kinds)
 
     def probes(self, label: str) -> list[MethodConfig]:
         """Configurations that stand for all of a method's: published, all lowest, all highest.

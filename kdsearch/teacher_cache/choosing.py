@@ -12,7 +12,8 @@ import torch
 
 from kdsearch.data import Dataset
 from kdsearch.errors import TeacherError
-from kdsearch.methods import UNDISTILLED, parse_label
+from kdsearch.methods import needs_teacher, parse_label
+from kdsearch.methods.base import read_of_teacher
 from kdsearch.models import Signal
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.space.checks import Plan
@@ -39,10 +40,9 @@ def signals_read(spec: StudySpec, fitting: Fitting) -> dict[str, frozenset[Signa
     students = list(keyed_students(spec.students))
     read: dict[str, frozenset[Signal]] = dict.fromkeys(spec.given_teachers, frozenset())
     for label in spec.methods:
-        if label == UNDISTILLED:
+        signals = frozenset[Signal]().union(*map(read_of_teacher, parse_label(label)))
+        if not needs_teacher(label):
             continue
-        terms = parse_label(label)
-        signals = frozenset[Signal]().union(*(t.teacher_signals or t.signals for t in terms))
         for teaching in fitting.teachers(label, spec.taught_by, students):
             alone = teaching in spec.given_teachers
             for name in spec.teachers_behind(teaching):

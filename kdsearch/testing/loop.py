@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kdsearch.methods.base import read_of_teacher
 from kdsearch.models import Signal
 from kdsearch.testing.material import Pair, build, differing
 from kdsearch.testing.subject import Subject
@@ -57,7 +58,7 @@ class LoopTests(Subject):
     def test_no_more_is_fetched_than_declared(self, pair: Pair) -> None:
         """The teacher is asked for the declared signals alone, once a step."""
         training, method = self._training(pair), self.bench(pair).method
-        declared = method.teacher_signals or method.signals
+        declared = read_of_teacher(method)
         if declared:
             assert set(training.wanted) == {declared}, (
                 f"the loop asks for {set(training.wanted)}, the method declares {set(declared)}"

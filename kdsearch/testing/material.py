@@ -24,6 +24,7 @@ from kdsearch.models import (
 )
 from kdsearch.models.inputs import IMAGE
 from kdsearch.problems import Problem
+from kdsearch.problems.head import MISSING_CLASS
 from kdsearch.spec.concrete import ModelConfig
 
 IMAGE_SHAPE = (3, 8, 8)
@@ -197,10 +198,18 @@ def differing(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[st
     return sorted(unequal | (one.keys() ^ other.keys()))
 
 
-def targets_of(index: slice = slice(None)) -> Targets:
-    """The labels of a batch, or of some of its samples; the classes in turn."""
+def targets_of(index: slice = slice(None), unlabelled: bool = False) -> Targets:
+    """The labels of a batch, or of some of its samples; the classes in turn.
+
+    Args:
+        index: Which samples.
+        unlabelled: Whether every other sample has none.
+    """
     places = torch.arange(BATCH)[index]
-    return Targets(places % CLASSES, index=places)
+    labels = places % CLASSES
+    if unlabelled:
+        labels = labels.where(places % 2 == 0, MISSING_CLASS)
+    return Targets(labels, index=places)
 
 
 @lru_cache(maxsize=1)

@@ -32,7 +32,7 @@ def evaluate(
 ) -> dict[str, Tensor]:
     """The method's parts for (some samples of) a batch, whatever it draws being seeded."""
     torch.manual_seed(0)
-    return method(student, teacher, targets_of(index), progress)
+    return method(student, teacher, targets_of(index, method.unlabelled), progress)
 
 
 @dataclass

@@ -10,6 +10,7 @@ from typing import Any
 from kdsearch.results.record import TrialRecord
 from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.study import StudySpec
+from kdsearch.spec.teaching import UNDISTILLED
 from kdsearch.tracking.lineage import Lineage
 
 DIGITS = 4
@@ -33,10 +34,11 @@ def run_name(record: TrialRecord, lineage: Lineage) -> str:
     """What a training is, in a few words: ``dist 1,445 parameters``."""
     kind, label = lineage.kind(record), record.task.method.label
     student = f"{record.parameter_count:,} parameters"
+    alone = "undistilled" if label == UNDISTILLED else label
     if kind == "sweep":
-        return f"tuning undistilled {student}, lr {rounded(record.task.training.lr):g}"
+        return f"tuning {alone} {student}, lr {rounded(record.task.training.lr):g}"
     seed = f", seed {lineage.seed(record)}" if kind in ("finalist", "baseline") else ""
-    return f"{'undistilled' if kind == 'baseline' else label} {student}{seed}"
+    return f"{alone if kind == 'baseline' else label} {student}{seed}"
 
 
 def described(record: TrialRecord, spec: StudySpec, lineage: Lineage) -> Description:

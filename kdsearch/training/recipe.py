@@ -50,10 +50,17 @@ class Recipe:
             task.task_weights,
         )
 
-    def undistilled(self) -> Recipe:
-        """The same student under the same budget, without a teacher and with its own classifier."""
+    def undistilled(
+        self, label: str = UNDISTILLED, values: Mapping[str, float] | None = None
+    ) -> Recipe:
+        """The same student under the same budget, without a teacher and with its own classifier.
+
+        Args:
+            label: A method that needs no teacher.
+            values: Its hyperparameters; absent ones take the published defaults.
+        """
         plain = self.model.model_copy(update={"adopts": None})
-        method = method_config(UNDISTILLED, {})
+        method = method_config(label, values or {})
         return Recipe(plain, method, self.training, task_weights=self.task_weights)
 
     def tuned(self, *values: float, task_weights: Mapping[str, float] | None = None) -> Recipe:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
+from kdsearch.methods import needs_teacher
 from kdsearch.spec.base import Section
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.sections import Augmentation
@@ -39,7 +40,7 @@ class Task(Section):
     """Seed of the augmentation, one for all trials of a study: they see the same views."""
     teacher: str | None = None
     """Who teaches: the name of a teacher, ``average``, ``by_task``, ``born_again`` or ``mutual``;
-    nobody for the undistilled baseline."""
+    nobody for the undistilled baseline and for methods that need no teacher."""
     generations: int = 1
     """Students that teach one after another before it, where ``teacher`` is ``born_again``."""
     seed: int
@@ -50,6 +51,11 @@ class Task(Section):
     """Whether these weights are learnt."""
     tasks: tuple[str, ...] = ()
     """The tasks that it learns, in the problem's order; all, where none is named."""
+
+    @property
+    def taught(self) -> bool:
+        """Whether it is distilled: not where nobody teaches, as by ``none`` or ``pseudo_label``."""
+        return self.teacher is not None or needs_teacher(self.method.label)
 
     def task_weight(self, name: str) -> float:
         """What the loss of a task is multiplied by."""

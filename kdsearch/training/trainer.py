@@ -80,7 +80,7 @@ class Trainer:
         self._reference = reference
         student = initial_student(task, data) if student is None else student
         objective = make_objective(task, data, student, teacher)
-        self.teacher = teacher if objective.signals else None
+        self.teacher = teacher if objective.teacher_signals else None
         self._feed = make_feed(
             data.train,
             data.scales,

@@ -127,6 +127,7 @@ EXCEPTIONS: dict[str, dict[str, Any]] = {
     "ab": {"minimum": without_minimum("It wants a margin beyond the boundary, not equality.")},
     "reviewkd": {"minimum": without_minimum("Every stage is fused with the deeper ones.")},
     "semckd": {"minimum": without_minimum("Every stage meets all of the teacher's at once.")},
+    "pseudo_label": {"minimum": without_minimum("It is told by the student alone.")},
     "adversarial": {"minimum": without_minimum(A_GAME)},
     "adversarial_embedding": {"minimum": without_minimum(A_GAME)},
     "crd": {

@@ -44,6 +44,7 @@ PUBLISHED = {
     "adversarial": (1.0, 0.5, None),
     "adversarial_embedding": (1.0, 0.5, None),
     "weight_copy": (1.0, None, None),
+    "pseudo_label": (1.0, 3.0, None),
 }
 
 

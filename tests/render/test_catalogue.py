@@ -113,6 +113,8 @@ def test_a_method_in_full_tells_all_that_it_states(method: type[Method]) -> None
     if method.teacher_signals:
         teacher = ", ".join(sorted(method.teacher_signals))
         reads = f"{', '.join(sorted(method.signals))} of the student, {teacher} of the teacher"
+    if not method.needs_teacher:
+        reads = f"{', '.join(sorted(method.signals))} of the student; it needs no teacher"
     assert (reads if method.signals else "nothing of the networks' outputs") in text
     kinds = "vectors, maps and sequences" if method.name in ("fitnet", "vid", "sp") else "maps"
     assert (f" stages {kinds} " in text) == bool(method.signals & STAGES)

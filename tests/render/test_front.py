@@ -10,6 +10,7 @@ import pytest
 from kdsearch.problems import CLASSIFICATION
 from kdsearch.render.front import front_view
 from kdsearch.render.front_notes import front_notes
+from kdsearch.render.pick import gain_told
 from kdsearch.results.finalists import Finalist
 from kdsearch.results.front_file import metric_facts, rows
 from kdsearch.results.gains import gain_note
@@ -37,6 +38,27 @@ def judged(number: int, label: str, teacher: str | None, scores: dict[str, float
         for seed in (1, 2, 3)
     ]
     return Finalist(record, tuple(runs), tuple(runs))
+
+
+def test_a_baseline_by_pseudo_labels_is_named() -> None:
+    taught = judged(0, "kd", "teacher", SCORES)
+    alone = judged(1, "pseudo_label", None, SCORES)
+    baseline = tuple(
+        run.model_copy(update={"test": {n: 0.9 * s for n, s in (run.test or {}).items()}})
+        for run in alone.runs
+    )
+    one = Finalist(taught.trial, taught.runs, baseline)
+    content = summary_of(one, alone) | {"baselines": ["none", "pseudo_label"]}
+    assert [row["undistilled"] for row in content["front"]] == [False, True]
+    assert [row["baseline_method"] for row in content["front"]] == ["pseudo_label"] * 2
+    layout = front_view(content, 120)
+    assert "baseline" in block(shown(layout.tables[0], 120), "1")
+    (note, *_) = front_notes(content, layout)
+    assert "without a teacher, by the better on validation of none and pseudo_label" in note
+    told = gain_told(content | {"teacher": None}, content["front"][0])
+    assert "over the same student by pseudo_label, which needs no teacher, tuned as well" in told
+    told = gain_told(content, content["front"][1])
+    assert told == "the student is undistilled, by pseudo_label: distillation does not help here"
 
 
 SCORES = {"accuracy": 0.9, "nll": 0.4, "ece": 0.03, "agreement": 0.85, "kl": 0.2}

@@ -25,10 +25,11 @@ from tests.render.reading import block, shown
 
 def ranked(label: str, pairs: list[tuple[float, int]]) -> list[TrialRecord]:
     method = MethodConfig(label=label)
+    taught = None if label in ("none", "pseudo_label") else "teacher"
+    update = {"method": method, "teacher": taught}
     made = [trial(number, *pair) for number, pair in enumerate(pairs)]
     return [
-        record.model_copy(update={"task": record.task.model_copy(update={"method": method})})
-        for record in made
+        record.model_copy(update={"task": record.task.model_copy(update=update)}) for record in made
     ]
 
 

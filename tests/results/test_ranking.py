@@ -23,7 +23,7 @@ LARGEST = 100
 KD = [(0.9, 80), (0.55, 10), (0.7, 40), (0.8, 55), (0.3, 5), (0.95, 300)]
 NONE = [(0.6, 20), (0.85, 90), (0.5, 15), (0.75, 60)]
 DKD = [(0.95, 12), (0.94, 11), (0.96, 13), (0.95, 12)]
-SCORES = list(COLUMNS[4:-1])
+SCORES = list(COLUMNS[5:-1])
 
 points = st.lists(
     st.tuples(st.sampled_from([0.0, 0.2, 0.5, 0.9, 1.0]), st.integers(1, 150)),
@@ -35,9 +35,10 @@ points = st.lists(
 def trials(label: str, pairs: Sequence[tuple[float | None, int]]) -> list[TrialRecord]:
     made = [trial(number, *pair) for number, pair in enumerate(pairs)]
     method = MethodConfig(label=label)
+    taught = None if label in ("none", "pseudo_label") else "teacher"
+    update = {"method": method, "teacher": taught}
     return [
-        record.model_copy(update={"task": record.task.model_copy(update={"method": method})})
-        for record in made
+        record.model_copy(update={"task": record.task.model_copy(update=update)}) for record in made
     ]
 
 

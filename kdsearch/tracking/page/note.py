@@ -10,13 +10,13 @@ from typing import Any
 from kdsearch.errors import RunError
 from kdsearch.render.pick import gain_told, pick_line
 from kdsearch.results.front_file import front_content
+from kdsearch.results.gains import compared_with, undistilled
 from kdsearch.results.limits import RETAINED, told, told_size
 from kdsearch.results.naming import network_told, student_told
 from kdsearch.results.pick import pick
 from kdsearch.results.size_classes import size_classes
 from kdsearch.results.spent import spent_told
 from kdsearch.results.study import Study
-from kdsearch.spec.teaching import UNDISTILLED
 
 NOTE = "mlflow.note.content"
 """Tag that MLflow's UI shows as the description of a run."""
@@ -191,9 +191,9 @@ def _classes(content: Mapping[str, Any], places: Places) -> Iterator[str]:
 
 def _gain(content: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     """What distillation is worth at a finalist, shorter than for a page of one student."""
-    if row["method"] == UNDISTILLED:
+    if undistilled(row):
         return "none, the student is undistilled"
-    text = gain_told(content, row).replace(" over the same student undistilled, tuned as well", "")
+    text = gain_told(content, row).replace(f" over {compared_with(row)}, tuned as well", "")
     return text.partition(" (")[0]
 
 
