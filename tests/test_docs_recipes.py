@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import zlib
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch.nn import Conv2d
 
 from kdsearch import load_student
 from kdsearch.models import build_network, of_images
@@ -63,3 +65,21 @@ def test_the_example_runs_to_its_front(tmp_path: Path) -> None:
         assert stored == {f"torch.{facts['stored']}"}
         assert sum(each.nbytes for each in weights.values()) == facts["bytes"]
         assert len(load_student(folder).predict(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))) == 2
+
+
+@pytest.mark.slow
+def test_students_cut_from_their_teacher_are_shipped_as_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "points of accuracy" in PAGE.run("cut", tmp_path)
+    study = tmp_path / "studies" / "cut"
+    trials = pd.read_csv(study / "trials.csv")
+    assert set(trials["init"]) == {"random", "cut_from_teacher"}
+    # a teacher's channels are worth more than one epoch of random ones
+    scores = trials.groupby("init")["validation_accuracy"].max()
+    assert scores["cut_from_teacher"] > scores["random"]
+    monkeypatch.setitem(sys.modules, "torch_pruning", None)
+    for folder in (study / "students").iterdir():
+        student = load_student(folder)
+        channels = [len(layer.weight) for layer in student.modules() if isinstance(layer, Conv2d)]
+        assert not [count for count in channels if count % 4]

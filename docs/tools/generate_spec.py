@@ -50,7 +50,7 @@ plain list of names is enough where nothing is changed: `methods: [none, kd, kd+
 [Choosing methods](methods.md) lists all of them.
 """
 
-REFUSED = {("ModelConfig", "adopts"), ("ModelConfig", "stored")}
+REFUSED = {("ModelConfig", name) for name in ("adopts", "stored", "cut_from")}
 """Keys of a model that are refused in a teacher's section: students alone have them."""
 
 SAME = {"teachers": "teacher", "teacher.training": "training"}

@@ -2,6 +2,5 @@
 
 from kdsearch.compression.checking import check_cut
 from kdsearch.compression.cut import cut, cut_to_depth
-from kdsearch.compression.importance import IMPORTANCES, Importance
 
-__all__ = ["IMPORTANCES", "Importance", "check_cut", "cut", "cut_to_depth"]
+__all__ = ["check_cut", "cut", "cut_to_depth"]

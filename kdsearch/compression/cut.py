@@ -8,12 +8,13 @@ from torch import nn
 
 from kdsearch.compression.channels import coupled_channels
 from kdsearch.compression.filling import fill
-from kdsearch.compression.importance import Batches, Importance, scored
+from kdsearch.compression.importance import Batches, scored
 from kdsearch.compression.layers import sides
 from kdsearch.compression.matching import copy_leading
 from kdsearch.compression.units import Kept, choose, units
 from kdsearch.errors import ModelError
 from kdsearch.models.network import Network
+from kdsearch.spec.concrete import Importance
 
 
 def cut(source: Network, target: Network, importance: Importance, batches: Batches = ()) -> Kept:

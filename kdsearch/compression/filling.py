@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from kdsearch.compression.layers import CONVOLUTIONS, Side, each_group
 from kdsearch.compression.units import Kept
 from kdsearch.errors import ModelError
+from kdsearch.models.weights import tensors_of
 
 
 def fill(target: nn.Module, source: nn.Module, kept: Kept) -> None:
@@ -21,35 +22,27 @@ def fill(target: nn.Module, source: nn.Module, kept: Kept) -> None:
     Raises:
         ModelError: A layer of a kind that is not cut differs in size.
     """
+    others = tensors_of(source)
     with torch.no_grad():
-        for name, layer in target.named_modules():
-            other = source.get_submodule(name)
-            own = dict(
-                [*layer.named_parameters(recurse=False), *layer.named_buffers(recurse=False)]
-            )
-            for key, values in own.items():
-                theirs = getattr(other, key)
-                assert isinstance(theirs, Tensor)
-                values.copy_(_taken(name, layer, other, key, theirs, kept, values))
+        for name, values in tensors_of(target).items():
+            if name not in others:
+                raise ModelError(f"{name} is in the narrower network alone")
+            values.copy_(_taken(name, values, others[name], target, source, kept))
 
 
 def _taken(
-    name: str,
-    layer: nn.Module,
-    other: nn.Module,
-    key: str,
-    theirs: Tensor,
-    kept: Kept,
-    own: Tensor,
+    name: str, own: Tensor, theirs: Tensor, target: nn.Module, source: nn.Module, kept: Kept
 ) -> Tensor:
     """The part of one tensor of the wider network that the narrower one takes."""
-    both, out = kept.get(Side(name, "both")), kept.get(Side(name, "out"))
+    place, _, key = name.rpartition(".")
+    layer = target.get_submodule(place)
+    both, out = kept.get(Side(place, "both")), kept.get(Side(place, "out"))
     rows = both if both is not None else out
     if rows is None:
         if own.shape != theirs.shape:
             raise ModelError(
-                f"{name}.{key} changes with the width, and a {type(layer).__name__} is none of "
-                "the layers that are cut: convolutions, linear layers and batch normalisation"
+                f"{name} changes with the width, and a {type(layer).__name__} is none of the "
+                "layers that are cut: convolutions, linear layers and batch normalisation"
             )
         return theirs
     if theirs.ndim == 0:  # batch normalisation's count of batches
@@ -57,10 +50,10 @@ def _taken(
     taken = theirs[torch.from_numpy(rows).to(theirs.device)]
     if out is None or key != "weight":
         return taken
-    columns = torch.from_numpy(kept[Side(name, "in")]).to(theirs.device)
+    columns = torch.from_numpy(kept[Side(place, "in")]).to(theirs.device)
     if not isinstance(layer, CONVOLUTIONS) or layer.groups == 1:
         return taken[:, columns]
-    return _by_group(taken, columns, layer, other)
+    return _by_group(taken, columns, layer, source.get_submodule(place))
 
 
 def _by_group(rows: Tensor, columns: Tensor, layer: nn.Module, other: nn.Module) -> Tensor:

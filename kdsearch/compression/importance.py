@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -22,8 +22,8 @@ from kdsearch.compression.units import Unit
 from kdsearch.errors import ModelError
 from kdsearch.models.dry_run import evaluating
 from kdsearch.models.network import Network
+from kdsearch.spec.concrete import Importance
 
-Importance: TypeAlias = Literal["magnitude", "bn_scale", "activation"]
 Batches: TypeAlias = Sequence[Mapping[str, Tensor]]
 """Inputs by name, each [B, ...]."""
 
@@ -154,5 +154,3 @@ def _enters(side: Side, sums: Mapping[str, Tensor]) -> bool:
 _MEASURES: Mapping[str, Callable[[Network, Batches], _Shares]] = MappingProxyType(
     {"bn_scale": _scales, "activation": _activations}
 )
-
-IMPORTANCES: tuple[Importance, ...] = ("magnitude", "bn_scale", "activation")

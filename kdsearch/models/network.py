@@ -21,7 +21,7 @@ from kdsearch.models.signals import (
     SignalShapes,
     Trace,
 )
-from kdsearch.spec.concrete import StoredAs
+from kdsearch.spec.concrete import ModelConfig, StoredAs
 
 __all__ = ["ImageShape", "Inputs", "Network", "Trace"]
 
@@ -38,6 +38,7 @@ class Network(nn.Module, ABC):
         classes: Columns of the output.
         family: The family in the spec that it was built from; empty for one made by hand.
         stored: The precision in which its weights are shipped.
+        config: What it was built from; ``None`` for one made by hand.
         preparation: What turns the images of the data into those that the weights were trained on
             (:class:`~kdsearch.models.preparation.Preparation`); ``None`` where they are the same.
     """
@@ -48,6 +49,7 @@ class Network(nn.Module, ABC):
     family: str = ""
 
     stored: StoredAs = "float32"
+    config: ModelConfig | None = None
 
     prepared_input: str = ""
     """The name of the input that is prepared."""

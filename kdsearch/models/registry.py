@@ -83,7 +83,7 @@ def build_network(config: ModelConfig, inputs: Inputs, outputs: int) -> Network:
     network.family = config.family
     if config.adopts is not None:
         network = AdoptedClassifier(network, blueprint(config.adopts, inputs, outputs))
-    network.stored, network.inputs = config.stored, taken
+    network.stored, network.config, network.inputs = config.stored, config, taken
     if found is not None:
         network.prepared_input, network.preparation = found
     return network

@@ -45,6 +45,7 @@ def describe_trial(record: TrialRecord) -> dict[str, Any]:
         "width": task.model.width,
         "depth": task.model.depth,
         "stored": task.model.stored,
+        "init": task.model.init,
         **({"inputs": ", ".join(task.model.inputs)} if task.model.inputs else {}),
         **({"image_size": task.model.image_size} if task.model.image_size else {}),
         "lr": task.training.lr,

@@ -30,7 +30,7 @@ from kdsearch.teacher_cache.contents import Caches
 from kdsearch.training.by_task import ByTask
 from kdsearch.training.fine_tuning import phases
 from kdsearch.training.hardware import Hardware
-from kdsearch.training.initial import initial_student
+from kdsearch.training.initial import initial_student, origin_of
 from kdsearch.training.programs import teaching_of, total_epochs
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Batch, Teacher, Teaching
@@ -177,8 +177,10 @@ def _seconds_alike(
 ) -> float:
     """The same of a training whose epochs all train the same weights."""
     own = task.teacher in (BORN_AGAIN, MUTUAL)
-    peer = Teacher(initial_student(task, plan.data), hardware.device) if own else None
-    trainer = Trainer(task, plan.data, peer or teaching_of(task, teachers), hardware)
+    origin = origin_of(task, teachers)
+    peer = Teacher(initial_student(task, plan.data, origin), hardware.device) if own else None
+    teaching = peer or teaching_of(task, teachers)
+    trainer = Trainer(task, plan.data, teaching, hardware, origin=origin)
     marks = [time.perf_counter()]
     for step, batch in enumerate(islice(trainer.begin_epoch(), STEPS + 1)):
         float(trainer.train_step(batch, step))

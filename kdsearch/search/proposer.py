@@ -123,7 +123,7 @@ class Proposer:
 
 
 def works(recipe: Recipe, pairs: Pairs) -> bool:
-    """Whether a recipe's method works on its very pair of teacher and student."""
+    """Whether a recipe's method works on its very pair of teacher and student, and its start."""
     if recipe.teacher is None:
-        return True
+        return not pairs.unfit_start(recipe.model)
     return not pairs.reason(recipe.method, recipe.teacher, recipe.model)

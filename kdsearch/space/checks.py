@@ -25,7 +25,7 @@ from kdsearch.space.architectures import Architectures
 from kdsearch.space.class_checks import check_class_weights, check_top_k, trainings
 from kdsearch.space.compatibility import Pairs, corners, find_fitting, who_teaches
 from kdsearch.space.fine_tuning_checks import check_fine_tuning
-from kdsearch.space.initial_checks import check_initial
+from kdsearch.space.initial_checks import check_cuts, check_initial
 from kdsearch.space.label_checks import check_unlabelled_methods, check_unlabelled_ratio
 from kdsearch.space.space import Space
 from kdsearch.space.teaching_checks import check_teaching
@@ -104,6 +104,7 @@ def make_plan(
     check_fine_tuning(spec, data)
     stopwatch = Stopwatch(spec.latency, reserved_core() if spec.reserves_core else None)
     architectures = Architectures(data.inputs, data.outputs, data.problem.heads, stopwatch)
+    check_cuts(spec, data, architectures)
     whole = Space(spec)
     probes = {label: whole.probes(label) for label in whole.methods if label != UNDISTILLED}
     space = Space(spec, find_fitting(spec, probes, Pairs(spec, architectures)))

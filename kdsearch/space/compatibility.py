@@ -8,18 +8,21 @@ from itertools import product
 
 import torch
 
+from kdsearch.compression.matching import misfit
 from kdsearch.errors import MethodError, ModelError, described
 from kdsearch.methods import Method, Objective, needs_teacher, parse_label
 from kdsearch.methods.task_loss import TaskLoss
 from kdsearch.models import SignalShapes
 from kdsearch.models.libraries.catalogue import with_own_view
 from kdsearch.space.architectures import Architectures
+from kdsearch.space.starts import beginning, easiest
 from kdsearch.spec.concrete import MethodConfig, ModelConfig
 from kdsearch.spec.ranges import Range, every, extremes
 from kdsearch.spec.sections import StudentSection
 from kdsearch.spec.study import StudySpec
-from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, BY_TASK, MUTUAL
+from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, BY_TASK, MUTUAL, called
 from kdsearch.training.teacher import shapes_of_logits
+from kdsearch.training.teacher_store import describe
 
 Triple = tuple[str, str, str]
 """Label, who teaches, and the student's key in the space."""
@@ -63,7 +66,8 @@ def corners(section: StudentSection) -> Iterator[ModelConfig]:
     """The students at the ends of a family's widths and sizes of images, at every depth that the
     space can reach.
 
-    Of several precisions to ship in, in the one of fewest bytes: nothing else depends on it.
+    What they begin with is not said. Of several precisions to ship in, in the one of fewest bytes:
+    nothing else depends on it.
     """
     depth, widths = section.depth, sorted({float(value) for value in extremes(section.width)})
     depths: Sequence[int | None] = [None]
@@ -81,7 +85,6 @@ def corners(section: StudentSection) -> Iterator[ModelConfig]:
                 depth=reached,
                 round_to=section.round_to,
                 inputs=section.inputs,
-                weights=section.weights,
                 image_size=side,
                 normalise=section.normalise,
                 stored="float16" if "float16" in section.stored else "float32",
@@ -90,18 +93,19 @@ def corners(section: StudentSection) -> Iterator[ModelConfig]:
 
 def _check_initial(terms: Sequence[type[Method]], teacher: str, student: ModelConfig) -> None:
     """Refuse what would make nothing of the weights that a student begins with."""
-    if student.weights is None:
+    if student.init == "random":
         return
+    whose = "a file" if student.init == "pretrained" else "a teacher"
     for term in terms:
         if term.adopts_classifier or term.kind == "parameter":
             raise MethodError(
                 f"{term.name} sets weights of the student itself, and {student.family} begins with "
-                "those of a file; leave one out"
+                f"those of {whose}; leave one out"
             )
     if teacher == MUTUAL:
         raise MethodError(
             f"{MUTUAL} trains two students that differ by what they begin with, and "
-            f"{student.family} begins with the weights of a file; leave one out"
+            f"{student.family} begins with the weights of {whose}; leave one out"
         )
 
 
@@ -133,7 +137,8 @@ def find_fitting(
         pairs_of = ((each, name) for each in probes for name in who_teaches(spec, each))
         for label, name in pairs_of:
             reasons = []
-            for model, method in product(corners(section), probes[label]):
+            for corner, method in product(corners(section), probes[label]):
+                model = beginning(corner, easiest(section), section, spec, name)
                 reasons.append(pairs.reason(method, name, model))
                 if not reasons[-1]:
                     break
@@ -158,6 +163,7 @@ class Pairs:
             terms = parse_label(method.label)
             self._check_terms(terms, teacher)
             _check_initial(terms, teacher, student)
+            self._check_cut(student)
             if teacher == MUTUAL and method.ce_weight == 0:
                 raise MethodError(
                     f"{method.label} does without labels (ce_weight 0), and two students that "
@@ -173,6 +179,31 @@ class Pairs:
         except Exception as error:  # a plug-in's own code
             return f"{method.label} failed with {described(error)}; fix the method"
         return ""
+
+    def unfit_start(self, student: ModelConfig) -> str:
+        """Why a student cannot begin with its teacher's channels; empty where it can."""
+        try:
+            self._check_cut(student)
+        except ModelError as error:
+            return str(error)
+        return ""
+
+    def _check_cut(self, student: ModelConfig) -> None:
+        """Refuse a student that is no smaller one of the teacher that it is cut from."""
+        name = student.cut_from
+        if name is None:
+            return
+        given, alone = self._spec.given_teachers[name].model, self._spec.tasks_of(name)
+        own = self._architectures.shapes(student.model_copy(update={"adopts": None}))
+        theirs = self._architectures.of_tasks(alone).shapes(given)
+        reason = misfit(own.weights, theirs.weights)
+        if own.inputs != theirs.inputs:
+            reason = "their inputs differ"
+        if reason is not None:
+            raise ModelError(
+                f"{describe(student)} cannot be cut from the {called(name)} ({describe(given)}): "
+                f"{reason}"
+            )
 
     def _check_terms(self, terms: Sequence[type[Method]], teacher: str) -> None:
         for term in terms:

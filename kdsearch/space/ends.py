@@ -12,6 +12,7 @@ from kdsearch.models.user_models import is_own
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.compatibility import NOBODY, Pairs, adopting, corners, who_teaches
 from kdsearch.space.space import Space
+from kdsearch.space.starts import beginning, easiest
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.origin import KeyPath
 from kdsearch.spec.ranges import extremes
@@ -69,11 +70,16 @@ class Ends:
 
     def students(self, key: str) -> list[ModelConfig]:
         """The ends of one family that keep the size limits of the search."""
-        models, limits = _ends(self._space.students[key]), self._spec.search.limits
+        section = self._space.students[key]
+        models = [
+            beginning(each, easiest(section), section, self._spec, None) for each in _ends(section)
+        ]
+        pairs, limits = Pairs(self._spec, self._architectures), self._spec.search.limits
         return [
             model
             for model in models
-            if all(
+            if not pairs.unfit_start(model)
+            and all(
                 getattr(self._architectures.size(model), name) <= most
                 for name, most in limits.items()
                 if name not in FILE_SIZES

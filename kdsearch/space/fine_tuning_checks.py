@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 from kdsearch.data import Dataset
 from kdsearch.errors import ModelError
 from kdsearch.models import blueprint
 from kdsearch.space.compatibility import corners
+from kdsearch.space.starts import beginning
 from kdsearch.spec.concrete import FineTuning, ModelConfig
 from kdsearch.spec.origin import KeyPath
 from kdsearch.spec.study import StudySpec
@@ -62,5 +64,9 @@ def _tuned(
             )
     tuning = spec.training.fine_tuning
     if tuning is not None:
-        models = [model for section in spec.students for model in corners(section)]
+        models = [
+            beginning(model, init, section, spec, None)
+            for section in spec.students
+            for model, init in product(corners(section), section.inits)
+        ]
         yield ("training", "fine_tuning"), "no student does", tuning, models, data

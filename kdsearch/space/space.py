@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from kdsearch.methods import (
     UNDISTILLED,
@@ -13,7 +13,8 @@ from kdsearch.methods import (
     searched_hyperparameters,
 )
 from kdsearch.space.compatibility import NOBODY, Fitting, adopting, keyed_students
-from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
+from kdsearch.space.starts import beginning
+from kdsearch.spec.concrete import Init, MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.ranges import Choices, Range, Scalar, extremes, holds, is_searched
 from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.study import StudySpec
@@ -93,11 +94,12 @@ class Space:
             depth=None if depth is None else int(_draw(trial, f"{key}.depth", depth, whole=True)),
             round_to=section.round_to,
             inputs=section.inputs,
-            weights=section.weights,
             image_size=side,
             normalise=section.normalise,
             stored=_choose(trial, f"{key}.stored", list(section.stored)),
         )
+        init = cast(Init, _choose(trial, f"{key}.init", list(section.inits)))
+        model = beginning(model, init, section, self.spec, teacher)
         given = self.spec.given_teachers.get(teacher or "")
         return model if given is None else adopting(label, model, given.model)
 

@@ -61,6 +61,8 @@ def described(record: TrialRecord, spec: StudySpec, lineage: Lineage) -> Descrip
         found["stored"] = model.stored
     if model.image_size:
         found["image_size"] = model.image_size
+    if any(len(student.inits) > 1 for student in spec.students):
+        found["init"] = model.init
     if model.inputs:
         found["inputs"] = ", ".join(model.inputs)
     if len(spec.taught_by) > 1:

@@ -20,7 +20,7 @@ from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.checkpoints import load_training, save_training
 from kdsearch.training.fine_tuning import phases
 from kdsearch.training.hardware import memory_format
-from kdsearch.training.initial import initial_student
+from kdsearch.training.initial import initial_student, origin_of
 from kdsearch.training.packing import pack_teacher, unpack_teacher
 from kdsearch.training.programs import TrainingProgram, begin_training
 from kdsearch.training.task import Task
@@ -107,7 +107,8 @@ def train_briefly(
         while not program.finished:
             program.train_epoch()
     # of other initial weights, whatever was not saved shows
-    shipped = initial_student(task.model_copy(update={"seed": task.seed + 1}), data)
+    other = task.model_copy(update={"seed": task.seed + 1})
+    shipped = initial_student(other, data, origin_of(task, teachers))
     _through_files(program, again, shipped)
     shipped.to(memory_format=memory_format(shipped))
     _check_alike(program.student, (again.student, shipped), data)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -9,30 +11,51 @@ from kdsearch.data import Dataset, derive
 from kdsearch.errors import CheckpointError, DataError
 from kdsearch.methods import Objective, parse_label
 from kdsearch.models import Network, build_network
-from kdsearch.models.weights.sources import known_weights, load_initial
+from kdsearch.models.weights.sources import known_weights
 from kdsearch.spec.origin import dotted
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.class_balance import task_loss
+from kdsearch.training.starts import cut_start, load_start
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teaching
 
 
-def initial_student(task: Task, data: Dataset) -> Network:
-    """The network of a task with the weights that its seed gives it, or those that are given.
+def initial_student(task: Task, data: Dataset, origin: Network | None = None) -> Network:
+    """The network of a task with the weights that it begins with.
+
+    They are those that its seed gives it, those that are given, or a teacher's; cut to its size
+    where they are of a wider network (:mod:`kdsearch.training.starts`).
+
+    Args:
+        task: The task.
+        data: The data set.
+        origin: The trained teacher that the task names in ``model.cut_from``.
 
     Raises:
         CheckpointError: The file is gone, is another one, or does not fit.
+        ModelError: The network cannot be cut.
     """
     torch.manual_seed(task.seed)
-    network = build_network(task.model, data.inputs, data.of_tasks(task.tasks).outputs)
+    data = data.of_tasks(task.tasks)
+    network = build_network(task.model, data.inputs, data.outputs)
+    if task.model.cut_from is not None:
+        assert origin is not None, "the teacher that the student is cut from"
+        cut_start(network, origin, task.model, data)
+        return network
     known = task.model.weights
     if known is not None and known.sha256 and known_weights(task.model) != known:
         raise CheckpointError(
             f"{known.source} is not the file of initial weights that the study began with; restore "
             "that"
         )
-    load_initial(network, task.model, "the network that begins with it")
+    load_start(network, task.model, data)
     return network
+
+
+def origin_of(task: Task, teachers: Mapping[str, Teaching]) -> Network | None:
+    """The teacher that a task's student is cut from, among the study's by name."""
+    name = task.model.cut_from
+    return None if name is None else teachers[name].network
 
 
 def initial_sums(spec: StudySpec) -> dict[str, str]:

@@ -13,7 +13,7 @@ from kdsearch.models import Network
 from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL
 from kdsearch.training.evaluation import Scores
 from kdsearch.training.hardware import Hardware
-from kdsearch.training.initial import initial_student
+from kdsearch.training.initial import initial_student, origin_of
 from kdsearch.training.reports import EpochReport
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import AveragedTeachers, Peer, Reference, Teacher, Teaching
@@ -65,12 +65,13 @@ def begin_training(
     Raises:
         KdsearchError: As :class:`Trainer`.
     """
+    origin = origin_of(task, teachers)
     if task.teacher == BORN_AGAIN:
-        return BornAgain(task, data, hardware, reference, rungs)
+        return BornAgain(task, data, hardware, reference, rungs, origin)
     if task.teacher == MUTUAL:
         return Mutual(task, data, hardware, reference, rungs)
     teaching = teaching_of(task, teachers)
-    return Trainer(task, data, teaching, hardware, reference=reference, rungs=rungs)
+    return Trainer(task, data, teaching, hardware, reference=reference, rungs=rungs, origin=origin)
 
 
 def teaching_of(task: Task, teachers: Mapping[str, Teaching]) -> Teaching | None:
@@ -111,6 +112,7 @@ class BornAgain(TrainingProgram):
         hardware: What to train on.
         reference: The teacher that students are compared with in evaluations.
         rungs: As :func:`begin_training`.
+        origin: As :class:`Trainer`.
     """
 
     def __init__(
@@ -120,10 +122,11 @@ class BornAgain(TrainingProgram):
         hardware: Hardware | None = None,
         reference: Reference | None = None,
         rungs: Collection[int] = (),
+        origin: Network | None = None,
     ) -> None:
         self.task = task
         self._data, self._hardware, self._reference = data, hardware or Hardware(), reference
-        self._rungs = rungs
+        self._rungs, self._origin = rungs, origin
         self.generation = 0
         self._teacher: Teacher | None = None
         self._trainer = self._begin(None)
@@ -140,7 +143,13 @@ class BornAgain(TrainingProgram):
         since = range(self._before + 1, self._before + task.training.epochs + 1)
         rungs = [rung - self._before for rung in self._rungs if rung in since]
         return Trainer(
-            task, self._data, teacher, self._hardware, reference=self._reference, rungs=rungs
+            task,
+            self._data,
+            teacher,
+            self._hardware,
+            reference=self._reference,
+            rungs=rungs,
+            origin=self._origin,
         )
 
     @property
@@ -184,7 +193,7 @@ class BornAgain(TrainingProgram):
         self.generation = state["generation"]
         teacher = None
         if state["teacher"] is not None:
-            network = initial_student(self.task, self._data)
+            network = initial_student(self.task, self._data, self._origin)
             network.load_state_dict(state["teacher"])
             teacher = Teacher(network, self._hardware.device)
         self._trainer = self._begin(teacher)

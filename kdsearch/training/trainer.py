@@ -50,6 +50,7 @@ class Trainer:
         student: The network to train, where it must be a certain object; else it is made.
         rungs: Epochs after which the average of the latest weights is scored too. It changes
             nothing else.
+        origin: The trained teacher that the student is cut from, where the task names one.
 
     Raises:
         DataError: Fewer training samples than one batch.
@@ -67,6 +68,7 @@ class Trainer:
         reference: Reference | None = None,
         student: Network | None = None,
         rungs: Collection[int] = (),
+        origin: Network | None = None,
     ) -> None:
         self.task = task
         hardware = hardware or Hardware()
@@ -78,7 +80,7 @@ class Trainer:
         self._labels = drawn_by(data.train, data.problem).cpu()[self._learnt]
         check_shares(task.training, self._labels, self.ranks.world_size)
         self._reference = reference
-        student = initial_student(task, data) if student is None else student
+        student = initial_student(task, data, origin) if student is None else student
         objective = make_objective(task, data, student, teacher)
         self.teacher = teacher if objective.teacher_signals else None
         self._feed = make_feed(

@@ -68,8 +68,8 @@ def test_a_file_that_is_not_there(spec_text: str, override: str, told: str) -> N
 
 
 def test_a_file_fits_one_width_alone(spec_text: str, file: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"the student \(convnet depth 2 width 0.5\)"):
-        make_plan(parse_spec(spec_text, [students(file, "{low: 0.5, high: 1}")]))
+    with pytest.raises(CheckpointError, match=r"the student \(convnet depth 2 width 1.5\)"):
+        make_plan(parse_spec(spec_text, [students(file, "{low: 1, high: 1.5}")]))
     with pytest.raises(CheckpointError, match="another architecture than the teacher"):
         make_plan(parse_spec(spec_text, [f"teacher.model.weights={file}", "teacher.model.width=3"]))
 

@@ -4,6 +4,8 @@ from kdsearch.spec.concrete.fine_tuning import BACKBONE, FineTuning
 from kdsearch.spec.concrete.method import MethodConfig, TermConfig
 from kdsearch.spec.concrete.network import (
     FamilyName,
+    Importance,
+    Init,
     InitialWeights,
     InputNames,
     ModelConfig,
@@ -17,6 +19,8 @@ __all__ = [
     "ClassWeights",
     "FamilyName",
     "FineTuning",
+    "Importance",
+    "Init",
     "InitialWeights",
     "InputNames",
     "MethodConfig",

@@ -30,6 +30,12 @@ InputNames = Annotated[
 StoredAs = Literal["float32", "float16"]
 """The precision in which weights are shipped."""
 
+Importance = Literal["magnitude", "bn_scale", "activation"]
+"""What decides which channels of a wider network a narrower one keeps."""
+
+Init = Literal["random", "pretrained", "cut_from_teacher"]
+"""What a network begins with."""
+
 
 HUGGING_FACE = "hf/"
 """What the families of transformers begin with."""
@@ -90,6 +96,10 @@ class Normalisation(Section):
         return self
 
 
+_ALWAYS = {"family", "width", "depth", "adopts"}
+"""What every file and key has of a network, since the first version."""
+
+
 class ModelConfig(Section):
     """One network: its architecture, what it begins with, and how it is shipped."""
 
@@ -109,7 +119,13 @@ class ModelConfig(Section):
     """Names of the inputs that it takes, in this order, of data with several inputs. Absent:
     all."""
     weights: InitialWeights | None = None
-    """Weights to begin with. Absent: random weights by the seed."""
+    """Weights to begin with: of a network of this width, or of width 1, of which the most
+    important channels are kept. Absent: random weights by the seed."""
+    cut_from: str | None = None
+    """The name of the teacher whose most important channels it begins with. kdsearch fills it in,
+    by ``students[].init``."""
+    importance: Importance = "magnitude"
+    """What decides which channels are kept of a wider network."""
     image_size: Whole | None = Field(default=None, ge=4)
     """Side in pixels to which it resizes the images of the data. Absent: that of its ``weights``
     where a library has them, else that of the data."""
@@ -123,7 +139,7 @@ class ModelConfig(Section):
     def _without_defaults(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """What was added later only where it is set: files and keys of before stay as they were."""
         content: dict[str, Any] = written(self)
-        for name in ("round_to", "inputs", "weights", "image_size", "normalise", "stored"):
+        for name in ModelConfig.model_fields.keys() - _ALWAYS:
             if getattr(self, name) == ModelConfig.model_fields[name].default:
                 content.pop(name, None)
         return content
@@ -131,9 +147,17 @@ class ModelConfig(Section):
     @property
     def pretrained(self) -> bool:
         """Whether it begins with weights that were trained before."""
-        return self.weights is not None
+        return self.init != "random"
+
+    @property
+    def init(self) -> Init:
+        """What it begins with."""
+        if self.cut_from is not None:
+            return "cut_from_teacher"
+        return "random" if self.weights is None else "pretrained"
 
     @property
     def architecture(self) -> ModelConfig:
         """The same without what it begins with and how it is shipped."""
-        return self.model_copy(update={"weights": None, "stored": "float32"})
+        without = {"weights": None, "cut_from": None, "importance": "magnitude"}
+        return self.model_copy(update={**without, "stored": "float32"})

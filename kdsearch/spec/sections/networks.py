@@ -9,6 +9,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from kdsearch.spec.base import Section
 from kdsearch.spec.concrete import (
     FamilyName,
+    Importance,
+    Init,
     InitialWeights,
     InputNames,
     ModelConfig,
@@ -44,6 +46,8 @@ class TeacherSection(Section):
             raise ValueError("model.adopts is set by the method simkd; remove it")
         if self.model.stored != "float32":
             raise ValueError("model.stored is for students, which are shipped; remove it")
+        if self.model.cut_from is not None:
+            raise ValueError("model.cut_from is for students (students[].init); remove it")
         if self.checkpoint is not None and self.model.weights is not None:
             raise ValueError(
                 "checkpoint is the trained teacher, and model.weights what a training begins with; "
@@ -87,7 +91,23 @@ class StudentSection(Section):
     """Names of the inputs that the students take, of data with several inputs. Absent: all."""
     weights: InitialWeights | None = None
     """Weights that the students begin with: ``default`` or a tag of the family's library, or a
-    file. They fit one width and depth alone. Absent: random weights."""
+    file. They are of a network of one width and depth, or of width 1; narrower students keep the
+    most important channels of that."""
+    init: (
+        Annotated[
+            tuple[Init, ...],
+            BeforeValidator(listed),
+            AfterValidator(each_once("start")),
+            Field(min_length=1),
+        ]
+        | None
+    ) = None
+    """What they begin with: random weights, ``weights`` (pretrained), or the most important
+    channels of a trained teacher of their family. A list is searched. Absent: ``weights`` where
+    they are given, else random ones."""
+    importance: Importance = "magnitude"
+    """What decides which channels are kept: the norm of a channel's weights, the scale of its batch
+    normalisation, or its activation on some training samples."""
     image_size: SideDimension | None = None
     """Side in pixels to which the students resize the images of the data. Absent: what
     ``data.image_size`` may be, where that is searched; else that of ``weights``, where a library
@@ -103,3 +123,16 @@ class StudentSection(Section):
     ] = ("float32",)
     """Precision in which weights are shipped. They are rounded to it after the training. A list of
     both is searched."""
+
+    @property
+    def inits(self) -> tuple[Init, ...]:
+        """What they may begin with."""
+        return self.init or ("random" if self.weights is None else "pretrained",)
+
+    @model_validator(mode="after")
+    def _with_weights(self) -> StudentSection:
+        if "pretrained" in self.inits and self.weights is None:
+            raise ValueError("init pretrained needs weights; give a file or default, or remove it")
+        if self.weights is not None and "pretrained" not in self.inits:
+            raise ValueError("weights are for init pretrained, which init lacks; remove one")
+        return self

@@ -1,0 +1,69 @@
+"""What students may begin with: random weights, those of a file, or a teacher's."""
+
+from __future__ import annotations
+
+from kdsearch.models.libraries.catalogue import with_own_view
+from kdsearch.spec.concrete import Init, ModelConfig
+from kdsearch.spec.sections import StudentSection
+from kdsearch.spec.study import StudySpec
+
+_FITTING: tuple[Init, ...] = ("random", "pretrained", "cut_from_teacher")
+"""From what goes with most methods and teachers to what goes with fewest."""
+
+
+def easiest(section: StudentSection) -> Init:
+    """Of what students may begin with, that which goes with most methods and teachers."""
+    return next(init for init in _FITTING if init in section.inits)
+
+
+def beginning(
+    model: ModelConfig,
+    init: Init,
+    section: StudentSection,
+    spec: StudySpec,
+    teacher: str | None,
+) -> ModelConfig:
+    """A student with what it begins with.
+
+    Args:
+        model: Its architecture.
+        init: What it begins with.
+        section: Its entry in ``students``.
+        spec: The study.
+        teacher: Who teaches it, if anybody.
+    """
+    if init == "random":
+        return model
+    update: dict[str, object] = {"importance": section.importance}
+    if init == "pretrained":
+        return model.model_copy(update={**update, "weights": section.weights})
+    name = origin_name(spec, section, teacher)
+    # the weights are of images as the teacher sees them
+    seen = with_own_view(spec.given_teachers[name].model)
+    for key in ("normalise", "image_size"):
+        update[key] = getattr(model, key) or getattr(seen, key)
+    return model.model_copy(update={**update, "cut_from": name})
+
+
+def origins(spec: StudySpec, section: StudentSection) -> list[str]:
+    """The study's trained teachers of the students' family, in the order of the file."""
+    used = spec.teachers_in_use.items()
+    return [name for name, given in used if given.model.family == section.family]
+
+
+def origin_name(spec: StudySpec, section: StudentSection, teacher: str | None) -> str:
+    """The teacher that students are cut from: their own, or the first of their family.
+
+    Raises:
+        SpecError: No teacher is of their family.
+    """
+    able = origins(spec, section)
+    if teacher in able:
+        return str(teacher)
+    if not able:
+        raise spec.refuse(
+            ("students", spec.students.index(section), "init"),
+            f"{section.family} students cannot be cut from a teacher, since no teacher of the "
+            f"study is a {section.family}; remove cut_from_teacher, or add such a teacher",
+        )
+    return able[0]

@@ -1,0 +1,143 @@
+"""Weights that a network begins with: those of a file or of its teacher, cut to its size."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import torch
+
+from kdsearch.compression import check_cut, cut, cut_to_depth
+from kdsearch.compression.importance import Batches
+from kdsearch.data import Dataset, Views
+from kdsearch.errors import CheckpointError, ModelError
+from kdsearch.models import Network, build_network
+from kdsearch.models.libraries.catalogue import with_own_view
+from kdsearch.models.weights import tensors_of
+from kdsearch.models.weights.sources import load_initial
+from kdsearch.spec.concrete import ModelConfig
+
+SAMPLES = 256
+"""Training samples on which activations are measured, spread evenly over the split."""
+_BATCH = 64
+_BEGINNING = "the network that begins with it"
+_WIDER = "the student at width 1, from which it is cut"
+
+
+def load_start(network: Network, model: ModelConfig, data: Dataset) -> None:
+    """Give a network the weights that its configuration begins with, if any, cut to its size.
+
+    Weights that fit are loaded as they are. Else a network that is narrower than width 1, or has
+    ``round_to``, is cut from the one of width 1 with these weights.
+
+    Args:
+        network: The network, on the CPU.
+        model: What it was built from.
+        data: Its training samples tell the importance ``activation``.
+
+    Raises:
+        CheckpointError: The weights cannot be had, or fit neither network.
+        MissingExtraError: Torch-Pruning is needed and not installed.
+        ModelError: The network cannot be cut.
+    """
+    wider, _ = _loaded(network, model, data)
+    if wider is not None:
+        cut(wider, network, model.importance, _batches(wider, model, data))
+
+
+def check_start(model: ModelConfig, data: Dataset, what: str) -> list[str]:
+    """Refuse weights that a network cannot begin with.
+
+    Args:
+        model: The network.
+        data: The data set.
+        what: What the weights are for, in the words of the error.
+
+    Returns:
+        What is not taken of them, in sentences.
+
+    Raises:
+        KdsearchError: As :func:`load_start`.
+    """
+    with torch.random.fork_rng(devices=[]):
+        network = build_network(model, data.inputs, data.outputs)
+        wider, told = _loaded(network, model, data, what)
+    if wider is not None:
+        check_cut(wider, network, model.importance)
+    return told
+
+
+def _loaded(
+    network: Network,
+    model: ModelConfig,
+    data: Dataset,
+    what: str = "the network that begins with it",
+) -> tuple[Network | None, list[str]]:
+    """The network of width 1 with the weights, ``None`` where they fit as they are; and what is
+    not taken of them."""
+    try:
+        return None, load_initial(network, model, what)
+    except CheckpointError:
+        if model.width >= 1 and model.round_to is None:
+            raise
+    whole = with_own_view(model).model_copy(update={"width": 1.0, "round_to": None})
+    wider = build_network(whole, data.inputs, network.classes)
+    return wider, load_initial(wider, whole, _WIDER)
+
+
+def cut_start(network: Network, teacher: Network, model: ModelConfig, data: Dataset) -> None:
+    """Give a network the most important channels of its teacher, of some of its layers.
+
+    Args:
+        network: The student, on the CPU.
+        teacher: Its trained teacher, of the same family; it is left as it is.
+        model: What the student was built from.
+        data: Its training samples tell the importance ``activation``.
+
+    Raises:
+        MissingExtraError: Torch-Pruning is not installed.
+        ModelError: The student cannot be cut from the teacher.
+    """
+    wider = _as_deep(network, deepcopy(teacher).cpu(), model)
+    cut(wider, network, model.importance, _batches(wider, model, data))
+
+
+def check_cut_start(model: ModelConfig, teacher: ModelConfig, data: Dataset) -> None:
+    """Refuse a student that cannot be cut from its teacher.
+
+    Args:
+        model: The student.
+        teacher: Its teacher, with as many outputs.
+        data: The data set.
+
+    Raises:
+        MissingExtraError: Torch-Pruning is not installed.
+        ModelError: The student cannot be cut from the teacher.
+    """
+    with torch.random.fork_rng(devices=[]):
+        networks = [build_network(each, data.inputs, data.outputs) for each in (model, teacher)]
+        network, source = networks
+        check_cut(_as_deep(network, source, model), network, model.importance)
+
+
+def _as_deep(network: Network, teacher: Network, model: ModelConfig) -> Network:
+    """The teacher, or one of the student's depth with some of the teacher's layers."""
+    if (list(network.inputs), network.classes) != (list(teacher.inputs), teacher.classes):
+        raise ModelError(
+            f"{network.family} cannot be cut from its teacher: their inputs or outputs differ"
+        )
+    if tensors_of(network).keys() == tensors_of(teacher).keys():
+        return teacher
+    assert teacher.config is not None, "teachers are built from a configuration"
+    knobs = {"width": teacher.config.width, "round_to": teacher.config.round_to}
+    between = build_network(model.model_copy(update=knobs), network.inputs, network.classes)
+    cut_to_depth(teacher, between)
+    return between
+
+
+def _batches(network: Network, model: ModelConfig, data: Dataset) -> Batches:
+    if model.importance != "activation":
+        return ()
+    count = min(len(data.train), SAMPLES)
+    some = data.train.read(torch.linspace(0, len(data.train) - 1, count).long()).to("cpu")
+    views = Views(some, data.scales, None, 0, network.inputs)
+    return [views.batch(part, epoch=0).inputs for part in torch.arange(count).split(_BATCH)]
