@@ -20,6 +20,7 @@ from kdsearch.files import checksum, taking_name_last, write_atomically
 from kdsearch.graphs.samples import SampleNetwork
 from kdsearch.models import Input, Network, build_network
 from kdsearch.models.inputs import InputKind
+from kdsearch.models.libraries.hf_models import keep_configuration, with_kept_configuration
 from kdsearch.models.weights import check_weights, load_weights
 from kdsearch.problems import Head, Kind
 from kdsearch.problems.head import side_by_side
@@ -172,6 +173,7 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
     with taking_name_last(target) as partial:
         shutil.copyfile(weights, partial)
     model = run.task.model
+    keep_configuration(model.family, folder)
     gain, names = finalist.gain, data.problem.names
     facts = {
         "format": FORMAT,
@@ -267,7 +269,8 @@ def load_student(path: str | Path) -> Student:
         )
     outputs = sum(len(task.names) for task in told.tasks)
     inputs = {each.name: Input(each.kind, each.shape, each.mean, each.std) for each in told.inputs}
-    network = build_network(told.model, inputs, outputs)
+    model = with_kept_configuration(told.model, file.parent)
+    network = build_network(model, inputs, outputs)
     load_weights(network, weights, "the student")
     return Student(network.eval(), facts).eval()
 

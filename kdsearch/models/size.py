@@ -25,7 +25,8 @@ class Size:
     Attributes:
         parameters: Weights, frozen ones too; shared ones once.
         macs: Multiply-accumulates of one sample's forward pass in eval mode, in convolutions,
-            linear layers and attention; normalisation, activations and pooling are not counted.
+            linear layers and attention, and of resizing to a size of its own; normalisation,
+            activations and pooling are not counted.
         bytes: What the state dict takes as it is shipped: four bytes (float32) or two (float16)
             for every floating-point weight and buffer, and integer buffers (batch normalisation's
             step counters) as they are; shared tensors once, file headers not counted.

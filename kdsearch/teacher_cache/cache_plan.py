@@ -15,6 +15,7 @@ from torch import Tensor
 
 from kdsearch.data import Dataset, Feed, make_feed
 from kdsearch.models import Network, Signal, SignalShapes
+from kdsearch.models.libraries.catalogue import with_own_view
 from kdsearch.models.weights import tensors_of
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.sections import Augmentation
@@ -184,7 +185,8 @@ def plan_cache(
 
 def teacher_digest(network: Network, model: ModelConfig) -> str:
     """SHA-256 of a network's architecture and weights, where it is read, and a user's code."""
-    digest = hashlib.sha256(f"{model.architecture.model_dump_json()}{code_digest(model)}".encode())
+    own = with_own_view(model).architecture
+    digest = hashlib.sha256(f"{own.model_dump_json()}{code_digest(model)}".encode())
     digest.update(repr(getattr(network, "taps", None)).encode())
     for name, value in tensors_of(network).items():
         digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())

@@ -27,5 +27,7 @@ def unpack_teacher(packed: dict[str, Any], device: torch.device) -> Teacher:
     """The teacher of :func:`pack_teacher`, with weights of its own."""
     network = build_network(ModelConfig(**packed["model"]), packed["inputs"], packed["classes"])
     tensors = {name: torch.as_tensor(value.copy()) for name, value in packed["state"].items()}
-    network.load_state_dict({**network.state_dict(), **tensors})
+    whole = network.state_dict()  # with the versions of its modules, which some of them need
+    whole.update(tensors)
+    network.load_state_dict(whole)
     return Teacher(network, device)

@@ -199,3 +199,12 @@ def test_the_parts_of_a_network_are_those_of_its_own_size(family: str) -> None:
     found, expected = find_parts(network), find_parts(plain)
     assert found.stages == expected.stages
     assert all(found.of(name) == expected.of(name) for name, _ in network.named_parameters())
+
+
+def test_autocast_leaves_the_pixels_whole() -> None:
+    preparation = Preparation(DATA["image"], OWN.mean, OWN.std, 16)
+    images = torch.randn(2, 3, 24, 24)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = preparation(images)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, preparation(images))

@@ -14,7 +14,7 @@ from torch import Tensor
 from kdsearch.data import Dataset, Scale, Split
 from kdsearch.models import Signal
 from kdsearch.spec.augmentation import Augmentation, ColorJitter
-from kdsearch.spec.concrete import ModelConfig
+from kdsearch.spec.concrete import ModelConfig, Normalisation
 from kdsearch.teacher_cache import cache_plan
 from kdsearch.teacher_cache.cache_plan import SplitViews, content_key, teacher_digest
 from kdsearch.training.teacher import Teacher
@@ -66,6 +66,9 @@ def test_the_architecture_counts(digits: Dataset, make_teacher: MakeTeacher) -> 
         MODEL.model_copy(update={"depth": 4}),
         MODEL.model_copy(update={"width": 0.5}),
         MODEL.model_copy(update={"family": "resnet"}),
+        MODEL.model_copy(update={"image_size": 12}),
+        MODEL.model_copy(update={"normalise": Normalisation(mean=(0.5,), std=(0.2,))}),
+        MODEL.model_copy(update={"normalise": Normalisation(mean=(0.5,), std=(0.3,))}),
     ]
     assert len({key_of(teacher, digits, model) for model in models}) == len(models)
 

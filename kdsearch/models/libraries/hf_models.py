@@ -120,6 +120,24 @@ def fetch(family: str, tag: str) -> Mapping[str, Tensor]:
     return {name: each for name, each in model.state_dict().items() if name not in missing}
 
 
+def keep_configuration(family: str, folder: Path) -> None:
+    """Write the configuration of a repository or a folder beside a student, which needs it.
+
+    Raises:
+        ModelError: There is none any more.
+    """
+    if family.startswith(PREFIX) and _place(family) is not None:
+        _configuration(family).save_pretrained(folder)
+
+
+def with_kept_configuration(model: ModelConfig, folder: Path) -> ModelConfig:
+    """A student's model by the configuration that :func:`keep_configuration` wrote beside it."""
+    of_place = model.family.startswith(PREFIX) and _place(model.family) is not None
+    if not of_place or not (folder / "config.json").is_file():
+        return model
+    return model.model_copy(update={"family": f"{PREFIX}{folder.resolve()}"})
+
+
 def _configuration(family: str) -> Any:
     """The configuration of an architecture, of a folder, or of a repository.
 
