@@ -54,10 +54,10 @@ Frozen = Annotated[
 
 
 class FineTuning(Section):
-    """How a network that begins with ``weights`` is trained further; its head is all that is new.
+    """How a network that begins with trained weights is trained further.
 
-    The head is the layer that gives the logits. Everything else is pretrained. A network without
-    ``weights`` is trained as if this section were not there.
+    The head is the layer that gives the logits. Everything else is pretrained. A network that
+    begins at random is trained as if this section were not there.
     """
 
     freeze: Frozen | None = None
