@@ -119,7 +119,7 @@ def _values(told: Mapping[str, Any]) -> dict[str, Any]:
         "stored as": told["stored"],
         **({"inputs": told["inputs"]} if "inputs" in told else {}),
         **({} if told["init"] == "random" else {"begins with": told["init"]}),
-        **({"image size": told["image_size"]} if "image_size" in told else {}),
+        **({"side": told["side"]} if "side" in told else {}),
         "temperature": told["temperature"],
         "distillation weight": weights[0] if weights else None,
         "label weight": told["weights"]["ce"],

@@ -19,6 +19,6 @@ def student_told(row: Mapping[str, Any]) -> str:
     searched.
     """
     of = f" of {row['inputs']}" if row.get("inputs") else ""
-    size = row.get("image_size")
+    size = row.get("side")
     side = "" if size is None or size != size else f" @{int(size)}"  # a table has NaN for none
     return f"{network_told(row['family'], row['width'], row.get('depth'))}{side}{of}"

@@ -47,7 +47,7 @@ def describe_trial(record: TrialRecord) -> dict[str, Any]:
         "stored": task.model.stored,
         "init": task.model.init,
         **({"inputs": ", ".join(task.model.inputs)} if task.model.inputs else {}),
-        **({"image_size": task.model.image_size} if task.model.image_size else {}),
+        **({"side": task.model.side} if task.model.side else {}),
         "lr": task.training.lr,
         "weight_decay": task.training.weight_decay,
         "label_smoothing": task.training.label_smoothing,

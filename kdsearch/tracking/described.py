@@ -59,8 +59,8 @@ def described(record: TrialRecord, spec: StudySpec, lineage: Lineage) -> Descrip
     }
     if any(len(student.stored) > 1 for student in spec.students):
         found["stored"] = model.stored
-    if model.image_size:
-        found["image_size"] = model.image_size
+    if model.side:
+        found["side"] = model.side
     if any(len(student.inits) > 1 for student in spec.students):
         found["init"] = model.init
     if model.inputs:

@@ -112,9 +112,25 @@ def check_fit(
             f"{what} was trained on"
         )
     raise CheckpointError(
-        f"{origin} holds weights of another architecture than {what} ({misfits.told()}); set the "
-        "architecture that the file was made with"
+        f"{origin} holds weights of another architecture than {what} ({misfits.told()}); "
+        f"{_remedy(misfits)}"
     )
+
+
+def _remedy(misfits: Misfits) -> str:
+    """What to change so that weights fit."""
+    for name, (found, needed) in misfits.other.items():
+        if len(found) == 4 and needed == [found[0], 1, *found[2:]]:
+            return (
+                f"they take images of {found[1]} channels: give normalise, with the mean and std "
+                f"of each ({misfits.named(name)}), and grey images are repeated"
+            )
+        if "pos" in name and found[-1:] == needed[-1:]:
+            return (
+                f"set image_size to that which they were trained with ({misfits.named(name)} "
+                "follows from it)"
+            )
+    return "set the architecture that the file was made with"
 
 
 def _counted(names: Collection[str], of: str) -> str:

@@ -157,6 +157,11 @@ class ModelConfig(Section):
         return "random" if self.weights is None else "pretrained"
 
     @property
+    def side(self) -> int | None:
+        """Side in pixels of the images that it takes, where it has a size of its own."""
+        return self.image_size
+
+    @property
     def architecture(self) -> ModelConfig:
         """The same without what it begins with and how it is shipped."""
         without = {"weights": None, "cut_from": None, "importance": "magnitude"}

@@ -107,3 +107,26 @@ def test_a_trained_teacher_keeps_its_head_or_is_refused(tmp_path: Path) -> None:
     network = build_network(ModelConfig(family=FAMILY), of_images((3, 64, 64)), 5)
     with pytest.raises(CheckpointError, match=r"made for 9 classes \(classifier.3.bias\)"):
         load_weights(network, saved(plain(9).state_dict(), tmp_path), "the teacher")
+
+
+def test_weights_of_colours_for_grey_images_need_their_normalisation(tmp_path: Path) -> None:
+    file = saved(plain().state_dict(), tmp_path)
+    grey = of_images((1, 64, 64))
+    network = build_network(ModelConfig(family=FAMILY), grey, 5)
+    with pytest.raises(CheckpointError, match=r"of 3 channels: give normalise.*features\.0\.0"):
+        load_weights(network, file, "the teacher")
+    own = {"mean": (0.5, 0.5, 0.5), "std": (0.2, 0.2, 0.2)}
+    repeated = ModelConfig.model_validate({"family": FAMILY, "normalise": own})
+    load_weights(build_network(repeated, grey, 5), file, "the teacher")
+
+
+def test_a_vision_transformer_of_another_size_is_told_so(tmp_path: Path) -> None:
+    model = torchvision.models.vit_b_32(num_classes=5, image_size=64)
+    file = saved(model.state_dict(), tmp_path)
+    family = "torchvision/vit_b_32"
+    with pytest.raises(CheckpointError, match=r"set image_size to that.*pos_embedding follows"):
+        load_weights(
+            build_network(ModelConfig(family=family), of_images((3, 32, 32)), 5), file, "it"
+        )
+    sized = ModelConfig(family=family, image_size=64)
+    load_weights(build_network(sized, of_images((3, 32, 32)), 5), file, "it")
