@@ -191,7 +191,11 @@ class Trainer:
         )
 
     def train_step(self, batch: Batch, step: int) -> Tensor:
-        """One optimiser step on the ``step``-th batch of the epoch; the detached loss."""
+        """One optimiser step on the ``step``-th batch of the epoch; the detached loss.
+
+        Raises:
+            ModelError: The loss depends on nothing that is trained.
+        """
         signals = None
         if self.teacher is not None:
             signals = self.teacher.observe(batch, self.distiller.objective.teacher_signals)
@@ -199,6 +203,11 @@ class Trainer:
         progress = done / (self.task.training.epochs * self.steps_per_epoch)
         with self._autocast:
             loss = self._module(batch.inputs, batch.targets, signals, progress)["loss"]
+        if self._freezing.active and not loss.requires_grad:
+            raise ModelError(
+                "what is frozen leaves nothing to train that the loss depends on; freeze less, or "
+                "raise ce_weight above 0, which trains the head"
+            )
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.task.training.clip_grad_norm is not None:

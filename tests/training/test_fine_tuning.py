@@ -380,6 +380,19 @@ def test_names_may_have_kdsearchs_prefix() -> None:
     assert one == {n for n, _ in network.named_parameters() if n.startswith("model.layer1.")}
 
 
+@pytest.mark.parametrize("tuning", [{"freeze": "backbone"}, {"head_epochs": 1}])
+def test_a_loss_that_a_head_does_not_change_is_told(
+    digits: Dataset,
+    make_tuned: Callable[..., Task],
+    make_teacher: Callable[[], Teacher],
+    tuning: dict[str, Any],
+) -> None:
+    """Similarities of stage maps are the backbone's, and the labels do not count."""
+    task = make_tuned(tuning, "sp", values={"ce_weight": 0.0})
+    with pytest.raises(ModelError, match="nothing to train that the loss depends on; freeze less"):
+        Trainer(task, digits, make_teacher()).train_epoch()
+
+
 class Headless(Network):
     """A network whose logits are no linear layer's."""
 

@@ -64,6 +64,11 @@ class Freezing:
             raise ModelError("freeze leaves nothing to train; freeze less")
         self._now: Frozen | None = None
 
+    @property
+    def active(self) -> bool:
+        """Whether anything is frozen in the present epoch."""
+        return self._now is not None and bool(self._now.owners)
+
     def begin_epoch(self, epoch: int) -> bool:
         """Freeze what is frozen in an epoch, counted from 0; whether that differs from before.
 
