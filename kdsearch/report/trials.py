@@ -14,6 +14,7 @@ from kdsearch.results.naming import student_told
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
 from kdsearch.results.tables import SOFTENED, describe_trial
+from kdsearch.spec.teaching import UNDISTILLED
 
 COSTS = ("parameters", "macs", "bytes", "latency", "peak_memory", "compressed_bytes", "onnx_bytes")
 """Columns of the front's table that tell how large or slow a finalist is."""
@@ -75,6 +76,7 @@ def finalist_rows(study: Study, front: pd.DataFrame) -> list[dict[str, Any]]:
                 "baseline": {name: _pair(row, f"baseline_{name}") for name in study.metrics},
                 "gain": None if alone else _pair(row, "gain"),
                 "undistilled": alone,
+                "baseline_method": _other_baseline(row),
                 "seeds": int(row["seeds"]),
                 "member": bool(row["member"]),
                 "beaten_by": None if pd.isna(row["beaten_by"]) else int(row["beaten_by"]),
@@ -89,6 +91,12 @@ def finalist_rows(study: Study, front: pd.DataFrame) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _other_baseline(row: Mapping[str, Any]) -> str | None:
+    """The method of the baseline, where it is not ``none``."""
+    label = row.get("baseline_method")
+    return label if isinstance(label, str) and label != UNDISTILLED else None
 
 
 def _known(value: Any) -> bool:

@@ -54,6 +54,18 @@ def test_trials_and_finalists_are_those_of_the_tables(study: Study) -> None:
     assert "helps" in shown["verdict"]
 
 
+def test_a_baseline_that_is_not_none_is_named(study: Study) -> None:
+    front = study.front
+    assert {row["baseline_method"] for row in finalist_rows(study, front)} == {None}
+    (alone, *_), labels = front.index, ["pseudo_label"] * len(front)
+    other = front.assign(baseline_method=labels)
+    other.loc[alone, ["method", "undistilled"]] = ["pseudo_label", True]
+    first, *rest = finalist_rows(study, other)
+    assert (first["undistilled"], first["gain"]) == (True, None)
+    assert {row["baseline_method"] for row in rest} == {"pseudo_label"}
+    assert not any(row["undistilled"] for row in rest)
+
+
 def test_a_temperature_and_its_weight_are_those_of_the_term_on_logits(study: Study) -> None:
     rows = {row["trial"]: row for row in content(study)["trials"]}
     assert rows[0]["response"] == {"temperature": 4.0, "weight": 0.9}

@@ -209,7 +209,7 @@ function finalistText(each) {
     ...trialLines(row),
     `<b>test ${metric.title} ${toldWhole(metric, each.test[state.metric])}</b>, ${each.seeds} seeds`,
     `validation, in the search: ${told(metric, row.scores[state.metric])}`,
-    !each.undistilled && each.baseline[state.metric] && `undistilled: ${toldWhole(metric, each.baseline[state.metric])}`,
+    !each.undistilled && each.baseline[state.metric] && `${baselineName(each)}: ${toldWhole(metric, each.baseline[state.metric])}`,
     each.gain && `gain ${toldPair(objective, each.gain, true)} ${objective.gain_unit}`,
     each.retained && `keeps ${(100 * each.retained).toFixed(1)}% of the teacher's`,
     ...otherScores((name) => toldPair(DATA.metrics[name], each.test[name])),
@@ -218,9 +218,14 @@ function finalistText(each) {
   ].filter(Boolean).join("<br>");
 }
 
+/** How the baseline of a finalist is trained. */
+function baselineName(each) {
+  return each.baseline_method ? literal(each.baseline_method) : "undistilled";
+}
+
 function baselineText(each) {
   const row = TRIALS.get(each.trial), metric = DATA.metrics[state.metric];
-  return `<b>undistilled baseline of trial ${each.trial}</b><br>${literal(row.student)}, `
+  return `<b>${baselineName(each)} baseline of trial ${each.trial}</b><br>${literal(row.student)}, `
     + `${sizeTold(row.sizes, state.size)}<br>`
     + `test ${metric.title} ${toldWhole(metric, each.baseline[state.metric])}`;
 }

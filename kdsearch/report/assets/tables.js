@@ -85,11 +85,12 @@ function fillFinalists() {
   const uneven = new Set(DATA.finalists.map((each) => each.seeds)).size > 1;
   const beaten = DATA.finalists.some((each) => each.beaten_by !== null);
   const retained = DATA.finalists.some((each) => each.retained);
+  const others = DATA.finalists.some((each) => each.baseline_method);
   const heads = [
     ["trial", true], ["method", false], ["values", false], ["student", false],
     [sizeHead(DATA.size), true],
     ...names.map((name) => [headed(DATA.metrics[name], `test ${DATA.metrics[name].head}`), true]),
-    [headed(objective, `undistilled ${objective.head}`), true],
+    [headed(objective, `${others ? "baseline" : "undistilled"} ${objective.head}`), true],
     [`gain (${objective.gain_unit})`, true],
     ...(retained ? [["of the teacher's (%)", true]] : []),
     ...(beaten ? [["beaten by trial", true]] : []),
@@ -103,7 +104,7 @@ function fillFinalists() {
         `${each.trial}${each.member ? "" : " *"}`, row.method, toldValues(row.values.hyperparameters), row.student,
         whole(row.sizes[DATA.size]),
         ...names.map((name) => toldPair(DATA.metrics[name], each.test[name])),
-        each.undistilled ? "itself" : toldPair(objective, each.baseline[DATA.objective]),
+        each.undistilled ? "itself" : toldBaseline(objective, each),
         toldPair(objective, each.gain, true),
         ...(retained ? [each.retained ? (100 * each.retained).toFixed(1) : ""] : []),
         ...(beaten ? [each.beaten_by ?? ""] : []),
@@ -112,6 +113,12 @@ function fillFinalists() {
     };
   }));
   document.getElementById("finalists-note").textContent = finalistsNote(fillCosts());
+}
+
+/** The baseline's score, and its method where it is not trained by the labels alone. */
+function toldBaseline(objective, each) {
+  const score = toldPair(objective, each.baseline[DATA.objective]);
+  return each.baseline_method && score ? `${score} by ${each.baseline_method}` : score;
 }
 
 /** Every finalist with its sizes, as it is and after quantization; returns whether any is quantized. */

@@ -23,7 +23,7 @@ from kdsearch.results.front_file import front_content
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
 from kdsearch.spec.teaching import TEACHER
-from kdsearch.tracking.page.models import aliases
+from kdsearch.tracking.page.registry import aliases
 from kdsearch.tracking.recorder import Recorder
 from kdsearch.tracking.store import Store
 from tests.tracking.playing import finish, nested, play
