@@ -8,6 +8,7 @@ import pytest
 import timm
 import torch
 import torchvision
+import transformers
 from torch import nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
@@ -93,3 +94,24 @@ def test_a_fine_tuned_network_teaches_as_it_is(family: str, tmp_path: Path) -> N
     assert len(found.features) == len(expected)
     for one, other in zip(found.features, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["resnet", "convnext", "regnet"])
+def test_stages_of_transformers_are_its_hidden_states(name: str, tmp_path: Path) -> None:
+    """What the library itself calls hidden states: behind the stem, and behind each stage."""
+    config = transformers.CONFIG_MAPPING[name](num_labels=CLASSES)
+    torch.manual_seed(0)
+    model = transformers.AutoModelForImageClassification.from_config(config)
+    model.eval()
+    torch.save(model.state_dict(), tmp_path / "teacher.pth")
+    family = ModelConfig(family=f"hf/{name}")
+    network = build_network(family, of_images((3, SIDE, SIDE)), CLASSES).eval()
+    load_weights(network, tmp_path / "teacher.pth", "the teacher")
+    images = torch.randn(2, 3, SIDE, SIDE)
+    with torch.no_grad():
+        found = network.observe({"image": images}, {Signal.FEATURES})
+        expected = model(images, output_hidden_states=True)
+    torch.testing.assert_close(found.logits, expected.logits, rtol=1e-5, atol=1e-5)
+    assert len(found.features) == 4
+    for one, other in zip(found.features, expected.hidden_states[-4:], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
