@@ -113,9 +113,11 @@ def check_cut_start(model: ModelConfig, teacher: ModelConfig, data: Dataset) -> 
         MissingExtraError: Torch-Pruning is not installed.
         ModelError: The student cannot be cut from the teacher.
     """
+    # both at the student's size, so that they compute the same
+    alike = {"weights": None, "image_size": model.image_size, "normalise": model.normalise}
     with torch.random.fork_rng(devices=[]):
-        networks = [build_network(each, data.inputs, data.outputs) for each in (model, teacher)]
-        network, source = networks
+        network = build_network(model, data.inputs, data.outputs)
+        source = build_network(teacher.model_copy(update=alike), data.inputs, data.outputs)
         check_cut(_as_deep(network, source, model), network, model.importance)
 
 

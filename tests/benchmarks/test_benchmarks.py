@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import quantile_test
+from scipy.stats import t as student
 
 
 @pytest.fixture
@@ -100,3 +101,37 @@ def test_the_figures_of_an_exported_network(module: Any) -> None:
     assert found["metric"] == "accuracy"
     assert abs(found["int8_score"] - found["score"]) < 0.02
     assert 0 < found["onnx_us"] < 1e6
+
+
+def test_starts_are_compared_seed_by_seed(module: Any) -> None:
+    pretrained = module("pretrained")
+    rng = np.random.default_rng(0)
+    scores = {
+        (start, method): rng.uniform(size=3)
+        for start in pretrained.STARTS
+        for method in pretrained.METHODS
+    }
+    runs = [
+        {"start": s, "method": m, "lr": 0.1, "seed": seed, "test": value, "seconds": 1.0}
+        for (s, m), values in scores.items()
+        for seed, value in enumerate(values)
+    ]
+    found = {(row["start"], row["method"]): row for row in pretrained.rows(runs)}
+    assert found.keys() == scores.keys()
+    for (start, method), row in found.items():
+        own = scores[start, method]
+        for name, base in (("over_plain", start), ("over_random", "random")):
+            gains = own - scores[base, "none"]
+            assert row[name] == pytest.approx(gains.mean())
+            half = student.ppf(0.975, 2) * gains.std(ddof=1) / np.sqrt(3)
+            assert row[f"{name}_ci"] == pytest.approx(half)
+        assert row["test"] == pytest.approx(own.mean())
+
+
+def test_the_best_rate_of_each_start_is_that_on_validation(module: Any) -> None:
+    runs = [
+        {"start": s, "lr": lr, "validation": v}
+        for s, lr, v in (("a", 1, 0.2), ("a", 2, 0.3), ("b", 1, 0.5), ("b", 2, 0.1))
+    ]
+    best = module("pretrained").best_of(runs)
+    assert {start: run["lr"] for start, run in best.items()} == {"a": 2, "b": 1}

@@ -135,3 +135,17 @@ def test_the_extra_is_asked_for_before_anything_trains(
     for more in (f"weights: {file}", "init: cut_from_teacher"):
         with pytest.raises(MissingExtraError, match=r"kdsearch\[prune\]"):
             make_plan(parse_spec(spec_text, [TEACHER, students(more)]))
+
+
+def test_students_may_see_smaller_images_than_their_teacher(spec_text: str) -> None:
+    seen = "normalise: {mean: [0.3], std: [0.2]}, image_size: 12"
+    teacher = f"teacher.model={{family: convnet, width: 1, depth: 3, {seen}}}"
+    sizes = "init: cut_from_teacher, image_size: {choices: [8, 16]}"
+    plan = make_plan(parse_spec(spec_text, [teacher, students(sizes)]))
+    drawn = {"method": "none", "lr": 0.05, "convnet.image_size": 8}
+    model = plan.space.suggest(FixedTrial(drawn)).model
+    assert model.image_size == 8
+    # the teacher's weights expect images as the teacher's were
+    assert model.normalise == plan.spec.teacher.model.normalise
+    other = make_plan(parse_spec(spec_text, [teacher, students("init: cut_from_teacher")]))
+    assert other.space.suggest(FixedTrial(drawn)).model.image_size == 12

@@ -23,6 +23,7 @@ from kdsearch.training.programs import begin_training
 from kdsearch.training.recipe import Recipe
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
+from kdsearch.training.trainer import Trainer
 from tests.training.trainings import finish
 
 MakeTask = Callable[..., Task]
@@ -165,3 +166,19 @@ def test_what_is_left_out_keeps_the_keys_of_before() -> None:
     assert given.model_dump()["importance"] == "bn_scale"
     assert (plain.init, given.init) == ("random", "cut_from_teacher")
     assert given.architecture == plain
+
+
+def test_what_is_cut_still_knows_what_the_teacher_learnt(
+    digits: Dataset, make_task: MakeTask
+) -> None:
+    """Without any training: far above chance, which random weights do not leave."""
+    program = begin_training(make_task("none", model=WHOLE, epochs=20, lr=0.1), digits, {})
+    finish(program)
+    model = {**WHOLE, "width": 0.75, "cut_from": "teacher", "importance": "activation"}
+    task = make_task("none", model=model, epochs=1, lr=1e-9)
+    cut_student = Trainer(task, digits, origin=program.student)
+    plain = make_task("none", model={**WHOLE, "width": 0.75}, epochs=1, lr=1e-9)
+    random = Trainer(plain, digits)
+    found = [each.evaluate_validation()["accuracy"] for each in (cut_student, random)]
+    assert found[0] > 0.4
+    assert found[1] < 0.3
