@@ -14,7 +14,7 @@ SHORTER = (
     "training.epochs=3",
     "search.trials=5",
     "finalists.seeds=2",
-    "finalists.max=2",
+    "finalists.max=1",
     "tracking.uri=sqlite:///mlflow.db",
 )
 

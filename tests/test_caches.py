@@ -41,7 +41,7 @@ students:
 methods: [none, kd, kd+fitnet]
 training: {epochs: 2, lr: {low: 0.02, high: 0.2, log: true}, clip_grad_norm: 5}
 search: {trials: 6, sampler: random}
-finalists: {seeds: 2, max: 1}
+finalists: {seeds: 2, max: 1, int8: false, latency: false}
 """
 SAME = ["trial", "method", "width", "lr", "status"]
 SCORES = ["validation_accuracy", "validation_nll", "validation_kl"]

@@ -30,7 +30,7 @@ CHANGES = [
     "training.epochs=4",
     "search.trials=14",
     "search.scheduler={name: halving, rungs: [0.25, 0.5], reduction: 2}",
-    "finalists={max: 2, seeds: 2}",
+    "finalists={max: 2, seeds: 2, int8: false, latency: false}",
     "resources.concurrent=1",
     "resources.checkpoint_minutes=0.000001",
 ]

@@ -27,6 +27,7 @@ CHANGES = [
     "search.trials=16",
     "search.scheduler={name: halving, rungs: [0.17, 0.5], reduction: 2}",
     "finalists.max=1",
+    "finalists.int8=true",
 ]
 RUNGS = (1, 3)
 COLUMNS = ["trial", "method", "width", "lr", "status", "epochs", "validation_accuracy"]

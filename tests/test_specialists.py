@@ -31,7 +31,7 @@ SHORTER = (
     "training.epochs=3",
     "search.trials=8",
     "finalists.seeds=2",
-    "finalists.max=2",
+    "finalists.max=1",
     "tracking.uri=sqlite:///mlflow.db",
 )
 SPACE = TASKS.spaces()["specialists"]

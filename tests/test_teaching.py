@@ -35,7 +35,7 @@ students:
 methods: [kd, simkd, weight_copy+kd, "crd", "mine:Cosine"]
 training: {epochs: 2, lr: {low: 0.02, high: 0.2, log: true}, clip_grad_norm: 5}
 search: {trials: 24, sampler: random}
-finalists: {seeds: 2, max: 3}
+finalists: {seeds: 2, max: 3, int8: false, latency: false}
 """
 
 MINE = """

@@ -22,7 +22,7 @@ students:
 methods: [none, kd, dist, kd+fitnet]
 training: {epochs: 2, lr: {low: 0.02, high: 0.2, log: true}, clip_grad_norm: 5}
 search: {trials: 14}
-finalists: {seeds: 2, max: 3}
+finalists: {seeds: 2, max: 3, int8: false, latency: false}
 """
 
 OWN = """
