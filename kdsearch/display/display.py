@@ -93,7 +93,7 @@ class Display(Observer):
         self._hide()
         history = teacher.facts.get("history")
         scored = self._told(history[-1]) if history else ""
-        how = "trained" if trained else f"found at {teacher.weights}, not trained again"
+        how = "trained" if trained else f"found at {teacher.origin}, not trained again"
         self._say(f"{called(teacher.name)}: {how}{scored}")
 
     def caches_planned(self, caches: Caches) -> None:

@@ -124,11 +124,16 @@ class Method(nn.Module, ABC):
     def unfit(cls, student: SignalShapes, teacher: SignalShapes) -> str | None:
         """Why the method cannot work on a pair of networks, or ``None`` if it can.
 
-        A subclass asks its ``super()`` first: that the classes agree, and that both networks have
-        the declared signals, stages of the kinds that it takes.
+        A subclass asks its ``super()`` first: that the classes agree where it reads the teacher's
+        logits or takes weights over, and that both networks have the declared signals, stages of
+        the kinds that it takes.
         """
-        if student.classes != teacher.classes:
-            return f"the student has {student.classes} classes, the teacher {teacher.classes}"
+        takes_over = cls.adopts_classifier or cls.kind == "parameter"
+        if takes_over or Signal.LOGITS in read_of_teacher(cls):
+            if not teacher.answers:
+                return "the teacher's outputs are not the classes of the data, which it reads"
+            if student.classes != teacher.classes:
+                return f"the student has {student.classes} classes, the teacher {teacher.classes}"
         for who, shapes in (("student", student), ("teacher", teacher)):
             lacking = cls._lacking(who, shapes)
             if lacking:

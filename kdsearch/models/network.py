@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from kdsearch.models.declare import declared_attention, declared_stages
 from kdsearch.models.dry_run import blank_inputs, evaluating
 from kdsearch.models.inputs import ImageShape, Input, Inputs
+from kdsearch.models.other_classes import OtherClasses
 from kdsearch.models.preparation import Preparation
 from kdsearch.models.signals import (
     Signal,
@@ -53,6 +54,9 @@ class Network(nn.Module, ABC):
 
     prepared_input: str = ""
     """The name of the input that is prepared."""
+
+    other_classes: OtherClasses | None = None
+    """What its outputs say of the classes of the data, where they are not these."""
 
     channels_last = False
     """Whether images and maps may come with their channels innermost in memory."""
@@ -109,8 +113,10 @@ class Network(nn.Module, ABC):
 
     def observe(self, inputs: Mapping[str, Tensor], wanted: Collection[Signal]) -> Signals:
         """The logits and exactly the other signals that are wanted of a batch's inputs by name."""
-        own = self.prepared(self.taken(inputs))
-        return signals_of(self.trace_of(own, wanted), wanted)
+        trace = self.trace_of(self.prepared(self.taken(inputs)), wanted)
+        if self.other_classes is not None:
+            trace = trace._replace(logits=self.other_classes.logits(trace.logits))
+        return signals_of(trace, wanted)
 
     def signal_shapes(self) -> SignalShapes:
         """Kinds and shapes of the signals, of two blank samples in eval mode.
@@ -121,9 +127,11 @@ class Network(nn.Module, ABC):
         with evaluating(self):
             trace = self.trace(*self.prepared(blank_inputs(self, self.inputs, 2)))
         label = self.family or type(self).__name__
-        features = declared_stages(label, trace)
+        features, other = declared_stages(label, trace), self.other_classes
+        logits = trace.logits if other is None else other.logits(trace.logits)
         return SignalShapes(
-            classes=trace.logits.shape[1],
+            classes=logits.shape[1],
+            answers=other is None or bool(other.groups),
             embedding=trace.embedding.shape[1],
             features=features,
             pooled=self.pools_last_map and _ends_in_a_map(features),

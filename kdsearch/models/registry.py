@@ -25,6 +25,7 @@ from kdsearch.models.family import Family
 from kdsearch.models.inputs import Inputs, chosen
 from kdsearch.models.libraries.catalogue import LIBRARIES, library_of, with_own_view
 from kdsearch.models.network import Network
+from kdsearch.models.other_classes import OtherClasses
 from kdsearch.models.preparation import preparation_of
 from kdsearch.models.user_models import GROUP, build_own, is_own
 from kdsearch.plugins import installed
@@ -76,11 +77,14 @@ def build_network(config: ModelConfig, inputs: Inputs, outputs: int) -> Network:
             "remove the inner adopts"
         )
     config = with_own_view(config)
+    other = OtherClasses.of(config)
     taken = chosen(inputs, config.inputs)
     found = preparation_of(config, taken)
     own = taken if found is None else {**taken, found[0]: found[1].taken}
-    network = _build(config, own, outputs)
-    network.family = config.family
+    # without a head there is one of one output, so that everything before it is found as ever
+    columns = outputs if config.outputs is None else config.outputs or 1
+    network = _build(config, own, columns)
+    network.family, network.other_classes = config.family, other
     if config.adopts is not None:
         network = AdoptedClassifier(network, blueprint(config.adopts, inputs, outputs))
     network.stored, network.config, network.inputs = config.stored, config, taken

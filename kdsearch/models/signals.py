@@ -138,6 +138,8 @@ class SignalShapes:
         self_attention: The attention over pairs of each layer, shallow to deep; empty where the
             network shows none.
         inputs: Names of what it takes, in its order; empty where they are not known.
+        answers: Whether the logits are of the classes of the data; those of a general teacher, or
+            of one without a head, are not.
     """
 
     classes: int
@@ -149,6 +151,7 @@ class SignalShapes:
     weights: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     self_attention: tuple[SignalShape, ...] = ()
     inputs: tuple[str, ...] = ()
+    answers: bool = True
 
     @property
     def maps(self) -> tuple[tuple[int, int, int], ...]:

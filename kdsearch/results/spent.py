@@ -56,7 +56,7 @@ def spent(study: Study) -> list[Spent]:
 def teacher_verb(spec: StudySpec, name: str) -> str:
     """How a teacher comes to be: given, trained, or fine-tuned from weights."""
     section = spec.given_teachers[name]
-    if section.checkpoint is not None:
+    if not section.is_trained:
         return "given"
     return "fine-tuned" if section.model.pretrained else "trained"
 

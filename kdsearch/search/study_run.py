@@ -135,7 +135,7 @@ class StudyRun:
                 size |= measured_sizes(teacher.build(self.plan.data), measured)
             told[name] = {
                 "key": teacher.key,
-                "weights": str(teacher.weights.absolute()),
+                "weights": str(teacher.weights.absolute()) if teacher.weights else teacher.origin,
                 "size": size,
                 "trained": trained or before.get(name, {}).get("trained", False),
                 **self._teacher_cost(teacher),

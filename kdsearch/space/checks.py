@@ -22,7 +22,12 @@ from kdsearch.models import Size, blueprint
 from kdsearch.problems import Problem
 from kdsearch.results.cost import trial_lengths
 from kdsearch.space.architectures import Architectures
-from kdsearch.space.class_checks import check_class_weights, check_top_k, trainings
+from kdsearch.space.class_checks import (
+    check_class_weights,
+    check_stands_for,
+    check_top_k,
+    trainings,
+)
 from kdsearch.space.compatibility import Pairs, corners, find_fitting, who_teaches
 from kdsearch.space.fine_tuning_checks import check_fine_tuning
 from kdsearch.space.initial_checks import check_cuts, check_initial
@@ -92,6 +97,7 @@ def make_plan(
     check_unlabelled_ratio(spec, data)
     check_unlabelled_methods(spec, data)
     check_class_weights(spec, data)
+    check_stands_for(spec, data)
     check_top_k(spec, data)
     told("checking networks and methods")
     for name, section in spec.given_teachers.items():

@@ -57,6 +57,28 @@ def check_class_weights(spec: StudySpec, data: Dataset) -> None:
                 raise spec.refuse((*path, "class_weights"), told)
 
 
+def check_stands_for(spec: StudySpec, data: Dataset) -> None:
+    """Refuse a teacher's outputs that stand for other classes than those of the data.
+
+    Raises:
+        SpecError: The message gives its line.
+    """
+    for name, teacher in spec.given_teachers.items():
+        given = [each for each, _ in teacher.model.stands_for]
+        if not given:
+            continue
+        path = (*teacher_path(name), "model", "stands_for")
+        heads = data.of_tasks(spec.tasks_of(name)).problem.heads
+        if len(heads) > 1 or heads[0].kind != "class":
+            raise spec.refuse(path, "outputs stand for classes of one task alone; remove it")
+        if given != list(heads[0].names):
+            wrong = next((each for each in given if each not in heads[0].names), None)
+            told = f"the data have no class '{wrong}'; " if wrong is not None else ""
+            raise spec.refuse(
+                path, f"{told}name every class once, in this order: {', '.join(heads[0].names)}"
+            )
+
+
 def check_top_k(spec: StudySpec, data: Dataset) -> None:
     """Refuse to store the largest logits alone where logits are not those of one class.
 

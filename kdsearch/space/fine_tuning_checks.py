@@ -52,7 +52,7 @@ def _tuned(
     """Every recipe: its place, whose it is, and the networks that may be trained by it."""
     for name, section in spec.teachers_in_use.items():
         tuning = section.training.fine_tuning
-        if tuning is not None and section.checkpoint is None:
+        if tuning is not None and section.is_trained:
             path: KeyPath = (*teacher_path(name), "training", "fine_tuning")
             known = data.of_tasks(spec.tasks_of(name))
             yield (

@@ -28,6 +28,7 @@ def check_teaching(spec: StudySpec) -> None:
     for name in spec.given_teachers:
         _check_tasks(spec, name)
     _check_by(spec)
+    _check_together(spec)
     for task in spec.problem.tasks:
         if task not in spec.answered_by:
             raise spec.refuse(
@@ -70,6 +71,19 @@ def _check_tasks(spec: StudySpec, name: str) -> None:
             raise spec.refuse((*path, number), f"unknown task '{task}'; {suggest(task, valid)}")
         if task in tasks[:number]:
             raise spec.refuse((*path, number), f"the task '{task}' is named twice; remove one")
+
+
+def _check_together(spec: StudySpec) -> None:
+    """Refuse to put answers side by side with those of a teacher that has none in these classes."""
+    for several in (AVERAGE, BY_TASK):
+        for name in spec.teachers_behind(several) if several in spec.taught_by else ():
+            if not spec.given_teachers[name].answers:
+                raise spec.refuse(
+                    (*teacher_path(name), "model", "outputs"),
+                    f"'{several}' takes teachers that answer in the classes of the data, and "
+                    f"the outputs of the {called(name)} are others; say what they stand for in "
+                    "model.stands_for, or let it teach alone",
+                )
 
 
 def _check_by(spec: StudySpec) -> None:

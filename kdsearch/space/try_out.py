@@ -123,7 +123,8 @@ class TryOut:
         with self._refused((*path, *setting), f"{who} ({describe(section.model)})"):
             if given is not None:
                 network = given.build(data)
-                self._warnings += score_teacher(who, network, self._all.of_tasks(tasks), macs)
+                if section.answers:
+                    self._warnings += score_teacher(who, network, self._all.of_tasks(tasks), macs)
             elif tried:
                 task = short_task(teacher_task(self._spec, name), section.workers)
                 few = few_samples(self._all.of_tasks(tasks), STEPS * BATCH) if tasks else data

@@ -140,6 +140,13 @@ class StudySpec(Section):
         return BY_TASK if TEACHER in self.specialists else TEACHER
 
     @property
+    def compares_answers(self) -> bool:
+        """Whether the teacher that students are compared with answers in the data's classes."""
+        return all(
+            self.given_teachers[name].answers for name in self.teachers_behind(self.compared_with)
+        )
+
+    @property
     def all_teaching(self) -> set[str]:
         """Who may teach a trial, and with whom every student is compared."""
         return {self.compared_with, *self.taught_by}

@@ -81,6 +81,7 @@ def plan_caches(plan: Plan, teachers: Mapping[str, Teacher]) -> Caches:
             for name in spec.teachers_behind(spec.compared_with)
         }
         for split in splits
+        if spec.compares_answers
     }
     kept = sum(cache.bytes for of_split in reference.values() for cache in of_split.values())
     budget = section.disk_gb * 1e9 - kept

@@ -19,7 +19,7 @@ def scores_of_compared(
     """Scores of that teacher on the splits that students are scored on.
 
     They are those of the logits with which students are compared, cached or, where nothing is
-    cached, computed here.
+    cached, computed here. None where it does not answer in the classes of the data.
 
     Args:
         shared: As :class:`~kdsearch.teacher_cache.reading.TeacherSignals` takes it.
@@ -30,6 +30,8 @@ def scores_of_compared(
         DataError: A metric is no number on these samples.
     """
     reference = TeacherSignals(shared, data, torch.device(device)).reference
+    if reference is None:
+        return {}
     splits: tuple[SplitName, ...] = ("validation", "test")
     found: dict[SplitName, Scores] = {}
     for split in splits:

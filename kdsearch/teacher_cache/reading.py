@@ -41,7 +41,8 @@ class TeacherSignals:
     Attributes:
         teachers: By name, with ``by_task`` where that may teach; they read what is cached and
             compute the rest.
-        reference: The teacher with which students are compared.
+        reference: The answers with which students are compared; ``None`` where the teacher has
+            none in the classes of the data.
     """
 
     def __init__(self, shared: Mapping[str, Any], data: Dataset, device: torch.device) -> None:
@@ -60,13 +61,22 @@ class TeacherSignals:
                 self._reading[name] = self._cached(cache.plan, live[name])
         self.teachers = by_task.beside(self._reading)
 
+        self.reference = self._compared_with(caches)
+
+    def _compared_with(self, caches: Caches) -> Reference | None:
+        data, device, live = self._data, self._device, self._live
+        compared = self._by_task.compared_with(live)
+        if compared is None:
+            return None
+
         def logits(split: SplitName) -> Tensor:
             plans = caches.reference[split]
             cached = {name: self._cached(plan, live[name]) for name, plan in plans.items()}
-            return Reference(by_task.compared_with(cached), data, device).logits(split)
+            answers = self._by_task.compared_with(cached)
+            assert answers is not None
+            return Reference(answers, data, device).logits(split)
 
-        compared = by_task.compared_with(live)
-        self.reference = Reference(compared, data, device, logits if caches.reference else None)
+        return Reference(compared, data, device, logits if caches.reference else None)
 
     @property
     def warning(self) -> str | None:

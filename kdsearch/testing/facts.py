@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from kdsearch.errors import MethodError
 from kdsearch.methods import Hyperparameter, Method
-from kdsearch.methods.base import KINDS, STAGES
+from kdsearch.methods.base import KINDS, STAGES, read_of_teacher
 from kdsearch.models import Signal, SignalKind, SignalShapes
 from kdsearch.spec.ranges import Range, every
 from kdsearch.testing.material import Pair, shapes_of
@@ -54,11 +54,19 @@ class FactTests(Subject):
         assert "no_such_value" in said, "an unknown hyperparameter is not refused by its name"
 
     def test_refuses_networks_of_other_classes(self, pair: Pair) -> None:
-        """Networks that tell different numbers of classes apart are a MethodError."""
-        bench = self.bench(pair)
+        """Networks that tell different numbers of classes apart are a MethodError.
+
+        A method that reads no logits and takes no weights over learns from any.
+        """
+        bench, method = self.bench(pair), self.find()
         teacher = replace(bench.teacher_shapes, classes=bench.student_shapes.classes + 1)
-        said = _refusal(self.find(), bench.student_shapes, teacher, self.hyperparameters)
-        assert "classes" in said, "another number of classes is not refused; ask super().unfit"
+        takes_over = method.adopts_classifier or method.kind == "parameter"
+        if takes_over or Signal.LOGITS in read_of_teacher(method):
+            said = _refusal(method, bench.student_shapes, teacher, self.hyperparameters)
+            assert "classes" in said, "another number of classes is not refused; ask super().unfit"
+            return
+        said = method.unfit(bench.student_shapes, teacher) or ""
+        assert "classes" not in said, "classes are refused, and it reads no logits"
 
     def test_fits_one_of_the_pairs(self) -> None:
         """Were the method skipped on every pair, the suite would prove nothing."""

@@ -78,10 +78,12 @@ class ByTask:
     Attributes:
         shares: In the order of the problem's tasks; empty where ``by_task`` is not used.
         compared: Whether students are compared with it, in place of the first teacher.
+        answers: Whether who they are compared with answers in the classes of the data.
     """
 
     shares: tuple[Share, ...] = ()
     compared: bool = False
+    answers: bool = True
 
     @classmethod
     def of(cls, spec: StudySpec, data: Dataset) -> ByTask:
@@ -92,7 +94,7 @@ class ByTask:
             data: Its data set, with all tasks.
         """
         if BY_TASK not in spec.all_teaching:
-            return cls()
+            return cls(answers=spec.compares_answers)
         shares = []
         for task, name in spec.answered_by.items():
             known = data.of_tasks(spec.tasks_of(name)).problem.heads
@@ -104,6 +106,8 @@ class ByTask:
         together = {BY_TASK: TeachersByTask(teachers, self.shares)} if self.shares else {}
         return {**teachers, **together}
 
-    def compared_with(self, teachers: Mapping[str, Teaching]) -> Teaching:
-        """With whom students are compared; teachers who do not answer there may be absent."""
+    def compared_with(self, teachers: Mapping[str, Teaching]) -> Teaching | None:
+        """With whose answers students are compared, if with any; other teachers may be absent."""
+        if not self.answers:
+            return None
         return TeachersByTask(teachers, self.shares) if self.compared else teachers[TEACHER]

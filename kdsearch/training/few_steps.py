@@ -207,7 +207,7 @@ def answers(network: Network, data: Dataset, contrast: float = 1.0) -> Tensor:
     inputs = views.inputs(torch.arange(len(views)), epoch=0)
     with _told("evaluation", network), evaluating(network):
         logits = network(*(each * contrast for each in network.taken(inputs)))
-    shape, expected = tuple(logits.shape), (len(views), data.outputs)
+    shape, expected = tuple(logits.shape), (len(views), network.classes)
     if shape != expected:
         raise ModelError(
             f"for {expected[0]} samples it returns {list(shape)}; it must give logits "

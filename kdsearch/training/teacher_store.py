@@ -13,7 +13,7 @@ from kdsearch.data import Dataset, derive
 from kdsearch.files import checksum, write_atomically
 from kdsearch.models import Network, build_network
 from kdsearch.models.weights import load_weights, save_weights
-from kdsearch.models.weights.sources import with_known_weights
+from kdsearch.models.weights.sources import load_initial, with_known_weights
 from kdsearch.spec.concrete import MethodConfig, ModelConfig
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER
@@ -72,7 +72,8 @@ class StoredTeacher:
     Attributes:
         key: Its content key.
         model: Its architecture.
-        weights: Its safetensors file, or the checkpoint that the user gave.
+        weights: Its safetensors file, or the checkpoint that the user gave; ``None`` where it is
+            taken as a library has it.
         facts: Validation accuracy and the history of its training, where known.
         name: What the study calls it.
         tasks: The tasks that it knows; all, where none is named.
@@ -80,10 +81,18 @@ class StoredTeacher:
 
     key: str
     model: ModelConfig
-    weights: Path
+    weights: Path | None
     facts: dict[str, Any]
     name: str = TEACHER
     tasks: tuple[str, ...] = ()
+
+    @property
+    def origin(self) -> str:
+        """Where its weights are."""
+        if self.weights is not None:
+            return str(self.weights)
+        assert self.model.weights is not None
+        return f"'{self.model.weights.source}' of {self.model.family}"
 
     def build(self, data: Dataset) -> Network:
         """The network with its weights.
@@ -92,7 +101,11 @@ class StoredTeacher:
             CheckpointError: The file is missing, corrupt, or fits another architecture.
         """
         network = build_network(self.model, data.inputs, data.of_tasks(self.tasks).outputs)
-        load_weights(network, self.weights, f"the teacher ({describe(self.model)})")
+        what = f"the teacher ({describe(self.model)})"
+        if self.weights is None:
+            load_initial(network, self.model, what)
+        else:
+            load_weights(network, self.weights, what)
         return network
 
 
@@ -148,16 +161,22 @@ class TeacherStore:
 
 
 def given_teacher(spec: StudySpec, data: Dataset, name: str = TEACHER) -> StoredTeacher | None:
-    """The teacher of a section's ``checkpoint``, checked against its architecture, if one is given.
+    """The teacher that is taken as it is, checked against its architecture, if one is given.
 
     Raises:
-        CheckpointError: The file is missing, corrupt, or fits another architecture.
+        CheckpointError: Its file is missing, corrupt, or fits another architecture, or its
+            library's weights cannot be had.
     """
     section = spec.given_teachers[name]
-    path = section.checkpoint
-    if path is None:
+    path, model = section.checkpoint, section.model
+    if section.is_trained:
         return None
-    key = checksum(path)[:16] if path.is_file() else ""
-    stored = StoredTeacher(key, section.model, path, {}, name, spec.tasks_of(name))
+    if path is None:
+        model = with_known_weights(model)
+        assert model.weights is not None
+        key = model.weights.sha256[:16]
+    else:
+        key = checksum(path)[:16] if path.is_file() else ""
+    stored = StoredTeacher(key, model, path, {}, name, spec.tasks_of(name))
     stored.build(data)
     return stored

@@ -337,7 +337,7 @@ class TakesAnyHyperparameter(Sound):
         super().__init__(student, teacher, **{k: v for k, v in values.items() if k == "weight"})
 
 
-class TakesAnyNumberOfClasses(Sound):
+class TakesAnyNumberOfClasses(SoundLogits):
     @classmethod
     def unfit(cls, student: SignalShapes, teacher: SignalShapes) -> str | None:
         return None

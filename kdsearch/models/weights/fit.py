@@ -108,8 +108,8 @@ def check_fit(
         name, (found, _) = next(iter(misfits.other.items()))
         raise CheckpointError(
             f"{origin} was made for {found[0]} classes ({misfits.named(name)}), and the data have "
-            f"{network.classes}; train the network on these data first, or give the data that "
-            f"{what} was trained on"
+            f"{network.classes}; train the network on these data first, give the data that {what} "
+            f"was trained on, or, of a teacher of other classes, set model.outputs to {found[0]}"
         )
     raise CheckpointError(
         f"{origin} holds weights of another architecture than {what} ({misfits.told()}); "

@@ -44,7 +44,7 @@ def fit_weights(
         origin: Where they are from, in the words of the error.
         what: What they are for, in the words of the error.
         fresh_head: Whether a head of other classes, or one that is missing, stays as the network
-            has it.
+            has it. That of a network without a head always does.
 
     Returns:
         What was not taken, in sentences.
@@ -60,8 +60,11 @@ def fit_weights(
     state = {k: v for k, v in own.items() if k.endswith("num_batches_tracked")} | state
     misfits = Misfits.of(network, own, state)
     told = []
-    if fresh_head and misfits and misfits.of_head(network, own):
-        told.append(_replaced(network, misfits, origin))
+    other = network.other_classes
+    headless = other is not None and other.headless
+    if (fresh_head or headless) and misfits and misfits.of_head(network, own):
+        if not headless:
+            told.append(_replaced(network, misfits, origin))
         left = {*misfits.missing, *misfits.other}
         state = {name: own[name] if name in left else state[name] for name in own}
         misfits = Misfits.of(network, own, state)

@@ -96,6 +96,22 @@ class Normalisation(Section):
         return self
 
 
+def _pairs(given: Any) -> Any:
+    """A section of classes as pairs, whose order a file of sorted keys would lose."""
+    if not isinstance(given, dict):
+        return given
+    return [(name, [of] if isinstance(of, int) else of) for name, of in given.items()]
+
+
+StandsFor = Annotated[
+    tuple[
+        tuple[str, Annotated[tuple[Annotated[Whole, Field(ge=0)], ...], Field(min_length=1)]], ...
+    ],
+    BeforeValidator(_pairs),
+]
+"""Classes of the data, each with the outputs that stand for it."""
+
+
 _ALWAYS = {"family", "width", "depth", "adopts"}
 """What every file and key has of a network, since the first version."""
 
@@ -134,6 +150,14 @@ class ModelConfig(Section):
     says of ``weights``, else the mean and deviation of the training split."""
     stored: StoredAs = "float32"
     """Precision in which its weights are shipped, to which they are rounded after the training."""
+    outputs: Whole | None = Field(default=None, ge=0)
+    """Of a teacher that is taken as it is, from ``checkpoint`` or from ``weights``: its number of
+    outputs, where they are not the classes of the data; 0: it has no head. Only methods that read
+    no logits learn from it. Absent: those of the data."""
+    stands_for: StandsFor = ()
+    """Of a teacher with ``outputs``: for each class of the data, in their order, the outputs that
+    stand for it, counted from 0, such as ``{cat: [281, 282], dog: 207}``. Every method then learns
+    from it. Absent: none of them does."""
 
     @model_serializer(mode="wrap")
     def _without_defaults(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:

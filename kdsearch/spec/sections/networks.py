@@ -40,6 +40,16 @@ class TeacherSection(Section):
     workers: Whole = Field(default=1, ge=1)
     """Ray Train workers (distributed data parallel)."""
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether the study trains it; else it is taken as it is."""
+        return self.checkpoint is None and self.model.outputs is None
+
+    @property
+    def answers(self) -> bool:
+        """Whether its outputs say something of the classes of the data."""
+        return self.model.outputs is None or bool(self.model.stands_for)
+
     @model_validator(mode="after")
     def _own_classifier(self) -> TeacherSection:
         if self.model.adopts is not None:
@@ -62,6 +72,18 @@ class TeacherSection(Section):
                 "training.unlabelled_ratio has no effect, since a teacher is trained on labelled "
                 "samples alone; remove it"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _other_classes(self) -> TeacherSection:
+        model = self.model
+        if model.outputs is not None and self.checkpoint is None and model.weights is None:
+            raise ValueError(
+                "model.outputs is for a teacher of other classes, which cannot be trained on these "
+                "data; give its checkpoint or model.weights, or remove model.outputs"
+            )
+        if model.stands_for and not model.outputs:
+            raise ValueError("model.stands_for names outputs; give their number in model.outputs")
         return self
 
     @model_validator(mode="after")

@@ -1,0 +1,143 @@
+"""A teacher of other classes: who learns from it, what is refused, and that it is not scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from kdsearch.errors import SpecError, UserError
+from kdsearch.methods import UNDISTILLED, find_method, method_names
+from kdsearch.models import Signal, build_network, of_images
+from kdsearch.models.weights import save_weights
+from kdsearch.space.checks import make_plan
+from kdsearch.spec import ModelConfig, StudySpec, parse_spec
+from kdsearch.spec.teaching import TEACHER
+from kdsearch.training.by_task import ByTask
+from kdsearch.training.teacher import Teacher
+
+ORDER = [str(digit) for digit in range(10)]
+PAIRS = {name: [2 * place, 2 * place + 1] for place, name in enumerate(ORDER)}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network of 25 outputs."""
+    torch.manual_seed(0)
+    made = build_network(ModelConfig(family="convnet", depth=2), of_images((1, 8, 8)), 25)
+    path = tmp_path_factory.mktemp("general") / "general.safetensors"
+    save_weights(made, path)
+    return path
+
+
+def spec_of(checkpoint: Path | None, methods: list[str], **model: object) -> StudySpec:
+    content = {
+        "study": {"name": "general", "directory": "studies"},
+        "data": {"source": "digits", "limit": 400},
+        "teacher": {
+            "model": {"family": "convnet", "depth": 2, **model},
+            "checkpoint": None if checkpoint is None else str(checkpoint),
+        },
+        "students": [{"family": "convnet", "width": 0.5, "depth": 2}],
+        "methods": methods,
+        "training": {"epochs": 1},
+    }
+    return parse_spec(yaml.safe_dump(content, sort_keys=False), file="space.yaml")
+
+
+def test_methods_that_read_no_logits_learn_from_it_and_the_others_are_refused(
+    checkpoint: Path,
+) -> None:
+    for name in (name for name in method_names() if name != UNDISTILLED):
+        method = find_method(name)
+        if not method.needs_teacher:
+            continue
+        reads = method.teacher_signals or method.signals
+        needs = Signal.LOGITS in reads or method.adopts_classifier or method.kind == "parameter"
+        spec = spec_of(checkpoint, ["none", name], outputs=25)
+        if needs:
+            with pytest.raises(SpecError, match="outputs are not the classes of the data"):
+                make_plan(spec)
+        else:
+            assert not make_plan(spec).space.fitting.unfit, name
+
+
+def test_every_method_of_one_class_learns_where_outputs_stand_for_the_classes(
+    checkpoint: Path,
+) -> None:
+    spec = spec_of(checkpoint, ["none", "kd", "dkd", "at"], outputs=25, stands_for=PAIRS)
+    plan = make_plan(spec)
+    assert not plan.space.fitting.unfit
+    assert spec.compares_answers
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"outputs": 25, "stands_for": PAIRS | {"cat": 24}}, "the data have no class 'cat'"),
+        (
+            {"outputs": 25, "stands_for": dict(reversed(PAIRS.items()))},
+            "name every class once, in this order: 0, 1, 2",
+        ),
+        ({"outputs": 19, "stands_for": PAIRS}, "output 19 of convnet stands for '9'"),
+        ({"outputs": 24}, r"25 .*24|24 .*25"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    checkpoint: Path, model: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        make_plan(spec_of(checkpoint, ["none", "rkd"], **model))
+
+
+@pytest.mark.parametrize("left", [lambda name: True, lambda name: "classifier" not in name])
+def test_a_teacher_without_a_head_takes_files_with_and_without_one(
+    checkpoint: Path, tmp_path: Path, left: Callable[[str], bool]
+) -> None:
+    state = {name: each for name, each in load_file(checkpoint).items() if left(name)}
+    torch.save(state, tmp_path / "body.pt")
+    spec = spec_of(tmp_path / "body.pt", ["none", "rkd", "at"], outputs=0)
+    plan = make_plan(spec)
+    assert not plan.warnings
+    network = plan.given_teachers[TEACHER].build(plan.data)
+    own = network.state_dict()
+    assert all(torch.equal(own[name], each) for name, each in state.items() if "class" not in name)
+
+
+def test_weights_to_begin_with_are_taken_as_they_are(checkpoint: Path) -> None:
+    plan = make_plan(spec_of(None, ["none", "rkd"], outputs=25, weights=str(checkpoint)))
+    given = plan.given_teachers[TEACHER]
+    assert given.origin == f"'{checkpoint}' of convnet"
+    state = load_file(checkpoint)
+    built = given.build(plan.data).state_dict()
+    assert all(torch.equal(built[name], each) for name, each in state.items())
+
+
+def test_it_is_not_trained_nor_averaged(checkpoint: Path) -> None:
+    text = yaml.safe_dump(
+        spec_of(checkpoint, ["none", "rkd"], outputs=25).model_dump(mode="json"), sort_keys=False
+    )
+    with pytest.raises(SpecError, match=r"give its checkpoint or model\.weights"):
+        parse_spec(text, ["teacher.checkpoint=null"])
+    with pytest.raises(SpecError, match=r"give their number in model.outputs"):
+        parse_spec(text, ["teacher.model.outputs=null", "teacher.model.stands_for={a: 1}"])
+    both = [
+        "teachers={other: {model: {family: mlp, depth: 1}}}",
+        "teaching.by=[average]",
+        "methods=[none, kd]",
+    ]
+    with pytest.raises(SpecError, match="'average' takes teachers that answer in the classes"):
+        make_plan(parse_spec(text, both))
+
+
+def test_students_are_compared_with_no_answers_of_it(checkpoint: Path) -> None:
+    spec = spec_of(checkpoint, ["none", "rkd"], outputs=25)
+    assert not spec.compares_answers
+    plan = make_plan(spec)
+    teacher = Teacher(plan.given_teachers[TEACHER].build(plan.data))
+    by_task = ByTask.of(spec, plan.data)
+    assert by_task.compared_with({TEACHER: teacher}) is None
