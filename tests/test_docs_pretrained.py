@@ -8,6 +8,7 @@ import pytest
 import torch
 import torchvision
 
+from kdsearch.results.study import Study
 from kdsearch.space.checks import make_plan
 from kdsearch.spec import parse_spec
 from tests.docs_page import SHORTER, Page
@@ -38,3 +39,19 @@ def test_the_example_of_a_file_runs(tmp_path: Path) -> None:
     printed = PAGE.run("own_normalisation", tmp_path)
     assert "a fresh one is trained in its place" in printed
     assert list((tmp_path / "studies" / "own_normalisation" / "students").iterdir())
+
+
+@pytest.mark.slow
+def test_a_general_teacher_teaches_without_being_scored(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "resnet18.pth")
+    printed = PAGE.run("general", tmp_path)
+    assert "resnet18.pth, not trained again" in printed
+    study = Study.open(tmp_path / "studies" / "general")
+    assert study.state["compared"].keys() == {"keys"}
+    assert study.teacher is not None
+    assert study.teacher.test == {}
+    assert study.front["retained"].isna().all()
+    assert study.largest[0] > study.front["parameters"].max()
+    assert set(study.trials["method"]) <= {"none", "rkd", "at", "fitnet"}
+    assert (tmp_path / "studies" / "general" / "report.html").is_file()

@@ -91,8 +91,9 @@ class StoredTeacher:
         """Where its weights are."""
         if self.weights is not None:
             return str(self.weights)
-        assert self.model.weights is not None
-        return f"'{self.model.weights.source}' of {self.model.family}"
+        given = self.model.weights
+        assert given is not None
+        return f"'{given.source}' of {self.model.family}" if given.file is None else str(given.file)
 
     def build(self, data: Dataset) -> Network:
         """The network with its weights.

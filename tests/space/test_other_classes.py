@@ -111,7 +111,7 @@ def test_a_teacher_without_a_head_takes_files_with_and_without_one(
 def test_weights_to_begin_with_are_taken_as_they_are(checkpoint: Path) -> None:
     plan = make_plan(spec_of(None, ["none", "rkd"], outputs=25, weights=str(checkpoint)))
     given = plan.given_teachers[TEACHER]
-    assert given.origin == f"'{checkpoint}' of convnet"
+    assert given.origin == str(checkpoint)
     state = load_file(checkpoint)
     built = given.build(plan.data).state_dict()
     assert all(torch.equal(built[name], each) for name, each in state.items())

@@ -11,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
+    WithJsonSchema,
     model_serializer,
     model_validator,
 )
@@ -108,6 +109,12 @@ StandsFor = Annotated[
         tuple[str, Annotated[tuple[Annotated[Whole, Field(ge=0)], ...], Field(min_length=1)]], ...
     ],
     BeforeValidator(_pairs),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+        }
+    ),
 ]
 """Classes of the data, each with the outputs that stand for it."""
 
