@@ -87,7 +87,7 @@ class Setting:
         )
 
 
-QUICK = Setting(samples=1_000, test=1_000, teacher_epochs=3, epochs=2, seeds=2, rates=(0.01, 0.05))
+QUICK = Setting(samples=1_000, test=1_000, teacher_epochs=6, epochs=6, seeds=2, rates=(0.01, 0.05))
 
 
 def imagenet_weights(file: Path) -> None:
