@@ -115,7 +115,7 @@ class Network(nn.Module, ABC):
         """The logits and exactly the other signals that are wanted of a batch's inputs by name."""
         trace = self.trace_of(self.prepared(self.taken(inputs)), wanted)
         if self.other_classes is not None:
-            trace = trace._replace(logits=self.other_classes.logits(trace.logits))
+            trace = Trace(self.other_classes.logits(trace.logits), *trace[1:])
         return signals_of(trace, wanted)
 
     def signal_shapes(self) -> SignalShapes:
