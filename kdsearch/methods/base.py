@@ -125,8 +125,9 @@ class Method(nn.Module, ABC):
         """Why the method cannot work on a pair of networks, or ``None`` if it can.
 
         A subclass asks its ``super()`` first: that the classes agree where it reads the teacher's
-        logits or takes weights over, and that both networks have the declared signals, stages of
-        the kinds that it takes.
+        logits or takes weights over, and in the latter case that the teacher's own outputs are
+        these classes; that both networks have the declared signals, stages of the kinds that it
+        takes.
         """
         takes_over = cls.adopts_classifier or cls.kind == "parameter"
         if takes_over or Signal.LOGITS in read_of_teacher(cls):
@@ -134,6 +135,11 @@ class Method(nn.Module, ABC):
                 return "the teacher's outputs are not the classes of the data, which it reads"
             if student.classes != teacher.classes:
                 return f"the student has {student.classes} classes, the teacher {teacher.classes}"
+        if takes_over and not teacher.own_classes:
+            return (
+                "it takes over layers of the teacher, whose own outputs only stand for the classes "
+                "of the data"
+            )
         for who, shapes in (("student", student), ("teacher", teacher)):
             lacking = cls._lacking(who, shapes)
             if lacking:

@@ -48,8 +48,8 @@ class AdoptedClassifier(Network):
         classifier: A linear layer of the teacher's dimensions.
 
     Raises:
-        ModelError: The teacher's logits are no linear layer of its embedding, or the backbone's
-            classifier cannot be told or taken out.
+        ModelError: The teacher's logits are no linear layer of its embedding or no classes of the
+            data, or the backbone's classifier cannot be told or taken out.
     """
 
     def __init__(self, backbone: Network, teacher: Network) -> None:
@@ -58,6 +58,11 @@ class AdoptedClassifier(Network):
         if theirs.pooled and isinstance(backbone, StagedNetwork):
             backbone.drop_head()
         own = backbone.signal_shapes()
+        if not theirs.own_classes:
+            raise ModelError(
+                "the teacher's outputs are not the classes of the data themselves, so no student "
+                "can adopt the layer that gives them; choose another teacher or another method"
+            )
         if head is None or (head.in_features, head.out_features) != (
             theirs.embedding,
             theirs.classes,

@@ -113,7 +113,11 @@ class Network(nn.Module, ABC):
 
     def observe(self, inputs: Mapping[str, Tensor], wanted: Collection[Signal]) -> Signals:
         """The logits and exactly the other signals that are wanted of a batch's inputs by name."""
-        trace = self.trace_of(self.prepared(self.taken(inputs)), wanted)
+        return self.shown(self.trace_of(self.prepared(self.taken(inputs)), wanted), wanted)
+
+    def shown(self, trace: Trace, wanted: Collection[Signal]) -> Signals:
+        """What :meth:`observe` tells of a forward pass of prepared inputs: the logits, of the
+        classes of the data where they stand for these, and what is wanted."""
         if self.other_classes is not None:
             trace = Trace(self.other_classes.logits(trace.logits), *trace[1:])
         return signals_of(trace, wanted)
@@ -132,6 +136,7 @@ class Network(nn.Module, ABC):
         return SignalShapes(
             classes=logits.shape[1],
             answers=other is None or bool(other.groups),
+            own_classes=other is None,
             embedding=trace.embedding.shape[1],
             features=features,
             pooled=self.pools_last_map and _ends_in_a_map(features),

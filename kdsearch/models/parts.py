@@ -71,7 +71,9 @@ def find_parts(network: Network) -> Parts:
     if isinstance(network, AdoptedClassifier):
         inner, prefix = network.backbone, f"{BACKBONE}."
     stages, depths = _inner_parts(inner, [name.removeprefix(prefix) for name in heads])
-    found = {"": 0} | {prefix + name if name else prefix[:-1]: at for name, at in depths.items()}
+    # what no forward pass of the inner network enters, such as its preparation, comes first
+    found = {name: 0 for name, _ in network.named_modules()}
+    found |= {prefix + name if name else prefix[:-1]: at for name, at in depths.items()}
     for name, _ in network.named_modules():
         if is_within(name, heads):
             found[name] = len(stages)

@@ -140,6 +140,8 @@ class SignalShapes:
         inputs: Names of what it takes, in its order; empty where they are not known.
         answers: Whether the logits are of the classes of the data; those of a general teacher, or
             of one without a head, are not.
+        own_classes: Whether the network's own outputs are the classes of the data, one for one in
+            their order; they are not where they only stand for them.
     """
 
     classes: int
@@ -152,6 +154,7 @@ class SignalShapes:
     self_attention: tuple[SignalShape, ...] = ()
     inputs: tuple[str, ...] = ()
     answers: bool = True
+    own_classes: bool = True
 
     @property
     def maps(self) -> tuple[tuple[int, int, int], ...]:

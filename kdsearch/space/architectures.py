@@ -187,4 +187,5 @@ def _architecture(given: ModelConfig, network: Network) -> Hashable:
     weights = tuple((name, tuple(value.shape)) for name, value in network.state_dict().items())
     inputs = tuple(network.inputs.items())
     view = model.image_size, model.normalise
-    return model.family, model.depth, model.adopts, model.stored, view, inputs, weights
+    classes = model.outputs, model.stands_for
+    return model.family, model.depth, model.adopts, model.stored, view, classes, inputs, weights

@@ -46,16 +46,18 @@ def beginning(
 
 
 def origins(spec: StudySpec, section: StudentSection) -> list[str]:
-    """The study's trained teachers of the students' family, in the order of the file."""
-    used = spec.teachers_in_use.items()
-    return [name for name, given in used if given.model.family == section.family]
+    """The study's teachers that students can be cut from, in the order of the file: of the
+    students' family, with the classes of the data as outputs."""
+    used = {name: given.model for name, given in spec.teachers_in_use.items()}
+    own = {name: model for name, model in used.items() if model.outputs is None}
+    return [name for name, model in own.items() if model.family == section.family]
 
 
 def origin_name(spec: StudySpec, section: StudentSection, teacher: str | None) -> str:
     """The teacher that students are cut from: their own, or the first of their family.
 
     Raises:
-        SpecError: No teacher is of their family.
+        SpecError: No teacher is of their family and of the classes of the data.
     """
     able = origins(spec, section)
     if teacher in able:
@@ -64,6 +66,7 @@ def origin_name(spec: StudySpec, section: StudentSection, teacher: str | None) -
         raise spec.refuse(
             ("students", spec.students.index(section), "init"),
             f"{section.family} students cannot be cut from a teacher, since no teacher of the "
-            f"study is a {section.family}; remove cut_from_teacher, or add such a teacher",
+            f"study is a {section.family} of the classes of the data; remove cut_from_teacher, or "
+            "add such a teacher",
         )
     return able[0]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from kdsearch.methods import Objective
 from kdsearch.methods.targets import Targets
-from kdsearch.models import Network, Signals, Trace, signals_of
+from kdsearch.models import Network, Signals, Trace
 
 
 class Distiller(nn.Module):
@@ -17,7 +17,7 @@ class Distiller(nn.Module):
     Args:
         student: The network.
         objective: Its loss.
-        compiled: The student's forward pass where it was compiled.
+        compiled: The student's forward pass of prepared inputs where it was compiled.
     """
 
     def __init__(
@@ -43,5 +43,6 @@ class Distiller(nn.Module):
         if self._compiled is None:  # nothing else is hooked, so that other layers may be skipped
             observed = self.student.observe(inputs, wanted)
         else:
-            observed = signals_of(self._compiled(*self.student.taken(inputs)), wanted)
+            own = self.student.prepared(self.student.taken(inputs))
+            observed = self.student.shown(self._compiled(*own), wanted)
         return self.objective(observed, teacher, targets, progress)

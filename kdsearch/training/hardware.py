@@ -77,8 +77,9 @@ class Hardware:
     def compile(self, student: Network, steps: int) -> Callable[..., Trace] | None:
         """The student's forward pass compiled, where that is wanted or saves time.
 
-        On a GPU it is compiled to CUDA graphs, since all batches have one shape. Compiling happens
-        at the first call; in evaluations the student runs as it is.
+        It takes prepared inputs (:meth:`~kdsearch.models.Network.prepared`). On a GPU it is
+        compiled to CUDA graphs, since all batches have one shape. Compiling happens at the first
+        call; in evaluations the student runs as it is.
 
         A :class:`~kdsearch.models.taps.tapped.TappedNetwork` is never compiled: its signals are
         read by hooks that live for one forward pass, which the compiler does not see.

@@ -88,7 +88,7 @@ class AveragedTeachers(Teaching):
     def __init__(self, teachers: Sequence[Teaching]) -> None:
         self.teachers = list(teachers)
         self.network = self.teachers[0].network
-        self.shapes = shapes_of_logits(self.network.classes)
+        self.shapes = shapes_of_logits(self.teachers[0].shapes.classes)
 
     @property
     def inputs(self) -> frozenset[str]:

@@ -55,6 +55,23 @@ def test_an_adopted_classifier_is_counted() -> None:
             )
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_networks_of_other_classes_are_others(turned: bool) -> None:
+    """Their channels are those of a network of the data's classes, and their answers are not."""
+    known = Architectures(of_images(SHAPE), CLASSES)
+    named = {str(place): 9 - place for place in range(10)}
+    models = [
+        ModelConfig(family="convnet"),
+        ModelConfig(family="convnet", outputs=10),
+        ModelConfig(family="convnet", outputs=10, stands_for=named),
+    ]
+    expected = [(True, True), (False, False), (True, False)]
+    asked = list(zip(models, expected, strict=True))
+    for model, answers in reversed(asked) if turned else asked:
+        shapes = known.shapes(model)
+        assert (shapes.answers, shapes.own_classes) == answers
+
+
 def test_equal_channels_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[int] = []
     measure = architectures.measure

@@ -10,11 +10,12 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from kdsearch.errors import SpecError, UserError
+from kdsearch.errors import ModelError, SpecError, UserError
 from kdsearch.methods import UNDISTILLED, find_method, method_names
-from kdsearch.models import Signal, build_network, of_images
+from kdsearch.models import Signal, blueprint, build_network, of_images
 from kdsearch.models.weights import save_weights
 from kdsearch.space.checks import make_plan
+from kdsearch.space.starts import origin_name, origins
 from kdsearch.spec import ModelConfig, StudySpec, parse_spec
 from kdsearch.spec.teaching import TEACHER
 from kdsearch.training.by_task import ByTask
@@ -73,6 +74,43 @@ def test_every_method_of_one_class_learns_where_outputs_stand_for_the_classes(
     plan = make_plan(spec)
     assert not plan.space.fitting.unfit
     assert spec.compares_answers
+
+
+@pytest.mark.parametrize("name", ["simkd", "weight_copy"])
+def test_no_layer_is_taken_over_whose_outputs_only_stand_for_the_classes(
+    checkpoint: Path, name: str
+) -> None:
+    """Not even of as many outputs, which are in another order."""
+    spec = spec_of(checkpoint, ["none", f"kd+{name}"], outputs=25, stands_for=PAIRS)
+    with pytest.raises(SpecError, match="classes of the data"):
+        make_plan(spec)
+    turned = {"outputs": 10, "stands_for": {name: 9 - at for at, name in enumerate(ORDER)}}
+    student, teacher = (
+        blueprint(ModelConfig(family="convnet", **more), of_images((1, 8, 8)), 10).signal_shapes()
+        for more in ({}, turned)
+    )
+    method = find_method(name)
+    assert method.unfit(student, student) is None
+    assert "only stand for the classes" in (method.unfit(student, teacher) or "")
+
+
+def test_no_student_adopts_a_classifier_of_other_outputs() -> None:
+    turned = {name: 9 - at for at, name in enumerate(ORDER)}
+    teacher = ModelConfig(family="convnet", outputs=10, stands_for=turned)
+    with pytest.raises(ModelError, match="not the classes of the data themselves"):
+        blueprint(ModelConfig(family="convnet", adopts=teacher), of_images((1, 8, 8)), 10)
+
+
+def test_no_student_is_cut_from_it(checkpoint: Path) -> None:
+    text = yaml.safe_dump(
+        spec_of(checkpoint, ["none", "rkd"], outputs=25).model_dump(mode="json"), sort_keys=False
+    )
+    cut = "students=[{family: convnet, width: 0.5, depth: 2, init: cut_from_teacher}]"
+    with pytest.raises(SpecError, match="no teacher of the study is a convnet of the classes"):
+        make_plan(parse_spec(text, [cut]))
+    both = parse_spec(text, [cut, "teachers={own: {model: {family: convnet, depth: 2}}}"])
+    assert origins(both, both.students[0]) == ["own"]
+    assert origin_name(both, both.students[0], TEACHER) == "own"
 
 
 @pytest.mark.parametrize(

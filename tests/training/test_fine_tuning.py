@@ -336,9 +336,10 @@ def names_frozen(network: Network, tuning: FineTuning) -> set[str]:
     return set(Freezing(network, tuning).always)
 
 
-def test_the_classifier_of_a_teacher_is_part_of_the_head() -> None:
+@pytest.mark.parametrize("view", [{}, {"normalise": {"mean": [0.5], "std": [0.2]}}])
+def test_the_classifier_of_a_teacher_is_part_of_the_head(view: dict[str, Any]) -> None:
     """Of a student that adopts one, the backbone's three stages are what is pretrained."""
-    config = ModelConfig(**STUDENT, adopts=ModelConfig(family="convnet", depth=3))
+    config = ModelConfig(**STUDENT, **view, adopts=ModelConfig(family="convnet", depth=3))
     network = build_network(config, of_images((1, 8, 8)), 10)
     backbone = {n for n, _ in network.named_parameters() if n.startswith("backbone.")}
     assert names_frozen(network, FineTuning(freeze="backbone")) == backbone
@@ -346,6 +347,21 @@ def test_the_classifier_of_a_teacher_is_part_of_the_head() -> None:
     first = {name for name in backbone if name.startswith("backbone.stages.0.")}
     assert names_frozen(network, FineTuning(freeze=1)) == first
     assert names_frozen(network, FineTuning(freeze=("backbone.stages.0",))) == first
+
+
+def test_a_network_with_a_view_of_its_own_freezes_as_one_without() -> None:
+    own = {"image_size": 64, "normalise": {"mean": [0.5], "std": [0.2]}}
+    found = []
+    for side, view in ((64, {}), (32, own)):
+        config = ModelConfig(family="torchvision/resnet18", **view)
+        with torch.device("meta"):
+            network = build_network(config, of_images((1, side, side)), 10)
+        found.append(names_frozen(network, FineTuning(freeze=2)))
+    plain, viewing = found
+    first = ("model.conv1.", "model.bn1.", "model.layer1.", "model.layer2.")
+    assert viewing == plain
+    assert viewing == {n for n in viewing if n.startswith(first)}
+    assert len(viewing) == 3 + 12 + 15
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from torch import Tensor
 from kdsearch.data import Batch, Dataset, Views, derive, epoch_order
 from kdsearch.errors import MethodError
 from kdsearch.models import Signal, build_network
+from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.initial import initial_student
 from kdsearch.training.optimizer import make_optimizer, make_schedule
 from kdsearch.training.programs import BornAgain, TrainingProgram, begin_training, total_epochs
@@ -67,6 +68,22 @@ def test_an_average_has_the_mean_logits_and_nothing_else(
     assert (average.shapes.embedding, average.shapes.features) == (0, ())
     with pytest.raises(MethodError, match="has logits alone"):
         average.observe(batch, {Signal.EMBEDDING})
+
+
+def test_teachers_whose_outputs_stand_for_the_classes_are_averaged_in_these(
+    digits: Dataset, task_of: Callable[..., Task]
+) -> None:
+    named = {str(digit): [digit, 12 + digit] for digit in range(10)}
+    general = ModelConfig(family="convnet", depth=2, outputs=22, stands_for=named)
+    teachers = {
+        name: Teacher(build_network(general, digits.inputs, 10)) for name in ("one", "other")
+    }
+    average = AveragedTeachers(list(teachers.values()))
+    logits = average.observe(some_views(digits), {Signal.LOGITS}).logits
+    assert logits is not None
+    assert average.shapes.classes == logits.shape[1] == 10
+    report = begin_training(task_of("average"), digits, teachers).train_epoch()
+    assert math.isfinite(report.loss)
 
 
 def test_the_named_teacher_teaches(
