@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kdsearch.data import Dataset
 from kdsearch.errors import CheckpointError, ModelError
-from kdsearch.models.weights.sources import known_weights
+from kdsearch.models.weights.sources import forget_weights, known_weights
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.compatibility import Pairs, corners
 from kdsearch.space.starts import beginning, origins
@@ -38,6 +38,7 @@ def check_initial(spec: StudySpec, data: Dataset) -> list[str]:
             raise CheckpointError(f"{spec.place(path)}: {error}") from None
         except ModelError as error:
             raise spec.refuse(path, str(error)) from None
+    forget_weights()
     return list(dict.fromkeys(told))
 
 

@@ -11,7 +11,8 @@ from kdsearch.data import Dataset, derive
 from kdsearch.errors import CheckpointError, DataError
 from kdsearch.methods import Objective, parse_label
 from kdsearch.models import Network, build_network
-from kdsearch.models.weights.sources import known_weights
+from kdsearch.models.weights.sources import forget_weights, known_weights
+from kdsearch.spec.concrete import InitialWeights, ModelConfig
 from kdsearch.spec.origin import dotted
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.class_balance import task_loss
@@ -44,12 +45,23 @@ def initial_student(task: Task, data: Dataset, origin: Network | None = None) ->
         return network
     known = task.model.weights
     if known is not None and known.sha256 and known_weights(task.model) != known:
-        raise CheckpointError(
+        raise CheckpointError(_changed(task.model, known))
+    load_start(network, task.model, data)
+    forget_weights()
+    return network
+
+
+def _changed(model: ModelConfig, known: InitialWeights) -> str:
+    if known.file is not None:
+        return (
             f"{known.source} is not the file of initial weights that the study began with; restore "
             "that"
         )
-    load_start(network, task.model, data)
-    return network
+    return (
+        f"the weights '{known.source}' of {model.family} are not those that the study began with; "
+        "copy the library's cache from the machine where it began, install the library's version "
+        "of that time, or begin a new study"
+    )
 
 
 def origin_of(task: Task, teachers: Mapping[str, Teaching]) -> Network | None:

@@ -13,7 +13,7 @@ from kdsearch.errors import CheckpointError, ModelError
 from kdsearch.models import Network, build_network
 from kdsearch.models.libraries.catalogue import with_own_view
 from kdsearch.models.weights import tensors_of
-from kdsearch.models.weights.sources import load_initial
+from kdsearch.models.weights.sources import read_initial
 from kdsearch.spec.concrete import ModelConfig
 
 SAMPLES = 256
@@ -74,14 +74,17 @@ def _loaded(
 ) -> tuple[Network | None, list[str]]:
     """The network of width 1 with the weights, ``None`` where they fit as they are; and what is
     not taken of them."""
+    found = read_initial(model, what)
+    if found is None:
+        return None, []
     try:
-        return None, load_initial(network, model, what)
+        return None, found.fit(network, what)
     except CheckpointError:
         if model.width >= 1 and model.round_to is None:
             raise
     whole = with_own_view(model).model_copy(update={"width": 1.0, "round_to": None})
     wider = build_network(whole, data.inputs, network.classes)
-    return wider, load_initial(wider, whole, _WIDER)
+    return wider, found.fit(wider, _WIDER)
 
 
 def cut_start(network: Network, teacher: Network, model: ModelConfig, data: Dataset) -> None:

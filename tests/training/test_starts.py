@@ -21,6 +21,7 @@ from kdsearch.spec.concrete import InitialWeights
 from kdsearch.training.initial import initial_student, origin_of
 from kdsearch.training.programs import begin_training
 from kdsearch.training.recipe import Recipe
+from kdsearch.training.starts import check_start
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
 from kdsearch.training.trainer import Trainer
@@ -63,6 +64,15 @@ def test_a_narrower_student_keeps_the_strongest_channels_of_a_file(
     strongest = sorted(np.argsort(-norms)[:16].tolist())
     assert torch.equal(student.classifier.weight, whole.classifier.weight[:, strongest])
     assert torch.equal(student.classifier.bias, whole.classifier.bias)
+
+
+def test_a_missing_file_is_told_of_the_network_that_was_asked_for(
+    digits: Dataset, tmp_path: Path
+) -> None:
+    weights = InitialWeights(source=str(tmp_path / "gone.pt"))
+    model = ModelConfig.model_validate({**WHOLE, "width": 0.5, "weights": weights})
+    with pytest.raises(CheckpointError, match="no file of weights for the narrow one at "):
+        check_start(model, digits, "the narrow one")
 
 
 def test_a_file_of_the_very_width_is_loaded_as_it_is(

@@ -18,15 +18,13 @@ from torch import Tensor, nn
 from kdsearch.errors import ModelError, described
 from kdsearch.models.inputs import ImageShape, Inputs
 from kdsearch.models.libraries.building import check_name, tapped
+from kdsearch.models.libraries.hf_images import found_out
 from kdsearch.models.libraries.library import Library, Trained, imported
 from kdsearch.models.taps.tapped import TappedNetwork
-from kdsearch.spec.concrete import ModelConfig, Normalisation
+from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.concrete.network import HUGGING_FACE as PREFIX
 
 _ONLY_TAG = "main"
-
-_PER_LEVEL = 1 / 255
-"""The factor by which pixels of 0 to 255 come to 0 to 1."""
 
 
 def names() -> list[str]:
@@ -69,42 +67,20 @@ def tags(family: str) -> list[str]:
 
 
 def trained(family: str, tag: str) -> Trained:
-    """Mean, deviation and side of the images, as the configuration of the image processor says.
+    """Mean, deviation and side of the images, as the weights' own image processor prepares them.
 
     Raises:
-        ModelError: There is none.
+        ModelError: There is none, or it does more than that.
     """
-    place = _place(family)
+    place, transformers = _place(family), _transformers()
+    load = partial(transformers.AutoImageProcessor.from_pretrained, trust_remote_code=False)
     try:
-        processing = imported("transformers.image_processing_base", "transformers")
-        told, _ = _cached_first(processing.ImageProcessingMixin.get_image_processor_dict, place)
-    except Exception as error:
+        return found_out(_cached_first(load, place))
+    except Exception as error:  # whatever a processor, the hub or the network leads to
         raise ModelError(
-            f"{family} does not say how its images were prepared ({described(error)}); give "
-            "normalise and image_size"
+            f"{family} does not say how its images were prepared, or by other steps than a "
+            f"normalisation and a size ({described(error)}); give normalise and image_size"
         ) from error
-    return Trained(_normalisation(told), _side(told))
-
-
-def _normalisation(told: Mapping[str, Any]) -> Normalisation:
-    """Of pixels in 0 to 1, whatever the processor scales them to first."""
-    scale = 255 * (told.get("rescale_factor", _PER_LEVEL) if told.get("do_rescale", True) else 1)
-    mean, std = told.get("image_mean") or (0.0,) * 3, told.get("image_std") or (1.0,) * 3
-    if not told.get("do_normalize", True):
-        mean, std = (0.0,) * len(mean), (1.0,) * len(std)
-    return Normalisation(
-        mean=tuple(float(each) / scale for each in mean),
-        std=tuple(float(each) / scale for each in std),
-    )
-
-
-def _side(told: Mapping[str, Any]) -> int | None:
-    """The side of the images that the network gets: of the crop, where one is cut out."""
-    size = told.get("crop_size") if told.get("do_center_crop") else None
-    size = size or told.get("size")
-    if isinstance(size, Mapping):
-        size = next((size[name] for name in ("height", "shortest_edge") if name in size), None)
-    return None if size is None else int(size)
 
 
 def fetch(family: str, tag: str) -> Mapping[str, Tensor]:

@@ -12,7 +12,7 @@ from types import ModuleType
 
 from torch import Tensor
 
-from kdsearch.errors import CheckpointError, ModelError, described
+from kdsearch.errors import CheckpointError, KdsearchError, ModelError, described
 from kdsearch.models.inputs import Inputs
 from kdsearch.models.network import Network
 from kdsearch.spec.concrete import ModelConfig, Normalisation
@@ -90,9 +90,12 @@ class Library:
 
         Raises:
             CheckpointError: They can neither be found nor downloaded.
+            ModelError: The library is not installed.
         """
         try:
             return dict(self.fetch(family, tag))
+        except KdsearchError:  # such as that of a library that is not installed
+            raise
         except Exception as error:  # whatever a library, its hub or the network leads to
             raise CheckpointError(
                 f"the weights '{tag}' of {family} are not on this machine and cannot be downloaded "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -57,6 +58,49 @@ def with_known_weights(model: ModelConfig) -> ModelConfig:
     return model.model_copy(update={"weights": known_weights(model)})
 
 
+@dataclass(frozen=True)
+class Initial:
+    """Weights that a network begins with, read.
+
+    Attributes:
+        state: The tensors by the names of their file or library.
+        origin: Where they are from, in the words of an error.
+    """
+
+    state: dict[str, Tensor]
+    origin: str
+
+    def fit(self, network: Network, what: str) -> list[str]:
+        """Give them to a network; a head of other classes keeps its fresh weights.
+
+        Args:
+            network: As :func:`~kdsearch.models.build_network` makes it.
+            what: What the weights are for, in the words of the error ("the teacher").
+
+        Returns:
+            What was not taken of the weights, in sentences.
+
+        Raises:
+            CheckpointError: They fit another architecture.
+        """
+        return fit_weights(network, self.state, self.origin, what, fresh_head=True)
+
+
+def read_initial(model: ModelConfig, what: str) -> Initial | None:
+    """The weights that a model begins with; ``None`` where it begins with random ones.
+
+    Raises:
+        CheckpointError: They cannot be had.
+    """
+    if model.weights is None:
+        return None
+    file = model.weights.file
+    if file is not None:
+        return Initial(read_state(file, what), str(file))
+    prefix, tag = _of_library(model)
+    return Initial(_state(prefix, model.family, tag), f"'{tag}' of {model.family}")
+
+
 def load_initial(network: Network, model: ModelConfig, what: str) -> list[str]:
     """Give a network the weights that its configuration begins with, if any.
 
@@ -73,14 +117,13 @@ def load_initial(network: Network, model: ModelConfig, what: str) -> list[str]:
     Raises:
         CheckpointError: They cannot be had, or fit another architecture.
     """
-    if model.weights is None:
-        return []
-    file = model.weights.file
-    if file is not None:
-        return fit_weights(network, read_state(file, what), str(file), what, fresh_head=True)
-    prefix, tag = _of_library(model)
-    state, origin = _state(prefix, model.family, tag), f"'{tag}' of {model.family}"
-    return fit_weights(network, state, origin, what, fresh_head=True)
+    found = read_initial(model, what)
+    return [] if found is None else found.fit(network, what)
+
+
+def forget_weights() -> None:
+    """Free the memory of a library's weights; those that are asked for again are read again."""
+    _state.cache_clear()
 
 
 def _of_library(model: ModelConfig) -> tuple[str, str]:
@@ -97,7 +140,8 @@ def _of_library(model: ModelConfig) -> tuple[str, str]:
 
 @lru_cache(maxsize=1)
 def _state(prefix: str, family: str, tag: str) -> dict[str, Tensor]:
-    """A library's weights; those of the last ones are kept, since a plan asks several times."""
+    """A library's weights; the last ones are kept until :func:`forget_weights`, since a plan asks
+    several times."""
     library = next(each for each in LIBRARIES if each.prefix == prefix)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         return library.state(family, tag)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,16 @@ import transformers
 from safetensors.torch import save_file
 from torch import nn
 
+from kdsearch.data import Dataset
 from kdsearch.errors import CheckpointError, ModelError
 from kdsearch.models import Input, Network, build_network
-from kdsearch.models.libraries import library
-from kdsearch.models.libraries.catalogue import LIBRARIES
+from kdsearch.models.libraries import catalogue, library
+from kdsearch.models.libraries.catalogue import LIBRARIES, library_of, with_own_view
 from kdsearch.models.weights import sources
 from kdsearch.models.weights.sources import known_weights, load_initial, with_known_weights
 from kdsearch.spec.concrete import ModelConfig
+from kdsearch.training.initial import initial_student
+from kdsearch.training.task import Task
 
 DATA = {"image": Input("image", (3, 64, 64), (0.2, 0.4, 0.6), (0.3, 0.2, 0.1))}
 
@@ -66,6 +71,7 @@ def forget() -> None:
     """No weights in memory: of a tag there are others than in another test."""
     sources._state.cache_clear()
     sources._digest.cache_clear()
+    catalogue._trained.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["resnet18", "googlenet", "densenet121"])
@@ -207,6 +213,100 @@ def test_a_folder_of_transformers(saved: Path, monkeypatch: pytest.MonkeyPatch) 
     ]
 
 
+PROCESSORS: dict[str, tuple[str, dict[str, Any]]] = {
+    "plain": ("ViTImageProcessor", {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.5, 0.6, 0.7]}),
+    "not normalised": ("ViTImageProcessor", {"do_normalize": False}),
+    "of 0 to 255": ("ViTImageProcessor", {"do_rescale": False}),
+    "own factor": ("ViTImageProcessor", {"rescale_factor": 1 / 127.5}),
+    "one that normalises twice": ("EfficientNetImageProcessor", {}),
+    "with an offset": (
+        "EfficientNetImageProcessor",
+        {"include_top": False, "rescale_offset": True, "rescale_factor": 1 / 127.5},
+    ),
+    "that keeps the order": ("MobileViTImageProcessor", {"do_flip_channel_order": False}),
+}
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_the_preparation_is_that_of_the_image_processor(name: str, tmp_path: Path) -> None:
+    """Of a folder that holds only what differs from the processor's own defaults."""
+    kind, settings = PROCESSORS[name]
+    sized = {"size": {"height": 48, "width": 48}, "do_center_crop": False}
+    told = {"image_processor_type": kind, **sized, **settings}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(told))
+    found = view_of(tmp_path)
+    assert found.image_size == 48
+    assert found.normalise is not None
+    pixels = torch.randint(0, 256, (2, 3, 48, 48), dtype=torch.uint8)
+    processor = transformers.AutoImageProcessor.from_pretrained(tmp_path)
+    expected = processor(images=list(pixels), return_tensors="pt")["pixel_values"]
+    normalise = found.normalise
+    mean, std = (torch.tensor(each)[:, None, None] for each in (normalise.mean, normalise.std))
+    torch.testing.assert_close((pixels / 255 - mean) / std, expected.float(), rtol=1e-4, atol=1e-4)
+
+
+def test_the_size_is_that_of_the_crop(tmp_path: Path) -> None:
+    told = {"image_processor_type": "ConvNextImageProcessor", "size": {"shortest_edge": 40}}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(told))
+    assert view_of(tmp_path).image_size == 40
+    told = {"image_processor_type": "BitImageProcessor", "crop_size": {"height": 24, "width": 24}}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(told))
+    forget()
+    assert view_of(tmp_path).image_size == 24
+
+
+def view_of(folder: Path) -> ModelConfig:
+    return with_own_view(ModelConfig(family=f"hf/{folder}", weights="default"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ({"image_processor_type": "MobileViTImageProcessor"}, "swaps or mixes the channels"),
+        (
+            {
+                "image_processor_type": "ViTImageProcessor",
+                "do_resize": True,
+                "size": {"height": 32, "width": 16},
+            },
+            "makes images of 32×16 pixels",
+        ),
+        ({"image_processor_type": "Siglip2ImageProcessor"}, "its processor makes"),
+        (None, "OSError"),
+    ],
+)
+def test_other_preparations_are_to_be_given(
+    told: dict[str, Any] | None, reason: str, tmp_path: Path
+) -> None:
+    if told is not None:
+        (tmp_path / "preprocessor_config.json").write_text(json.dumps(told))
+    with pytest.raises(ModelError, match=rf"{reason}.*; give normalise and image_size"):
+        view_of(tmp_path)
+
+
+def test_a_training_keeps_no_copy_of_weights_and_refuses_changed_ones(
+    hub: Path, digits: Dataset, make_task: Callable[..., Task]
+) -> None:
+    weights = torchvision.models.ResNet18_Weights.IMAGENET1K_V1
+    file = hub / weights.url.rsplit("/", 1)[1]
+    given = {"family": "torchvision/resnet18", "weights": "default", "image_size": 32}
+    torch.manual_seed(0)
+    state = torchvision.models.resnet18().state_dict()
+    torch.save(state, file)
+    task = make_task(model=given)
+    task = task.model_copy(update={"model": with_known_weights(task.model)})
+    student = initial_student(task, digits)
+    own = student.state_dict()
+    assert torch.equal(own["model.layer4.0.conv1.weight"], state["layer4.0.conv1.weight"])
+    assert sources._state.cache_info().currsize == 0
+
+    torch.save(torchvision.models.resnet18().state_dict(), file)
+    forget()
+    told = "'IMAGENET1K_V1' of torchvision/resnet18 are not those that the study began with"
+    with pytest.raises(CheckpointError, match=told):
+        initial_student(task, digits)
+
+
 def test_architectures_of_transformers_have_no_weights_of_their_own() -> None:
     model = ModelConfig(family="hf/resnet", weights="default")  # type: ignore[arg-type]
     with pytest.raises(CheckpointError, match="hf/resnet has no weights 'default' to download"):
@@ -250,6 +350,20 @@ def test_a_library_that_is_not_installed(family: str, monkeypatch: pytest.Monkey
     extra = {"timm": "timm", "hf": "transformers"}[family.partition("/")[0]]
     with pytest.raises(ModelError, match=rf"run: pip install 'kdsearch\[{extra}\]'"):
         build_network(ModelConfig(family=family), DATA, 10)
+
+
+@pytest.mark.parametrize("family", ["timm/resnet18", "hf/./folder"])
+def test_weights_of_a_library_that_is_not_installed(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> Any:
+        raise ModuleNotFoundError(f"No module named '{name}'")
+
+    monkeypatch.setattr(library, "import_module", missing)
+    of = library_of(family)
+    assert of is not None
+    with pytest.raises(ModelError, match=r"cannot be imported .*; run: pip install 'kdsearch"):
+        of.state(family, "main")
 
 
 @pytest.mark.parametrize("of", LIBRARIES, ids=lambda each: each.package)
