@@ -28,7 +28,7 @@ from kdsearch.space.class_checks import (
     check_top_k,
     trainings,
 )
-from kdsearch.space.compatibility import Pairs, corners, find_fitting, who_teaches
+from kdsearch.space.compatibility import Pairs, corners, every_start, find_fitting, who_teaches
 from kdsearch.space.fine_tuning_checks import check_fine_tuning
 from kdsearch.space.initial_checks import check_cuts, check_initial
 from kdsearch.space.label_checks import check_unlabelled_methods, check_unlabelled_ratio
@@ -223,7 +223,8 @@ def _check_limits(spec: StudySpec, architectures: Architectures) -> None:
     limits = {name: most for name, most in spec.search.limits.items() if name not in FILE_SIZES}
     if not limits:
         return
-    models = (model for section in spec.students for model in corners(section))
+    # with each start, since given weights may have a size of images of their own
+    models = (model for section in spec.students for model in every_start(section, spec))
     sizes = [architectures.size(model) for model in models]
     for name, limit in limits.items():
         smallest = min(getattr(size, name) for size in sizes)

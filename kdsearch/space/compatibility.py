@@ -91,6 +91,12 @@ def corners(section: StudentSection) -> Iterator[ModelConfig]:
             )
 
 
+def every_start(section: StudentSection, spec: StudySpec) -> Iterator[ModelConfig]:
+    """The :func:`corners` of a family with each of what its students may begin with."""
+    for model, init in product(corners(section), section.inits):
+        yield beginning(model, init, section, spec, None)
+
+
 def _check_initial(terms: Sequence[type[Method]], teacher: str, student: ModelConfig) -> None:
     """Refuse what would make nothing of the weights that a student begins with."""
     if student.init == "random":

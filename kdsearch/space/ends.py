@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 
 from kdsearch.methods import UNDISTILLED, method_config, parse_label
 from kdsearch.models import Signal
@@ -13,7 +13,7 @@ from kdsearch.space.architectures import Architectures
 from kdsearch.space.compatibility import NOBODY, Pairs, adopting, corners, who_teaches
 from kdsearch.space.space import Space
 from kdsearch.space.starts import beginning, easiest
-from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
+from kdsearch.spec.concrete import Init, MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.origin import KeyPath
 from kdsearch.spec.ranges import extremes
 from kdsearch.spec.searching import FILE_SIZES
@@ -69,22 +69,32 @@ class Ends:
                 )
 
     def students(self, key: str) -> list[ModelConfig]:
-        """The ends of one family that keep the size limits of the search."""
+        """The ends of one family that keep the size limits of the search.
+
+        All of them begin with what goes with most methods; one more with each other start.
+        """
         section = self._space.students[key]
-        models = [
-            beginning(each, easiest(section), section, self._spec, None) for each in _ends(section)
-        ]
-        pairs, limits = Pairs(self._spec, self._architectures), self._spec.search.limits
-        return [
-            model
-            for model in models
-            if not pairs.unfit_start(model)
-            and all(
-                getattr(self._architectures.size(model), name) <= most
-                for name, most in limits.items()
-                if name not in FILE_SIZES
-            )
-        ]
+        first = easiest(section)
+        found = list(self._beginning(section, first))
+        for init in section.inits:
+            if init != first:
+                found += islice(self._beginning(section, init), 1)
+        return found
+
+    def _beginning(self, section: StudentSection, init: Init) -> Iterator[ModelConfig]:
+        """The ends that can have one start, and keep the size limits."""
+        pairs = Pairs(self._spec, self._architectures)
+        for end in _ends(section):
+            model = beginning(end, init, section, self._spec, None)
+            if not pairs.unfit_start(model) and self._keeps_limits(model):
+                yield model
+
+    def _keeps_limits(self, model: ModelConfig) -> bool:
+        return all(
+            getattr(self._architectures.size(model), name) <= most
+            for name, most in self._spec.search.limits.items()
+            if name not in FILE_SIZES
+        )
 
     def pairs(self) -> Iterator[EndTraining]:
         """Each method once, each way of teaching once, and on each student all that is read."""

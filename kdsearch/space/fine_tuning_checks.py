@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import product
 
 from kdsearch.data import Dataset
 from kdsearch.errors import ModelError
 from kdsearch.models import blueprint
-from kdsearch.space.compatibility import corners
-from kdsearch.space.starts import beginning
+from kdsearch.space.compatibility import every_start
 from kdsearch.spec.concrete import FineTuning, ModelConfig
 from kdsearch.spec.origin import KeyPath
 from kdsearch.spec.study import StudySpec
@@ -43,7 +41,10 @@ def _at_fault(path: KeyPath, tuning: FineTuning) -> KeyPath:
     """What of a recipe asks for something that a network may lack."""
     if tuning.freeze is not None:
         return (*path, "freeze")
-    return (*path, "head_epochs") if tuning.head_epochs else path
+    if tuning.head_epochs:
+        return (*path, "head_epochs")
+    given = [name for name in ("pretrained_lr", "layer_decay") if getattr(tuning, name) != 1]
+    return (*path, given[0]) if given else path
 
 
 def _tuned(
@@ -64,9 +65,5 @@ def _tuned(
             )
     tuning = spec.training.fine_tuning
     if tuning is not None:
-        models = [
-            beginning(model, init, section, spec, None)
-            for section in spec.students
-            for model, init in product(corners(section), section.inits)
-        ]
+        models = [model for section in spec.students for model in every_start(section, spec)]
         yield ("training", "fine_tuning"), "no student does", tuning, models, data

@@ -18,6 +18,7 @@ from kdsearch.space.checks import make_plan
 from kdsearch.space.starts import origin_name, origins
 from kdsearch.spec import ModelConfig, StudySpec, parse_spec
 from kdsearch.spec.teaching import TEACHER
+from kdsearch.teacher_cache.cache_plan import teacher_digest
 from kdsearch.training.by_task import ByTask
 from kdsearch.training.teacher import Teacher
 
@@ -144,6 +145,22 @@ def test_a_teacher_without_a_head_takes_files_with_and_without_one(
     network = plan.given_teachers[TEACHER].build(plan.data)
     own = network.state_dict()
     assert all(torch.equal(own[name], each) for name, each in state.items() if "class" not in name)
+
+
+def test_a_network_without_a_head_is_always_the_same(checkpoint: Path, tmp_path: Path) -> None:
+    """A cache of what it shows is found again, whatever the head is made of meanwhile."""
+    state = {k: v for k, v in load_file(checkpoint).items() if "classifier" not in k}
+    torch.save(state, tmp_path / "body.pt")
+    digests = set()
+    for file in (checkpoint, tmp_path / "body.pt"):
+        plan = make_plan(spec_of(file, ["none", "rkd"], outputs=0))
+        given = plan.given_teachers[TEACHER]
+        for seed in (1, 2):
+            torch.manual_seed(seed)
+            network = given.build(plan.data)
+            assert not network.get_submodule("classifier").weight.any()
+            digests.add(teacher_digest(network, given.model))
+    assert len(digests) == 1
 
 
 def test_weights_to_begin_with_are_taken_as_they_are(checkpoint: Path) -> None:

@@ -10,10 +10,11 @@ import torch
 from optuna.trial import FixedTrial
 
 from kdsearch.errors import CheckpointError, MissingExtraError, SpecError
-from kdsearch.models import build_network, of_images
+from kdsearch.models import build_network, measure_config, of_images
 from kdsearch.models.weights import save_weights
 from kdsearch.search.proposer import Proposer
 from kdsearch.space.checks import make_plan
+from kdsearch.space.ends import Ends
 from kdsearch.spec import ModelConfig, parse_spec
 
 TEACHER = "teacher.model={family: convnet, width: 1, depth: 3}"
@@ -49,6 +50,38 @@ def test_the_start_is_searched(spec_text: str, file: Path) -> None:
         assert models["cut_from_teacher"].importance == "bn_scale"
         # the baseline of a finalist begins as the finalist does
         assert all(recipe.undistilled().model == recipe.model for recipe in found.values())
+
+
+def test_an_end_of_each_start_is_tried(spec_text: str, file: Path) -> None:
+    every = f"weights: {file}, init: [pretrained, random, cut_from_teacher]"
+    wide = students(every, "{low: 0.5, high: 1}")
+    plan = make_plan(parse_spec(spec_text, [TEACHER, wide]))
+    ends = Ends(plan.spec, plan.space, plan.architectures).networks()
+    found = [(end.task.model.init, end.task.model.width) for end in ends]
+    assert found == [
+        ("random", 0.5),
+        ("random", 1.0),
+        ("pretrained", 0.5),
+        ("cut_from_teacher", 0.5),
+    ]
+
+
+def test_the_smallest_student_is_that_of_the_images_that_its_start_needs(spec_text: str) -> None:
+    """A student that is cut sees images as its teacher does: of 32 pixels here, not of 8."""
+    sized = TEACHER.replace("depth: 3", "depth: 3, image_size: 32")
+    small, large = (
+        measure_config(
+            ModelConfig(family="convnet", width=0.5, depth=3, image_size=side),
+            of_images((1, 8, 8)),
+            10,
+        ).macs
+        for side in (8, 32)
+    )
+    assert large > 2 * small
+    more = [sized, "search.size=macs", f"search.max_macs={2 * small}"]
+    with pytest.raises(SpecError, match=f"smallest student of the space has {large} macs"):
+        make_plan(parse_spec(spec_text, [*more, students("init: cut_from_teacher")]))
+    make_plan(parse_spec(spec_text, [*more, students(BOTH)]))
 
 
 def test_what_is_wider_than_the_teacher_is_not_proposed(spec_text: str) -> None:

@@ -21,7 +21,7 @@ from kdsearch.models.parts import find_parts
 from kdsearch.models.weights import save_weights
 from kdsearch.models.weights.sources import with_known_weights
 from kdsearch.spec.concrete import FineTuning, ModelConfig
-from kdsearch.training.fine_tuning import Freezing, phases
+from kdsearch.training.fine_tuning import Freezing, check_freezing, phases
 from kdsearch.training.hardware import Hardware
 from kdsearch.training.programs import begin_training
 from kdsearch.training.task import Task
@@ -425,6 +425,10 @@ class Headless(Network):
 def test_a_network_without_a_head_has_no_backbone() -> None:
     with pytest.raises(ModelError, match="the head cannot be told from the rest"):
         Freezing(Headless(), FineTuning(freeze="backbone"))
+    for tuning in (FineTuning(pretrained_lr=0.1), FineTuning(layer_decay=0.5)):
+        with pytest.raises(ModelError, match="leave out pretrained_lr and layer_decay"):
+            check_freezing(Headless(), tuning)
+    check_freezing(Headless(), FineTuning(batch_norm="frozen"))
 
 
 def test_the_phases_of_a_training(make_tuned: Callable[..., Task]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from kdsearch.models.network import Network
+from kdsearch.models.parts import head_names, is_within
 from kdsearch.models.weights.fit import Misfits, check_fit, wrapper_of
 from kdsearch.models.weights.forms import read_state, renamed
 from kdsearch.models.weights.saving import tensors_of
@@ -44,7 +46,7 @@ def fit_weights(
         origin: Where they are from, in the words of the error.
         what: What they are for, in the words of the error.
         fresh_head: Whether a head of other classes, or one that is missing, stays as the network
-            has it. That of a network without a head always does.
+            has it. That of a network without a head is zero.
 
     Returns:
         What was not taken, in sentences.
@@ -58,13 +60,11 @@ def fit_weights(
         state = {k: v for k, v in state.items() if not k.startswith(_AUXILIARY) or k in own}
     # PyTorch before 0.4 did not count batches
     state = {k: v for k, v in own.items() if k.endswith("num_batches_tracked")} | state
+    state |= _no_head(network, own)
     misfits = Misfits.of(network, own, state)
     told = []
-    other = network.other_classes
-    headless = other is not None and other.headless
-    if (fresh_head or headless) and misfits and misfits.of_head(network, own):
-        if not headless:
-            told.append(_replaced(network, misfits, origin))
+    if fresh_head and misfits and misfits.of_head(network, own):
+        told.append(_replaced(network, misfits, origin))
         left = {*misfits.missing, *misfits.other}
         state = {name: own[name] if name in left else state[name] for name in own}
         misfits = Misfits.of(network, own, state)
@@ -73,6 +73,16 @@ def fit_weights(
     whole.update(state)
     network.load_state_dict(whole)
     return told
+
+
+def _no_head(network: Network, own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Zeros for the head that a network without one is built with, so that it is always the same
+    network; nothing for others."""
+    other = network.other_classes
+    if other is None or not other.headless:
+        return {}
+    heads = head_names(network)
+    return {k: torch.zeros_like(v) for k, v in own.items() if is_within(k, heads)}
 
 
 def _replaced(network: Network, misfits: Misfits, origin: str) -> str:

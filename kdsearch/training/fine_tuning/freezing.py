@@ -96,7 +96,8 @@ class Freezing:
 
 
 def check_freezing(network: Network, tuning: FineTuning) -> None:
-    """Refuse what :class:`Freezing` would, and what goes by the depth of a network without any.
+    """Refuse what :class:`Freezing` would, and what goes by the depth of a network without any, or
+    by a head that cannot be told.
 
     Raises:
         ModelError: As there.
@@ -104,6 +105,8 @@ def check_freezing(network: Network, tuning: FineTuning) -> None:
     Freezing(network, tuning)
     if tuning.by_depth:
         find_parts(network)
+    if tuning.layer_decay < 1 or tuning.pretrained_lr != 1:
+        _known_heads(network, "leave out pretrained_lr and layer_decay")
 
 
 def _frozen(network: Network, tuning: FineTuning) -> Frozen:
@@ -123,7 +126,7 @@ def _chosen(network: Network, tuning: FineTuning) -> set[str]:
     if tuning.freeze is None:
         return set()
     if tuning.freeze == BACKBONE:
-        heads = _known_heads(network)
+        heads = _known_heads(network, "freeze modules by name")
         return _leaves(network, lambda name: not is_within(name, heads))
     if isinstance(tuning.freeze, int):
         count, parts = tuning.freeze, _deep_enough(network, tuning.freeze)
@@ -132,12 +135,12 @@ def _chosen(network: Network, tuning: FineTuning) -> set[str]:
     return _leaves(network, lambda name: is_within(name, names))
 
 
-def _known_heads(network: Network) -> tuple[str, ...]:
+def _known_heads(network: Network, remedy: str) -> tuple[str, ...]:
     heads = head_names(network)
     if not heads:
         raise ModelError(
             "it has no linear layer that gives its logits, so the head cannot be told from the "
-            "rest; freeze modules by name"
+            f"rest; {remedy}"
         )
     return heads
 
