@@ -13,7 +13,7 @@ from kdsearch.data import Dataset, derive
 from kdsearch.files import checksum, write_atomically
 from kdsearch.models import Network, build_network
 from kdsearch.models.weights import load_weights, save_weights
-from kdsearch.models.weights.sources import load_initial, with_known_weights
+from kdsearch.models.weights.sources import forget_weights, load_initial, with_known_weights
 from kdsearch.spec.concrete import MethodConfig, ModelConfig
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER
@@ -105,6 +105,7 @@ class StoredTeacher:
         what = f"the teacher ({describe(self.model)})"
         if self.weights is None:
             load_initial(network, self.model, what)
+            forget_weights()
         else:
             load_weights(network, self.weights, what)
         return network

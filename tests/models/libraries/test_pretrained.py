@@ -27,6 +27,7 @@ from kdsearch.models.weights.sources import known_weights, load_initial, with_kn
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.initial import initial_student
 from kdsearch.training.task import Task
+from kdsearch.training.teacher_store import StoredTeacher
 
 DATA = {"image": Input("image", (3, 64, 64), (0.2, 0.4, 0.6), (0.3, 0.2, 0.1))}
 
@@ -298,6 +299,11 @@ def test_a_training_keeps_no_copy_of_weights_and_refuses_changed_ones(
     student = initial_student(task, digits)
     own = student.state_dict()
     assert torch.equal(own["model.layer4.0.conv1.weight"], state["layer4.0.conv1.weight"])
+    assert sources._state.cache_info().currsize == 0
+
+    general = ModelConfig.model_validate({**given, "outputs": 1000})
+    taken = StoredTeacher("", general, None, {}).build(digits).state_dict()
+    assert all(torch.equal(taken[f"model.{name}"], each) for name, each in state.items())
     assert sources._state.cache_info().currsize == 0
 
     torch.save(torchvision.models.resnet18().state_dict(), file)
