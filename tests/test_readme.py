@@ -29,7 +29,7 @@ def test_it_is_short() -> None:
 
 def test_every_link_leads_to_a_file() -> None:
     links = [link for link in re.findall(r"\]\(([^)#]+)", TEXT) if "://" not in link]
-    assert "docs/digits-front.png" in links
+    assert "docs/few-labels-front.png" in links
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
@@ -41,17 +41,18 @@ def test_every_page_is_linked_to() -> None:
 def test_the_lines_for_setting_up_use_the_constraints() -> None:
     lines = [line for line in TEXT.splitlines() if line.startswith("python3 -m venv")]
     assert len(lines) == 2
-    assert "kdsearch run search_spaces/digits.yaml" in lines[0]
+    assert lines[0].endswith("kdsearch run search_spaces/digits_few_labels.yaml")
     assert "python -m pytest" in lines[1]
     assert all("-c constraints.txt" in line for line in lines)
     versions = (ROOT / "constraints.txt").read_text().splitlines()
     assert all(re.fullmatch(r"#.*|[\w.\-]+==[\w.+\-]+", line) for line in versions)
 
 
-def test_the_start_of_the_readme_holds_for_the_digits_space() -> None:
-    space = yaml.safe_load((ROOT / "search_spaces" / "digits.yaml").read_text())
-    assert space["study"]["name"] == "digits"
-    assert space["search"]["trials"] == 80
+def test_the_start_of_the_readme_holds_for_its_space() -> None:
+    space = yaml.safe_load((ROOT / "search_spaces" / "digits_few_labels.yaml").read_text())
+    assert space["study"]["name"] == "digits_few_labels"
+    assert space["search"]["trials"] == 60
+    assert space["data"]["labels"] == 100
 
 
 def test_the_example_of_your_own_images_loads() -> None:
