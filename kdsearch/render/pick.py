@@ -138,6 +138,10 @@ def _difference(content: Mapping[str, Any], gain: float, half: float | None) -> 
 
 
 def _chosen(content: Mapping[str, Any], found: Pick, limits: Limits) -> str:
+    if found.judged == 1:
+        return "it is the only finalist"
+    if found.fitting == 1:
+        return f"the only one of {found.judged} finalists that keeps the limits"
     name = content["objective"]
     head = content["metrics"][name]["head"]
     error = found.best["mean_validation_error"] or 0.0
