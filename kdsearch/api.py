@@ -27,7 +27,7 @@ from kdsearch.files import NO_SPACE
 from kdsearch.interrupts import called_when_interrupted
 from kdsearch.redaction import redacted
 from kdsearch.report.figures import write_front
-from kdsearch.report.page import write_page
+from kdsearch.report.page import PAGE, write_page
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.resume import DataFacts, Inputs, check_retry
 from kdsearch.results.study import Study
@@ -200,13 +200,13 @@ def _report(study: Study, data: Dataset, watching: Observer) -> None:
     write_students(study, data)
     for warning in write_onnx_students(study, data):
         watching.warned(warning)
-    write_pictures(study)
+    write_pictures(study, ended=True)
 
 
-def write_pictures(study: Study) -> None:
+def write_pictures(study: Study, ended: bool = False) -> None:
     """Write the front as a picture, and the page that shows everything, into the study's folder."""
     write_front(study)
-    write_page(study)
+    write_page(study, ended=ended)
 
 
 def _stop(study: Study, watching: Observer, error: BaseException) -> None:
@@ -219,6 +219,9 @@ def _stop(study: Study, watching: Observer, error: BaseException) -> None:
         watching.study_stopped(study, state, reason)
     with suppress(Exception):
         write_tables(study)
+    with suppress(Exception):
+        if (study.directory.path / PAGE).exists():  # which may say that it has finished
+            write_page(study)
 
 
 def _ray_ended(study: Study, watching: Observer, error: ClusterError) -> None:

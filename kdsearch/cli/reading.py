@@ -49,7 +49,8 @@ def _unfinished(study: folder.StudyFolder) -> str:
     state = study.state()
     why = f" ({state['reason']})" if state.get("reason") else ""
     ends = {"interrupted": "was interrupted", "failed": f"has failed{why}"}
-    if state.get("state") == "running" and not study.runs():
-        ends["running"] = "was killed"
+    if state.get("state") == "running" and (runs := study.runs()) is not True:
+        killed = "was killed"
+        ends["running"] = killed if runs is False else f"has not ended: it runs, or {killed}"
     how = ends.get(state.get("state", ""))
     return f"the study {how}; kdsearch run SPEC --resume goes on with it" if how else ""

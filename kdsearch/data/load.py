@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from kdsearch.data.copies import refuse_copies
 from kdsearch.data.dataset import Dataset, Split, check_labelled, check_split, scales_of
 from kdsearch.data.labels import keep_labels
 from kdsearch.data.sources.catalogue import Source, find_source
@@ -37,8 +38,8 @@ def load_dataset(section: DataSection, problem: Problem | None = None) -> Datase
 
     Raises:
         DataError: The source is unknown, missing or broken, does not read a setting that is
-            given, has a class that is too small to split, weights that are all 0, or a validation
-            or test sample without any target.
+            given, has a class that is too small to split, weights that are all 0, a validation or
+            test sample without any target, or a sample without one that is a copy of such.
     """
     source = find_source(section.source)
     _refuse_unread(section, source)
@@ -58,12 +59,13 @@ def load_dataset(section: DataSection, problem: Problem | None = None) -> Datase
         train, validation = _set_validation_aside(section, pool, problem)
     else:
         train, validation = _limit_both(section, pool, validation, problem)
-    train = keep_labels(train, section.labels, derive(section.seed, "labels"), problem)
     check_split(train, problem.heads, f"{where}'s training data")
     check_split(validation, problem.heads, f"{where}'s validation data")
     check_split(test, problem.heads, f"{where}'s test data")
     check_labelled(validation, problem, f"{where}'s validation data")
     check_labelled(test, problem, f"{where}'s test data")
+    refuse_copies(train, validation, test, problem)
+    train = keep_labels(train, section.labels, derive(section.seed, "labels"), problem)
     _check_weights(train, problem, where)
     problem = problem.with_heads(measured(train, problem.heads))
     validation, test = (replace(split, weights=None) for split in (validation, test))

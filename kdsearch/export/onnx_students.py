@@ -43,12 +43,17 @@ def write_missing_students(study: Study) -> Iterator[str]:
         return
     try:
         data = study_data(study)
-        write_students(study, data, missing)
     except KdsearchError as error:
         numbers = ", ".join(str(each.trial.number) for each in missing)
         yield f"finalists without {NAME} are not written (trials {numbers}): {error}"
         return
-    yield from write_onnx_students(study, data, missing)
+    for each in missing:
+        try:
+            write_students(study, data, [each])
+        except KdsearchError as error:
+            yield f"trial {each.trial.number} is not written: {error}"
+        else:
+            yield from write_onnx_students(study, data, [each])
 
 
 def write_onnx_students(

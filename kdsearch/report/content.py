@@ -29,10 +29,14 @@ from kdsearch.results.spent import spent_told
 from kdsearch.results.study import Study
 
 
-def content(study: Study) -> dict[str, Any]:
+def content(study: Study, ended: bool = False) -> dict[str, Any]:
     """What the page's scripts draw; numbers that are none are ``None``.
 
     A study that has not ended is told as far as it has come.
+
+    Args:
+        study: The study.
+        ended: Whether its own run writes this as its last step, so that it counts as finished.
     """
     lines = study.directory.trials.lines()
     latest = list(study.directory.trials.read().values())
@@ -44,7 +48,7 @@ def content(study: Study) -> dict[str, Any]:
     names = curve_names(study)
     objectives = study.objectives
     found = {
-        "study": _told_of(study, latest),
+        "study": _told_of(study, latest, ended),
         "verdict": _verdict(told),
         "objective": objectives.score,
         "more": list(objectives.more),
@@ -82,15 +86,13 @@ def plain(value: Any) -> Any:
     return None if value is pd.NA else value
 
 
-def _told_of(study: Study, latest: Sequence[TrialRecord]) -> dict[str, Any]:
+def _told_of(study: Study, latest: Sequence[TrialRecord], ended: bool) -> dict[str, Any]:
     """The study's name, state and the facts of the page's head."""
     state = study.state
     changed = datetime.fromtimestamp(state.get("updated", 0), UTC)
-    # a run writes the page as its last step, when all that the page tells has ended
-    last = (state.get("state"), state.get("phase")) == ("running", "report")
     return {
         "name": study.spec.study.name,
-        "state": "finished" if last else state.get("state", "begun"),
+        "state": "finished" if ended else state.get("state", "begun"),
         "phase": state.get("phase"),
         "reason": state.get("reason"),
         "changed": f"{changed:%Y-%m-%d %H:%M} UTC",

@@ -33,18 +33,19 @@ SCRIPTS = (
 """In the order in which they stand in the page; the last one begins."""
 
 
-def write_page(study: Study, folder: Path | None = None) -> Path:
+def write_page(study: Study, folder: Path | None = None, ended: bool = False) -> Path:
     """Write ``report.html``, the page of a study as far as it has come.
 
     Args:
         study: The study.
         folder: Where; absent, the study's folder.
+        ended: Whether the study's own run writes it as its last step.
 
     Returns:
         The file.
     """
     path = (folder or study.directory.path) / PAGE
-    write_atomically(path, page(content(study)).encode())
+    write_atomically(path, page(content(study, ended)).encode())
     return path
 
 

@@ -40,8 +40,8 @@ class StudyFolder:
                 "choose another name with --set study.name=NAME"
             )
 
-    def runs(self) -> bool:
-        """Whether a process runs the study."""
+    def runs(self) -> bool | None:
+        """Whether a process runs the study; ``None`` where another user's lock does not tell."""
         from filelock import FileLock, Timeout
 
         if not (self.path / LOCK).exists():
@@ -51,8 +51,8 @@ class StudyFolder:
             lock.acquire(timeout=0)
         except Timeout:
             return True
-        except OSError:  # it is another user's, and cannot be told
-            return False
+        except OSError:  # it is another user's, or on a disk that cannot be written
+            return None
         lock.release()
         return False
 

@@ -19,6 +19,8 @@ def undistilled(row: Row) -> bool:
 def compared_with(row: Row) -> str:
     """What the gain of a finalist is over."""
     label = row.get("baseline_method") or UNDISTILLED
+    if label == UNDISTILLED and row.get("init") == "cut_from_teacher":
+        return "the same student, cut from the same teacher and trained without it"
     if label == UNDISTILLED:
         return "the same student undistilled"
     return f"the same student by {label}, which needs no teacher"

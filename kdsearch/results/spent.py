@@ -64,15 +64,16 @@ def teacher_verb(spec: StudySpec, name: str) -> str:
 def spent_told(study: Study, with_epochs: bool = True) -> str:
     """The parts in one line; empty before anything was trained."""
     return ", ".join(
-        f"{each.part} {duration(each.seconds)}{_counted(each) if with_epochs else ''}"
+        f"{each.part} {duration(each.seconds)}{_counted(each, with_epochs)}"
         for each in spent(study)
     )
 
 
-def _counted(part: Spent) -> str:
+def _counted(part: Spent, with_epochs: bool) -> str:
     trainings = f" of {part.trainings:,} trainings" if part.trainings > 1 else ""
-    before = ", before this study" if part.before else ""
-    return f" ({part.epochs:,} epochs{trainings}{before})"
+    told = [f"{part.epochs:,} epochs{trainings}"] if with_epochs else []
+    told += ["before this study"] if part.before else []
+    return f" ({', '.join(told)})" if told else ""
 
 
 def _of_records(part: str, records: Iterable[TrialRecord]) -> Spent:

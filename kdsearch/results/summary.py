@@ -55,9 +55,14 @@ def written_summary(path: Path, name: str) -> Mapping[str, Any] | None:
     with suppress(OSError, ValueError):
         found = json.loads((path / f"{name}.json").read_bytes())
         made = found.get("made_from") if isinstance(found, dict) else None
-        if made == known or (made and _lasts(made, known) and StudyFolder(path).runs()):
+        if made == known or (made and _lasts(made, known) and _may_run(StudyFolder(path))):
             return dict(found)
     return None
+
+
+def _may_run(study: StudyFolder) -> bool:
+    """Whether the study's own process may be there; readers have its lock for moments too."""
+    return study.state().get("state") == "running" and study.runs() is not False
 
 
 def _lasts(made: Mapping[str, Any], known: Mapping[str, Any]) -> bool:

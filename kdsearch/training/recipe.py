@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from kdsearch.data import derive
 from kdsearch.methods import UNDISTILLED, method_config
-from kdsearch.models.weights.sources import with_known_weights
+from kdsearch.models.weights.sources import known_weights, with_known_weights
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.study import StudySpec
@@ -80,7 +80,7 @@ class Recipe:
         """
         tuning = fine_tuning_of(self.model, self.training)
         return Task(
-            model=with_known_weights(self.model),
+            model=_with_weights_of(spec, with_known_weights(self.model)),
             method=self.method,
             training=self.training.model_copy(update={"fine_tuning": tuning}),
             augment=spec.data.augment,
@@ -91,6 +91,17 @@ class Recipe:
             task_weights=dict(self.task_weights),
             uncertainty=spec.problem.weighting == "uncertainty",
         )
+
+
+def _with_weights_of(spec: StudySpec, model: ModelConfig) -> ModelConfig:
+    """The model with its weights where the spec has them now: a resumed study may have moved."""
+    if model.weights is None or model.weights.file is None or model.weights.file.exists():
+        return model
+    for given in spec.with_weights.values():
+        known = known_weights(given)
+        if known is not None and known.sha256 == model.weights.sha256:
+            return model.model_copy(update={"weights": known})
+    return model
 
 
 def student_seed(spec: StudySpec, replicate: int) -> int:

@@ -128,13 +128,11 @@ def test_the_page_is_one_file_without_an_address(study: Study) -> None:
 
 
 def test_a_page_that_a_run_writes_at_its_end_is_of_a_finished_study(study: Study) -> None:
-    for state, phase, told in (
-        ("running", "search", "running"),
-        ("running", "report", "finished"),
-        ("failed", "report", "failed"),
-    ):
-        study.directory.update(state=state, phase=phase)
-        assert content(study)["study"]["state"] == told
+    study.directory.update(state="running", phase="report")
+    assert content(study, ended=True)["study"]["state"] == "finished"
+    assert content(study)["study"]["state"] == "running", "as of one that was killed there"
+    study.directory.update(state="failed", phase="report")
+    assert content(study)["study"]["state"] == "failed"
 
 
 def test_no_text_of_the_data_ends_its_element(study: Study) -> None:

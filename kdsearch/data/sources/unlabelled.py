@@ -18,6 +18,7 @@ from kdsearch.data.sources.names import shown_path
 from kdsearch.data.sources.raw import RawData, like_training, read_inputs
 from kdsearch.data.sources.table.rows import read_samples
 from kdsearch.errors import DataError
+from kdsearch.files import checksum
 from kdsearch.problems import Problem
 from kdsearch.spec.sections import DataSection
 from kdsearch.spec.table import TableSection
@@ -93,14 +94,18 @@ def check_apart(pool: Pool, files: Iterable[Path]) -> None:
     """Refuse a pool that has images of the source itself, which may be those of the test.
 
     Raises:
-        DataError: An image is in both.
+        DataError: A file, or a copy of it, is in both.
     """
-    own = {file.resolve() for file in files}
-    both = [file for file in pool.files if file.resolve() in own]
+    own = list(files)
+    sizes = {file.stat().st_size for file in own}
+    alike = [file for file in pool.files if file.stat().st_size in sizes]
+    same_size = {file.stat().st_size for file in alike}
+    known = {checksum(file) for file in own if file.stat().st_size in same_size}
+    both = [file for file in alike if checksum(file) in known]
     if both:
         raise DataError(
             f"data.unlabelled: {len(both):,} of its images are among the labelled ones too, such "
-            f"as {shown_path(both[0])}; keep each in one place"
+            f"as {shown_path(both[0])} or a copy of it; keep each in one place"
         )
 
 

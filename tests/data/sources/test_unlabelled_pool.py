@@ -85,7 +85,7 @@ def test_the_fingerprint_covers_the_pool(folder: Path) -> None:
     found = {load(folder, unlabelled=None).fingerprint, load(folder).fingerprint}
     paint(folder / "pool", range(99, 101))
     found.add(load(folder).fingerprint)
-    Image.fromarray(np.full((8, 8), 7, np.uint8)).save(folder / "pool/2025/104.png")
+    Image.fromarray(np.full((8, 8), 77, np.uint8)).save(folder / "pool/2025/104.png")
     found.add(load(folder).fingerprint)
     assert len(found) == 4
 
@@ -260,3 +260,41 @@ def test_the_teacher_cache_holds_the_pool(
     batch = batch_of(plan, data, pool, 0)
     live = teacher.observe(batch, set(SHOWN))
     assert same_bits(reader.observe(batch, set(SHOWN)), live)
+
+
+def test_a_copy_of_a_labelled_image_is_refused_by_its_name(folder: Path) -> None:
+    copy = folder / "pool/2026/holiday.png"
+    copy.write_bytes((folder / "labelled/owl/7.png").read_bytes())
+    with pytest.raises(DataError, match=r"1 of its images are among the labelled .*holiday\.png"):
+        load(folder)
+
+
+@pytest.mark.parametrize("own_test", [True, False])
+def test_rows_that_are_judged_by_are_refused_in_a_pool_of_numbers(
+    tmp_path: Path, own_test: bool
+) -> None:
+    generator = np.random.default_rng(0)
+    rows = pd.DataFrame(generator.normal(size=(60, 3)), columns=["a", "b", "c"])
+    rows["label"] = [("owl", "wren")[n % 2] for n in range(60)]
+    if own_test:
+        rows["split"] = ["train"] * 40 + ["test"] * 20
+    rows.to_csv(tmp_path / "all.csv", index=False)
+    table = {"file": tmp_path / "all.csv", "image": None, "numbers": ["a", "b", "c"]}
+    section: dict[str, Any] = {"source": "table", "table": table}
+    plain = load_dataset(DataSection(**section))
+    section["unlabelled"] = {"table": {"file": tmp_path / "all.csv"}}
+    with pytest.raises(DataError, match="copies of validation or test samples") as refused:
+        load_dataset(DataSection(**section))
+    judged = len(plain.validation) + len(plain.test)
+    assert str(refused.value).startswith(f"{judged} of 60 samples without a target")
+
+
+def test_training_samples_may_be_there_twice(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"a": range(30), "label": ["owl", "wren"] * 15})
+    rows["split"] = ["train"] * 20 + ["val"] * 5 + ["test"] * 5
+    rows.to_csv(tmp_path / "all.csv", index=False)
+    rows[:20].to_csv(tmp_path / "more.csv", index=False)
+    table = {"file": tmp_path / "all.csv", "image": None, "numbers": "a"}
+    pool = {"table": {"file": tmp_path / "more.csv"}}
+    data = load_dataset(DataSection(source="table", table=table, unlabelled=pool))
+    assert len(data.train) == 40

@@ -1,0 +1,52 @@
+"""Samples that a training must not have, since what it makes is judged by them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import blake2b
+
+from torch import Tensor
+
+from kdsearch.data.column import parts
+from kdsearch.data.dataset import Split
+from kdsearch.errors import DataError
+from kdsearch.problems import Problem
+
+_SHOWN = 5
+
+
+def refuse_copies(train: Split, validation: Split, test: Split, problem: Problem) -> None:
+    """Refuse samples without a target that are copies of validation or test samples.
+
+    A pool of unlabelled samples is often collected from where the others came from. Two samples are
+    copies where all their inputs are equal, bit for bit, as they were read and resized.
+
+    Raises:
+        DataError: There are such; the message gives the places of the first.
+    """
+    without = (~problem.known(train.targets)).nonzero().flatten()
+    if not len(without):
+        return
+    judged = {*_digests(validation), *_digests(test)}
+    found = [
+        place for place, digest in enumerate(_digests(train.take(without))) if digest in judged
+    ]
+    if found:
+        shown = ", ".join(map(str, found[:_SHOWN])) + (", …" if len(found) > _SHOWN else "")
+        raise DataError(
+            f"{len(found):,} of {len(without):,} samples without a target are copies of validation "
+            f"or test samples (counted from 0: {shown}), and a student must not learn from what it "
+            "is judged by; remove these from the unlabelled ones"
+        )
+
+
+def _digests(split: Split) -> Iterator[bytes]:
+    """A digest of each sample's inputs, in order."""
+    columns = [_rows(parts(column)) for column in split.inputs.values()]
+    for row in zip(*columns, strict=True):
+        yield blake2b(b"".join(each.numpy().tobytes() for each in row), digest_size=16).digest()
+
+
+def _rows(chunks: Iterator[Tensor]) -> Iterator[Tensor]:
+    for chunk in chunks:
+        yield from chunk.contiguous()
