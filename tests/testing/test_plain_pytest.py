@@ -37,14 +37,14 @@ class Summed(Mine):
 
 TESTS = """
 from kdsearch.testing import PAIRS, MethodConformance
-from mine import Mine, Summed
+from plain_mine import Mine, Summed
 
 class TestMine(MethodConformance):
     method = Mine
     pairs = PAIRS[:2]
 
 class TestByReference(MethodConformance):
-    method = "mine:Mine"
+    method = "plain_mine:Mine"
     pairs = PAIRS[:1]
 
 class TestByName(MethodConformance):
@@ -62,7 +62,7 @@ def test_each_class_runs_every_test_and_the_wrong_one_is_told(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(pytester.path)
-    pytester.makepyfile(mine=MINE, test_mine=TESTS)
+    pytester.makepyfile(plain_mine=MINE, test_mine=TESTS)
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-rfs")
     # 5 times a class on a pair; the tests without a pair once a class
     runs = sum(5 if takes_a_pair(name) else 4 for name in TEST_NAMES)

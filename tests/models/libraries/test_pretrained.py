@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def settled(model: nn.Module) -> nn.Module:
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty cache of PyTorch's hub, and no network."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
@@ -65,7 +66,9 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     forget()
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
-    return folder
+    urllib.request.install_opener(None)  # type: ignore[arg-type] # which keeps its first proxies
+    yield folder
+    urllib.request.install_opener(None)  # type: ignore[arg-type]
 
 
 def forget() -> None:
