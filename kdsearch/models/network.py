@@ -113,9 +113,9 @@ class Network(nn.Module, ABC):
 
     def observe(self, inputs: Mapping[str, Tensor], wanted: Collection[Signal]) -> Signals:
         """The logits and exactly the other signals that are wanted of a batch's inputs by name."""
-        return self.shown(self.trace_of(self.prepared(self.taken(inputs)), wanted), wanted)
+        return self.signals_shown(self.trace_of(self.prepared(self.taken(inputs)), wanted), wanted)
 
-    def shown(self, trace: Trace, wanted: Collection[Signal]) -> Signals:
+    def signals_shown(self, trace: Trace, wanted: Collection[Signal]) -> Signals:
         """What :meth:`observe` tells of a forward pass of prepared inputs: the logits, of the
         classes of the data where they stand for these, and what is wanted."""
         if self.other_classes is not None:

@@ -44,5 +44,5 @@ class Distiller(nn.Module):
             observed = self.student.observe(inputs, wanted)
         else:
             own = self.student.prepared(self.student.taken(inputs))
-            observed = self.student.shown(self._compiled(*own), wanted)
+            observed = self.student.signals_shown(self._compiled(*own), wanted)
         return self.objective(observed, teacher, targets, progress)
