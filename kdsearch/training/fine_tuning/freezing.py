@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from kdsearch.compression.layers import NORMALISATIONS
 from kdsearch.errors import ModelError
 from kdsearch.models import Network
 from kdsearch.models.parts import Parts, find_parts, head_names, is_within
 from kdsearch.models.taps.tapped import WRAPPER, TappedNetwork
 from kdsearch.spec.concrete import BACKBONE, FineTuning
 from kdsearch.spec.names import suggest
-
-_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def _frozen(network: Network, tuning: FineTuning) -> Frozen:
         leaves |= {
             name
             for name, module in network.named_modules()
-            if isinstance(module, _BATCH_NORMS) and not is_within(name, heads)
+            if isinstance(module, NORMALISATIONS) and not is_within(name, heads)
         }
     return Frozen(frozenset(leaves), frozenset(_quiet(network, leaves)))
 
