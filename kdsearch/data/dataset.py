@@ -7,6 +7,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,11 +36,14 @@ class Split:
             int64 class indices, float32 [N, K] labels, or float32 [N] values.
         weights: [N] float32 weights of the samples in the losses by the targets in a training, at
             least 0, or ``None`` where all count alike; evaluations pass them over.
+        domain: [N] bool: which samples are of the target domain, the others of the source's, or
+            ``None`` where all are of one domain.
     """
 
     inputs: Mapping[str, Column]
     targets: Mapping[str, Tensor]
     weights: Tensor | None = None
+    domain: Tensor | None = None
 
     @classmethod
     def of_classes(cls, images: Column, labels: Tensor, weights: Tensor | None = None) -> Split:
@@ -85,20 +89,26 @@ class Split:
         return self._of(inputs, index)
 
     def targets_at(self, index: Tensor) -> Split:
-        """The samples at ``index`` [M] without their inputs: targets and weights alone."""
+        """The samples at ``index`` [M] without their inputs: what is known beside them."""
         return self._of({}, index.to(self.device))
+
+    def without_inputs(self) -> Split:
+        """What is known of the samples beside their inputs: targets, weights and domain."""
+        return replace(self, inputs={})
 
     def _of(self, inputs: Mapping[str, Column], index: Tensor) -> Split:
         weights = None if self.weights is None else self.weights[index]
-        return Split(inputs, {name: each[index] for name, each in self.targets.items()}, weights)
+        domain = None if self.domain is None else self.domain[index]
+        targets = {name: each[index] for name, each in self.targets.items()}
+        return Split(inputs, targets, weights, domain)
 
     def to(self, device: torch.device | str) -> Split:
         """The split on another device, to which mapped images go when they are read."""
         weights = None if self.weights is None else self.weights.to(device)
+        domain = None if self.domain is None else self.domain.to(device)
         targets = {name: each.to(device) for name, each in self.targets.items()}
-        return Split(
-            {name: each.to(device) for name, each in self.inputs.items()}, targets, weights
-        )
+        inputs = {name: each.to(device) for name, each in self.inputs.items()}
+        return Split(inputs, targets, weights, domain)
 
 
 @dataclass(frozen=True)
@@ -113,6 +123,8 @@ class Dataset:
         scales: What each input is normalised by: mean and deviation of the training split.
         inventory: The files that it was read from, of sources that name them.
         problem: What is predicted, with the names of the classes, and by what it is judged.
+        source_test: Of a study with a target domain the test split of the source domain; the
+            training split then holds both domains, validation and test are of the target's.
     """
 
     name: str
@@ -122,6 +134,13 @@ class Dataset:
     scales: Mapping[str, Scale]
     inventory: Inventory | None = None
     problem: Problem = CLASSIFICATION
+    source_test: Split | None = None
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The splits that there are, by the names of the fields."""
+        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        return named if self.source_test is None else {**named, "source_test": self.source_test}
 
     @property
     def inputs(self) -> dict[str, Input]:
@@ -156,9 +175,10 @@ class Dataset:
         if not names:
             return self
         problem = part_of(self.problem, names)
-        splits = (self.train, self.validation, self.test)
-        train, validation, test = (_with_targets(split, problem.heads) for split in splits)
-        return replace(self, train=train, validation=validation, test=test, problem=problem)
+        known: dict[str, Any] = {
+            name: _with_targets(split, problem.heads) for name, split in self.splits.items()
+        }
+        return replace(self, **known, problem=problem)
 
     @property
     def outputs(self) -> int:
@@ -172,13 +192,13 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over every byte of the three splits, weights among them, and the tasks."""
+        """SHA-256 over every byte of the splits, weights and domains among them, and the tasks."""
         heads = self.problem.heads
         tasks: object = [[head.name, head.kind, head.names] for head in heads]
         if [(head.name, head.kind) for head in heads] == [(UNNAMED, "class")]:
             tasks = heads[0].names
         digest = hashlib.sha256(json.dumps([self.name, tasks]).encode())
-        for split in (self.train, self.validation, self.test):
+        for split in self.splits.values():
             for name, column in split.inputs.items():
                 of = "" if list(split.inputs) == [IMAGE] else name
                 digest.update(f"{of}{tuple(column.shape)!r}".encode())
@@ -189,6 +209,9 @@ class Dataset:
             if split.weights is not None:
                 digest.update(b"weights")
                 digest.update(np.ascontiguousarray(split.weights.numpy()).data)
+            if split.domain is not None:
+                digest.update(b"domain")
+                digest.update(np.ascontiguousarray(split.domain.numpy()).data)
         return digest.hexdigest()
 
 

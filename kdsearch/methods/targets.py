@@ -25,6 +25,8 @@ class Targets:
         weights: [B] weights of the samples in the loss by the targets, or ``None`` where all count
             alike.
         partner_weights: [B] those of the images blended in, likewise.
+        domain: [B] bool: which samples are of the target domain, the others of the source's, or
+            ``None`` where all are of one domain.
     """
 
     labels: Tensor
@@ -33,6 +35,7 @@ class Targets:
     index: Tensor | None = None
     weights: Tensor | None = None
     partner_weights: Tensor | None = None
+    domain: Tensor | None = None
 
     def without_class(self) -> Tensor:
         """Which samples [B] have no class, nor has what is blended into them."""

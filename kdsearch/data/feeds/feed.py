@@ -101,8 +101,7 @@ def on_device(dataset: Dataset, device: torch.device, loaders: int) -> Dataset:
         DataError: There is no room for the file.
     """
     moved: dict[str, Any] = {}
-    for name in ("train", "validation", "test"):
-        split: Split = getattr(dataset, name)
+    for name, split in dataset.splits.items():
         if is_resident(split, device):
             moved[name] = split.to(device)
         elif loaders:

@@ -17,8 +17,6 @@ from kdsearch.data.column import Column
 from kdsearch.data.dataset import Dataset, Split
 from kdsearch.data.images.mapped import MappedImages
 
-_SPLITS = ("train", "validation", "test")
-
 
 def pack(dataset: Dataset) -> dict[str, Any]:
     """The data set as NumPy arrays and plain values, its fingerprint among them."""
@@ -28,14 +26,15 @@ def pack(dataset: Dataset) -> dict[str, Any]:
         "problem": dataset.problem,
         "fingerprint": dataset.fingerprint,
     }
-    for name in _SPLITS:
-        split: Split = getattr(dataset, name)
+    for name, split in dataset.splits.items():
         packed[f"{name}_inputs"] = {key: _packed(each) for key, each in split.inputs.items()}
         packed[f"{name}_targets"] = {
             task: np.ascontiguousarray(each.numpy()) for task, each in split.targets.items()
         }
         if split.weights is not None:
             packed[f"{name}_weights"] = np.ascontiguousarray(split.weights.numpy())
+        if split.domain is not None:
+            packed[f"{name}_domain"] = np.ascontiguousarray(split.domain.numpy())
     return packed
 
 
@@ -47,14 +46,14 @@ def unpack(packed: dict[str, Any]) -> Dataset:
     Raises:
         DataError: Mapped images whose file is not on this machine.
     """
-    splits = {name: _split(packed, name) for name in _SPLITS}
     dataset = Dataset(
         name=packed["name"],
         scales=packed["scales"],
-        train=splits["train"],
-        validation=splits["validation"],
-        test=splits["test"],
+        train=_split(packed, "train"),
+        validation=_split(packed, "validation"),
+        test=_split(packed, "test"),
         problem=packed["problem"],
+        source_test=_split(packed, "source_test") if "source_test_inputs" in packed else None,
     )
     # Fills the cached property, which would otherwise hash every input in every worker.
     dataset.__dict__["fingerprint"] = packed["fingerprint"]
@@ -63,9 +62,14 @@ def unpack(packed: dict[str, Any]) -> Dataset:
 
 def _split(packed: dict[str, Any], name: str) -> Split:
     targets = {task: as_tensor(each) for task, each in packed[f"{name}_targets"].items()}
-    weights = packed.get(f"{name}_weights")
+    weights, domain = packed.get(f"{name}_weights"), packed.get(f"{name}_domain")
     inputs = {key: _column(each) for key, each in packed[f"{name}_inputs"].items()}
-    return Split(inputs, targets, None if weights is None else as_tensor(weights))
+    return Split(
+        inputs,
+        targets,
+        None if weights is None else as_tensor(weights),
+        None if domain is None else as_tensor(domain),
+    )
 
 
 def _packed(column: Column) -> np.ndarray | dict[str, Any]:

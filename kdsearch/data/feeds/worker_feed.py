@@ -52,13 +52,12 @@ class WorkerFeed:
             4 * math.prod(modality_of(each).network_input(each).shape) for each in columns
         )
         numbers = (each for each in columns if isinstance(each, Tensor) and each.ndim == 2)
-        beside = (*numbers, *views.split.targets.values(), views.split.weights)
+        beside = (*numbers, *views.split.targets.values(), views.split.weights, views.split.domain)
         self._beside_bytes = sum(each.nbytes for each in beside if each is not None)
         self._ahead = workers * (prefetch + 1)
-        targets = {name: each.to(self._device) for name, each in views.split.targets.items()}
-        weights = None if views.split.weights is None else views.split.weights.to(self._device)
+        beside_inputs = views.split.without_inputs().to(self._device)
         sides = sides_of(views.split)
-        self._targets = TargetViews(targets, views.augment, sides, views.seed, weights)
+        self._targets = TargetViews(beside_inputs, views.augment, sides, views.seed)
         self._plan = _Plan()
         self._loader: DataLoader[dict[str, Tensor]] | None = DataLoader(
             _Reader(views.of(spilled(views.split)) if workers else views),

@@ -27,27 +27,24 @@ class TargetViews:
     """The targets of a split's views.
 
     Args:
-        targets: Those of each task by its name, each [N] or [N, K], on one device.
+        split: The samples, of which their inputs are not looked at.
         augment: Random changes, of which the mixing counts.
         sides: (height, width) of the images; ``None`` where there are none, and nothing is cut.
         seed: Seed of the views.
-        weights: [N] weights of the samples, or ``None``.
     """
 
     def __init__(
         self,
-        targets: Mapping[str, Tensor],
+        split: Split,
         augment: Augmentation,
         sides: tuple[int, int] | None,
         seed: int,
-        weights: Tensor | None = None,
     ) -> None:
-        self._all = targets
-        self._weights = weights
-        first = next(iter(targets.values()))
+        self._all = split.targets
+        self._weights, self._domain = split.weights, split.domain
         mixing = augment.mixes
-        self._mixing = Mixing(augment, len(first), sides, first.device) if mixing else None
-        self._bits = EpochBits(seed, len(first), first.device)
+        self._mixing = Mixing(augment, len(split), sides, split.device) if mixing else None
+        self._bits = EpochBits(seed, len(split), split.device)
 
     def batch(self, index: Tensor, epoch: int) -> dict[str, Targets]:
         """The targets of the samples at ``index`` [B] by task, on the targets' device."""
@@ -58,10 +55,11 @@ class TargetViews:
         # Imported late: a process that only reads images never pays for methods and models.
         from kdsearch.methods.targets import Targets
 
-        weights, partner, share, partner_weights = self._weights_at(index), None, None, None
+        weights, domain = _at(self._weights, index), _at(self._domain, index)
+        partner, share, partner_weights = None, None, None
         if mixture is not None:
             partner, share = mixture.partner, mixture.share
-            partner_weights = self._weights_at(partner)
+            partner_weights = _at(self._weights, partner)
         return {
             name: Targets(
                 each.index_select(0, index),
@@ -70,13 +68,10 @@ class TargetViews:
                 index,
                 weights,
                 partner_weights,
+                domain,
             )
             for name, each in self._all.items()
         }
-
-    def _weights_at(self, index: Tensor) -> Tensor | None:
-        """The weights of the samples at ``index`` [B]."""
-        return None if self._weights is None else self._weights.index_select(0, index)
 
     def mixture(self, index: Tensor, epoch: int) -> Mixture | None:
         """What the samples at ``index`` [B] are mixed with, under mixup and CutMix."""
@@ -87,6 +82,11 @@ class TargetViews:
             return self._bits(epoch, index, draw)
 
         return self._mixing(bits)
+
+
+def _at(each: Tensor | None, index: Tensor) -> Tensor | None:
+    """Of a value for each sample those at ``index`` [B], where there are such values."""
+    return None if each is None else each.index_select(0, index)
 
 
 class Views:
@@ -127,7 +127,7 @@ class Views:
         }
         self._bits = EpochBits(seed, len(split), split.device)
         sides = sides_of(split)
-        self._targets = TargetViews(split.targets, self.augment, sides, seed, split.weights)
+        self._targets = TargetViews(split, self.augment, sides, seed)
 
     def __len__(self) -> int:
         return len(self.split)
