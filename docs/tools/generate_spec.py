@@ -53,7 +53,12 @@ plain list of names is enough where nothing is changed: `methods: [none, kd, kd+
 REFUSED = {("ModelConfig", name) for name in ("adopts", "stored", "cut_from")}
 """Keys of a model that are refused in a teacher's section: students alone have them."""
 
-SAME = {"teachers": "teacher", "teacher.training": "training"}
+SAME = {
+    "teachers": "teacher",
+    "teacher.training": "training",
+    "target.table": "data.table",
+    "target.unlabelled": "data.unlabelled",
+}
 """Sections with the keys of another one, which are listed there alone."""
 
 

@@ -58,6 +58,21 @@ data:
   source: digits
   augment: {random_erasing: {probability: 0.1}}
 """,
+    "target": """\
+data: {source: image_folder, root: studio, image_size: 64}
+target: {source: image_folder, root: phone, labels: 20}  # 20 of its training images have a class
+""",
+    "target.table": """\
+target:
+  source: table
+  table: {file: phone.csv, image: file, target: species}
+""",
+    "target.unlabelled": """\
+target:
+  source: image_folder
+  root: phone                # validation and test are drawn from these
+  unlabelled: {root: more}
+""",
     "problem": """\
 data: {source: digits}
 problem:

@@ -77,19 +77,19 @@ def print_inventory(console: Console, data: Any) -> None:
     from kdsearch.render.inventory import WIDTH, inventory_view, split_lines
 
     width = min(console.width, WIDTH)
-    if data.inventory is not None:
+    for inventory in data.inventories:
         console.print()
-        console.print(inventory_view(data.inventory), width=width)
-        for line in split_lines(data.inventory):
+        console.print(inventory_view(inventory), width=width)
+        for line in split_lines(inventory):
             console.print(line, width=width, highlight=False, markup=False)
     print_unlabelled(console, data)
     print_warnings(console, balance_warnings(data))
 
 
 def print_unlabelled(console: Console, data: Any) -> None:
-    from kdsearch.render.inventory import WIDTH, unlabelled_line
+    from kdsearch.render.inventory import WIDTH, domain_line, unlabelled_line
 
-    if line := unlabelled_line(data):
+    if line := domain_line(data) or unlabelled_line(data):
         console.print(line, width=min(console.width, WIDTH), highlight=False, markup=False)
 
 

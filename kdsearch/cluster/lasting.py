@@ -38,9 +38,11 @@ def check_lasting(spec: StudySpec) -> None:
 
 def _read(spec: StudySpec) -> Iterator[tuple[KeyPath, Path | None]]:
     """Every path of a spec that a job reads from, or leaves something in."""
-    yield ("data", "root"), spec.data.root
-    if spec.data.table is not None:
-        yield ("data", "table", "file"), spec.data.table.file
+    sections = {"data": spec.data, **({"target": spec.target} if spec.target else {})}
+    for name, section in sections.items():
+        yield (name, "root"), section.root
+        if section.table is not None:
+            yield (name, "table", "file"), section.table.file
     for name, teacher in spec.teachers_in_use.items():
         yield (*teacher_path(name), "checkpoint"), teacher.checkpoint
     for place, model in spec.with_weights.items():

@@ -60,7 +60,7 @@ def fill_working_dir(spec: StudySpec, file: Path, target: Path) -> Path:
 
 def own_modules(spec: StudySpec) -> list[str]:
     """The modules of the spec's ``module:name`` entries."""
-    names = [spec.data.source]
+    names = [spec.data.source, *([spec.target.source] if spec.target else [])]
     names += [teacher.model.family for teacher in spec.given_teachers.values()]
     names += [student.family for student in spec.students]
     names += [term for label in spec.methods for term in label.split("+")]
@@ -77,7 +77,8 @@ def _folder_of_modules(spec: StudySpec, file: Path) -> Path | None:
 
 def _light_enough(spec: StudySpec, folder: Path) -> list[Path]:
     """The files of ``folder`` that travel, if they are small enough together."""
-    apart = {path.resolve() for path in (spec.data.root, spec.study.directory) if path is not None}
+    roots = (spec.data.root, spec.target.root if spec.target else None, spec.study.directory)
+    apart = {path.resolve() for path in roots if path is not None}
     files: list[Path] = []
     sizes: Counter[str] = Counter()
     for path in _files(folder, apart):

@@ -3,6 +3,7 @@
 ::
 
     dataset = load_dataset(spec.data)                # a source, split class by class
+    dataset = load_study_data(spec)                  # the same, with the target domain if any
     order = epoch_order(seed, epoch, len(dataset.train))
     views = Views(dataset.train, dataset.scales, spec.data.augment, seed)
     batch = views.batch(order[:64], epoch)  # batch.inputs["image"]: normalised [64, C, H, W]
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kdsearch.data.batch import Batch
     from kdsearch.data.dataset import Dataset, Split
+    from kdsearch.data.domains import load_study_data
     from kdsearch.data.feeds.feed import Feed, ResidentFeed, make_feed, on_device
     from kdsearch.data.feeds.transport import pack, unpack
     from kdsearch.data.feeds.worker_feed import WorkerFeed
@@ -48,6 +50,7 @@ _HOMES = {
     "derive": "views.random_streams",
     "epoch_order": "views.random_streams",
     "load_dataset": "load",
+    "load_study_data": "domains",
     "make_feed": "feeds.feed",
     "on_device": "feeds.feed",
     "pack": "feeds.transport",
@@ -70,6 +73,7 @@ __all__ = [
     "derive",
     "epoch_order",
     "load_dataset",
+    "load_study_data",
     "make_feed",
     "on_device",
     "pack",

@@ -42,12 +42,13 @@ def class_balance(split: Split, head: Head) -> Balance:
 def data_warnings(data: Dataset) -> list[str]:
     """What the user should know of a data set before a study of it runs, in sentences."""
     told = []
-    inventory = data.inventory
-    if inventory is not None and inventory.skipped:
-        told.append(
-            f"{inventory.skipped} of {inventory.used + inventory.skipped} files under data.root "
-            "are left out; kdsearch validate tells which and why"
-        )
+    sections = (("data", data.inventory), ("target", data.target_inventory))
+    for section, inventory in sections:
+        if inventory is not None and inventory.skipped:
+            told.append(
+                f"{inventory.skipped} of {inventory.used + inventory.skipped} files under "
+                f"{section}.root are left out; kdsearch validate tells which and why"
+            )
     return told + balance_warnings(data)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
 from torch import Tensor
@@ -15,7 +15,7 @@ from kdsearch.problems import Problem
 _SHOWN = 5
 
 
-def refuse_copies(train: Split, validation: Split, test: Split, problem: Problem) -> None:
+def refuse_copies(train: Split, judging: Iterable[Split], problem: Problem) -> None:
     """Refuse samples without a target that are copies of validation or test samples.
 
     A pool of unlabelled samples is often collected from where the others came from. Two samples are
@@ -27,7 +27,7 @@ def refuse_copies(train: Split, validation: Split, test: Split, problem: Problem
     without = (~problem.known(train.targets)).nonzero().flatten()
     if not len(without):
         return
-    judged = {*_digests(validation), *_digests(test)}
+    judged = {digest for split in judging for digest in _digests(split)}
     found = [
         place for place, digest in enumerate(_digests(train.take(without))) if digest in judged
     ]

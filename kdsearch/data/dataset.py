@@ -125,6 +125,7 @@ class Dataset:
         problem: What is predicted, with the names of the classes, and by what it is judged.
         source_test: Of a study with a target domain the test split of the source domain; the
             training split then holds both domains, validation and test are of the target's.
+        target_inventory: The files that the target domain was read from, likewise.
     """
 
     name: str
@@ -135,6 +136,13 @@ class Dataset:
     inventory: Inventory | None = None
     problem: Problem = CLASSIFICATION
     source_test: Split | None = None
+    target_inventory: Inventory | None = None
+
+    @property
+    def inventories(self) -> tuple[Inventory, ...]:
+        """The files of each domain that comes from a source that names them."""
+        both = (self.inventory, self.target_inventory)
+        return tuple(each for each in both if each is not None)
 
     @property
     def splits(self) -> dict[str, Split]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from kdsearch.data.copies import refuse_copies
 from kdsearch.data.dataset import Dataset, Split, check_labelled, check_split, scales_of
 from kdsearch.data.labels import keep_labels
 from kdsearch.data.sources.catalogue import Source, find_source
+from kdsearch.data.sources.inventory import Inventory
 from kdsearch.data.sources.raw import own_split, training_data
 from kdsearch.data.sources.targets import measured
 from kdsearch.data.sources.unlabelled import with_unlabelled
@@ -20,6 +21,27 @@ from kdsearch.data.views.views import check_changes
 from kdsearch.errors import DataError
 from kdsearch.problems import Problem
 from kdsearch.spec.sections import DataSection
+
+
+@dataclass(frozen=True)
+class LoadedSplits:
+    """What a source gives, before anything is measured on it.
+
+    Attributes:
+        name: What the spec calls the source.
+        train: Its training split.
+        validation: Its validation split; ``None`` where none was asked for.
+        test: Its test split.
+        problem: What is predicted, with the names of the classes.
+        inventory: The files that it was read from, of sources that name them.
+    """
+
+    name: str
+    train: Split
+    validation: Split | None
+    test: Split
+    problem: Problem
+    inventory: Inventory | None
 
 
 def load_dataset(section: DataSection, problem: Problem | None = None) -> Dataset:
@@ -41,36 +63,65 @@ def load_dataset(section: DataSection, problem: Problem | None = None) -> Datase
             given, has a class that is too small to split, weights that are all 0, a validation or
             test sample without any target, or a sample without one that is a copy of such.
     """
-    source = find_source(section.source)
+    found = load_splits(section, problem or Problem())
+    assert found.validation is not None
+    return Dataset(
+        name=found.name,
+        train=found.train,
+        validation=found.validation,
+        test=found.test,
+        scales=scales_of(found.train),
+        inventory=found.inventory,
+        problem=found.problem.with_heads(measured(found.train, found.problem.heads)),
+    )
+
+
+def load_splits(section: DataSection, problem: Problem, validated: bool = True) -> LoadedSplits:
+    """The splits of a source, as :func:`load_dataset` draws them.
+
+    Args:
+        section: The source.
+        problem: What is predicted.
+        validated: Whether a validation split is wanted. Else none is set aside, and one that the
+            source has is left out.
+
+    Raises:
+        DataError: As :func:`load_dataset`.
+    """
+    source, where = find_source(section.source), section.source
     _refuse_unread(section, source)
-    problem, where = problem or Problem(), section.source
     raw = source.load(section, problem)
     pool, problem = training_data(raw, where, problem)
     pool = with_unlabelled(pool, raw, where, problem)
     test = own_split(raw, "test", pool, where, problem)
-    validation = own_split(raw, "validation", pool, where, problem)
+    validation = own_split(raw, "validation", pool, where, problem) if validated else None
     check_split(pool, problem.heads, f"{where}'s training data")
     for split, name in ((validation, "validation"), (test, "test")):
         if split is not None:
             check_split(split, problem.heads, f"{where}'s {name} data")
     check_changes(section.augment, pool)
     pool, test = _set_test_aside(section, pool, test, problem)
-    if validation is None:
-        train, validation = _set_validation_aside(section, pool, problem)
-    else:
+    train = pool
+    if validation is not None:
         train, validation = _limit_both(section, pool, validation, problem)
+    elif validated:
+        train, validation = _set_validation_aside(section, pool, problem)
+    elif section.limit is not None:
+        train = _limited(pool, section.limit, derive(section.seed, "limit"), problem)
     check_split(train, problem.heads, f"{where}'s training data")
-    check_split(validation, problem.heads, f"{where}'s validation data")
-    check_split(test, problem.heads, f"{where}'s test data")
-    check_labelled(validation, problem, f"{where}'s validation data")
-    check_labelled(test, problem, f"{where}'s test data")
-    refuse_copies(train, validation, test, problem)
+    judged = {"validation": validation, "test": test}
+    judging = {name: split for name, split in judged.items() if split is not None}
+    for name, split in judging.items():
+        check_split(split, problem.heads, f"{where}'s {name} data")
+    for name, split in judging.items():
+        check_labelled(split, problem, f"{where}'s {name} data")
+    refuse_copies(train, judging.values(), problem)
     train = keep_labels(train, section.labels, derive(section.seed, "labels"), problem)
     _check_weights(train, problem, where)
-    problem = problem.with_heads(measured(train, problem.heads))
-    validation, test = (replace(split, weights=None) for split in (validation, test))
-    scales = scales_of(train)
-    return Dataset(where, train, validation, test, scales, raw.inventory, problem)
+    unweighted = {name: replace(split, weights=None) for name, split in judging.items()}
+    return LoadedSplits(
+        where, train, unweighted.get("validation"), unweighted["test"], problem, raw.inventory
+    )
 
 
 def _check_weights(train: Split, problem: Problem, where: str) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 
-from kdsearch.data import Dataset, load_dataset
+from kdsearch.data import Dataset, load_study_data
 from kdsearch.errors import DataError, RunError, UserError
 from kdsearch.export.student import refuse_lost, save_student
 from kdsearch.files import remove_partial, write_atomically
@@ -22,7 +22,6 @@ from kdsearch.graphs.samples import SampleNetwork, samples_of
 from kdsearch.graphs.scores import scores_of, split_outputs
 from kdsearch.models import build_network
 from kdsearch.models.weights import load_weights
-from kdsearch.problems import Problem
 from kdsearch.results.finalists import Finalist, weights_file
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
@@ -105,7 +104,7 @@ def study_data(study: Study) -> Dataset:
     """
     needs = "a file is checked on real samples of the study's data"
     try:
-        data = load_dataset(study.spec.data, Problem.of(study.spec))
+        data = load_study_data(study.spec)
     except DataError as error:
         raise DataError(f"{needs}, which cannot be loaded: {error}") from error
     known = study.state.get("data", {}).get("fingerprint")

@@ -13,7 +13,7 @@ def headline(spec: StudySpec) -> str:
     shown = ", ".join(families[:3]) + (f" and {len(families) - 3} more" if families[3:] else "")
     return (
         f"study {spec.study.name}: {spec.search.trials} trials over {_counted(spec.methods)} and "
-        f"students of {shown}, data {spec.data.source}"
+        f"students of {shown}, data {spec.told_data}"
     )
 
 

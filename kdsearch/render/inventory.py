@@ -71,6 +71,29 @@ def unlabelled_line(data: Dataset) -> str:
     )
 
 
+def domain_line(data: Dataset) -> str:
+    """What is learnt from either domain, and who judges; empty where there is one domain.
+
+    Such as "the training has 1,078 samples of the source and 1,294 of the target, …".
+    """
+    domain, tested = data.train.domain, data.source_test
+    if domain is None or tested is None:
+        return ""
+    known = data.problem.known(data.train.targets)
+    target, labelled = int(domain.sum()), int((domain & known).sum())
+    of_source = len(domain) - target
+    what = "labels" if data.problem.class_heads else "targets"
+    some = "none with" if not labelled else f"{labelled:,} with"
+    left = int((~domain & ~known).sum())
+    without = f" ({left:,} without {what})" if left else ""
+    return (
+        f"the training has {of_source:,} samples of the source{without} and {target:,} of the "
+        f"target, {some} {what}: the baseline without adaptation and the teacher's training learn "
+        "from those with such alone; validation and test are of the target, and finalists are "
+        f"scored on {len(tested):,} test samples of the source too"
+    )
+
+
 def _chosen(classes: Sequence[ClassFiles]) -> tuple[list[ClassFiles], list[ClassFiles]]:
     """The classes to show, in their order, and the others."""
     if len(classes) <= _MOST_ROWS:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from kdsearch.data import Dataset, load_dataset
+from kdsearch.data import Dataset, load_study_data
 from kdsearch.errors import CheckpointError, DataError, MethodError, ModelError
 from kdsearch.graphs.cores import reserved_core
 from kdsearch.graphs.stopwatch import Stopwatch
@@ -19,7 +19,6 @@ from kdsearch.methods import (
 )
 from kdsearch.methods.labels import check_value, find_hyperparameter
 from kdsearch.models import Size, blueprint
-from kdsearch.problems import Problem
 from kdsearch.results.cost import trial_lengths
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.class_checks import (
@@ -29,6 +28,7 @@ from kdsearch.space.class_checks import (
     trainings,
 )
 from kdsearch.space.compatibility import Pairs, corners, every_start, find_fitting, who_teaches
+from kdsearch.space.domain_checks import check_domain_settings
 from kdsearch.space.fine_tuning_checks import check_fine_tuning
 from kdsearch.space.initial_checks import check_cuts, check_initial
 from kdsearch.space.label_checks import check_unlabelled_methods, check_unlabelled_ratio
@@ -40,7 +40,7 @@ from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.origin import KeyPath
 from kdsearch.spec.ranges import Range, every
 from kdsearch.spec.searching import FILE_SIZES
-from kdsearch.spec.sections import DataSection
+from kdsearch.spec.sections import DataSection, TargetSection
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import teacher_path
 from kdsearch.training.teacher_store import StoredTeacher, given_teacher
@@ -91,6 +91,7 @@ def make_plan(
     """
     _check_methods(spec)
     check_teaching(spec)
+    check_domain_settings(spec)
     told("loading the data")
     data = _load_data(spec)
     _check_batches(spec, data)
@@ -152,20 +153,20 @@ def _check_methods(spec: StudySpec) -> None:
 
 
 def _load_data(spec: StudySpec) -> Dataset:
-    problem = Problem.of(spec)
     try:
-        return load_dataset(spec.data, problem)
+        return load_study_data(spec)
     except DataError as error:
         raise DataError(f"{spec.place(_data_setting(str(error)))}: {error}") from error
 
 
 def _data_setting(reason: str) -> KeyPath:
-    """The setting that a reason names, as ``data.root`` does, else the source."""
-    for name in re.findall(r"\bdata\.(\w+(?:\.\w+)*)", reason):
+    """The setting that a reason names, as ``data.root`` or ``target`` does, else the source."""
+    fields = {"data": DataSection.model_fields, "target": TargetSection.model_fields}
+    for section, name in re.findall(r"\b(data|target)\.(\w+(?:\.\w+)*)", reason):
         path = name.split(".")
-        if path[0] in DataSection.model_fields:
-            return "data", *path
-    return "data", "source"
+        if path[0] in fields[section]:
+            return section, *path
+    return ("target" if reason.startswith("target: ") else "data"), "source"
 
 
 def _check_batches(spec: StudySpec, data: Dataset) -> None:

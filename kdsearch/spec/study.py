@@ -21,6 +21,7 @@ from kdsearch.spec.sections import (
     Identity,
     ResourcesSection,
     StudentSection,
+    TargetSection,
     TeacherSection,
     TrackingSection,
     TrialTraining,
@@ -36,6 +37,12 @@ class StudySpec(Section):
     """The name of the study, its seed, and where it is kept."""
     data: DataSection
     """Where the samples come from, how they are split, and how training images are augmented."""
+    target: TargetSection | None = None
+    """Data of another domain, to which the students are adapted. Its training samples join those of
+    ``data``, of which none is then set aside for validation. Validation and test are the target's.
+    Finalists are scored on the test of ``data`` too. Inputs and tasks are those of ``data``.
+    Classes go by their names. ``image_size`` and ``augment`` of ``data`` hold for both. Absent:
+    there is one domain."""
     problem: ProblemSection = ProblemSection()
     """What is predicted, and by which metrics it is judged."""
     teacher: TeacherSection
@@ -99,6 +106,12 @@ class StudySpec(Section):
             else each.model_copy(update={"image_size": data.image_size})
             for each in students
         )
+
+    @property
+    def told_data(self) -> str:
+        """Where the samples come from: ``mnist``, or ``mnist → digits`` with a target domain."""
+        sources = (self.data.source, *([self.target.source] if self.target else []))
+        return " → ".join(sources)
 
     @property
     def given_teachers(self) -> dict[str, TeacherSection]:

@@ -63,7 +63,7 @@ def describe_parent(store: Store, run: str, study: Study) -> None:
     spec, model = study.spec, study.spec.teacher.model
     parameters = {
         "seed": spec.study.seed,
-        "data": spec.data.source,
+        "data": spec.told_data,
         "teacher": network_told(model.family, model.width, model.depth),
         "methods": ", ".join(spec.methods),
         "trials": spec.search.trials,

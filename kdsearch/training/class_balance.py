@@ -16,6 +16,7 @@ from kdsearch.problems import Head, Problem
 from kdsearch.problems.head import MISSING_CLASS
 from kdsearch.spec.concrete import TrainingConfig
 from kdsearch.spec.names import suggest
+from kdsearch.training.batch_shares import streams_of
 
 
 def unknown_class(training: TrainingConfig, classes: Sequence[str]) -> str | None:
@@ -101,7 +102,8 @@ def mean_weight(
 ) -> float:
     """Mean weight, of its class times its own, of a sample as it is drawn.
 
-    ``sampling`` says how, and ``unlabelled_ratio``. A sample without a target has the weight 0.
+    ``sampling``, ``unlabelled_ratio`` and ``target_ratio`` say how. A sample without a target has
+    the weight 0.
 
     Args:
         training: Says how samples are drawn.
@@ -117,17 +119,22 @@ def mean_weight(
         each *= weights.to(each.device)[targets.clamp(min=0)]
     if split.weights is not None:
         each *= split.weights
-    drawn = torch.ones_like(each)
-    if training.sampling == "balanced":
-        labels = drawn_by(split, problem)
-        there = labels != MISSING_CLASS
-        counts = torch.bincount(labels[there]).double()
-        drawn[there] = counts.sum() / (counts > 0).sum() / counts[labels[there]]
-    able = problem.known(split.targets)
-    if training.streams is not None and not bool(able.all()):
-        for own, count in zip((able, ~able), training.streams, strict=True):
-            drawn[own] *= count / drawn[own].sum()
+    drawn = _how_often(training, drawn_by(split, problem), split.domain)
     return float((drawn * each * known).sum() / drawn.sum())
+
+
+def _how_often(training: TrainingConfig, labels: Tensor, domain: Tensor | None) -> Tensor:
+    """How often samples are drawn, up to a factor: float64 [N], by what decides how they are."""
+    drawn = torch.ones(len(labels), dtype=torch.float64, device=labels.device)
+    streams = streams_of(training, labels, domain)
+    for own in [stream.own for stream in streams] or [torch.ones_like(labels, dtype=torch.bool)]:
+        there = own & (labels != MISSING_CLASS)
+        if training.sampling == "balanced" and bool(there.any()):
+            counts = torch.bincount(labels[there]).double()
+            drawn[there] = counts.sum() / (counts > 0).sum() / counts[labels[there]]
+    for stream in streams:
+        drawn[stream.own] *= stream.count / drawn[stream.own].sum()
+    return drawn
 
 
 def drawn_by(split: Split, problem: Problem) -> Tensor:

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from kdsearch.data import Batch, Dataset, Split, epoch_order
@@ -39,24 +40,33 @@ _RATE = 1e-3
 def few_samples(data: Dataset, train: int) -> Dataset:
     """Some samples of a data set, in memory; the test split stays unseen, validation stands in.
 
-    Every other training sample has a target, as long as there are some. What so few have no score
-    of is left out, in place of an error.
+    Training samples of each domain, with and without a target, come in turn, as long as there are
+    some. What so few have no score of is left out, in place of an error.
     """
     validation = _drawn(data.validation, EVALUATED)
     return replace(
         data,
-        train=_drawn(data.train, train, data.problem.known(data.train.targets).cpu()),
+        train=_drawn(data.train, train, _kinds(data)),
         validation=validation,
         test=validation,
         problem=replace(data.problem, few=True),
     )
 
 
-def _drawn(split: Split, count: int, known: Tensor | None = None) -> Split:
+def _kinds(data: Dataset) -> Tensor:
+    """The kind [N] of each training sample: its domain, and whether it has a target."""
+    kinds = (~data.problem.known(data.train.targets)).long()
+    if data.train.domain is not None:
+        kinds += 2 * data.train.domain
+    return kinds.cpu()
+
+
+def _drawn(split: Split, count: int, kinds: Tensor | None = None) -> Split:
+    """Some samples of a split, of several kinds by turns."""
     order = epoch_order(0, 0, len(split))
-    if known is not None:
-        first = known[order]
-        places = torch.where(first, 2 * first.cumsum(0), 2 * (~first).cumsum(0) + 1)
+    if kinds is not None:
+        own = kinds[order]
+        places = 4 * F.one_hot(own, 4).cumsum(0)[torch.arange(len(own)), own] + own
         order = order[places.argsort()]
     return split.read(order[:count])
 

@@ -14,6 +14,7 @@ _ADDED_TRAINING = (
     "class_weights",
     "sampling",
     "unlabelled_ratio",
+    "target_ratio",
     "decay_norms",
     "ema",
     "fine_tuning",

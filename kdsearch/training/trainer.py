@@ -78,7 +78,9 @@ class Trainer:
         self._data = data = data.of_tasks(task.tasks)
         self._learnt = learnt_from(task, data)
         self._labels = drawn_by(data.train, data.problem).cpu()[self._learnt]
-        check_shares(task.training, self._labels, self.ranks.world_size)
+        domain = data.train.domain
+        self._domain = None if domain is None else domain.cpu()[self._learnt]
+        check_shares(task.training, self._labels, self.ranks.world_size, self._domain)
         self._reference = reference
         student = initial_student(task, data, origin) if student is None else student
         objective = make_objective(task, data, student, teacher)
@@ -151,7 +153,8 @@ class Trainer:
         if self._freezing.begin_epoch(self.epoch):  # workers exchange the gradients of others
             self._module = self._begin_module()
         training, seed = self.task.training, self.task.seed
-        drawn = epoch_samples(training, seed, self.epoch, self._labels, self.steps_per_epoch)
+        labels, domain = self._labels, self._domain
+        drawn = epoch_samples(training, seed, self.epoch, labels, self.steps_per_epoch, domain)
         batches = self._learnt[drawn].split(training.batch_size)
         indices = [self.ranks.share(part) for part in batches]
         return self._batches(indices, self.epoch)

@@ -71,6 +71,10 @@ class TrainingConfig(Section):
     """Unlabelled samples of a batch for each labelled one, where a method learns from both. Samples
     of either kind come again as often as needed. The cross-entropy keeps its size. Absent: samples
     come in a random order, each once an epoch."""
+    target_ratio: Number | None = Field(default=None, gt=0)
+    """Samples of the target domain in a batch for each of the source domain's, in a study with
+    ``target`` where a training learns from both. Samples of either come again as often as needed.
+    The cross-entropy keeps its size. Absent: 1."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of the student's forward pass (autocast). ``auto``: bfloat16 on a GPU that has it,
     else float32. Losses and weights are always float32. In float32, NVIDIA GPUs from Ampere on
@@ -91,12 +95,17 @@ class TrainingConfig(Section):
 
         ``None`` where ``unlabelled_ratio`` does not say.
         """
-        if self.unlabelled_ratio is None:
-            return None
-        labelled = min(
-            max(round(self.batch_size / (1 + self.unlabelled_ratio)), 1), self.batch_size - 1
-        )
-        return labelled, self.batch_size - labelled
+        return None if self.unlabelled_ratio is None else self._shared(self.unlabelled_ratio)
+
+    @property
+    def domain_streams(self) -> tuple[int, int]:
+        """Samples of the source and of the target domain in a batch, at least one of each."""
+        return self._shared(1.0 if self.target_ratio is None else self.target_ratio)
+
+    def _shared(self, ratio: float) -> tuple[int, int]:
+        """A batch in two parts, the second ``ratio`` times as large as the first."""
+        first = min(max(round(self.batch_size / (1 + ratio)), 1), self.batch_size - 1)
+        return first, self.batch_size - first
 
     @model_validator(mode="after")
     def _possible(self) -> TrainingConfig:

@@ -7,6 +7,8 @@ from kdsearch.spec.sections.finalists import FinalistsSection
 from kdsearch.spec.sections.identity import Identity
 from kdsearch.spec.sections.networks import StudentSection, TeacherSection
 from kdsearch.spec.sections.resources import ResourcesSection
+from kdsearch.spec.sections.source import SourceSection
+from kdsearch.spec.sections.target import TargetSection
 from kdsearch.spec.sections.tracking import TrackingSection
 from kdsearch.spec.sections.training import SEARCHED_TRAINING, TrialTraining
 
@@ -19,7 +21,9 @@ __all__ = [
     "Identity",
     "ResourcesSection",
     "SignalName",
+    "SourceSection",
     "StudentSection",
+    "TargetSection",
     "TeacherSection",
     "TrackingSection",
     "TrialTraining",

@@ -11,16 +11,23 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_SOURCE_NAME
 
 from kdsearch.redaction import redacted
 from kdsearch.results.study import Study
+from kdsearch.spec.sections import SourceSection
 
 DIGEST_DIGITS = 36
 """As many digits of a fingerprint as MLflow takes."""
 
 
+def _where(section: SourceSection) -> str:
+    """A source of samples, and the place of its files."""
+    place = section.root or (section.table and section.table.file)
+    return f"{section.source}{f' in {place}' if place else ''}"
+
+
 def dataset_input(study: Study) -> DatasetInput:
     """The data set that a study trains on: its name, fingerprint, size, inputs and source."""
-    facts, spec = study.directory.inputs().data, study.spec.data
-    place = spec.root or (spec.table and spec.table.file)
-    source = {MLFLOW_SOURCE_NAME: redacted(f"{spec.source}{f' in {place}' if place else ''}")}
+    facts, spec = study.directory.inputs().data, study.spec
+    sections = (spec.data, *([spec.target] if spec.target else []))
+    source = {MLFLOW_SOURCE_NAME: redacted(" → ".join(map(_where, sections)))}
     told = MetaDataset(  # type: ignore[abstract]  # as its documentation has it
         CodeDatasetSource(source), name=facts.name, digest=facts.fingerprint[:DIGEST_DIGITS]
     ).to_dict()

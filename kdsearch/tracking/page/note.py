@@ -101,7 +101,7 @@ def final_note(study: Study, places: Places) -> str:
 def _question(study: Study) -> str:
     sizes = " and ".join(study.objectives.sizes)
     return (
-        f"Which student for {study.spec.data.source} should be shipped: "
+        f"Which student for {study.spec.told_data} should be shipped: "
         f"{study.objectives.metric.title} against {sizes}?"
     )
 
