@@ -73,7 +73,8 @@ def _labels() -> Tensor:
     return torch.zeros(BATCH, dtype=torch.long, device=DEVICE)
 
 
-def _step(name: str, progress: float, training: bool, mixup: bool) -> None:
+def _step(name: str, progress: float, training: bool, mixup: bool) -> set[str]:
+    """The devices of a step's loss and of the gradients that it leaves at the student."""
     objective = Objective(method_config(name, {}), SHAPES, TEACHER).to(DEVICE).train(training)
     if name == "crd":
         term = cast(Any, objective.terms[name])
@@ -82,18 +83,23 @@ def _step(name: str, progress: float, training: bool, mixup: bool) -> None:
     targets = Targets(_labels(), partner, share, index=_labels())
     student, teacher = _signals(SHAPES, True), _signals(TEACHER, False)
     with OnDevice():
-        objective(student, teacher, {"label": targets}, progress)["loss"].backward()
+        loss = objective(student, teacher, {"label": targets}, progress)["loss"]
+        loss.backward()
+    leaves = list(_tensors(list(vars(student).values())))
+    gradients = [leaf.grad for leaf in leaves if leaf.grad is not None]
+    assert gradients
+    return {each.device.type for each in (loss, *gradients)}
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.5])
 @pytest.mark.parametrize("name", TRAINABLE)
 def test_a_step_stays_on_the_device(name: str, progress: float) -> None:
-    _step(name, progress, training=True, mixup=name != "crd")
+    assert _step(name, progress, training=True, mixup=name != "crd") == {DEVICE}
 
 
 @pytest.mark.parametrize("name", TRAINABLE)
 def test_a_loss_in_evaluation_stays_on_the_device(name: str) -> None:
-    _step(name, 0.5, training=False, mixup=False)
+    assert _step(name, 0.5, training=False, mixup=False) == {DEVICE}
 
 
 @pytest.mark.parametrize(

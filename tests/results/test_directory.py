@@ -131,6 +131,10 @@ def test_unfinished_files_of_a_killed_start_are_in_nobodys_way(
     with directory.locked():
         (directory.path / ".spec.yaml.4711.partial").write_text("half")
     directory.check(spec, resume=False)
+    assert not directory.exists()
+    directory.create(spec, INPUTS)
+    assert directory.exists()
+    assert directory.spec().study == spec.study
 
 
 def test_unfinished_files_of_killed_processes_go_when_the_study_goes_on(

@@ -15,8 +15,8 @@ from kdsearch.results.record import TrialRecord
 from kdsearch.results.sweep import sweep_points, untaught_methods
 from kdsearch.search.judging_jobs import JudgingJobs
 from kdsearch.spec import StudySpec, parse_spec
-from tests.results import test_judging as plain
-from tests.results.test_judging import (
+from tests.results import judged as plain
+from tests.results.judged import (
     BLUEPRINTS,
     EPOCHS,
     by_task,

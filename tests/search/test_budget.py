@@ -13,7 +13,7 @@ from kdsearch.results.record import TrialRecord
 from kdsearch.search.budget import Budget
 from kdsearch.space.checks import make_plan
 from kdsearch.spec import StudySpec, parse_spec
-from tests.search.test_halving import EPOCHS, WORDS, by_number, drive
+from tests.search.halved import EPOCHS, WORDS, by_number, drive
 from tests.search.test_loop import first, last, make_jobs
 
 

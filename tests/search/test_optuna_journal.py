@@ -21,7 +21,7 @@ from kdsearch.search.study_run import StudyRun
 from kdsearch.space.checks import make_plan
 from kdsearch.space.space import Space
 from kdsearch.spec import StudySpec, parse_spec
-from tests.search import test_halving as halved
+from tests.search import halved
 from tests.search.test_loop import kept, last, make_jobs
 
 STATES = {

@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 from kdsearch.data import derive
 from kdsearch.errors import StudyError
 from kdsearch.models import of_images
+from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.loop import ProposedJobs
 from kdsearch.search.proposer import Proposer
@@ -20,7 +21,7 @@ from kdsearch.search.samplers import make_sampler
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.space import Space
 from kdsearch.spec import StudySpec, parse_spec
-from tests.search import test_halving as halved
+from tests.search import halved
 from tests.search.test_loop import (
     CLASSES,
     SHAPE,
@@ -75,7 +76,7 @@ def plain_search(spec: StudySpec) -> list[dict[str, Any]]:
         if not record.complete:
             study.tell(trial, state=TrialState.FAIL)
         else:
-            study.tell(trial, [record.scores["accuracy"], *halved.Objectives().log_sizes(record)])
+            study.tell(trial, [record.scores["accuracy"], *Objectives().log_sizes(record)])
         found.append(trial.params)
     return found
 
