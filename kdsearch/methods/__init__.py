@@ -10,6 +10,7 @@ from kdsearch.methods.base import Kind, Method
 from kdsearch.methods.hyperparameter import Hyperparameter
 from kdsearch.methods.labels import (
     idle_hyperparameters,
+    is_baseline,
     label_hyperparameters,
     method_config,
     needs_teacher,
@@ -32,6 +33,7 @@ __all__ = [
     "find_method",
     "idle_hyperparameters",
     "inputs",
+    "is_baseline",
     "label_hyperparameters",
     "method_config",
     "method_names",

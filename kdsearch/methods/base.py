@@ -16,8 +16,21 @@ from kdsearch.models.signals import Signal, SignalKind, Signals, SignalShape, Si
 from kdsearch.problems import Kind as TaskKind
 from kdsearch.spec.names import suggest
 
-Kind = Literal["logit", "feature", "relation", "adversarial", "parameter", "unlabelled"]
+Kind = Literal[
+    "logit",
+    "feature",
+    "relation",
+    "adversarial",
+    "parameter",
+    "unlabelled",
+    "domain",
+    "statistics",
+]
 KINDS: tuple[str, ...] = get_args(Kind)
+
+WITHOUT_LOSS: frozenset[str] = frozenset({"parameter", "statistics"})
+"""Kinds of methods that add no loss: they set weights before a training, or the statistics of
+batch normalisation before an evaluation."""
 
 STAGES = frozenset({Signal.FEATURES, Signal.ATTENTION, Signal.PREACTIVATION})
 """Signals that are read at the stages of a network."""
@@ -31,7 +44,7 @@ class Method(nn.Module, ABC):
     from ``forward``. The objective multiplies their sum by the hyperparameter ``weight`` and by
     the term's schedule; what :attr:`helper_parts` names is taken as it is.
 
-    Every method but those of the kind ``parameter`` has the hyperparameters of
+    Every method with a loss has the hyperparameters of
     :data:`~kdsearch.methods.hyperparameter.SCHEDULE` beside its own; a subclass that lists one of
     them gives it another published default.
 
@@ -62,7 +75,7 @@ class Method(nn.Module, ABC):
     takes: ClassVar[frozenset[SignalKind]] = frozenset({SignalKind.MAP})
     """Kinds of stages that it can compare, where it reads stages."""
     hyperparameters: ClassVar[Mapping[str, Hyperparameter]]
-    """Values by name; ``weight`` is among them for every kind but ``parameter``."""
+    """Values by name; ``weight`` is among them for every method with a loss."""
     ce_weight: ClassVar[float] = 1.0
     """Published weight of the cross-entropy beside this term."""
     helper_parts: ClassVar[frozenset[str]] = frozenset()
@@ -81,11 +94,14 @@ class Method(nn.Module, ABC):
     """Whether it reads the class of every sample (``targets.labels``); other methods learn from
     samples without one too."""
     needs_teacher: ClassVar[bool] = True
-    """Whether it compares the student with a teacher. A label of methods that need none is a
-    baseline: the gains of what is distilled are over the best of them."""
+    """Whether it compares the student with a teacher. A label of methods that need none, and of
+    which none ``adapts``, is a baseline: the gains of all others are over the best of them."""
     unlabelled: ClassVar[bool] = False
     """Whether it learns from the samples without a class alone, which it tells by
     ``targets.labels``."""
+    adapts: ClassVar[bool] = False
+    """Whether it adapts the student to a target domain, whose samples ``targets.domain`` tells;
+    it works only where a study has a ``target``."""
     relative_cost: ClassVar[float] = 1.0
     """Time of a training step with this term alone, as a multiple of one without any: the search
     shares out work by it, and a third more or less does no harm."""
@@ -95,7 +111,7 @@ class Method(nn.Module, ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         own = cls.__dict__.get("hyperparameters")
-        if own is not None and getattr(cls, "kind", None) != "parameter":
+        if own is not None and getattr(cls, "kind", None) not in WITHOUT_LOSS:
             cls.hyperparameters = {**own, **{k: v for k, v in SCHEDULE.items() if k not in own}}
 
     def __init__(
@@ -116,7 +132,7 @@ class Method(nn.Module, ABC):
             for name, declared in self.hyperparameters.items()
         }
         self.task: TaskKind = "class"
-        fault = None if self.kind == "parameter" else idle(self.values)
+        fault = None if self.kind in WITHOUT_LOSS else idle(self.values)
         if fault:
             raise MethodError(f"{self.name}: {fault}")
 
@@ -140,7 +156,8 @@ class Method(nn.Module, ABC):
                 "it takes over layers of the teacher, whose own outputs only stand for the classes "
                 "of the data"
             )
-        for who, shapes in (("student", student), ("teacher", teacher)):
+        read = {"student": student} | ({"teacher": teacher} if cls.needs_teacher else {})
+        for who, shapes in read.items():
             lacking = cls._lacking(who, shapes)
             if lacking:
                 return lacking
@@ -186,9 +203,9 @@ class Method(nn.Module, ABC):
     def factor(self, progress: float) -> float:
         """What the term is multiplied by at this time: its weight and its schedule.
 
-        0 for the kind ``parameter``, which has no loss.
+        0 for a method without a loss.
         """
-        if self.kind == "parameter":
+        if self.kind in WITHOUT_LOSS:
             return 0.0
         return self.values["weight"] * schedule_factor(self.values, progress)
 

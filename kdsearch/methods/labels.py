@@ -38,12 +38,23 @@ def parse_label(label: str) -> tuple[type[Method], ...]:
 
 
 def needs_teacher(label: str) -> bool:
-    """Whether somebody teaches a student that is trained by a label; ``"none"`` is a baseline.
+    """Whether somebody teaches a student that is trained by a label: nobody by ``"none"``.
 
     Raises:
         MethodError: As :func:`parse_label`.
     """
     return any(term.needs_teacher for term in parse_label(label))
+
+
+def is_baseline(label: str) -> bool:
+    """Whether gains are over the students that are trained by a label: as by ``"none"``.
+
+    Nobody teaches them, and none of their terms adapts them to a target domain.
+
+    Raises:
+        MethodError: As :func:`parse_label`.
+    """
+    return not any(term.needs_teacher or term.adapts for term in parse_label(label))
 
 
 def label_hyperparameters(label: str) -> dict[str, Hyperparameter]:

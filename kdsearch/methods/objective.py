@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kdsearch.errors import MethodError
-from kdsearch.methods.base import Method, read_of_teacher
+from kdsearch.methods.base import WITHOUT_LOSS, Method, read_of_teacher
 from kdsearch.methods.heads import check_labels, check_task, labelled, of_head
 from kdsearch.methods.inputs import full_precision, zero_of
 from kdsearch.methods.labels import CE_WEIGHT, check_value, parse_label
@@ -233,7 +233,7 @@ def _checked(config: MethodConfig) -> tuple[type[Method], ...]:
             f"the label '{config.label}' does not name the terms {given}; "
             "build the configuration with method_config"
         )
-    if config.ce_weight == 0 and all(method.kind == "parameter" for method in methods):
+    if config.ce_weight == 0 and all(method.kind in WITHOUT_LOSS for method in methods):
         raise MethodError(
             f"'{config.label}' with {CE_WEIGHT} 0 leaves nothing to minimise; set it above 0"
         )

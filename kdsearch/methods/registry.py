@@ -10,11 +10,14 @@ from typing import Any
 
 from kdsearch.errors import MethodError
 from kdsearch.methods.ab import ActivationBoundaries
+from kdsearch.methods.adabn import AdaBN
 from kdsearch.methods.adversarial import Adversarial, AdversarialEmbedding
 from kdsearch.methods.at import AttentionTransfer
-from kdsearch.methods.base import KINDS, Method
+from kdsearch.methods.base import KINDS, WITHOUT_LOSS, Method
 from kdsearch.methods.cc import CorrelationCongruence
+from kdsearch.methods.coral import CORAL
 from kdsearch.methods.crd import CRD
+from kdsearch.methods.dann import DANN
 from kdsearch.methods.dist import DIST
 from kdsearch.methods.dkd import DKD
 from kdsearch.methods.fitnet import FitNet
@@ -24,6 +27,7 @@ from kdsearch.methods.hard_label import HardLabel
 from kdsearch.methods.kd import KD
 from kdsearch.methods.logit_std import LogitStandardization
 from kdsearch.methods.mlkd import MLKD
+from kdsearch.methods.mmd import MMD
 from kdsearch.methods.mse_logits import MSELogits
 from kdsearch.methods.nkd import NKD
 from kdsearch.methods.nst import NST
@@ -76,6 +80,12 @@ _CLASSES: tuple[type[Method], ...] = (
     WeightCopy,
     # unlabelled
     PseudoLabel,
+    # domain
+    CORAL,
+    MMD,
+    DANN,
+    # statistics
+    AdaBN,
 )
 
 METHODS: Mapping[str, type[Method]] = MappingProxyType({cls.name: cls for cls in _CLASSES})
@@ -117,7 +127,7 @@ def _checked(found: Any, reference: str) -> type[Method]:
         raise MethodError(f"{reference} has the kind '{found.kind}'; {suggest(found.kind, KINDS)}")
     if not re.fullmatch(r"[A-Za-z_]\w*", found.name):
         raise MethodError(f"{reference} has the name '{found.name}'; use letters, digits and '_'")
-    if found.kind != "parameter" and "weight" not in found.hyperparameters:
+    if found.kind not in WITHOUT_LOSS and "weight" not in found.hyperparameters:
         raise MethodError(f"{reference} has no hyperparameter 'weight'; add it")
     if not found.relative_cost > 0:
         raise MethodError(

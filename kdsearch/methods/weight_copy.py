@@ -54,10 +54,6 @@ class WeightCopy(Method):
         reason = copy_leading(teacher, student)
         assert reason is None, "the networks are not those of the shapes"
 
-    def factor(self, progress: float) -> float:
-        """0: there is no loss to be weighted."""
-        return 0.0
-
     def forward(
         self, student: Signals, teacher: Signals, targets: Targets, progress: float
     ) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from kdsearch.methods import METHODS, Hyperparameter, Method
-from kdsearch.methods.base import STAGES, listed
+from kdsearch.methods.base import STAGES, WITHOUT_LOSS, listed
 from kdsearch.methods.hyperparameter import SCHEDULE
 from kdsearch.methods.labels import CE_WEIGHT
 from kdsearch.models import FAMILIES
@@ -86,8 +86,10 @@ def _facts(method: type[Method]) -> dict[str, str]:
     }
     if method.signals & STAGES:
         facts["stages"] = listed(method.takes)
-    if method.kind == "parameter":
+    if method.kind in WITHOUT_LOSS:
         facts["weight"] = "none, and no schedule: it adds no weighted term"
+    if method.adapts:
+        facts["adapts"] = "to a target domain, which a study must have"
     return facts
 
 

@@ -91,9 +91,9 @@ class Finalist:
         """How much better than the baseline it does by the search's objective, on the test.
 
         Paired by seed: both see the same views, and start from the same weights and order. Not a
-        number for a member that nobody teaches.
+        number for a member that is a baseline itself.
         """
-        if not self.trial.task.taught:
+        if self.trial.task.is_baseline:
             return interval([])
         without = {run.task.seed: self.objectives.loss(_test(run)) for run in self.baseline}
         return interval(

@@ -43,7 +43,7 @@ def front_content(study: Study, table: pd.DataFrame | None = None) -> dict[str, 
         study: The study.
         table: Its front, where it is known.
     """
-    from kdsearch.results.sweep import untaught_methods
+    from kdsearch.results.sweep import baseline_methods
     from kdsearch.spec.searching import SizeName
 
     return {
@@ -53,7 +53,7 @@ def front_content(study: Study, table: pd.DataFrame | None = None) -> dict[str, 
         "size_names": list(get_args(SizeName)),
         "metrics": {name: metric_facts(name) for name in study.metrics},
         "teacher": None if study.teacher is None else asdict(study.teacher),
-        "baselines": list(untaught_methods(study.spec)),
+        "baselines": list(baseline_methods(study.spec)),
         "front": rows(study.front if table is None else table),
     }
 

@@ -16,11 +16,11 @@ from kdsearch.results.sweep import (
     Known,
     PlannedTraining,
     Sweep,
+    baseline_methods,
     published_values,
     searched_weights,
     sweep_epochs,
     sweep_points,
-    untaught_methods,
 )
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.sections import SEARCHED_TRAINING
@@ -40,7 +40,8 @@ class Judging:
     gradient. The same rate without a teacher would be a straw man, so a baseline, which is the same
     student under the same number of epochs, is first tuned with one seed: by a :class:`Sweep` of as
     many configurations as the member's method had trials in the search, and of the member's own.
-    Members that share a student share the baseline; a member that nobody teaches is its own.
+    Members that share a student share the baseline; a member that nobody teaches or adapts is its
+    own.
 
     Where the study names other methods that need no teacher, such as ``pseudo_label``, each of them
     is tuned alike, its own values too, and the baseline is the one that validates best.
@@ -72,16 +73,16 @@ class Judging:
         tried = Counter(record.task.method.label for record in searched)
         sharing: dict[ModelConfig, list[TrialRecord]] = {}
         for member in members:
-            if member.task.taught:
+            if not member.task.is_baseline:
                 sharing.setdefault(_plain(member).model, []).append(member)
         self._students = list(sharing)
-        self._untaught = untaught_methods(spec)
+        self._methods = baseline_methods(spec)
         self.sweeps: dict[tuple[ModelConfig, str], Sweep] = {}
         self._tuned: dict[tuple[ModelConfig, str], TrialRecord] = {}
-        for (student, group), label in product(sharing.items(), self._untaught):
+        for (student, group), label in product(sharing.items(), self._methods):
             tasks = self._tuning(group, tried, label)
             trainings = self._trainings("baselines", tasks)
-            self.sweeps[student, label] = Sweep(trainings, spec, len(self._untaught) > 1)
+            self.sweeps[student, label] = Sweep(trainings, spec, len(self._methods) > 1)
             self._tuned[student, label] = group[0].model_copy(update={"task": tasks[0]})
         own = [task for member in members for task in self._seeded(Recipe.of(member.task))]
         self.runs = self._trainings("finalists", own)
@@ -104,7 +105,7 @@ class Judging:
         once = seeds * self.spec.training.epochs
         swept = sum(cost_of(self._tuned[of], sweep.epochs) for of, sweep in self.sweeps.items())
         seeded = (
-            max(cost_of(self._tuned[student, label], once) for label in self._untaught)
+            max(cost_of(self._tuned[student, label], once) for label in self._methods)
             for student in self._students
         )
         return own + swept + sum(seeded)
@@ -135,7 +136,7 @@ class Judging:
             own = self._seeded(Recipe.of(member.task))
             student = _plain(member).model
             baseline = own
-            if member.task.taught:
+            if not member.task.is_baseline:
                 baseline = self._baseline(student, known)
             runs = _complete(own, known), _complete(baseline, known)
             found.append(Finalist(member, *runs, objectives))
@@ -173,7 +174,7 @@ class Judging:
 
         Of several methods it has the one that is best on validation, the first among equals.
         """
-        sweeps = [self.sweeps[student, label] for label in self._untaught]
+        sweeps = [self.sweeps[student, label] for label in self._methods]
         if any(sweep.due(known) for sweep in sweeps):
             return []
         if len(sweeps) > 1:
@@ -222,11 +223,11 @@ def affordable(
 def planned_trainings(spec: StudySpec) -> float:
     """Whole trainings that judge at most, where each method has an equal part of the trials."""
     each = math.ceil(spec.search.trials / len({*spec.methods, UNDISTILLED}))
-    untaught, epochs, swept = untaught_methods(spec), spec.training.epochs, 0.0
-    for label in untaught:
+    labels, epochs, swept = baseline_methods(spec), spec.training.epochs, 0.0
+    for label in labels:
         points = len(sweep_points(spec, max(LEAST, each), label))
         tried = points + 1 if points > 1 else 1  # the finalist's own is one more
-        alone = epochs if tried == 1 and len(untaught) > 1 else 0
+        alone = epochs if tried == 1 and len(labels) > 1 else 0
         swept += (alone + sweep_epochs(tried, epochs, spec.search.scheduler)) / epochs
     return spec.finalists.max * (2 * spec.finalists.seeds + swept)
 

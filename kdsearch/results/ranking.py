@@ -74,13 +74,13 @@ def method_ranking(
         label: _reached(own, objectives, reference_size, budget, derive(seed, "ranking", label))
         for label, own in enough.items()
     }
-    taught = {record.task.method.label for record in records if record.task.taught}
-    volumes = {label: each["hypervolume"] for label, each in reached.items() if label not in taught}
+    baselines = {record.task.method.label for record in records if record.task.is_baseline}
+    volumes = {label: each["hypervolume"] for label, each in reached.items() if label in baselines}
     base = max(volumes.values(), key=lambda volume: volume.mean, default=None)
     rows = [
         {"method": label, "objective": objectives.score, "trials": len(own), "budget": budget}
-        | {"undistilled": label not in taught}
-        | _scores(reached.get(label, {}), base if label in taught else None)
+        | {"undistilled": label in baselines}
+        | _scores(reached.get(label, {}), None if label in baselines else base)
         for label, own in complete.items()
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS))

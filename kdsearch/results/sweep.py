@@ -14,7 +14,7 @@ from kdsearch.errors import MethodError
 from kdsearch.methods import (
     UNDISTILLED,
     Hyperparameter,
-    needs_teacher,
+    is_baseline,
     searched_hyperparameters,
 )
 from kdsearch.results.objectives import Objectives
@@ -69,15 +69,15 @@ def searched_weights(spec: StudySpec) -> tuple[str, ...]:
     return tuple(name for name, task in spec.problem.tasks.items() if is_searched(task.weight))
 
 
-def untaught_methods(spec: StudySpec) -> tuple[str, ...]:
-    """The methods of a study that need no teacher, ``none`` first: each is tuned as a baseline.
+def baseline_methods(spec: StudySpec) -> tuple[str, ...]:
+    """The methods of a study that are baselines, ``none`` first: each is tuned as one.
 
-    A method of the user's own that is not found where a study is only looked at counts as taught.
+    A method of the user's own that is not found where a study is only looked at counts as none.
     """
     found = [UNDISTILLED]
     for label in spec.methods:
         with suppress(MethodError):
-            found += [] if needs_teacher(label) else [label]
+            found += [label] if is_baseline(label) else []
     return tuple(dict.fromkeys(found))
 
 

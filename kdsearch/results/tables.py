@@ -143,7 +143,7 @@ def front_table(
         row |= {
             "mean_validation_error": finalist.validation_error(samples),
             **_retained(finalist, objectives, teacher),
-            "undistilled": not trial.task.taught,
+            "undistilled": trial.task.is_baseline,
             "baseline_method": finalist.baseline[0].task.method.label
             if finalist.baseline
             else None,

@@ -20,6 +20,7 @@ from kdsearch.methods import (
 from kdsearch.methods.labels import check_value, find_hyperparameter
 from kdsearch.models import Size, blueprint
 from kdsearch.results.cost import trial_lengths
+from kdsearch.space.adapting_checks import check_adapting_methods
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.class_checks import (
     check_class_weights,
@@ -97,6 +98,7 @@ def make_plan(
     _check_batches(spec, data)
     check_unlabelled_ratio(spec, data)
     check_unlabelled_methods(spec, data)
+    check_adapting_methods(spec, data)
     check_class_weights(spec, data)
     check_stands_for(spec, data)
     check_top_k(spec, data)

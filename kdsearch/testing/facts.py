@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from kdsearch.errors import MethodError
 from kdsearch.methods import Hyperparameter, Method
-from kdsearch.methods.base import KINDS, STAGES, read_of_teacher
+from kdsearch.methods.base import KINDS, STAGES, WITHOUT_LOSS, read_of_teacher
 from kdsearch.models import Signal, SignalKind, SignalShapes
 from kdsearch.spec.ranges import Range, every
 from kdsearch.testing.material import Pair, shapes_of
@@ -26,8 +26,9 @@ class FactTests(Subject):
         assert cls.paper.strip(), "'paper' is empty; say where the method comes from"
         for reads in (cls.signals, cls.teacher_signals):
             assert reads <= set(Signal), f"{set(reads)} are not all signals"
-        assert cls.signals or cls.kind == "parameter", "'signals' is empty, so nothing is compared"
-        assert not (cls.signals and cls.kind == "parameter"), "a parameter method reads no signals"
+        without = cls.kind in WITHOUT_LOSS
+        assert cls.signals or without, "'signals' is empty, so nothing is compared"
+        assert not (cls.signals and without), f"a {cls.kind} method reads no signals"
 
     def test_states_its_hyperparameters(self) -> None:
         """Each published default lies in its search range; that of the weight is logarithmic."""
@@ -40,7 +41,7 @@ class FactTests(Subject):
                 assert low <= declared.default <= high, f"the default of '{name}' is not searched"
         unknown = set(cls.counts_for) - set(cls.hyperparameters)
         assert not unknown, f"'counts_for' names {sorted(unknown)}, which are no hyperparameters"
-        if cls.kind != "parameter":
+        if cls.kind not in WITHOUT_LOSS:
             assert "weight" in cls.hyperparameters, "there is no hyperparameter 'weight'"
             search = cls.hyperparameters["weight"].search
             assert isinstance(search, Range), "'weight' is not searched over a range"

@@ -21,6 +21,7 @@ from kdsearch.testing.material import (
     differing,
     only,
     random_signals,
+    targets_of,
     tensors,
 )
 from kdsearch.testing.subject import Bench, Subject, skip
@@ -90,6 +91,22 @@ class LossTests(Subject):
             except Exception as error:  # whatever an index of -1 does
                 raise AssertionError(_READS_LABELS) from error
             assert not differing(parts, others), _READS_LABELS
+
+    def test_reads_domains_if_and_only_if_it_says_so(self, pair: Pair) -> None:
+        """Other domains of the samples change the loss with ``adapts``, and nothing without."""
+        bench = self.bench_with_loss(pair)
+        signals = bench.signals(torch.float32)
+        changes = set()
+        for progress in PROGRESS:
+            parts = bench.parts(*signals, progress)
+            torch.manual_seed(0)
+            given = targets_of(unlabelled=bench.method.unlabelled)
+            swapped = replace(given, domain=torch.arange(BATCH) < BATCH // 2)
+            changes |= set(differing(parts, deepcopy(bench.method)(*signals, swapped, progress)))
+        if bench.method.adapts:
+            assert changes, "'adapts' is declared, but 'targets.domain' is not read; leave it out"
+        else:
+            assert not changes, "the loss depends on 'targets.domain'; declare 'adapts'"
 
     def test_padding_changes_nothing(self, pair: Pair) -> None:
         """Whatever stands where a sequence is padding, loss and gradient are the same."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -198,23 +198,30 @@ def differing(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[st
     return sorted(unequal | (one.keys() ^ other.keys()))
 
 
-def targets_of(index: slice = slice(None), unlabelled: bool = False) -> Targets:
+def targets_of(
+    index: slice = slice(None), unlabelled: bool = False, adapts: bool = False
+) -> Targets:
     """The labels of a batch, or of some of its samples; the classes in turn.
 
     Args:
         index: Which samples.
         unlabelled: Whether every other sample has none.
+        adapts: Whether there is a target domain, of which every other sample is.
     """
     places = torch.arange(BATCH)[index]
     labels = places % CLASSES
     if unlabelled:
         labels = labels.where(places % 2 == 0, MISSING_CLASS)
-    return Targets(labels, index=places)
+    return Targets(labels, index=places, domain=places % 2 == 1 if adapts else None)
 
 
-@lru_cache(maxsize=1)
-def random_data() -> Dataset:
-    """32 training, 8 validation and 8 test images of noise."""
+@lru_cache(maxsize=2)
+def random_data(adapts: bool = False) -> Dataset:
+    """32 training, 8 validation and 8 test images of noise.
+
+    Args:
+        adapts: Whether every other training image is of a target domain.
+    """
     generator = torch.Generator().manual_seed(0)
 
     def split(samples: int) -> Split:
@@ -225,4 +232,7 @@ def random_data() -> Dataset:
     names = tuple(f"class {label}" for label in range(CLASSES))
     scale = Scale((0.5,) * IMAGE_SHAPE[0], (0.25,) * IMAGE_SHAPE[0])
     problem = Problem.of_classes(names)
-    return Dataset("random", split(SAMPLES), split(8), split(8), {IMAGE: scale}, problem=problem)
+    train = split(SAMPLES)
+    if adapts:
+        train = replace(train, domain=torch.arange(SAMPLES) % 2 == 1)
+    return Dataset("random", train, split(8), split(8), {IMAGE: scale}, problem=problem)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from kdsearch.methods.base import WITHOUT_LOSS
 from kdsearch.testing.material import PROGRESS, Pair, build, differing
 from kdsearch.testing.subject import Subject, skip
 
@@ -19,17 +20,24 @@ class PreparationTests(Subject):
         assert _modes(bench.teacher) == _modes(before), "'prepare' changes the teacher's mode"
 
     def test_parameter_method_sets_the_student(self, pair: Pair) -> None:
-        """A method without a loss gives the student other weights, and has no parts."""
+        """It gives the student other weights."""
         if self.find().kind != "parameter":
-            skip(f"{self.find().name} has a loss")
+            skip(f"{self.find().name} sets no weights")
         bench = self.bench(pair)
         before = build(self.configs(pair)[0]).state_dict()
         assert differing(bench.student.state_dict(), before), (
             "'prepare' changes nothing of the student"
         )
+
+    def test_method_without_a_loss_has_no_parts(self, pair: Pair) -> None:
+        """Methods of the kinds ``parameter`` and ``statistics`` return nothing to minimise."""
+        cls = self.find()
+        if cls.kind not in WITHOUT_LOSS:
+            skip(f"{cls.name} has a loss")
+        bench = self.bench(pair)
         for progress in PROGRESS:
             parts: dict[str, Tensor] = bench.parts(*bench.signals(), progress)
-            assert not parts, "a parameter method has a loss; give it another kind"
+            assert not parts, f"a {cls.kind} method has a loss; give it another kind"
 
 
 def _modes(module: nn.Module) -> list[bool]:

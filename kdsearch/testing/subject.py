@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from kdsearch.methods import Method, find_method
+from kdsearch.methods.base import WITHOUT_LOSS
 from kdsearch.methods.targets import Targets
 from kdsearch.models import Network, Signals, SignalShapes
 from kdsearch.spec.concrete import ModelConfig
@@ -32,7 +33,8 @@ def evaluate(
 ) -> dict[str, Tensor]:
     """The method's parts for (some samples of) a batch, whatever it draws being seeded."""
     torch.manual_seed(0)
-    return method(student, teacher, targets_of(index, method.unlabelled), progress)
+    targets = targets_of(index, method.unlabelled, method.adapts)
+    return method(student, teacher, targets, progress)
 
 
 @dataclass
@@ -122,8 +124,8 @@ class Subject:
         """
 
     def targets(self) -> Targets:
-        """The labels of the batch that the losses are tested on."""
-        return targets_of()
+        """The labels of the batch that the losses are tested on, and its domains if it adapts."""
+        return targets_of(adapts=self.find().adapts)
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
         """Run every test that takes a ``pair`` on each of them; pytest calls it."""
@@ -164,8 +166,8 @@ class Subject:
     def bench_with_loss(
         self, pair: Pair, hyperparameters: Mapping[str, float] = MappingProxyType({})
     ) -> Bench:
-        """As :meth:`bench`; skips the test for a method that only prepares the student."""
-        if self.find().kind == "parameter":
+        """As :meth:`bench`; skips the test for a method without a loss."""
+        if self.find().kind in WITHOUT_LOSS:
             skip(f"{self.find().name} has no loss")
         return self.bench(pair, hyperparameters=hyperparameters)
 

@@ -94,14 +94,14 @@ def train(
 
     with label_of(cls) as label:
         task = _task(label, student, dict(hyperparameters))
-        trainer = Trainer(task, random_data(), watched)
+        trainer = Trainer(task, random_data(cls.adapts), watched)
         (method,) = trainer.distiller.objective.methods
         method.register_forward_pre_hook(note)
         learnable = _parameters(method)
         trainer.train_epoch()
         checkpoint = _through_a_file(trainer.state_dict())
         uninterrupted = trainer.train_epoch().loss
-        resumed = Trainer(task, random_data(), Teacher(build(teacher)))
+        resumed = Trainer(task, random_data(cls.adapts), Teacher(build(teacher)))
         resumed.load_state_dict(checkpoint)
         again = resumed.train_epoch().loss
     network = watched.network

@@ -10,6 +10,7 @@ from torch import Tensor
 from kdsearch.data import Dataset, derive
 from kdsearch.errors import CheckpointError, DataError
 from kdsearch.methods import Objective, parse_label
+from kdsearch.methods.base import WITHOUT_LOSS
 from kdsearch.models import Network, build_network
 from kdsearch.models.weights.sources import forget_weights, known_weights
 from kdsearch.spec.concrete import InitialWeights, ModelConfig
@@ -101,7 +102,7 @@ def learnt_from(task: Task, data: Dataset) -> Tensor:
         DataError: There are none.
     """
     known = data.problem.known(data.train.targets).cpu()
-    if any(method.kind != "parameter" for method in parse_label(task.method.label)):
+    if any(method.kind not in WITHOUT_LOSS for method in parse_label(task.method.label)):
         known = torch.ones_like(known)
     if not bool(known.any()):
         names = ", ".join(head.name for head in data.problem.heads)

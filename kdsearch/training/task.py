@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from kdsearch.methods import needs_teacher
+from kdsearch.methods import is_baseline
 from kdsearch.spec.base import Section
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.sections import Augmentation
@@ -54,9 +54,10 @@ class Task(Section):
     """The tasks that it learns, in the problem's order; all, where none is named."""
 
     @property
-    def taught(self) -> bool:
-        """Whether it is distilled: not where nobody teaches, as by ``none`` or ``pseudo_label``."""
-        return self.teacher is not None or needs_teacher(self.method.label)
+    def is_baseline(self) -> bool:
+        """Whether others' gains are over it: by ``none`` or ``pseudo_label``, where nobody teaches
+        and nothing adapts it."""
+        return self.teacher is None and is_baseline(self.method.label)
 
     def task_weight(self, name: str) -> float:
         """What the loss of a task is multiplied by."""

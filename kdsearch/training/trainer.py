@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -30,6 +31,7 @@ from kdsearch.training.optimizer import make_optimizer, make_schedule
 from kdsearch.training.ranks import Ranks
 from kdsearch.training.reports import EpochReport
 from kdsearch.training.streams import check_shares, epoch_samples
+from kdsearch.training.target_statistics import target_statistics
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Reference, SplitName, Teaching, plain_views
 
@@ -110,6 +112,7 @@ class Trainer:
         self._ema = None
         if task.training.ema is not None:
             self._ema = WeightAverage(student, exponential(task.training.ema))
+        self._statistics = target_statistics(task, data, student, self.device, self.ranks)
         self._rungs = frozenset(rungs)
         self._average = WeightAverage(student, over_last_part()) if self._rungs else None
         self.epoch = 0
@@ -183,6 +186,9 @@ class Trainer:
             self._feed.close()
             # from now on the student is what is shipped, and so are all its scores
             round_to_stored(self.student)
+            if self._statistics is not None:
+                self._statistics.settle(self.student)
+                round_to_stored(self.student)
         scores = self.evaluate_validation()
         averaged = self._score_average()
         seconds = time.perf_counter() - start
@@ -250,9 +256,17 @@ class Trainer:
         self.ranks.follow_first(network.buffers())
         beside = None if self._reference is None else self._reference.logits(split)
         try:
-            return evaluate(network, views, self._data.problem, beside, self.ranks, last)
+            with self._judged(network):
+                return evaluate(network, views, self._data.problem, beside, self.ranks, last)
         except DivergedError as error:
             raise self._diverged(f"{error} on the {split} split") from None
+
+    def _judged(self, network: Network) -> AbstractContextManager[None]:
+        """A network as it is judged: with the target's statistics, where the task has them."""
+        settled = self.finished and network is self.student
+        return (
+            nullcontext() if self._statistics is None or settled else self._statistics.lent(network)
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """All that resuming needs: weights, helpers, optimiser, schedule, epoch."""

@@ -115,6 +115,7 @@ def translated_as_paraphrased(self: OwnConformance, method: Any) -> None:
 
 ANY_KIND = (*PAIRS, *SEQUENCES)
 A_GAME = "The discriminator's judgement of the teacher's outputs is no minimum of the generator's."
+OF_DOMAINS = "It compares two domains, and no networks."
 EXCEPTIONS: dict[str, dict[str, Any]] = {
     "hard_label": {"minimum": own_decision},
     "nkd": {"minimum": without_minimum("Its target part falls until the student is sure.")},
@@ -128,6 +129,9 @@ EXCEPTIONS: dict[str, dict[str, Any]] = {
     "reviewkd": {"minimum": without_minimum("Every stage is fused with the deeper ones.")},
     "semckd": {"minimum": without_minimum("Every stage meets all of the teacher's at once.")},
     "pseudo_label": {"minimum": without_minimum("It is told by the student alone.")},
+    "coral": {"minimum": without_minimum(OF_DOMAINS)},
+    "mmd": {"minimum": without_minimum(OF_DOMAINS)},
+    "dann": {"minimum": without_minimum(OF_DOMAINS)},
     "adversarial": {"minimum": without_minimum(A_GAME)},
     "adversarial_embedding": {"minimum": without_minimum(A_GAME)},
     "crd": {

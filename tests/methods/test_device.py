@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from kdsearch.methods import METHODS, Objective, Targets, method_config
+from kdsearch.methods.base import WITHOUT_LOSS
 from kdsearch.models.signals import Signals, SignalShapes
 from tests.methods.maps import map_stages
 
@@ -25,7 +26,7 @@ BATCH, SAMPLES = 6, 40
 DEVICE = "meta"
 """The device without values: whoever asks for one, as a synchronisation would, is refused."""
 
-TRAINABLE = sorted(name for name, method in METHODS.items() if method.kind != "parameter")
+TRAINABLE = sorted(name for name, method in METHODS.items() if method.kind not in WITHOUT_LOSS)
 
 
 class OnDevice(TorchDispatchMode):
@@ -80,7 +81,8 @@ def _step(name: str, progress: float, training: bool, mixup: bool) -> set[str]:
         term = cast(Any, objective.terms[name])
         term.prepare(None, None, SAMPLES)
     partner, share = (_labels(), torch.rand(BATCH, device=DEVICE)) if mixup else (None, None)
-    targets = Targets(_labels(), partner, share, index=_labels())
+    domain = _labels().bool() if METHODS[name].adapts else None
+    targets = Targets(_labels(), partner, share, index=_labels(), domain=domain)
     student, teacher = _signals(SHAPES, True), _signals(TEACHER, False)
     with OnDevice():
         loss = objective(student, teacher, {"label": targets}, progress)["loss"]

@@ -7,6 +7,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from kdsearch.errors import MethodError
 from kdsearch.methods import METHODS, Objective, Targets, method_config
+from kdsearch.methods.base import WITHOUT_LOSS
 from kdsearch.methods.dkd import nckd_loss, tckd_loss
 from kdsearch.methods.kd import kd_loss
 from kdsearch.methods.task_loss import TaskLoss
@@ -18,9 +19,10 @@ from kdsearch.spec.concrete import MethodConfig, TermConfig
 LOSSES = [
     name
     for name, method in METHODS.items()
-    if not (method.by_sample or method.adopts_classifier or method.kind == "parameter")
+    if not (method.by_sample or method.adopts_classifier or method.kind in WITHOUT_LOSS)
 ]
 LABELS = torch.tensor([0, 1, 2, 3, 4, 5])
+DOMAIN = LABELS % 2 == 1
 
 
 def of(labels, *blended, **weights):
@@ -62,7 +64,7 @@ def test_parts_of_a_method_are_named_after_it_and_weighted(student_shapes, teach
 @pytest.mark.parametrize("label", [*LOSSES, "kd+at", "dist+fitnet+rkd"])
 def test_loss_is_the_sum_of_the_parts(label, student_shapes, teacher_shapes, pair):
     objective = Objective(method_config(label, {}), student_shapes, teacher_shapes).double()
-    found = objective(*pair, of(LABELS), 0.5)
+    found = objective(*pair, of(LABELS, domain=DOMAIN), 0.5)
     parts = [value.item() for name, value in found.items() if name != "loss"]
     assert found["loss"].item() == pytest.approx(sum(parts), rel=1e-12)
     assert all(value.shape == () for value in found.values())
@@ -215,9 +217,9 @@ def test_autocast_does_not_lower_the_precision(
     student = random_signals(student_shapes, dtype=torch.float32)
     teacher = random_signals(teacher_shapes, seed=1, dtype=torch.float32)
     # each call moves what a term estimates as it goes, such as spectral norms
-    plain = deepcopy(objective)(student, teacher, of(LABELS), 0.5)
+    plain = deepcopy(objective)(student, teacher, of(LABELS, domain=DOMAIN), 0.5)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        lowered = objective(student, teacher, of(LABELS), 0.5)
+        lowered = objective(student, teacher, of(LABELS, domain=DOMAIN), 0.5)
     assert {name: v.item() for name, v in lowered.items()} == {
         name: v.item() for name, v in plain.items()
     }

@@ -45,6 +45,10 @@ PUBLISHED = {
     "adversarial_embedding": (1.0, 0.5, None),
     "weight_copy": (1.0, None, None),
     "pseudo_label": (1.0, 3.0, None),
+    "coral": (1.0, 1.0, None),
+    "mmd": (1.0, 1.0, None),
+    "dann": (1.0, 1.0, None),
+    "adabn": (1.0, None, None),
 }
 
 

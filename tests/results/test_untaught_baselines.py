@@ -12,7 +12,7 @@ import pytest
 
 from kdsearch.results.judging import Judging, planned_trainings
 from kdsearch.results.record import TrialRecord
-from kdsearch.results.sweep import sweep_points, untaught_methods
+from kdsearch.results.sweep import baseline_methods, sweep_points
 from kdsearch.search.judging_jobs import JudgingJobs
 from kdsearch.spec import StudySpec, parse_spec
 from tests.results import judged as plain
@@ -53,9 +53,9 @@ def with_pseudo_labels(bonus: float) -> object:
 
 
 def test_the_methods_that_need_no_teacher_are_named(spec: StudySpec, spec_text: str) -> None:
-    assert untaught_methods(spec) == ("none", "pseudo_label")
+    assert baseline_methods(spec) == ("none", "pseudo_label")
     sums = parse_spec(spec_text, ["methods=[kd, kd+pseudo_label, pseudo_label]"])
-    assert untaught_methods(sums) == ("none", "pseudo_label")
+    assert baseline_methods(sums) == ("none", "pseudo_label")
 
 
 def test_their_own_values_are_spread_too(spec: StudySpec) -> None:

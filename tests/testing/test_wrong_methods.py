@@ -43,6 +43,13 @@ MISTAKES: list[tuple[type[Method], str, str]] = [
     (wrong.IsConstant, "test_identical_outputs_give_the_minimum", "whatever the student says"),
     (wrong.ReadsLabelsUnsaid, "test_reads_labels_only_if_it_says_so", "declare 'by_label'"),
     (wrong.WeighsByLabelUnsaid, "test_reads_labels_only_if_it_says_so", "declare 'by_label'"),
+    (
+        wrong.ReadsDomainsUnsaid,
+        "test_reads_domains_if_and_only_if_it_says_so",
+        "declare 'adapts'",
+    ),
+    (wrong.AdaptsToNothing, "test_reads_domains_if_and_only_if_it_says_so", "leave it out"),
+    (wrong.HasAPart, "test_method_without_a_loss_has_no_parts", "give it another kind"),
     (wrong.CountsForNoValueOfItsOwn, "test_states_its_hyperparameters", "'temperature'"),
     (wrong.SetsItsClass, "test_instances_share_nothing", "changes its class"),
     (wrong.ChangesItsConfiguration, "test_instances_share_nothing", "changes its class"),

@@ -238,6 +238,23 @@ class WeighsByLabelUnsaid(Sound):
         return {self.name: (weights[:, None] * (self.project(e_s) - e_t).square()).mean()}
 
 
+class ReadsDomainsUnsaid(SoundLogits):
+    """Samples of a target domain count twice, where there are some."""
+
+    def forward(
+        self, student: Signals, teacher: Signals, targets: Targets, progress: float
+    ) -> Parts:
+        z_s, z_t = logits(student, teacher)
+        if targets.domain is None:
+            return {self.name: self.divergence(z_s, z_t)}
+        there = targets.domain
+        return {self.name: self.divergence(z_s, z_t) + self.divergence(z_s[there], z_t[there])}
+
+
+class AdaptsToNothing(SoundLogits):
+    adapts = True
+
+
 class CountsForNoValueOfItsOwn(Sound):
     counts_for: ClassVar[Any] = {"temperature": frozenset({"class"})}
 
@@ -364,6 +381,13 @@ class IsUnnamed(Sound):
 class PreparesNothing(CopiesWeights):
     def prepare(self, student: Network, teacher: Network, samples: int) -> None:
         return
+
+
+class HasAPart(CopiesWeights):
+    def forward(
+        self, student: Signals, teacher: Signals, targets: Targets, progress: float
+    ) -> Parts:
+        return {self.name: torch.zeros(())}
 
 
 class PreparesTheTeacher(CopiesWeights):
