@@ -78,6 +78,7 @@ def make_task() -> Callable[..., Task]:
         values: dict[str, float] | None = None,
         model: dict[str, Any] | None = None,
         augment: dict[str, Any] | None = None,
+        strong: dict[str, Any] | None = None,
         seed: int = 1,
         views_seed: int = 7,
         **training: Any,
@@ -89,6 +90,7 @@ def make_task() -> Callable[..., Task]:
             method=method_config(label, values or {}),
             training=TrainingConfig(**(short | training)),
             augment=Augmentation(**(augment or {})),
+            strong=None if strong is None else Augmentation(**strong),
             views_seed=views_seed,
             seed=seed,
         )

@@ -22,6 +22,13 @@ def test_the_example_is_sound() -> None:
     assert set(plan.space.methods) == {"none", "pseudo_label", "kd"}
 
 
+def test_the_example_of_strong_augmentation_is_sound() -> None:
+    plan = make_plan(parse_spec(PAGE.spaces()["strong"]))
+    assert set(plan.space.methods) == {"none", "fixmatch", "noisy_student"}
+    again = parse_spec(PAGE.spaces()["strong"], ["teaching={by: [born_again], generations: 2}"])
+    assert "noisy_student" in make_plan(again).space.methods
+
+
 def test_the_page_tells_how_many_have_labels() -> None:
     spec = parse_spec(PAGE.spaces()["few"], ["data.validation=0.25"])
     data = load_dataset(spec.data)

@@ -58,6 +58,7 @@ SAME = {
     "teacher.training": "training",
     "target.table": "data.table",
     "target.unlabelled": "data.unlabelled",
+    "data.strong_augment": "data.augment",
 }
 """Sections with the keys of another one, which are listed there alone."""
 

@@ -58,6 +58,14 @@ data:
   source: digits
   augment: {random_erasing: {probability: 0.1}}
 """,
+    "data.strong_augment": """\
+data:
+  source: digits
+  labels: 100
+  augment: {crop: 1}
+  strong_augment: {rand_augment: {}, cutout: 4}
+methods: [none, fixmatch, noisy_student]
+""",
     "target": """\
 data: {source: image_folder, root: studio, image_size: 64}
 target: {source: image_folder, root: phone, labels: 20}  # 20 of its training images have a class

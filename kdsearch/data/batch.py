@@ -24,12 +24,14 @@ class Batch:
         epoch: The epoch that the views belong to.
         index: [B] places of the samples in their split, where the feed was given them: what is
             read from files by those in host memory need not wait for a device.
+        strong: The inputs of the same samples under ``data.strong_augment``, where they are read.
     """
 
     inputs: Mapping[str, Tensor]
     targets: Mapping[str, Targets]
     epoch: int
     index: Tensor
+    strong: Mapping[str, Tensor] | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
@@ -45,8 +47,12 @@ class Batch:
 
     def laid_out(self, form: torch.memory_format) -> Batch:
         """The same with maps [B, C, H, W] in a memory format."""
-        inputs = {
-            name: each.contiguous(memory_format=form) if each.ndim == 4 else each
-            for name, each in self.inputs.items()
-        }
-        return replace(self, inputs=inputs)
+        strong = None if self.strong is None else _laid_out(self.strong, form)
+        return replace(self, inputs=_laid_out(self.inputs, form), strong=strong)
+
+
+def _laid_out(inputs: Mapping[str, Tensor], form: torch.memory_format) -> dict[str, Tensor]:
+    return {
+        name: each.contiguous(memory_format=form) if each.ndim == 4 else each
+        for name, each in inputs.items()
+    }

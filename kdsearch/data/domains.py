@@ -91,7 +91,8 @@ def _as_read(data: DataSection, target: TargetSection) -> tuple[DataSection, Dat
     """Both as sections of one kind; ``image_size`` is for those that read it, if any does."""
     given = {name: getattr(target, name) for name in SourceSection.model_fields}
     labels = None if target.labels in (0, "all") else target.labels
-    other = data.model_copy(update={**given, "labels": labels, "augment": Augmentation()})
+    plain = {"augment": Augmentation(), "strong_augment": None}
+    other = data.model_copy(update={**given, **plain, "labels": labels})
     reads = ["image_size" in find_source(each.source).settings for each in (data, target)]
     if not any(reads):
         return data, other

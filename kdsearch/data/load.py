@@ -100,6 +100,8 @@ def load_splits(section: DataSection, problem: Problem, validated: bool = True) 
         if split is not None:
             check_split(split, problem.heads, f"{where}'s {name} data")
     check_changes(section.augment, pool)
+    if section.strong_augment is not None:
+        check_changes(section.strong_augment, pool, "data.strong_augment")
     pool, test = _set_test_aside(section, pool, test, problem)
     train = pool
     if validation is not None:

@@ -15,6 +15,7 @@ from kdsearch.methods.labels import (
     method_config,
     needs_teacher,
     parse_label,
+    reads_strong_view,
     searched_hyperparameters,
 )
 from kdsearch.methods.objective import Objective
@@ -39,5 +40,6 @@ __all__ = [
     "method_names",
     "needs_teacher",
     "parse_label",
+    "reads_strong_view",
     "searched_hyperparameters",
 ]

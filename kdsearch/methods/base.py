@@ -102,6 +102,9 @@ class Method(nn.Module, ABC):
     adapts: ClassVar[bool] = False
     """Whether it adapts the student to a target domain, whose samples ``targets.domain`` tells;
     it works only where a study has a ``target``."""
+    strong_view: ClassVar[bool] = False
+    """Whether it reads the student's signals of a strong view of each sample (``student.strong``),
+    which is that of ``data.strong_augment``."""
     relative_cost: ClassVar[float] = 1.0
     """Time of a training step with this term alone, as a multiple of one without any: the search
     shares out work by it, and a third more or less does no harm."""

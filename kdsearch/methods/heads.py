@@ -13,8 +13,12 @@ from kdsearch.problems import Head
 
 def of_head(head: Head, signals: Signals) -> Signals:
     """The signals with the logits of one task."""
-    logits = signals.logits
-    return signals if logits is None else replace(signals, logits=head.of(logits))
+    logits, strong = signals.logits, signals.strong
+    return replace(
+        signals,
+        logits=None if logits is None else head.of(logits),
+        strong=None if strong is None else of_head(head, strong),
+    )
 
 
 def labelled(heads: Sequence[Head]) -> Head:

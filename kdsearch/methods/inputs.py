@@ -24,6 +24,15 @@ def logits(student: Signals, teacher: Signals) -> tuple[Tensor, Tensor]:
     return _pair(student.logits, teacher.logits, "logits")
 
 
+def strong_logits(student: Signals) -> Tensor:
+    """The student's logits [B, K] of the strong views."""
+    assert student.strong is not None, "the student's strongly augmented images were not observed"
+    assert student.strong.logits is not None, (
+        "the logits of strongly augmented images were not observed"
+    )
+    return full_precision(student.strong.logits)
+
+
 def embeddings(student: Signals, teacher: Signals) -> tuple[Tensor, Tensor]:
     """Student's and teacher's embeddings [B, D], each of its own length D."""
     return _pair(student.embedding, teacher.embedding, "embedding")

@@ -57,6 +57,15 @@ def is_baseline(label: str) -> bool:
     return not any(term.needs_teacher or term.adapts for term in parse_label(label))
 
 
+def reads_strong_view(label: str) -> bool:
+    """Whether a label's terms read a strong view of each sample.
+
+    Raises:
+        MethodError: As :func:`parse_label`.
+    """
+    return any(term.strong_view for term in parse_label(label))
+
+
 def label_hyperparameters(label: str) -> dict[str, Hyperparameter]:
     """Every value that a label can be given, by name.
 

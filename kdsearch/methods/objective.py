@@ -144,6 +144,11 @@ class Objective(nn.Module):
         """Exactly what the terms read of the teacher; nothing where they need none."""
         return frozenset[Signal]().union(*map(read_of_teacher, self.methods))
 
+    @property
+    def strong_view(self) -> bool:
+        """Whether a term reads the student's signals of a strong view of each sample."""
+        return any(term.strong_view for term in self.methods)
+
     def forward(
         self,
         student: Signals,

@@ -21,6 +21,7 @@ from kdsearch.methods.dann import DANN
 from kdsearch.methods.dist import DIST
 from kdsearch.methods.dkd import DKD
 from kdsearch.methods.fitnet import FitNet
+from kdsearch.methods.fixmatch import FixMatch
 from kdsearch.methods.fsp import FSP
 from kdsearch.methods.ft import FactorTransfer
 from kdsearch.methods.hard_label import HardLabel
@@ -30,6 +31,7 @@ from kdsearch.methods.mlkd import MLKD
 from kdsearch.methods.mmd import MMD
 from kdsearch.methods.mse_logits import MSELogits
 from kdsearch.methods.nkd import NKD
+from kdsearch.methods.noisy_student import NoisyStudent
 from kdsearch.methods.nst import NST
 from kdsearch.methods.ofd import OFD
 from kdsearch.methods.pkt import PKT
@@ -80,6 +82,8 @@ _CLASSES: tuple[type[Method], ...] = (
     WeightCopy,
     # unlabelled
     PseudoLabel,
+    FixMatch,
+    NoisyStudent,
     # domain
     CORAL,
     MMD,

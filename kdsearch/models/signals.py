@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -104,6 +104,8 @@ class Signals:
         mask: [B, L] bool, true where a position of the sequences is real; they and the attention
             over pairs are zero at the others. ``None`` where all are real, or no such signal was
             asked for.
+        strong: The student's signals of the same samples under ``data.strong_augment``, for
+            methods that read them.
     """
 
     logits: Tensor | None = None
@@ -113,6 +115,19 @@ class Signals:
     preactivation: tuple[Tensor, ...] = ()
     self_attention: tuple[Tensor, ...] = ()
     mask: Tensor | None = None
+    strong: Signals | None = None
+
+    def changed(self, change: Callable[[Tensor], Tensor]) -> Signals:
+        """The same with every tensor changed; those that are absent stay so."""
+
+        def of(held: Tensor | tuple[Tensor, ...] | Signals | None) -> Any:
+            if isinstance(held, Tensor):
+                return change(held)
+            if isinstance(held, Signals):
+                return held.changed(change)
+            return held and tuple(map(change, held))
+
+        return replace(self, **{each.name: of(getattr(self, each.name)) for each in fields(self)})
 
     def mask_of(self, signal: Signal) -> Tensor | None:
         """The mask [B, L] of one signal; ``None`` where it is of no sequence, or all are real."""

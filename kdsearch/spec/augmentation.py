@@ -127,3 +127,21 @@ class Augmentation(Section):
                 "trivial_augment and rand_augment both choose operations at random; remove one"
             )
         return self
+
+
+def _strong(changes: Augmentation) -> Augmentation:
+    if changes.mixes:
+        raise ValueError(
+            f"must not have {changes.mixes[0]}, which blends two images, and methods compare what "
+            "is of one; remove it"
+        )
+    if changes == Augmentation():
+        raise ValueError(
+            "changes nothing, and is to change more than data.augment; give it changes, such as "
+            "{rand_augment: {}}"
+        )
+    return changes
+
+
+StrongAugmentation = Annotated[Augmentation, AfterValidator(_strong)]
+"""Random changes of one image, at least one of them."""

@@ -39,7 +39,7 @@ class StudySpec(Section):
     """Where the samples come from, how they are split, and how training images are augmented."""
     target: TargetSection | None = None
     """Data of another domain, to which the students are adapted. Its training samples join those of
-    ``data``, of which none is then set aside for validation. Validation and test are the target's.
+    ``data``, of which none is then kept for validation. Validation and test are the target's.
     Finalists are scored on the test of ``data`` too. Inputs and tasks are those of ``data``.
     Classes go by their names. ``image_size`` and ``augment`` of ``data`` hold for both. Absent:
     there is one domain."""

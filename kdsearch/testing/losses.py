@@ -17,7 +17,6 @@ from kdsearch.testing.material import (
     BATCH,
     PROGRESS,
     Pair,
-    changed,
     differing,
     only,
     random_signals,
@@ -56,6 +55,22 @@ class LossTests(Subject):
                 f"'{signal}' is declared but not read of the teacher; leave it out"
             )
 
+    def test_reads_a_strong_view_only_if_it_says_so(self, pair: Pair) -> None:
+        """With ``strong_view`` the loss depends on the student's strong views, else not."""
+        bench = self.bench_with_loss(pair)
+        shapes, strong = bench.student_shapes, bench.method.strong_view
+        teacher = bench.signals(torch.float32)[1]
+        one = random_signals(shapes, 1, torch.float32, strong=True)
+        other = replace(one, strong=random_signals(shapes, 3, torch.float32))
+        differ = any(
+            differing(*(bench.parts(each, teacher, progress) for each in (one, other)))
+            for progress in PROGRESS
+        )
+        assert not differ or strong, (
+            "the loss depends on strongly augmented images; declare 'strong_view'"
+        )
+        assert differ or not strong, "'strong_view' is declared but none is read; leave it out"
+
     def test_identical_outputs_give_the_minimum(self, pair: Pair) -> None:
         """The loss of equal signals is the smallest; any others cost more."""
         twins = Pair(pair.name, pair.teacher, pair.teacher)
@@ -65,11 +80,14 @@ class LossTests(Subject):
             self.align(bench.method)
         read = bench.method.signals | bench.method.teacher_signals
         signals = only(random_signals(bench.teacher_shapes, 0), read)
+        strong = bench.method.strong_view
         floor = self.minimum(bench.method, signals)
         if floor is None:
             skip(_reason(self))
         else:
-            others = [random_signals(bench.student_shapes, seed) for seed in range(1, 6)]
+            others = [
+                random_signals(bench.student_shapes, seed, strong=strong) for seed in range(1, 6)
+            ]
             times = bench.times()
             felt = [_costs_more(bench, signals, others, floor, progress) for progress in times]
             assert any(felt), "the loss is the same whatever the student says"
@@ -172,7 +190,7 @@ def _filled(signals: Signals, filling: float) -> Signals:
 
 
 def _some(signals: Signals, samples: slice) -> Signals:
-    return changed(signals, lambda values: values[samples])
+    return signals.changed(lambda values: values[samples])
 
 
 def _failure(bench: Bench, student: Signals, teacher: Signals) -> Exception | None:
@@ -199,9 +217,10 @@ def _costs_more(
     bench: Bench, signals: Signals, others: list[Signals], floor: float, progress: float
 ) -> bool:
     """Check the minimum at one time; whether the loss depends on the student then."""
+    alike = replace(signals, strong=signals) if bench.method.strong_view else signals
     same, *costs = (
         float(bench.loss(bench.parts(given, signals, progress)).detach())
-        for given in (signals, *others)
+        for given in (alike, *others)
     )
     if all(cost == same for cost in costs):
         return False

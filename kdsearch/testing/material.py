@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Mapping, Set
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -32,6 +32,8 @@ CLASSES = 5
 SAMPLES = 32
 """Training samples of the data set, and what ``Method.prepare`` is told."""
 BATCH = 8
+_STRONG = 1000
+"""What is added to the seed of signals for those of a strong view."""
 PROGRESS = (0.0, 0.05, 0.5, 1.0)
 """Times at which a loss is looked at: before, in and after an initialisation, and at the end."""
 
@@ -108,8 +110,19 @@ def random_signals(
     seed: int,
     dtype: torch.dtype = torch.float64,
     requires_grad: bool = False,
+    strong: bool = False,
 ) -> Signals:
-    """Every signal of a batch, each tensor a leaf of its own; stage maps are not negative."""
+    """Every signal of a batch, each tensor a leaf of its own; stage maps are not negative.
+
+    With ``strong`` there are other ones of a strong view beside.
+    """
+    signals = _random_signals(shapes, seed)
+    if strong:
+        signals = replace(signals, strong=_random_signals(shapes, seed + _STRONG))
+    return as_leaves(signals, 1.0, dtype, requires_grad)
+
+
+def _random_signals(shapes: SignalShapes, seed: int) -> Signals:
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*size: int) -> Tensor:
@@ -124,7 +137,7 @@ def random_signals(
         tuple(normal(*each.shape).softmax(dim=-1) for each in shapes.self_attention),
         _mask(shapes),
     )
-    return as_leaves(signals_of(trace, frozenset(Signal)), 1.0, dtype, requires_grad)
+    return signals_of(trace, frozenset(Signal))
 
 
 def _mask(shapes: SignalShapes) -> Tensor | None:
@@ -149,40 +162,22 @@ def as_leaves(
         scaled = (values.detach().double() * scale).clamp(-largest, largest)
         return scaled.to(dtype, copy=True).requires_grad_(requires_grad)
 
-    return changed(signals, leaf)
-
-
-def changed(signals: Signals, change: Callable[[Tensor], Tensor]) -> Signals:
-    """The signals with every tensor changed; those that are absent stay so."""
-
-    def single(values: Tensor | None) -> Tensor | None:
-        return None if values is None else change(values)
-
-    def each(maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return tuple(change(values) for values in maps)
-
-    return Signals(
-        logits=single(signals.logits),
-        embedding=single(signals.embedding),
-        features=each(signals.features),
-        attention=each(signals.attention),
-        preactivation=each(signals.preactivation),
-        self_attention=each(signals.self_attention),
-        mask=single(signals.mask),
-    )
+    return signals.changed(leaf)
 
 
 def tensors(signals: Signals) -> list[Tensor]:
-    """Every tensor of the signals, without the mask."""
+    """Every tensor of the signals, those of a strong view among them, without the mask."""
     found = [getattr(signals, signal.value) for signal in Signal]
     single = [held for held in found if isinstance(held, Tensor)]
-    return [*single, *(maps for held in found if isinstance(held, tuple) for maps in held)]
+    stages = [maps for held in found if isinstance(held, tuple) for maps in held]
+    return [*single, *stages, *(() if signals.strong is None else tensors(signals.strong))]
 
 
 def only(signals: Signals, wanted: Set[Signal]) -> Signals:
-    """The signals that are wanted, the others absent."""
+    """The signals that are wanted, the others absent, of a strong view alike."""
     named = {signal.value: getattr(signals, signal.value) for signal in wanted}
-    return Signals(**named, mask=signals.mask)
+    strong = None if signals.strong is None else only(signals.strong, wanted)
+    return Signals(**named, mask=signals.mask, strong=strong)
 
 
 def present(signals: Signals) -> frozenset[Signal]:

@@ -85,7 +85,12 @@ def _extremes(bench: Bench, dtype: torch.dtype) -> Iterator[tuple[str, Signals, 
 
 def _with_gaps(signals: Signals) -> Signals:
     """Signals whose logits are 1 and −1."""
-    return replace(signals, logits=None if signals.logits is None else signals.logits.sign())
+    logits, strong = signals.logits, signals.strong
+    return replace(
+        signals,
+        logits=None if logits is None else logits.sign(),
+        strong=None if strong is None else _with_gaps(strong),
+    )
 
 
 def _negative(values: Tensor | None) -> Tensor | None:

@@ -60,7 +60,7 @@ class Bench:
     ) -> tuple[Signals, Signals]:
         """Random signals of the student and of the teacher."""
         return (
-            random_signals(self.student_shapes, 1, dtype, requires_grad),
+            random_signals(self.student_shapes, 1, dtype, requires_grad, self.method.strong_view),
             random_signals(self.teacher_shapes, 2, dtype, requires_grad),
         )
 

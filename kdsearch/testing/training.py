@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kdsearch.methods import METHODS, Method, method_config
+from kdsearch.methods import METHODS, Method, method_config, reads_strong_view
 from kdsearch.models import Network, Signal, Signals
 from kdsearch.spec.concrete import ModelConfig, TrainingConfig
+from kdsearch.spec.sections import Augmentation
 from kdsearch.testing.material import BATCH, build, present, random_data
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Batch, Teacher
@@ -26,6 +27,7 @@ State = dict[str, Tensor]
 
 # Adam's steps do not shrink with the gradient, and without decay nothing else moves a weight.
 _TRAINING = TrainingConfig(epochs=2, batch_size=BATCH, optimizer="adamw", lr=1e-3, weight_decay=0)
+_STRONG = Augmentation(crop=1, cutout=3)
 _STAND_IN = "kdsearch_method_under_test"
 
 
@@ -141,6 +143,7 @@ def _task(label: str, student: ModelConfig, hyperparameters: dict[str, float]) -
         model=student,
         method=method_config(label, hyperparameters),
         training=_TRAINING,
+        strong=_STRONG if reads_strong_view(label) else None,
         views_seed=1,
         seed=2,
     )

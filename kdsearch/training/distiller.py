@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from kdsearch.methods import Objective
 from kdsearch.methods.targets import Targets
 from kdsearch.models import Network, Signals, Trace
+from kdsearch.training.strong_views import joined, parted
 
 
 class Distiller(nn.Module):
@@ -37,12 +38,19 @@ class Distiller(nn.Module):
         targets: Mapping[str, Targets],
         teacher: Signals | None,
         progress: float,
+        strong: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """Named loss parts of a batch; ``"loss"`` is their sum."""
+        if strong is None:
+            observed = self._observed(inputs)
+        else:
+            observed = parted(self._observed(joined(inputs, strong)))
+        return self.objective(observed, teacher, targets, progress)
+
+    def _observed(self, inputs: Mapping[str, Tensor]) -> Signals:
+        """What the objective reads of the student."""
         wanted = self.objective.signals
         if self._compiled is None:  # nothing else is hooked, so that other layers may be skipped
-            observed = self.student.observe(inputs, wanted)
-        else:
-            own = self.student.prepared(self.student.taken(inputs))
-            observed = self.student.signals_shown(self._compiled(*own), wanted)
-        return self.objective(observed, teacher, targets, progress)
+            return self.student.observe(inputs, wanted)
+        own = self.student.prepared(self.student.taken(inputs))
+        return self.student.signals_shown(self._compiled(*own), wanted)

@@ -139,7 +139,8 @@ class BornAgain(TrainingProgram):
             model = task.model.model_copy(update={"stored": "float32"})  # they are not shipped
             task = task.model_copy(update={"seed": seed, "model": model})
         if teacher is None:
-            task = task.model_copy(update={"method": method_config(UNDISTILLED, {})})
+            alone = {"method": method_config(UNDISTILLED, {}), "strong": None}
+            task = task.model_copy(update=alone)
         since = range(self._before + 1, self._before + task.training.epochs + 1)
         rungs = [rung - self._before for rung in self._rungs if rung in since]
         return Trainer(

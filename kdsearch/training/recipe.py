@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from kdsearch.data import derive
-from kdsearch.methods import UNDISTILLED, method_config
+from kdsearch.methods import UNDISTILLED, method_config, reads_strong_view
 from kdsearch.models.weights.sources import known_weights, with_known_weights
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.sections import SEARCHED_TRAINING
@@ -84,6 +84,7 @@ class Recipe:
             method=self.method,
             training=self.training.model_copy(update={"fine_tuning": tuning}),
             augment=spec.data.augment,
+            strong=spec.data.strong_augment if reads_strong_view(self.method.label) else None,
             views_seed=study_views_seed(spec, replicate),
             teacher=self.teacher,
             generations=self.generations,

@@ -19,7 +19,7 @@ _ADDED_TRAINING = (
     "ema",
     "fine_tuning",
 )
-_ADDED = ("task_weights", "uncertainty", "tasks")
+_ADDED = ("strong", "task_weights", "uncertainty", "tasks")
 """Settings that earlier versions did not have; where they change nothing, nor does the key."""
 
 
@@ -37,6 +37,8 @@ class Task(Section):
     """How it is trained."""
     augment: Augmentation = Augmentation()
     """Random changes of its samples."""
+    strong: Augmentation | None = None
+    """Random changes of a second view of its samples, where a term of its method reads one."""
     views_seed: int
     """Seed of the augmentation, one for all trials of a study: they see the same views."""
     teacher: str | None = None

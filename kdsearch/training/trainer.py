@@ -31,6 +31,7 @@ from kdsearch.training.optimizer import make_optimizer, make_schedule
 from kdsearch.training.ranks import Ranks
 from kdsearch.training.reports import EpochReport
 from kdsearch.training.streams import check_shares, epoch_samples
+from kdsearch.training.strong_views import strong_changes
 from kdsearch.training.target_statistics import target_statistics
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Reference, SplitName, Teaching, plain_views
@@ -95,6 +96,7 @@ class Trainer:
             self.device,
             hardware.loaders,
             {*student.inputs, *(self.teacher.inputs if self.teacher else ())},
+            strong_changes(task, objective),
         )
         self._validation_views = plain_views(data, "validation", self.device, student.inputs)
         self._memory_format = memory_format(student)
@@ -211,7 +213,8 @@ class Trainer:
         done = self.epoch * self.steps_per_epoch + step
         progress = done / (self.task.training.epochs * self.steps_per_epoch)
         with self._autocast:
-            loss = self._module(batch.inputs, batch.targets, signals, progress)["loss"]
+            parts = self._module(batch.inputs, batch.targets, signals, progress, batch.strong)
+            loss = parts["loss"]
         if self._freezing.active and not loss.requires_grad:
             raise ModelError(
                 "what is frozen leaves nothing to train that the loss depends on; freeze less, or "

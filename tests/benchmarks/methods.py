@@ -131,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if not (options.data / "FashionMNIST" / "raw").is_dir():
         parser.error(f"there is no FashionMNIST/raw in {options.data}; give its folder by --data")
-    every = [*METHODS, *KD_BY]
+    every = [*(name for name, one in METHODS.items() if not one.unlabelled), *KD_BY]
     names = options.methods or every
     unknown = sorted(set(names) - {*every, UNDISTILLED})
     if unknown:

@@ -49,6 +49,8 @@ PUBLISHED = {
     "mmd": (1.0, 1.0, None),
     "dann": (1.0, 1.0, None),
     "adabn": (1.0, None, None),
+    "fixmatch": (1.0, 1.0, None),
+    "noisy_student": (1.0, 1.0, None),
 }
 
 

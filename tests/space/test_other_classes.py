@@ -11,7 +11,7 @@ import yaml
 from safetensors.torch import load_file
 
 from kdsearch.errors import ModelError, SpecError, UserError
-from kdsearch.methods import UNDISTILLED, find_method, method_names
+from kdsearch.methods import METHODS, UNDISTILLED, find_method, method_names
 from kdsearch.models import Signal, blueprint, build_network, of_images
 from kdsearch.models.weights import save_weights
 from kdsearch.space.checks import make_plan
@@ -24,6 +24,8 @@ from kdsearch.training.teacher import Teacher
 
 ORDER = [str(digit) for digit in range(10)]
 PAIRS = {name: [2 * place, 2 * place + 1] for place, name in enumerate(ORDER)}
+STRONG = {"labels": 60, "strong_augment": {"cutout": 3}}
+READS = {name for name, method in METHODS.items() if method.strong_view}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def spec_of(checkpoint: Path | None, methods: list[str], **model: object) -> StudySpec:
     content = {
         "study": {"name": "general", "directory": "studies"},
-        "data": {"source": "digits", "limit": 400},
+        "data": {"source": "digits", "limit": 400, **(STRONG if set(methods) & READS else {})},
         "teacher": {
             "model": {"family": "convnet", "depth": 2, **model},
             "checkpoint": None if checkpoint is None else str(checkpoint),

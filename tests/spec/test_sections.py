@@ -57,6 +57,13 @@ from kdsearch.spec.sections import (
             "data.augment={random_erasing: {scale: [0.5, 1.1]}}",
             "scale must be a share of the image's area, at most 1, not 1.1",
         ),
+        (
+            "data.strong_augment={flip: true, mixup: 0.2}",
+            "data.strong_augment must not have mixup, which blends two images",
+        ),
+        ("data.strong_augment={cutmix: 1}", "must not have cutmix"),
+        ("data.strong_augment={}", "data.strong_augment: changes nothing, and is to"),
+        ("data.strong_augment={crops: 1}", "'data.strong_augment.crops'; did you mean 'crop'?"),
         ("data.augment.random_erasing={probability: 0}", "probability must be above 0, not 0"),
         ("data.augment.rand_augment={magnitude: 31}", "magnitude must be at most 30, not 31"),
         ("data.augment.rand_augment={operations: 0}", "operations must be at least 1, not 0"),

@@ -50,6 +50,16 @@ MISTAKES: list[tuple[type[Method], str, str]] = [
     ),
     (wrong.AdaptsToNothing, "test_reads_domains_if_and_only_if_it_says_so", "leave it out"),
     (wrong.HasAPart, "test_method_without_a_loss_has_no_parts", "give it another kind"),
+    (
+        wrong.ReadsAStrongViewUnsaid,
+        "test_reads_a_strong_view_only_if_it_says_so",
+        "declare 'strong_view'",
+    ),
+    (
+        wrong.DeclaresAStrongViewUnread,
+        "test_reads_a_strong_view_only_if_it_says_so",
+        "none is read",
+    ),
     (wrong.CountsForNoValueOfItsOwn, "test_states_its_hyperparameters", "'temperature'"),
     (wrong.SetsItsClass, "test_instances_share_nothing", "changes its class"),
     (wrong.ChangesItsConfiguration, "test_instances_share_nothing", "changes its class"),

@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from kdsearch.methods import Hyperparameter, Method, Targets
-from kdsearch.methods.inputs import embeddings, full_precision, logits, through
+from kdsearch.methods.inputs import embeddings, full_precision, logits, strong_logits, through
 from kdsearch.methods.sequences import aligned, mean_over_real
 from kdsearch.models import Network, Signal, SignalKind, Signals, SignalShapes
 from kdsearch.spec.ranges import Range
@@ -225,6 +225,24 @@ class ReadsLabelsUnsaid(SoundLogits):
     ) -> Parts:
         z_s, z_t = logits(student, teacher)
         return {self.name: self.divergence(z_s, z_t) + F.cross_entropy(z_s, targets.labels)}
+
+
+class ReadsAStrongViewUnsaid(SoundLogits):
+    """The cross-entropy of a strong view comes along, where there is one."""
+
+    def forward(
+        self, student: Signals, teacher: Signals, targets: Targets, progress: float
+    ) -> Parts:
+        parts = super().forward(student, teacher, targets, progress)
+        if student.strong is None:
+            return parts
+        return {self.name: parts[self.name] + strong_logits(student).square().mean()}
+
+
+class DeclaresAStrongViewUnread(SoundLogits):
+    """The weak view is all that it reads."""
+
+    strong_view = True
 
 
 class WeighsByLabelUnsaid(Sound):

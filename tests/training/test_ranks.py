@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import torch
 
-from kdsearch.data import Dataset
+from kdsearch.data import Dataset, load_dataset
 from kdsearch.models import build_network
 from kdsearch.models.weights import load_weights, save_weights
 from kdsearch.models.weights.sources import with_known_weights
 from kdsearch.spec.concrete import ModelConfig
+from kdsearch.spec.sections import DataSection
 from kdsearch.training.ranks import Ranks
 from kdsearch.training.task import Task
 from kdsearch.training.trainer import Trainer
@@ -37,7 +38,10 @@ rank, folder, tasks = int(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3
 torch.set_num_threads(1)
 dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
 ranks = Ranks(rank, 2)
-data = load_dataset(DataSection(source="digits", validation=0.2, test=0.25, limit=300))
+labels = json.loads(sys.argv[4])
+data = load_dataset(
+    DataSection(source="digits", validation=0.2, test=0.25, limit=300, labels=labels)
+)
 told = {
     "first": ranks.first,
     "sum": ranks.sum(torch.tensor([1.0 + rank, 10.0])).tolist(),
@@ -75,10 +79,15 @@ def test_a_worker_alone_speaks_sums_and_decides_for_itself() -> None:
 class TwoWorkers:
     """What two processes told of some trainings, and the students that each ended with."""
 
-    def __init__(self, tasks: list[Task], data: Dataset, folder: Path) -> None:
+    def __init__(
+        self, tasks: list[Task], data: Dataset, folder: Path, labels: int | None = None
+    ) -> None:
         self.tasks, self.data, self.folder = tasks, data, folder
         content = json.dumps([task.model_dump(mode="json") for task in tasks])
-        commands = [[sys.executable, "-c", PROGRAM, str(r), str(folder), content] for r in (0, 1)]
+        commands = [
+            [sys.executable, "-c", PROGRAM, str(r), str(folder), content, json.dumps(labels)]
+            for r in (0, 1)
+        ]
         workers = [
             subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands
         ]
@@ -150,6 +159,30 @@ def test_two_workers_without_batch_statistics_train_as_one(
         assert told == pytest.approx(
             [report.loss, report.scores["accuracy"], report.scores["nll"]], rel=1e-4
         )
+
+
+@pytest.mark.slow
+def test_two_workers_see_the_strong_views_that_one_sees(
+    make_task: Callable[..., Task], tmp_path: Path
+) -> None:
+    section = DataSection(source="digits", validation=0.2, test=0.25, limit=300, labels=60)
+    data = load_dataset(section)
+    task = make_task(
+        "fixmatch",
+        {"confidence": 0.2},
+        {"family": "mlp", "width": 0.5, "depth": 2},
+        strong={"crop": 2, "cutout": 3},
+        unlabelled_ratio=2,  # 20 labelled and 40 unlabelled samples a batch, half for each worker
+    )
+    two = TwoWorkers([task], data, tmp_path, labels=60)
+    alone = Trainer(task, data)
+    while not alone.finished:
+        report = alone.train_epoch()
+    assert two.told[0]["reports"][0][0] == pytest.approx(report.loss, rel=1e-4)
+    for rank in (0, 1):
+        found = two.trainer(0, rank).student.state_dict()
+        for name, value in alone.student.state_dict().items():
+            torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow

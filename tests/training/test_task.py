@@ -24,10 +24,11 @@ def test_settings_that_came_later_leave_earlier_keys_as_they_were(
 ) -> None:
     task = make_task("kd")
     content = task.model_dump(mode="json")
-    added = ("class_weights", "sampling", "unlabelled_ratio", "decay_norms", "ema", "fine_tuning")
-    for name in added:
+    added = ("class_weights", "sampling", "unlabelled_ratio", "target_ratio", "decay_norms", "ema")
+    for name in (*added, "fine_tuning"):
         del content["training"][name]
-    del content["task_weights"], content["uncertainty"], content["tasks"]
+    for name in ("strong", "task_weights", "uncertainty", "tasks"):
+        del content[name]
     earlier = json.dumps(content, sort_keys=True).encode()
     assert task.key == hashlib.sha256(earlier).hexdigest()
     others = ({"task_weights": {"ink": 2.0}}, {"uncertainty": True})
@@ -42,6 +43,7 @@ def test_settings_that_came_later_leave_earlier_keys_as_they_were(
         {"values": {"temperature": 2.0}},
         {"model": {"family": "convnet", "width": 0.6, "depth": 2}},
         {"augment": {"flip": True}},
+        {"strong": {"flip": True}},
         {"seed": 2},
         {"views_seed": 8},
         {"lr": 0.01},

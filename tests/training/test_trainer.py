@@ -158,7 +158,7 @@ def test_every_method_trains_under_every_augmentation(
     label: str,
 ) -> None:
     terms = parse_label(label)
-    mixed = not any(term.by_sample for term in terms)
+    mixed = not any(term.by_sample or term.strong_view for term in terms)
     augment = {
         "crop": 2,
         "flip": True,
@@ -171,7 +171,8 @@ def test_every_method_trains_under_every_augmentation(
         "mixup": 0.4 if mixed else 0,
         "cutmix": 1 if mixed else 0,
     }
-    task = make_task(label, augment=augment)
+    strong = {"rand_augment": {}} if any(term.strong_view for term in terms) else None
+    task = make_task(label, augment=augment, strong=strong)
     model = adopting(label, task.model, ModelConfig(family="convnet", width=1, depth=3))
     trainer = Trainer(task.model_copy(update={"model": model}), digits, make_teacher())
     start = {name: value.clone() for name, value in trainer.student.named_parameters()}

@@ -14,6 +14,7 @@ from kdsearch.data.dataset import Dataset, Split
 from kdsearch.data.feeds.worker_feed import WorkerFeed, concatenated
 from kdsearch.data.images.spilled import spilled
 from kdsearch.data.modalities.modality import Scale
+from kdsearch.data.views.strong import strong_views
 from kdsearch.data.views.views import Views
 from kdsearch.spec.sections import Augmentation
 
@@ -43,16 +44,19 @@ class ResidentFeed:
 
     Args:
         views: The views, on the device.
+        strong: The strong views of the same samples, where they are read.
     """
 
-    def __init__(self, views: Views) -> None:
+    def __init__(self, views: Views, strong: Views | None = None) -> None:
         self._views = views
+        self._strong = strong
 
     def batches(self, indices: Sequence[Tensor], epoch: int) -> Iterator[Batch]:
         """As :meth:`Feed.batches` says."""
         device = self._views.split.device
         for index, here in zip(indices, concatenated(indices, device), strict=True):
-            yield replace(self._views.batch(here, epoch), index=index)
+            strong = None if self._strong is None else self._strong.inputs(here, epoch)
+            yield replace(self._views.batch(here, epoch), index=index, strong=strong)
 
     def close(self) -> None:
         """Nothing was started."""
@@ -66,6 +70,7 @@ def make_feed(
     device: torch.device | str,
     workers: int,
     wanted: Collection[str] | None = None,
+    strong: Augmentation | None = None,
 ) -> Feed:
     """The feed that suits a split and a device.
 
@@ -80,15 +85,19 @@ def make_feed(
         device: Where the batches are wanted.
         workers: Processes that read, where they are needed; 0 reads in this process.
         wanted: Names of the inputs that are computed; absent: all.
+        strong: Random changes of a second view of each sample, where one is read.
 
     Raises:
         DataError: Changes that the inputs are too small for, or have not the colours for, or no
             room for the workers' file.
     """
     device = torch.device(device)
-    if is_resident(split, device):
-        return ResidentFeed(Views(split.to(device), scales, augment, seed, wanted))
-    return WorkerFeed(Views(split, scales, augment, seed, wanted), device, workers)
+    resident = is_resident(split, device)
+    views = Views(split.to(device) if resident else split, scales, augment, seed, wanted)
+    second = None if strong is None else strong_views(views, strong)
+    if resident:
+        return ResidentFeed(views, second)
+    return WorkerFeed(views, device, workers, strong=second)
 
 
 def on_device(dataset: Dataset, device: torch.device, loaders: int) -> Dataset:

@@ -38,17 +38,24 @@ class WorkerFeed:
         device: Where the batches are wanted.
         workers: Number of processes; 0 reads in this one.
         prefetch: Batches that each worker reads ahead.
+        strong: The strong views of the same samples, where they are read.
 
     Raises:
         DataError: The images are in memory, and there is no room for the workers' file of them.
     """
 
     def __init__(
-        self, views: Views, device: torch.device | str, workers: int, prefetch: int = 2
+        self,
+        views: Views,
+        device: torch.device | str,
+        workers: int,
+        prefetch: int = 2,
+        strong: Views | None = None,
     ) -> None:
         self._device = torch.device(device)
         columns = views.columns.values()
-        self._sample_bytes = sum(
+        both = [views] if strong is None else [views, strong]
+        self._sample_bytes = len(both) * sum(
             4 * math.prod(modality_of(each).network_input(each).shape) for each in columns
         )
         numbers = (each for each in columns if isinstance(each, Tensor) and each.ndim == 2)
@@ -59,8 +66,9 @@ class WorkerFeed:
         sides = sides_of(views.split)
         self._targets = TargetViews(beside_inputs, views.augment, sides, views.seed)
         self._plan = _Plan()
-        self._loader: DataLoader[dict[str, Tensor]] | None = DataLoader(
-            _Reader(views.of(spilled(views.split)) if workers else views),
+        split = spilled(views.split) if workers else views.split
+        self._loader: DataLoader[list[dict[str, Tensor]]] | None = DataLoader(
+            _Reader([each.of(split) for each in both]),
             batch_size=None,
             sampler=self._plan,
             num_workers=workers,
@@ -89,11 +97,11 @@ class WorkerFeed:
         with without_main():
             read = iter(self._loader)
         for index, here in zip(indices, concatenated(indices, self._device), strict=True):
-            inputs = {
-                name: each.to(self._device, non_blocking=True)
-                for name, each in self._next(read).items()
-            }
-            yield Batch(inputs, self._targets.batch(here, epoch), epoch, index)
+            inputs, *strong = [
+                {name: each.to(self._device, non_blocking=True) for name, each in view.items()}
+                for view in self._next(read)
+            ]
+            yield Batch(inputs, self._targets.batch(here, epoch), epoch, index, *strong)
 
     def close(self) -> None:
         """End the workers and wait for them; it may be called again."""
@@ -103,7 +111,7 @@ class WorkerFeed:
             # What the loader's destructor calls, which would wait for the last reference to go.
             iterator._shutdown_workers()
 
-    def _next(self, batches: Iterator[dict[str, Tensor]]) -> dict[str, Tensor]:
+    def _next(self, batches: Iterator[list[dict[str, Tensor]]]) -> list[dict[str, Tensor]]:
         try:
             read: Any = next(batches)
         except (RuntimeError, OSError, EOFError) as error:
@@ -163,15 +171,15 @@ class _Plan(Sampler[_Place]):
 
 
 class _Reader(Dataset[Any]):
-    """The inputs of a batch, as a worker computes them."""
+    """The inputs of a batch under each of the views, as a worker computes them."""
 
-    def __init__(self, views: Views) -> None:
+    def __init__(self, views: Sequence[Views]) -> None:
         self._views = views
 
-    def __getitem__(self, place: _Place) -> dict[str, Tensor] | KdsearchError:
+    def __getitem__(self, place: _Place) -> list[dict[str, Tensor]] | KdsearchError:
         epoch, index = place
         try:
-            return self._views.inputs(torch.from_numpy(index), epoch)
+            return [each.inputs(torch.from_numpy(index), epoch) for each in self._views]
         except KdsearchError as error:
             # As a value: raised, it would reach the other process with a traceback for a message.
             return error

@@ -51,8 +51,8 @@ class ImageModality(Modality):
             deviations.append(max(float((share * (values - mean) ** 2).sum().sqrt()), 1e-3))
         return Scale(tuple(means), tuple(deviations))
 
-    def check_changes(self, augment: Augmentation, column: Column) -> None:
-        check_augmentation(augment, column.shape[1:])
+    def check_changes(self, augment: Augmentation, column: Column, setting: str) -> None:
+        check_augmentation(augment, column.shape[1:], setting)
 
     def views(self, column: Column, scale: Scale, augment: Augmentation) -> ColumnViews:
         return ImageViews(column, scale, augment)

@@ -60,8 +60,13 @@ class Modality(Protocol):
     def scale(self, column: Column) -> Scale:
         """What a training column is normalised by."""
 
-    def check_changes(self, augment: Augmentation, column: Column) -> None:
+    def check_changes(self, augment: Augmentation, column: Column, setting: str) -> None:
         """Refuse changes that the input is too small for, or has not the colours for.
+
+        Args:
+            augment: The changes.
+            column: The input.
+            setting: Where the spec has them.
 
         Raises:
             DataError: With the setting.

@@ -55,7 +55,7 @@ class NumbersModality(Modality):
         varies = (values != values[0]).any(dim=0) & (std > 0)
         return Scale(tuple(mean.tolist()), tuple(torch.where(varies, std, 1.0).tolist()))
 
-    def check_changes(self, augment: Augmentation, column: Column) -> None:
+    def check_changes(self, augment: Augmentation, column: Column, setting: str) -> None:
         """Nothing changes numbers but mixing, which suits all."""
 
     def views(self, column: Column, scale: Scale, augment: Augmentation) -> ColumnViews:

@@ -26,12 +26,13 @@ Change = Callable[[Tensor, Bits], Tensor]
 """A change of a batch of images [B, C, H, W], by the draws of its samples; the images are spent."""
 
 
-def check_augmentation(augment: Augmentation, shape: Sequence[int]) -> None:
+def check_augmentation(augment: Augmentation, shape: Sequence[int], setting: str) -> None:
     """Refuse changes that could leave nothing of an image, or that it has not the colours for.
 
     Args:
         augment: The changes.
         shape: (channels, height, width) of the images.
+        setting: Where the spec has the changes.
 
     Raises:
         DataError: A crop's padding as wide as the image, a cutout larger than it, or changes of
@@ -40,17 +41,17 @@ def check_augmentation(augment: Augmentation, shape: Sequence[int]) -> None:
     channels, height, width = shape
     if augment.crop >= min(height, width):
         raise DataError(
-            f"data.augment.crop ({augment.crop}) must be below the images' sides "
+            f"{setting}.crop ({augment.crop}) must be below the images' sides "
             f"({height}×{width}), or a crop may hold padding alone"
         )
     if augment.cutout > min(height, width):
         raise DataError(
-            f"data.augment.cutout ({augment.cutout}) must not exceed the images' sides "
+            f"{setting}.cutout ({augment.cutout}) must not exceed the images' sides "
             f"({height}×{width})"
         )
-    for setting in () if channels == 3 else _colourful(augment, grey=channels == 1):
+    for name in () if channels == 3 else _colourful(augment, grey=channels == 1):
         raise DataError(
-            f"data.augment.{setting} needs {'RGB' if channels == 1 else 'grey or RGB'} images, and "
+            f"{setting}.{name} needs {'RGB' if channels == 1 else 'grey or RGB'} images, and "
             f"these have {channels} {'channel' if channels == 1 else 'channels'}; remove it"
         )
 

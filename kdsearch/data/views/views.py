@@ -187,21 +187,26 @@ def sides_of(split: Split) -> tuple[int, int] | None:
     return next(((shape[2], shape[3]) for shape in shapes), None)
 
 
-def check_changes(augment: Augmentation, split: Split) -> None:
+def check_changes(augment: Augmentation, split: Split, setting: str = "data.augment") -> None:
     """Refuse random changes that do not suit the inputs of a split.
+
+    Args:
+        augment: The changes.
+        split: The inputs.
+        setting: Where the spec has the changes.
 
     Raises:
         DataError: Inputs too small or of other colours, no images to change, or several images of
             which CutMix would not cut the same box.
     """
     for column in split.inputs.values():
-        modality_of(column).check_changes(augment, column)
+        modality_of(column).check_changes(augment, column, setting)
     images = {tuple(each.shape[2:]) for each in split.inputs.values() if each.ndim == 4}
-    setting = None if images else changes_images(augment)
-    if setting is not None:
-        raise DataError(f"data.augment.{setting} changes images, and there are none; remove it")
+    change = None if images else changes_images(augment)
+    if change is not None:
+        raise DataError(f"{setting}.{change} changes images, and there are none; remove it")
     if augment.cutmix and len(images) > 1:
         raise DataError(
-            "data.augment.cutmix pastes one box into all images of a sample, which are of several "
+            f"{setting}.cutmix pastes one box into all images of a sample, which are of several "
             "sizes here; remove it, or bring them to one size"
         )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from kdsearch.spec.augmentation import Augmentation
+from kdsearch.spec.augmentation import Augmentation, StrongAugmentation
 from kdsearch.spec.dimensions import SideDimension
 from kdsearch.spec.ranges import extremes
 from kdsearch.spec.sections.source import SourceSection
@@ -46,6 +46,10 @@ class DataSection(SourceSection):
     Absent: images must all have one size."""
     augment: Augmentation = Augmentation()
     """Random changes of the training images."""
+    strong_augment: StrongAugmentation | None = None
+    """Stronger random changes, with the keys of ``augment``, of a second copy of each training
+    image. ``fixmatch`` and ``noisy_student`` need it, and compare both. Without ``mixup`` and
+    ``cutmix``. Absent: none."""
 
     @property
     def side(self) -> int | None:

@@ -14,7 +14,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from kdsearch.data import MappedImages, Scale, Split, Views, WorkerFeed, epoch_order
+from kdsearch.data import (
+    MappedImages,
+    Scale,
+    Split,
+    Views,
+    WorkerFeed,
+    derive,
+    epoch_order,
+)
+from kdsearch.data import make_feed as feed_of
 from kdsearch.errors import DataError, RunError
 from kdsearch.spec.augmentation import (
     Augmentation,
@@ -83,6 +92,24 @@ def test_batches_are_those_of_the_views(
             for name in ("labels", "partner", "share", "index"):
                 assert torch.equal(getattr(targets["label"], name), getattr(answers["label"], name))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_strong_views_come_beside_the_others(make_split: MakeSplit, mapped: Mapped) -> None:
+    weak, strong = Augmentation(crop=1), Augmentation(crop=2, flip=True, cutout=5)
+    split = make_split()
+    expected = Views(split, SCALES, weak, 4), Views(split, SCALES, strong, derive(4, "strong"))
+    feeds = [
+        feed_of(each, SCALES, weak, 4, "cpu", workers, strong=strong)
+        for each, workers in ((split, 0), (mapped(make_split()), 0), (mapped(make_split()), 2))
+    ]
+    for feed in feeds:
+        with closing(feed):
+            for epoch in (0, 1):
+                for index, batch in zip(PARTS, feed.batches(PARTS, epoch), strict=True):
+                    assert batch.strong is not None
+                    for found, views in zip((batch.inputs, batch.strong), expected, strict=True):
+                        images = views.batch(index, epoch).inputs["image"]
+                        assert torch.equal(found["image"], images)
 
 
 def test_workers_live_on_between_epochs_and_end_with_the_feed(

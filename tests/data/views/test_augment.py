@@ -48,7 +48,7 @@ def test_changes_that_the_images_cannot_have_are_refused(
     augment: dict[str, Any], channels: int, sentence: str
 ) -> None:
     with pytest.raises(DataError, match=sentence):
-        check_augmentation(Augmentation(**augment), (channels, 8, 12))
+        check_augmentation(Augmentation(**augment), (channels, 8, 12), "data.augment")
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_changes_that_the_images_cannot_have_are_refused(
     ],
 )
 def test_the_largest_possible_changes_are_accepted(augment: dict[str, Any], channels: int) -> None:
-    check_augmentation(Augmentation(**augment), (channels, 8, 12))
+    check_augmentation(Augmentation(**augment), (channels, 8, 12), "data.augment")
 
 
 def test_nothing_asked_for_is_no_change() -> None:
