@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from tests.command_line import CallCommand
+from tests.own_ray import ray_in
 from tests.user_study import command
+
+MEASURED = ("finalists.int8=true", "finalists.latency=true")
+"""For an example whose finalists are also measured in int8 and timed, as by default."""
 
 SHORTER = (
     "teacher.training.epochs=3",
@@ -15,6 +23,9 @@ SHORTER = (
     "search.trials=5",
     "finalists.seeds=2",
     "finalists.max=1",
+    "finalists.int8=false",
+    "finalists.latency=false",
+    "resources.concurrent=1",
     "tracking.uri=sqlite:///mlflow.db",
 )
 
@@ -44,20 +55,48 @@ class Page:
         self, text: str, folder: Path, changes: Sequence[str] = SHORTER, seconds: int = 400
     ) -> str:
         """The same of a search space, with other changes or more time."""
-        (folder / "space.yaml").write_text(text)
-        codes = re.findall(r"```python\n(.*?)```", self.text, re.DOTALL)
-        for module, code in zip(self._modules, codes, strict=True):
-            (folder / f"{module}.py").write_text(code)
-        words = [word for change in changes for word in ("--set", change)]
+        self._write(text, folder)
         done = subprocess.run(
-            command("run", "space.yaml", *words),
+            command(*_words(changes)),
             cwd=folder,
             capture_output=True,
             text=True,
             timeout=seconds,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        return re.sub(r"\s+", " ", done.stdout)
+        return _one_line(done.stdout)
+
+    @contextmanager
+    def place(self, folder: Path) -> Iterator[Path]:
+        """The folder with the page's modules, and a Ray for several examples that run in it."""
+        self._write(next(iter(self.spaces().values())), folder)
+        with ray_in(folder):
+            yield folder
+
+    def run_in_place(
+        self, text: str, folder: Path, call: CallCommand, changes: Sequence[str] = SHORTER
+    ) -> str:
+        """Run a search space in this process, in a folder of :meth:`place`; what it printed."""
+        self._write(text, folder)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            code, out, err = call(*_words(changes))
+        assert code == 0, out + err
+        return _one_line(out)
+
+    def _write(self, text: str, folder: Path) -> None:
+        (folder / "space.yaml").write_text(text)
+        codes = re.findall(r"```python\n(.*?)```", self.text, re.DOTALL)
+        for module, code in zip(self._modules, codes, strict=True):
+            (folder / f"{module}.py").write_text(code)
+
+
+def _words(changes: Sequence[str]) -> list[str]:
+    return ["run", "space.yaml", *(word for change in changes for word in ("--set", change))]
+
+
+def _one_line(printed: str) -> str:
+    return re.sub(r"\s+", " ", printed)
 
 
 TASKS = Page("tasks.md", ("my_tags", "my_ink", "my_scans"))

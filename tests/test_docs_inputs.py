@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from sklearn.datasets import load_breast_cancer, load_digits
 
 from kdsearch import load_student
 from kdsearch.spec import parse_spec
-from tests.docs_page import SHORTER, Page
+from tests.command_line import CallCommand
+from tests.docs_page import MEASURED, SHORTER, Page
 
 PAGE = Page("inputs.md", ("my_halves",))
 COLUMNS = {
@@ -43,18 +45,26 @@ def test_the_examples_are_sound(name: str) -> None:
     assert parse_spec(PAGE.spaces()[name], list(SHORTER)).study.name == name
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with PAGE.place(tmp_path_factory.mktemp("inputs")) as folder:
+        yield folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["cells", "halves"])
-def test_an_example_runs_to_its_front(tmp_path: Path, name: str) -> None:
-    numbers = write_cells(tmp_path)
-    assert "points of accuracy" in PAGE.run(name, tmp_path)
-    front = pd.read_csv(tmp_path / "studies" / name / "front.csv")
+def test_an_example_runs_to_its_front(place: Path, call_command: CallCommand, name: str) -> None:
+    numbers = write_cells(place)
+    changes = [*SHORTER, *(MEASURED if name == "cells" else ())]
+    printed = PAGE.run_in_place(PAGE.spaces()[name], place, call_command, changes)
+    assert "points of accuracy" in printed
+    front = pd.read_csv(place / "studies" / name / "front.csv")
     assert len(front)
     assert ("inputs" in front) == (name == "halves")
     assert set(front.get("inputs", [])) == ({"image"} if name == "halves" else set())
     halves = torch.from_numpy((load_digits().images[:, :5] * 15.9375).astype(np.uint8))[:, None]
     samples = halves if name == "halves" else torch.from_numpy(numbers)
-    for folder in (tmp_path / "studies" / name / "students").iterdir():
+    for folder in (place / "studies" / name / "students").iterdir():
         student = load_student(folder)
         answers = student.predict(samples[:200])
         assert set(answers) <= set(student.classes)

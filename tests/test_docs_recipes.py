@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,7 @@ from torch.nn import Conv2d
 from kdsearch import load_student
 from kdsearch.models import build_network, of_images
 from kdsearch.spec import ModelConfig, parse_spec
+from tests.command_line import CallCommand
 from tests.docs_page import SHORTER, Page
 
 PAGE = Page("recipes.md", ())
@@ -25,12 +27,21 @@ def test_the_example_is_sound() -> None:
     assert parse_spec(PAGE.spaces()["further"], list(SHORTER)).study.name == "further"
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with PAGE.place(tmp_path_factory.mktemp("recipes")) as folder:
+        yield folder
+
+
 @pytest.mark.slow
-def test_a_study_weighs_what_only_trained_students_tell(tmp_path: Path) -> None:
+def test_a_study_weighs_what_only_trained_students_tell(
+    place: Path, call_command: CallCommand
+) -> None:
     """By bytes as an archive has them: the front, the teacher's line and the files agree."""
     text = PAGE.spaces()["further"].replace(", weights: mine.safetensors", "")
-    PAGE.run_text(text.replace("size: bytes", "size: compressed_bytes"), tmp_path)
-    study = tmp_path / "studies" / "further"
+    text = text.replace("size: bytes", "size: compressed_bytes")
+    PAGE.run_in_place(text, place, call_command, [*SHORTER, "study.name=compressed"])
+    study = place / "studies" / "compressed"
     trials = pd.read_csv(study / "trials.csv")
     assert (trials["compressed_bytes"] < trials["bytes"] + 2000).all()
     sizes = json.loads((study / "study.json").read_text())["teachers"]["teacher"]["size"]
@@ -44,13 +55,14 @@ def test_a_study_weighs_what_only_trained_students_tell(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_example_runs_to_its_front(tmp_path: Path) -> None:
+def test_the_example_runs_to_its_front(place: Path, call_command: CallCommand) -> None:
     torch.manual_seed(3)
     model = ModelConfig(family="convnet", width=0.5, depth=2)
     network = build_network(model, of_images((1, 8, 8)), 10)
-    save_file(network.state_dict(), tmp_path / "mine.safetensors")
-    assert "points of accuracy" in PAGE.run("further", tmp_path)
-    study = tmp_path / "studies" / "further"
+    save_file(network.state_dict(), place / "mine.safetensors")
+    printed = PAGE.run_in_place(PAGE.spaces()["further"], place, call_command)
+    assert "points of accuracy" in printed
+    study = place / "studies" / "further"
     trials = pd.read_csv(study / "trials.csv")
     assert set(trials["stored"]) == {"float32", "float16"}
     fixed = trials[trials["width"] == 0.5]
@@ -69,10 +81,11 @@ def test_the_example_runs_to_its_front(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_students_cut_from_their_teacher_are_shipped_as_any_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Path, call_command: CallCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "points of accuracy" in PAGE.run("cut", tmp_path)
-    study = tmp_path / "studies" / "cut"
+    printed = PAGE.run_in_place(PAGE.spaces()["cut"], place, call_command)
+    assert "points of accuracy" in printed
+    study = place / "studies" / "cut"
     trials = pd.read_csv(study / "trials.csv")
     assert set(trials["init"]) == {"random", "cut_from_teacher"}
     monkeypatch.setitem(sys.modules, "torch_pruning", None)

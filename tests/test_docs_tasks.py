@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from sklearn.datasets import load_digits
 from kdsearch import load_student
 from kdsearch.export.student import Student
 from kdsearch.spec import parse_spec
-from tests.docs_page import SHORTER
+from tests.command_line import CallCommand
+from tests.docs_page import MEASURED, SHORTER
 from tests.docs_page import TASKS as PAGE
 
 
@@ -42,6 +44,13 @@ def test_the_examples_are_sound(name: str) -> None:
     assert parse_spec(PAGE.spaces()[name], list(SHORTER)).study.name == name
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with PAGE.place(tmp_path_factory.mktemp("tasks")) as folder:
+        write_birds(folder / "birds")
+        yield folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "objective", "unit"),
@@ -52,23 +61,26 @@ def test_the_examples_are_sound(name: str) -> None:
         ("scarce", "accuracy", "points of accuracy"),
     ],
 )
-def test_an_example_runs_to_its_front(tmp_path: Path, name: str, objective: str, unit: str) -> None:
-    write_birds(tmp_path / "birds")
-    assert unit in PAGE.run(name, tmp_path)
-    front = pd.read_csv(tmp_path / "studies" / name / "front.csv")
+def test_an_example_runs_to_its_front(
+    folder: Path, call_command: CallCommand, name: str, objective: str, unit: str
+) -> None:
+    changes = [*SHORTER, *(MEASURED if name == "birds" else ())]
+    assert unit in PAGE.run_in_place(PAGE.spaces()[name], folder, call_command, changes)
+    study = folder / "studies" / name
+    front = pd.read_csv(study / "front.csv")
     assert len(front)
     assert set(front["objective"]) == {objective}
     sign = 1 if objective != "mae" else -1
     gaps = sign * (front[f"test_{objective}"] - front[f"baseline_{objective}"])
     distilled = front["method"] != "none"
     np.testing.assert_allclose(front["gain"][distilled], gaps[distilled], atol=1e-9)
-    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
     (experiment,) = client.search_experiments(filter_string="name = 'kdsearch'")
     runs = client.search_runs([experiment.experiment_id])
     with_scores = [run for run in runs if f"search/{objective}" in run.data.metrics]
     assert len(with_scores) >= 5
-    for folder in (tmp_path / "studies" / name / "students").iterdir():
-        _check_answers(load_student(folder), name)
+    for student in (study / "students").iterdir():
+        _check_answers(load_student(student), name)
 
 
 def _check_answers(student: Student, name: str) -> None:
