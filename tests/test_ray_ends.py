@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from ray.cluster_utils import Cluster
 
-from tests.user_study import command, lines, make_folder, start, wait_until
+from tests.user_study import TAUGHT, command, lines, make_folder, start, train_teacher, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,12 @@ def children(pid: int) -> dict[str, int]:
     return {Path(f"/proc/{each}/comm").read_text().strip(): int(each) for each in ids}
 
 
-WORDS = ["run", "space.yaml", "--set", "search.trials=300", "--set", "finalists.max=1"]
+CHANGES = [TAUGHT, "finalists.max=1", "resources.concurrent=1"]
+
+
+def words(trials: int) -> list[str]:
+    changes = [f"search.trials={trials}", *CHANGES]
+    return ["run", "space.yaml", *(w for change in changes for w in ("--set", change))]
 
 
 @contextmanager
@@ -50,11 +55,12 @@ def cluster() -> Iterator[tuple[list[str], Callable[[int], int]]]:
 def test_the_end_of_ray_is_told(tmp_path: Path, ray: Any, server: str) -> None:
     """Before Ray itself ends the process, without a word, after about 14 and 60 seconds."""
     folder = make_folder(tmp_path)
+    train_teacher(folder)
     study = folder / "studies" / "tiny"
-    with ray() as (more, find), start(folder, [*WORDS, *more]) as process:
+    with ray() as (more, find), start(folder, [*words(300), *more]) as process:
         wait_until(lambda: lines(study / "trials.jsonl") > 0, process)
         os.kill(find(process.pid), signal.SIGKILL)
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=300)
     assert process.returncode == 1
     told = [line for line in errors.splitlines() if line.startswith("kdsearch:")]
     assert len(told) == 1, errors
@@ -66,6 +72,6 @@ def test_the_end_of_ray_is_told(tmp_path: Path, ray: Any, server: str) -> None:
     assert server in state["reason"]
 
     known = lines(study / "trials.jsonl")
-    again = [*WORDS[:3], f"search.trials={known + 1}", *WORDS[4:], "--resume"]
+    again = [*words(known + 1), "--resume"]
     done = subprocess.run(command(*again), cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -8,6 +8,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from kdsearch.data import load_dataset
+from kdsearch.models.weights import save_weights
+from kdsearch.spec import load_spec
+from kdsearch.training.teacher_store import teacher_task
+from kdsearch.training.trainer import Trainer
 from tests.interrupts import interruptible
 
 SPEC = """
@@ -82,6 +87,22 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+TAUGHT = "teacher.checkpoint=teacher.safetensors"
+"""For a study that takes the teacher of :func:`train_teacher`."""
+
+
+def train_teacher(folder: Path) -> None:
+    """Train the folder's teacher in this process.
+
+    For studies whose subject is another: to start Ray Train costs more than their trials.
+    """
+    spec = load_spec(folder / "space.yaml")
+    trainer = Trainer(teacher_task(spec), load_dataset(spec.data))
+    while not trainer.finished:
+        trainer.train_epoch()
+    save_weights(trainer.student, folder / "teacher.safetensors")
+
+
 def start(folder: Path, words: list[str]) -> subprocess.Popen[str]:
     """Start the command in a session of its own, so that a signal reaches it, and it alone."""
     with interruptible():
@@ -97,7 +118,7 @@ def start(folder: Path, words: list[str]) -> subprocess.Popen[str]:
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     """Wait for something that the running command brings about."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
