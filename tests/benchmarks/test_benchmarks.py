@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from scipy.stats import quantile_test
 from scipy.stats import t as student
+from sklearn.datasets import load_digits
 
 
 @pytest.fixture
@@ -135,3 +136,74 @@ def test_the_best_rate_of_each_start_is_that_on_validation(module: Any) -> None:
     ]
     best = module("pretrained").best_of(runs)
     assert {start: run["lr"] for start, run in best.items()} == {"a": 2, "b": 1}
+
+
+@pytest.fixture(scope="module")
+def small_mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with files of MNIST's form: scikit-learn's digits in 28×28 pixels."""
+    root = tmp_path_factory.mktemp("mnist")
+    folder = root / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    found = load_digits()
+    images = np.pad((found.images * (255 / 16)).repeat(3, 1).repeat(3, 2)[:, 2:22, 2:22], 4)[4:-4]
+    for name, part in (("train", slice(0, 600)), ("t10k", slice(600, 900))):
+        for kind, values in (("images-idx3", images[part]), ("labels-idx1", found.target[part])):
+            content = values.astype(np.uint8)
+            head = np.array([0x0800 + content.ndim, *content.shape], dtype=">i4").tobytes()
+            (folder / f"{name}-{kind}-ubyte").write_bytes(head + content.tobytes())
+    return root
+
+
+def test_mnist_is_shrunken_by_area(module: Any) -> None:
+    """Each of the 8×8 fields has 2.5 pixels a side, of which it counts what lies in it."""
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
+    edges = 4 + 2.5 * np.arange(9)
+    shares = np.clip(
+        np.minimum(edges[1:, None], np.arange(28) + 1) - np.maximum(edges[:-1, None], range(28)),
+        0,
+        None,
+    )
+    expected = np.einsum("yh,nhw,xw->nyx", shares, images, shares) / 2.5**2
+    found = module("domains_training").shrunken(images)
+    assert found.shape == (3, 8, 8)
+    assert np.abs(found - expected).max() <= 0.5 + 1e-9
+
+
+def test_a_method_of_two_domains_is_tuned_and_trained(
+    module: Any, small_mnist: Path, tmp_path: Path
+) -> None:
+    of = module("domains_training")
+    setting = of.Setting(samples=200, epochs=1, teacher_epochs=1, tries=2, seeds=1)
+    bench = of.Bench(setting, small_mnist, tmp_path / "teacher.safetensors")
+    domain = bench.data.train.domain
+    assert domain is not None
+    labelled = bench.data.train.labels >= 0
+    assert int((~domain).sum()) == int(labelled.sum()) == 200
+    assert not bool((labelled & domain).any())
+    assert 0 <= bench.teach()["source"] <= 1
+    one, other = of.configurations(bench.spec, "kd+coral", 2)
+    assert one["training"]["lr"] != other["training"]["lr"]
+    assert one["values"]["coral.weight"] != other["values"]["coral.weight"]
+    run = bench.train(("kd+coral", one, 1))
+    assert {0 <= run[name] <= 1 for name in ("validation", "target", "source")} == {True}
+    assert "target" not in bench.train(("none", of.configurations(bench.spec, "none", 2)[0], 0))
+
+
+def test_domains_are_compared_seed_by_seed(module: Any) -> None:
+    domains, rng = module("domains"), np.random.default_rng(0)
+    scores = {method: rng.uniform(size=3) for method in domains.METHODS}
+    chosen = {"training": {"lr": 0.1}, "values": {}}
+    runs = [
+        {"method": m, "chosen": chosen, "seed": s, "target": v, "source": v / 2, "seconds": 1.0}
+        for m, values in scores.items()
+        for s, v in enumerate(values)
+    ]
+    found = {row["method"]: row for row in domains.rows(runs)}
+    assert found.keys() == scores.keys()
+    for method, row in found.items():
+        gains = scores[method] - scores["none"]
+        half = student.ppf(0.975, 2) * gains.std(ddof=1) / np.sqrt(3)
+        assert row["gain"] == pytest.approx(gains.mean())
+        assert row["gain_ci"] == pytest.approx(half)
+        assert row["source"] == pytest.approx(scores[method].mean() / 2)
+    assert domains.table({"methods": list(found.values()), "teacher": runs[0]}).row_count == 11
