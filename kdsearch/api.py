@@ -34,13 +34,13 @@ from kdsearch.results.study import Study
 from kdsearch.search.study_run import StudyRun
 from kdsearch.space.checks import Plan, make_plan
 from kdsearch.space.export_checks import export_warnings
+from kdsearch.space.initial_checks import initial_sums
 from kdsearch.spec.sections import TrackingSection
 from kdsearch.spec.study import StudySpec
 from kdsearch.tracking.recorder import Recorder
 from kdsearch.tracking.store import open_store
 from kdsearch.tracking.sync import sync
 from kdsearch.tracking.uri import resumed_uri
-from kdsearch.training.initial import initial_sums
 from kdsearch.training.own_code import own_code
 
 

@@ -46,7 +46,7 @@ def test_every_column_of_the_files_is_explained() -> None:
         *trials_table(records, records).columns,
     }
     assert {by_metric(column) for column in found} - told == set()
-    only_some_have = {"inputs", "side", *MEASURED}
+    only_some_have = {"inputs", "side", "began_with", *MEASURED}
     assert told - {by_metric(column) for column in found} - {"task.NAME"} == only_some_have
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 import torchvision
+from mlflow import MlflowClient
 
 from kdsearch.results.study import Study
 from kdsearch.space.checks import make_plan
 from kdsearch.spec import parse_spec
+from tests.command_line import CallCommand
 from tests.docs_page import SHORTER, Page
 
-PAGE = Page("pretrained.md", ())
+PAGE = Page("pretrained.md", ("letters",))
 
 
 @pytest.mark.parametrize("name", PAGE.spaces())
@@ -55,3 +58,30 @@ def test_a_general_teacher_teaches_without_being_scored(tmp_path: Path) -> None:
     assert study.largest[0] > study.front["parameters"].max()
     assert set(study.trials["method"]) <= {"none", "rkd", "at", "fitnet"}
     assert (tmp_path / "studies" / "general" / "report.html").is_file()
+
+
+@pytest.mark.slow
+def test_students_begin_with_those_of_an_earlier_study_of_other_classes(
+    tmp_path: Path, call_command: CallCommand
+) -> None:
+    small = [*SHORTER, "search.trials=2"]
+    first = [*small, "data.limit=300", "students.0.width={choices: [0.3]}"]
+    then = [*small, "students.0.init=pretrained"]
+    with PAGE.place(tmp_path) as folder:
+        PAGE.run_in_place(PAGE.spaces()["letters"], folder, call_command, first)
+        printed = PAGE.run_in_place(PAGE.spaces()["numerals"], folder, call_command, then)
+    assert "has 12 outputs (classifier.bias), not 10: a fresh one is trained in its" in printed
+    (letters,) = (tmp_path / "studies" / "letters" / "students").iterdir()
+    study = Study.open(tmp_path / "studies" / "numerals")
+    told = f"letters trial {int(letters.name.removeprefix('trial-'))}"
+    assert set(study.trials["began_with"]) == set(study.front["began_with"]) == {told}
+    (student,) = (tmp_path / "studies" / "numerals" / "students").iterdir()
+    facts = json.loads((student / "student.json").read_text())
+    earlier = json.loads((letters / "student.json").read_text())
+    assert facts["began_with"]["sha256"] == earlier["sha256"]
+    assert facts["model"]["normalise"]["mean"] == earlier["inputs"][0]["mean"]
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    found = f"tags.study = '{study.directory.inputs().id}' and tags.phase = 'finalists'"
+    (experiment,) = client.search_experiments(filter_string="name = 'kdsearch'")
+    runs = client.search_runs([experiment.experiment_id], found)
+    assert {run.data.params["began_with"] for run in runs} == {told}

@@ -50,8 +50,11 @@ plain list of names is enough where nothing is changed: `methods: [none, kd, kd+
 [Choosing methods](methods.md) lists all of them.
 """
 
-REFUSED = {("ModelConfig", name) for name in ("adopts", "stored", "cut_from")}
-"""Keys of a model that are refused in a teacher's section: students alone have them."""
+REFUSED = {("ModelConfig", name) for name in ("adopts", "stored", "cut_from")} | {
+    ("InitialWeights", "student")
+}
+"""Keys that are refused: of a teacher's model, since students alone have them, and what kdsearch
+fills in of an earlier study's student."""
 
 SAME = {
     "teachers": "teacher",

@@ -3,82 +3,36 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ValidationError, field_validator, model_validator
 from torch import Tensor
 
 from kdsearch.data import Dataset, Scale
 from kdsearch.data.modalities.catalogue import MODALITIES
-from kdsearch.errors import CheckpointError, DataError, RunError
+from kdsearch.errors import DataError, RunError
 from kdsearch.export.answers import Answers, answers_of
 from kdsearch.files import checksum, taking_name_last, write_atomically
 from kdsearch.graphs.samples import SampleNetwork
 from kdsearch.models import Input, Network, build_network
-from kdsearch.models.inputs import InputKind
 from kdsearch.models.libraries.hf_models import keep_configuration, with_kept_configuration
 from kdsearch.models.weights import check_weights, load_weights
-from kdsearch.problems import Head, Kind
+from kdsearch.problems import Head
 from kdsearch.problems.head import side_by_side
 from kdsearch.results.finalists import Finalist, Interval, trainings
 from kdsearch.results.front_file import plain
 from kdsearch.results.record import TrialRecord
-from kdsearch.spec.concrete import ModelConfig
+from kdsearch.results.shipped import (
+    DESCRIPTION,
+    FORMAT,
+    WEIGHTS,
+    ShippedInput,
+    ShippedTask,
+    read_shipped,
+)
 from kdsearch.training.measured import MEASURED
-
-FORMAT = 3
-"""Raised when a student.json of an earlier version can no longer be read."""
-
-
-class _Task(BaseModel):
-    """What ``student.json`` says of a task."""
-
-    name: str
-    kind: Kind
-    names: tuple[str, ...]
-    mean: float
-    std: float
-
-
-class _Input(BaseModel):
-    """What ``student.json`` says of an input."""
-
-    name: str
-    kind: InputKind
-    shape: tuple[int, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    @model_validator(mode="after")
-    def _one_value_each(self) -> _Input:
-        if not self.shape or min(self.shape) < 1:
-            raise ValueError("shape must have an axis, and each at least 1")
-        if not len(self.mean) == len(self.std) == self.shape[0]:
-            raise ValueError("mean and std must have as many values as the first axis of shape")
-        if not all(map(math.isfinite, (*self.mean, *self.std))) or min(self.std) <= 0:
-            raise ValueError("mean and std must be finite, and std above 0")
-        return self
-
-
-class _Description(BaseModel):
-    """The part of ``student.json`` from which the network is rebuilt."""
-
-    format: int
-    model: ModelConfig
-    inputs: tuple[_Input, ...]
-    tasks: tuple[_Task, ...]
-    sha256: str
-
-    @field_validator("format")
-    @classmethod
-    def _known(cls, value: int) -> int:
-        if value != FORMAT:
-            raise ValueError(f"this version of kdsearch reads format {FORMAT}, not format {value}")
-        return value
 
 
 class Student(SampleNetwork):
@@ -96,9 +50,9 @@ class Student(SampleNetwork):
     """
 
     def __init__(self, network: Network, facts: dict[str, Any]) -> None:
-        told = (_Task.model_validate(each).model_dump() for each in facts["tasks"])
+        told = (ShippedTask.model_validate(each).model_dump() for each in facts["tasks"])
         heads = side_by_side(Head(**each) for each in told)
-        known = map(_Input.model_validate, facts["inputs"])
+        known = map(ShippedInput.model_validate, facts["inputs"])
         scales = {each.name: Scale(each.mean, each.std) for each in known}
         super().__init__(network, heads, network.inputs, scales)
         self.facts = facts
@@ -169,7 +123,7 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
     assert run is not None
     refuse_lost(run, weights)
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / "student.safetensors"
+    target = folder / WEIGHTS
     with taking_name_last(target) as partial:
         shutil.copyfile(weights, partial)
     model = run.task.model
@@ -179,12 +133,14 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
         "format": FORMAT,
         "model": model.model_copy(update={"weights": None}).model_dump(mode="json"),
         "inputs": [
-            _Input(
+            ShippedInput(
                 name=name, kind=each.kind, shape=each.shape, **vars(data.scales[name])
             ).model_dump(mode="json")
             for name, each in data.inputs.items()
         ],
-        "tasks": [_Task.model_validate(vars(head)).model_dump() for head in data.problem.heads],
+        "tasks": [
+            ShippedTask.model_validate(vars(head)).model_dump() for head in data.problem.heads
+        ],
         "sha256": checksum(target),
         "trial": finalist.trial.number,
         "method": run.task.method.model_dump(mode="json"),
@@ -210,7 +166,7 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
         },
         "data": {"name": data.name, "fingerprint": data.fingerprint},
     }
-    path = folder / "student.json"
+    path = folder / DESCRIPTION
     write_atomically(path, json.dumps(facts, indent=1).encode())
     return path
 
@@ -251,33 +207,11 @@ def load_student(path: str | Path) -> Student:
         CheckpointError: The files are missing, corrupt, or do not belong together.
         ModelError: The student is of a family that is not installed here.
     """
-    given = Path(path)
-    file = given / "student.json" if given.is_dir() else given
-    weights = file.with_name("student.safetensors")
-    try:
-        facts = json.loads(file.read_text())
-        told = _Description.model_validate(facts)
-        sound = checksum(weights) == told.sha256
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"no student can be read from {path} ({_reason(error)}); give a folder that holds "
-            "student.json and student.safetensors"
-        ) from None
-    if not sound:
-        raise CheckpointError(
-            f"{weights} is not the file that {file} describes; copy both again from the study"
-        )
+    shipped = read_shipped(Path(path))
+    told = shipped.told
     outputs = sum(len(task.names) for task in told.tasks)
     inputs = {each.name: Input(each.kind, each.shape, each.mean, each.std) for each in told.inputs}
-    model = with_kept_configuration(told.model, file.parent)
+    model = with_kept_configuration(told.model, shipped.weights.parent)
     network = build_network(model, inputs, outputs)
-    load_weights(network, weights, "the student")
-    return Student(network.eval(), facts).eval()
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False)[0]
-        place = "".join(f"{part}: " for part in first["loc"])
-        return place + first["msg"].removeprefix("Value error, ")
-    return str(error)
+    load_weights(network, shipped.weights, "the student")
+    return Student(network.eval(), shipped.facts).eval()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -98,6 +100,12 @@ class Head:
 def called(name: str) -> str:
     """What the targets of a task are called in a sentence."""
     return "labels" if name == UNNAMED else f"targets of '{name}'"
+
+
+def answers_sum(tasks: Iterable[tuple[Kind, Sequence[str]]]) -> str:
+    """A checksum over what a network's outputs say, by the kind and the names of each task."""
+    told = [[kind, *names] for kind, names in tasks]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
 def side_by_side(heads: Iterable[Head]) -> tuple[Head, ...]:

@@ -119,6 +119,7 @@ def _values(told: Mapping[str, Any]) -> dict[str, Any]:
     """
     weights = [value for name, value in told["weights"].items() if name != "ce"]
     training = ("lr", "weight_decay", "label_smoothing")
+    begins_with = told.get("began_with", told["init"])
     return {
         "teacher": told["teacher"],
         "family": told["family"],
@@ -126,7 +127,7 @@ def _values(told: Mapping[str, Any]) -> dict[str, Any]:
         "depth": told["depth"],
         "stored as": told["stored"],
         **({"inputs": told["inputs"]} if "inputs" in told else {}),
-        **({} if told["init"] == "random" else {"begins with": told["init"]}),
+        **({} if told["init"] == "random" else {"begins with": begins_with}),
         **({"side": told["side"]} if "side" in told else {}),
         "temperature": told["temperature"],
         "distillation weight": weights[0] if weights else None,

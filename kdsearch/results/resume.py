@@ -63,8 +63,8 @@ class Inputs(Section):
     data: DataFacts
     """The data set."""
     checkpoints: dict[str, str]
-    """Checksum of each teacher's checkpoint that was given, by the teacher's name, and of each file
-    of initial weights, by its setting."""
+    """Checksum of each teacher's checkpoint that was given, by the teacher's name, and of initial
+    weights, by their setting."""
     code: dict[str, str] | None = None
     """Digest of the files of each network and method of the user's own, by its name in the spec;
     absent: not known."""
@@ -94,10 +94,11 @@ class Inputs(Section):
             if now.checkpoints.get(name, checksum) != checksum:
                 initial = name.endswith(".weights")
                 setting = name if initial else ".".join((*teacher_path(name), "checkpoint"))
+                other = "other weights of" if initial else "another file of"
                 raise StudyError(
-                    f"the study in {study} was made with another file of {setting} (checksum "
-                    f"{checksum}, now {now.checkpoints[name]}); restore that file, or start a "
-                    "study of another name"
+                    f"the study in {study} was made with {other} {setting} (checksum {checksum}, "
+                    f"now {now.checkpoints[name]}); restore those of before, or start a study of "
+                    "another name"
                 )
         if not retry_failed:
             self._check_code(now, study)

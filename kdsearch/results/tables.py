@@ -46,6 +46,7 @@ def describe_trial(record: TrialRecord) -> dict[str, Any]:
         "depth": task.model.depth,
         "stored": task.model.stored,
         "init": task.model.init,
+        **({"began_with": earlier.told} if (earlier := task.model.earlier) else {}),
         **({"inputs": ", ".join(task.model.inputs)} if task.model.inputs else {}),
         **({"side": task.model.side} if task.model.side else {}),
         "lr": task.training.lr,

@@ -83,6 +83,8 @@ def sample_trials(plan: Plan, count: int) -> list[TrialRecord]:
     for number in range(20 * count):
         trial = study.ask()
         recipe = plan.space.suggest(trial)
+        if pairs.unfit_start(recipe.model):
+            continue
         task = recipe.task(plan.spec, 0)
         record = sized_record(plan.architectures, search, number, "search", task, trial.params)
         if within_limits(record, search) and works(recipe, pairs):

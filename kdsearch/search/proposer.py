@@ -87,6 +87,8 @@ class Proposer:
                 self.study.enqueue_trial(self._first[place])
             recipe, trial = self._ask(place, attempt)
             self.study.tell(trial, state=TrialState.FAIL)  # no sampler learns from it
+            if self._pairs.unfit_start(recipe.model):
+                continue
             task = recipe.task(self._spec, 0)
             record = sized_record(self._architectures, search, place, "search", task, trial.params)
             if within_limits(record, search) and works(recipe, self._pairs):

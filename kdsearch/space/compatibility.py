@@ -15,6 +15,7 @@ from kdsearch.methods.task_loss import TaskLoss
 from kdsearch.models import SignalShapes
 from kdsearch.models.libraries.catalogue import with_own_view
 from kdsearch.space.architectures import Architectures
+from kdsearch.space.earlier_students import OTHERWISE, why_none
 from kdsearch.space.starts import beginning, easiest
 from kdsearch.spec.concrete import MethodConfig, ModelConfig
 from kdsearch.spec.ranges import Range, every, extremes
@@ -169,7 +170,7 @@ class Pairs:
             terms = parse_label(method.label)
             self._check_terms(terms, teacher)
             _check_initial(terms, teacher, student)
-            self._check_cut(student)
+            self._check_start(student)
             if teacher == MUTUAL and method.ce_weight == 0:
                 raise MethodError(
                     f"{method.label} does without labels (ce_weight 0), and two students that "
@@ -187,15 +188,19 @@ class Pairs:
         return ""
 
     def unfit_start(self, student: ModelConfig) -> str:
-        """Why a student cannot begin with its teacher's channels; empty where it can."""
+        """Why a student cannot begin with the channels of its teacher, or of a finalist of an
+        earlier study; empty where it can."""
         try:
-            self._check_cut(student)
+            self._check_start(student)
         except ModelError as error:
             return str(error)
         return ""
 
-    def _check_cut(self, student: ModelConfig) -> None:
-        """Refuse a student that is no smaller one of the teacher that it is cut from."""
+    def _check_start(self, student: ModelConfig) -> None:
+        """Refuse a student that is no smaller one of the teacher that it is cut from, or that finds
+        none to begin with in an earlier study."""
+        if lacking := why_none(student):
+            raise ModelError(f"{lacking}; {OTHERWISE}")
         name = student.cut_from
         if name is None:
             return

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kdsearch.data import Dataset
-from kdsearch.errors import CheckpointError, ModelError
+from kdsearch.errors import CheckpointError, ModelError, StudyError
+from kdsearch.models.inputs import chosen, images_in
 from kdsearch.models.weights.sources import forget_weights, known_weights
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.compatibility import Pairs, corners
+from kdsearch.space.earlier_students import OTHERWISE, study_sum, why_none
 from kdsearch.space.starts import beginning, origins
 from kdsearch.spec.concrete import ModelConfig
-from kdsearch.spec.origin import KeyPath
+from kdsearch.spec.origin import KeyPath, dotted
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import called, teacher_path
 from kdsearch.training.starts import check_cut_start, check_start
@@ -27,11 +29,13 @@ def check_initial(spec: StudySpec, data: Dataset) -> list[str]:
     Raises:
         CheckpointError: The message gives the line.
         MissingExtraError: A network is to be cut, and Torch-Pruning is not installed.
-        SpecError: A network cannot be cut from the one of width 1.
+        SpecError: A network cannot be cut from the one of width 1, or from any finalist of an
+            earlier study.
     """
-    told: list[str] = []
+    told = _check_earlier(spec)
     for path, who, model, known in _beginning(spec, data):
         try:
+            _check_channels(model, known)
             known_weights(model)
             told += check_start(model, known, f"{who} ({describe(model)})")
         except CheckpointError as error:
@@ -40,6 +44,21 @@ def check_initial(spec: StudySpec, data: Dataset) -> list[str]:
             raise spec.refuse(path, str(error)) from None
     forget_weights()
     return list(dict.fromkeys(told))
+
+
+def initial_sums(spec: StudySpec) -> dict[str, str]:
+    """The checksum of what a network of a study begins with, by its setting: of each file, and of
+    the finalists of each earlier study.
+
+    Raises:
+        KdsearchError: They cannot be read.
+    """
+    found = {}
+    for place, given in spec.with_weights.items():
+        study = given.weights.study if given.weights else None
+        known = known_weights(given) if study is None else None
+        found[dotted(place)] = study_sum(study) if study else known.sha256 if known else ""
+    return found
 
 
 def check_cuts(spec: StudySpec, data: Dataset, architectures: Architectures) -> None:
@@ -66,6 +85,50 @@ def check_cuts(spec: StudySpec, data: Dataset, architectures: Architectures) -> 
             raise spec.refuse(("students", number, "init"), reasons[0])
 
 
+def _check_earlier(spec: StudySpec) -> list[str]:
+    """Refuse students for which an earlier study has no finalist to begin with.
+
+    Where they may begin with random weights too, some of them must find one.
+
+    Returns:
+        Which ones begin with random weights alone, in sentences.
+    """
+    told = []
+    for number, students in enumerate(spec.students):
+        if students.weights is None or students.weights.study is None:
+            continue
+        path = ("students", number, "weights")
+        try:
+            ends = (
+                beginning(each, "pretrained", students, spec, None) for each in corners(students)
+            )
+            reasons = [why_none(end) for end in ends]
+        except StudyError as error:
+            raise spec.refuse(path, str(error)) from None
+        lacking = list(filter(None, reasons))
+        if lacking and ("random" not in students.inits or all(reasons)):
+            raise spec.refuse(path, f"{lacking[0]}; {OTHERWISE}")
+        told += [f"{reason}; such students begin with random weights alone" for reason in lacking]
+    return told
+
+
+def _check_channels(model: ModelConfig, data: Dataset) -> None:
+    """Refuse a student of colours that is to begin with one of grey images.
+
+    Raises:
+        ModelError: With the channels of both.
+    """
+    image = images_in(chosen(data.inputs, model.inputs))
+    if model.earlier is None or model.normalise is None or image is None:
+        return
+    channels = len(model.normalise.mean)
+    if image[0] not in (1, channels):
+        raise ModelError(
+            f"the study {model.earlier.study} was of images of {channels} channel(s), and the data "
+            f"have {image[0]}; begin with a study of such images, or with random weights"
+        )
+
+
 def _uncut(spec: StudySpec, model: ModelConfig, data: Dataset) -> str:
     """Why a student cannot be cut from its teacher, found out by doing it; empty where it can."""
     assert model.cut_from is not None
@@ -90,4 +153,6 @@ def _beginning(
         if students.weights is not None:
             for corner in corners(students):
                 model = beginning(corner, "pretrained", students, spec, None)
+                if why_none(model):  # it begins with random weights
+                    continue
                 yield ("students", number, "weights"), "the student", model, data

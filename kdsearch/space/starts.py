@@ -1,8 +1,9 @@
-"""What students may begin with: random weights, those of a file, or a teacher's."""
+"""What students may begin with: random weights, given ones, an earlier study's, a teacher's."""
 
 from __future__ import annotations
 
 from kdsearch.models.libraries.catalogue import with_own_view
+from kdsearch.space.earlier_students import begun_with_nearest
 from kdsearch.spec.concrete import Init, ModelConfig
 from kdsearch.spec.sections import StudentSection
 from kdsearch.spec.study import StudySpec
@@ -31,12 +32,20 @@ def beginning(
         section: Its entry in ``students``.
         spec: The study.
         teacher: Who teaches it, if anybody.
+
+    Raises:
+        SpecError: No teacher is of its family.
+        StudyError: The earlier study that it is to begin with cannot be read.
     """
     if init == "random":
         return model
     update: dict[str, object] = {"importance": section.importance}
     if init == "pretrained":
-        return model.model_copy(update={**update, "weights": section.weights})
+        model, weights = model.model_copy(update=update), section.weights
+        assert weights is not None, "a section with this start has them"
+        if weights.study is not None:
+            return begun_with_nearest(model, weights)
+        return model.model_copy(update={"weights": weights})
     name = origin_name(spec, section, teacher)
     # the weights are of images as the teacher sees them
     seen = with_own_view(spec.given_teachers[name].model)

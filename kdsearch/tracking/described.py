@@ -63,6 +63,8 @@ def described(record: TrialRecord, spec: StudySpec, lineage: Lineage) -> Descrip
         found["side"] = model.side
     if any(len(student.inits) > 1 for student in spec.students):
         found["init"] = model.init
+    if (earlier := lineage.began_with(record)) is not None:
+        found["began_with"] = earlier
     if model.inputs:
         found["inputs"] = ", ".join(model.inputs)
     if len(spec.taught_by) > 1:

@@ -62,6 +62,11 @@ class Lineage:
         )
         return next(same, None)
 
+    def began_with(self, record: TrialRecord) -> str | None:
+        """The earlier study, and its trial, with whose student a training began, if with one."""
+        earlier = record.task.model.earlier
+        return None if earlier is None else earlier.told
+
     def seed(self, record: TrialRecord) -> int | None:
         """Which of the finalists' seeds a training has, from 1; ``None`` for one of the search."""
         return self._seeds.get(record.task.seed)

@@ -14,8 +14,6 @@ from kdsearch.methods.base import WITHOUT_LOSS
 from kdsearch.models import Network, build_network
 from kdsearch.models.weights.sources import forget_weights, known_weights
 from kdsearch.spec.concrete import InitialWeights, ModelConfig
-from kdsearch.spec.origin import dotted
-from kdsearch.spec.study import StudySpec
 from kdsearch.training.class_balance import task_loss
 from kdsearch.training.starts import cut_start, load_start
 from kdsearch.training.task import Task
@@ -69,12 +67,6 @@ def origin_of(task: Task, teachers: Mapping[str, Teaching]) -> Network | None:
     """The teacher that a task's student is cut from, among the study's by name."""
     name = task.model.cut_from
     return None if name is None else teachers[name].network
-
-
-def initial_sums(spec: StudySpec) -> dict[str, str]:
-    """The checksum of each file that a network of a study begins with, by its setting."""
-    given = spec.with_weights.items()
-    return {dotted(place): read.sha256 for place, each in given if (read := known_weights(each))}
 
 
 def steps_per_epoch(task: Task, data: Dataset) -> int:

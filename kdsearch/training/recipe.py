@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from kdsearch.data import derive
 from kdsearch.methods import UNDISTILLED, method_config, reads_strong_view
-from kdsearch.models.weights.sources import known_weights, with_known_weights
+from kdsearch.models.weights.sources import moved_weights, with_known_weights
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.study import StudySpec
@@ -98,11 +98,9 @@ def _with_weights_of(spec: StudySpec, model: ModelConfig) -> ModelConfig:
     """The model with its weights where the spec has them now: a resumed study may have moved."""
     if model.weights is None or model.weights.file is None or model.weights.file.exists():
         return model
-    for given in spec.with_weights.values():
-        known = known_weights(given)
-        if known is not None and known.sha256 == model.weights.sha256:
-            return model.model_copy(update={"weights": known})
-    return model
+    places = (moved_weights(model.weights, given) for given in spec.with_weights.values())
+    found = next((each for each in places if each is not None), None)
+    return model if found is None else model.model_copy(update={"weights": found})
 
 
 def student_seed(spec: StudySpec, replicate: int) -> int:

@@ -14,20 +14,21 @@ from kdsearch.models import Network, build_network
 from kdsearch.models.libraries.catalogue import with_own_view
 from kdsearch.models.weights import tensors_of
 from kdsearch.models.weights.sources import read_initial
-from kdsearch.spec.concrete import ModelConfig
+from kdsearch.problems.head import answers_sum
+from kdsearch.spec.concrete import EarlierStudent, ModelConfig
 
 SAMPLES = 256
 """Training samples on which activations are measured, spread evenly over the split."""
 _BATCH = 64
 _BEGINNING = "the network that begins with it"
-_WIDER = "the student at width 1, from which it is cut"
 
 
 def load_start(network: Network, model: ModelConfig, data: Dataset) -> None:
     """Give a network the weights that its configuration begins with, if any, cut to its size.
 
-    Weights that fit are loaded as they are. Else a network that is narrower than width 1, or has
-    ``round_to``, is cut from the one of width 1 with these weights.
+    Weights that fit are loaded as they are. Else a network is cut from the wider one that they are
+    of: of a student of an earlier study that one, of others the one of width 1, where the network
+    is narrower or has ``round_to``.
 
     Args:
         network: The network, on the CPU.
@@ -77,14 +78,24 @@ def _loaded(
     found = read_initial(model, what)
     if found is None:
         return None, []
+    earlier = model.earlier
+    answers = answers_sum((each.kind, each.names) for each in data.problem.heads)
+    other = earlier is not None and earlier.answers != answers
+    whole = _of_weights(model, earlier)
     try:
-        return None, found.fit(network, what)
+        return None, found.fit(network, what, other)
     except CheckpointError:
-        if model.width >= 1 and model.round_to is None:
+        if model.width >= whole.width and model.round_to == whole.round_to:
             raise
-    whole = with_own_view(model).model_copy(update={"width": 1.0, "round_to": None})
     wider = build_network(whole, data.inputs, network.classes)
-    return wider, found.fit(wider, _WIDER)
+    of = f"the student at width {whole.width:g}, from which it is cut"
+    return wider, found.fit(wider, of, other)
+
+
+def _of_weights(model: ModelConfig, earlier: EarlierStudent | None) -> ModelConfig:
+    """The network that a model's weights are of, if not the model itself."""
+    width, round_to = (1.0, None) if earlier is None else (earlier.width, earlier.round_to)
+    return with_own_view(model).model_copy(update={"width": width, "round_to": round_to})
 
 
 def cut_start(network: Network, teacher: Network, model: ModelConfig, data: Dataset) -> None:

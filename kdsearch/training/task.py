@@ -73,7 +73,7 @@ class Task(Section):
             if content["training"][name] == TrainingConfig.model_fields[name].default:
                 del content["training"][name]
         if self.model.weights is not None and self.model.weights.sha256:
-            del content["model"]["weights"]["source"]
+            content["model"]["weights"] = {"sha256": self.model.weights.sha256}
         for name in _ADDED:
             if not content[name]:
                 del content[name]

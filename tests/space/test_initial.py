@@ -13,8 +13,8 @@ from kdsearch.models import build_network, of_images
 from kdsearch.models.weights import save_weights
 from kdsearch.results.resume import DataFacts, Inputs, changed
 from kdsearch.space.checks import make_plan
+from kdsearch.space.initial_checks import initial_sums
 from kdsearch.spec import ModelConfig, parse_spec
-from kdsearch.training.initial import initial_sums
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_a_resumed_study_needs_the_same_file_in_any_place(
     torch.manual_seed(5)
     network = build_network(ModelConfig(family="convnet", depth=2), of_images((1, 8, 8)), 10)
     save_weights(network, moved)
-    with pytest.raises(StudyError, match=r"another file of students\.0\.weights \(checksum"):
+    with pytest.raises(StudyError, match=r"other weights of students\.0\.weights \(checksum"):
         known.check(inputs(initial_sums(after)), tmp_path)
 
 

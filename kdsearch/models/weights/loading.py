@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -12,6 +13,9 @@ from kdsearch.models.parts import head_names, is_within
 from kdsearch.models.weights.fit import Misfits, check_fit, wrapper_of
 from kdsearch.models.weights.forms import read_state, renamed
 from kdsearch.models.weights.saving import tensors_of
+
+Head = Literal["whole", "fitting", "other"]
+"""Which head a network takes of given weights."""
 
 _AUXILIARY = ("model.aux1.", "model.aux2.", "model.AuxLogits.")
 """torchvision's classifiers for training alone, which kdsearch leaves out."""
@@ -36,7 +40,7 @@ def load_weights(network: Network, path: Path, what: str) -> None:
 
 
 def fit_weights(
-    network: Network, state: dict[str, Tensor], origin: str, what: str, fresh_head: bool = False
+    network: Network, state: dict[str, Tensor], origin: str, what: str, head: Head = "whole"
 ) -> list[str]:
     """Give a network tensors by the names of any usual form.
 
@@ -45,8 +49,9 @@ def fit_weights(
         state: The tensors.
         origin: Where they are from, in the words of the error.
         what: What they are for, in the words of the error.
-        fresh_head: Whether a head of other classes, or one that is missing, stays as the network
-            has it. That of a network without a head is zero.
+        head: Whether the whole of it is taken (``whole``), or what fits: one of another number of
+            classes, or that is missing, stays as the network has it (``fitting``), or any does,
+            since it is of other classes (``other``). That of a network without a head is zero.
 
     Returns:
         What was not taken, in sentences.
@@ -63,9 +68,8 @@ def fit_weights(
     state |= _no_head(network, own)
     misfits = Misfits.of(network, own, state)
     told = []
-    if fresh_head and misfits and misfits.of_head(network, own):
+    if left := _left_out(network, misfits, own, head):
         told.append(_replaced(network, misfits, origin))
-        left = {*misfits.missing, *misfits.other}
         state = {name: own[name] if name in left else state[name] for name in own}
         misfits = Misfits.of(network, own, state)
     check_fit(network, misfits, own, origin, what)
@@ -85,7 +89,18 @@ def _no_head(network: Network, own: dict[str, Tensor]) -> dict[str, Tensor]:
     return {k: torch.zeros_like(v) for k, v in own.items() if is_within(k, heads)}
 
 
+def _left_out(network: Network, misfits: Misfits, own: dict[str, Tensor], head: Head) -> set[str]:
+    """The tensors that stay as the network has them."""
+    if head == "whole" or not misfits.of_head(network, own):
+        return set()
+    if head == "other":
+        return {name for name in own if is_within(name, head_names(network))}
+    return {*misfits.missing, *misfits.other}
+
+
 def _replaced(network: Network, misfits: Misfits, origin: str) -> str:
+    if not misfits:
+        return f"the head of {origin} is of other classes: a fresh one is trained in its place"
     if not misfits.other:
         return f"{origin} has no head ({misfits.named(misfits.missing[0])}); a fresh one is trained"
     name, (found, _) = next(iter(misfits.other.items()))

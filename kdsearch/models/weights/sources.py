@@ -15,8 +15,11 @@ from kdsearch.models.libraries.catalogue import LIBRARIES, library_tag, with_own
 from kdsearch.models.libraries.library import digest_of
 from kdsearch.models.network import Network
 from kdsearch.models.weights.forms import read_state
-from kdsearch.models.weights.loading import fit_weights
+from kdsearch.models.weights.loading import Head, fit_weights
 from kdsearch.spec.concrete import InitialWeights, ModelConfig
+
+_BELOW_STUDY = 3
+"""Parts of a student's file below its study's folder: ``students/trial-0012/NAME``."""
 
 
 def known_weights(model: ModelConfig) -> InitialWeights | None:
@@ -36,6 +39,11 @@ def known_weights(model: ModelConfig) -> InitialWeights | None:
         prefix, tag = _of_library(model)
         return InitialWeights(source=tag, sha256=_digest(prefix, model.family, tag))
     file = file.absolute()
+    if file.is_dir():
+        raise CheckpointError(
+            f"{file} is a folder, and only students[].weights may be that of an earlier study; "
+            "give a file, such as the student.safetensors of one of its students"
+        )
     try:
         return InitialWeights(source=str(file), sha256=_checksum(file, file.stat().st_mtime_ns))
     except OSError as error:
@@ -43,6 +51,29 @@ def known_weights(model: ModelConfig) -> InitialWeights | None:
             f"the initial weights {file} cannot be read ({error.strerror}); correct the path, and "
             "put the file on storage that all nodes share"
         ) from error
+
+
+def moved_weights(wanted: InitialWeights, given: ModelConfig) -> InitialWeights | None:
+    """Weights of a checksum, where they are those that a spec gives now; ``None`` where not.
+
+    Args:
+        wanted: What a network began with, known by its checksum.
+        given: A model of the spec, whose weights may be the folder of an earlier study.
+    """
+    assert given.weights is not None
+    study, was = given.weights.study, wanted.file
+    if study is not None:
+        if wanted.student is None or was is None:
+            return None
+        file = study.joinpath(*was.parts[-_BELOW_STUDY:])
+        given = given.model_copy(update={"weights": InitialWeights(source=str(file))})
+    try:
+        known = known_weights(given)
+    except CheckpointError:  # gone, as it may be once the study is done
+        return None
+    if known is None or known.sha256 != wanted.sha256:
+        return None
+    return wanted.model_copy(update={"source": known.source})
 
 
 def with_known_weights(model: ModelConfig) -> ModelConfig:
@@ -70,12 +101,13 @@ class Initial:
     state: dict[str, Tensor]
     origin: str
 
-    def fit(self, network: Network, what: str) -> list[str]:
+    def fit(self, network: Network, what: str, other_answers: bool = False) -> list[str]:
         """Give them to a network; a head of other classes keeps its fresh weights.
 
         Args:
             network: As :func:`~kdsearch.models.build_network` makes it.
             what: What the weights are for, in the words of the error ("the teacher").
+            other_answers: Whether the head is known to be of other classes, be it of as many.
 
         Returns:
             What was not taken of the weights, in sentences.
@@ -83,7 +115,8 @@ class Initial:
         Raises:
             CheckpointError: They fit another architecture.
         """
-        return fit_weights(network, self.state, self.origin, what, fresh_head=True)
+        head: Head = "other" if other_answers else "fitting"
+        return fit_weights(network, self.state, self.origin, what, head)
 
 
 def read_initial(model: ModelConfig, what: str) -> Initial | None:

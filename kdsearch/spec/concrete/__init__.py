@@ -1,12 +1,12 @@
 """Configurations with every value decided: what one training is given."""
 
 from kdsearch.spec.concrete.fine_tuning import BACKBONE, FineTuning
+from kdsearch.spec.concrete.initial_weights import EarlierStudent, InitialWeights
 from kdsearch.spec.concrete.method import MethodConfig, TermConfig
 from kdsearch.spec.concrete.network import (
     FamilyName,
     Importance,
     Init,
-    InitialWeights,
     InputNames,
     ModelConfig,
     Normalisation,
@@ -17,6 +17,7 @@ from kdsearch.spec.concrete.training import ClassWeights, TrainingConfig
 __all__ = [
     "BACKBONE",
     "ClassWeights",
+    "EarlierStudent",
     "FamilyName",
     "FineTuning",
     "Importance",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +16,7 @@ from pydantic import (
 )
 
 from kdsearch.spec.base import Section
+from kdsearch.spec.concrete.initial_weights import EarlierStudent, InitialWeights
 from kdsearch.spec.values import Number, Whole, at_home, each_once, listed
 
 InputNames = Annotated[
@@ -52,32 +52,6 @@ def _own_folder(family: str) -> str:
 
 FamilyName = Annotated[str, AfterValidator(_own_folder)]
 """What builds a network: a family of kdsearch, a network of a library, ``module:function``."""
-
-_FILE_ENDINGS = (".pt", ".pth", ".safetensors", ".bin", ".ckpt", ".tar")
-
-
-class InitialWeights(Section):
-    """Weights that a network begins with; their source alone stands for them."""
-
-    source: str = Field(min_length=1)
-    """``default`` or a tag of the family's library, such as ``IMAGENET1K_V2``, or a file of any
-    kind that ``teacher.checkpoint`` takes. A text with a path separator, or one that ends as such
-    files do, is a file."""
-    sha256: str = ""
-    """The checksum of their file, which identifies it in place of its path. kdsearch fills it
-    in."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _source_alone(cls, given: Any) -> Any:
-        return {"source": str(given)} if isinstance(given, str | Path) else given
-
-    @property
-    def file(self) -> Path | None:
-        """The file, with ``~`` resolved; ``None`` for a library's own weights."""
-        if "/" in self.source or os.sep in self.source or self.source.endswith(_FILE_ENDINGS):
-            return at_home(Path(self.source))
-        return None
 
 
 class Normalisation(Section):
@@ -186,6 +160,11 @@ class ModelConfig(Section):
         if self.cut_from is not None:
             return "cut_from_teacher"
         return "random" if self.weights is None else "pretrained"
+
+    @property
+    def earlier(self) -> EarlierStudent | None:
+        """The finalist of an earlier study that it begins with."""
+        return None if self.weights is None else self.weights.student
 
     @property
     def side(self) -> int | None:

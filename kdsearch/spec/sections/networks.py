@@ -22,6 +22,12 @@ from kdsearch.spec.dimensions import PositiveDimension, SideDimension, WholeDime
 from kdsearch.spec.values import UserPath, Whole, each_once, listed
 
 
+def _check_source(weights: InitialWeights | None) -> None:
+    """Refuse what kdsearch fills in of a student of an earlier study."""
+    if weights is not None and weights.student is not None:
+        raise ValueError("weights.student is set by kdsearch; remove it, and give the study alone")
+
+
 class TeacherSection(Section):
     """``teacher``: the network that the students learn from."""
 
@@ -58,6 +64,7 @@ class TeacherSection(Section):
             raise ValueError("model.stored is for students, which are shipped; remove it")
         if self.model.cut_from is not None:
             raise ValueError("model.cut_from is for students (students[].init); remove it")
+        _check_source(self.model.weights)
         if self.checkpoint is not None and self.model.weights is not None:
             raise ValueError(
                 "checkpoint is the trained teacher, and model.weights what a training begins with; "
@@ -114,7 +121,8 @@ class StudentSection(Section):
     weights: InitialWeights | None = None
     """Weights that the students begin with: ``default`` or a tag of the family's library, or a
     file. They are of a network of one width and depth, or of width 1; narrower students keep the
-    most important channels of that."""
+    most important channels of that. Or the folder of an earlier study: each student begins with
+    the nearest of its finalists."""
     init: (
         Annotated[
             tuple[Init, ...],
@@ -153,6 +161,7 @@ class StudentSection(Section):
 
     @model_validator(mode="after")
     def _with_weights(self) -> StudentSection:
+        _check_source(self.weights)
         if "pretrained" in self.inits and self.weights is None:
             raise ValueError("init pretrained needs weights; give a file or default, or remove it")
         if self.weights is not None and "pretrained" not in self.inits:
