@@ -10,6 +10,7 @@ import yaml
 
 from kdsearch.export.shipping import Shipment, ShippedFile
 from kdsearch.graphs.metadata import hub_task, metadata_of
+from kdsearch.results.domains import adapts, alone, on_the_test, source_score
 from kdsearch.results.gains import undistilled
 from kdsearch.results.limits import told, told_size
 from kdsearch.training.teacher_store import describe
@@ -88,7 +89,8 @@ def _what(content: Mapping[str, Any], row: Mapping[str, Any]) -> str:
         how = f"trained by the targets and by {row['method']}, without a teacher"
     else:
         taught = f" from {row['teacher']}" if row["teacher"] else ""
-        how = f"distilled by {row['method']}{taught}"
+        verb = "adapted to the target domain" if adapts(content) else "distilled"
+        how = f"{verb} by {row['method']}{taught}"
     kept = row.get("retained")
     share = "" if kept is None else f" It keeps {kept:.1%} of the teacher's score on the test."
     return f"A {student}, {how}, for {content['study']}.{share}"
@@ -100,7 +102,8 @@ def _scores(
     scored = [file for file in files if file.scores]
     teacher = (content["teacher"] or {}).get("test", {})
     heads = [f"`{file.name}`" for file in scored]
-    yield _line("on the test", *heads, f"mean over {row['seeds']} seeds", "undistilled", "teacher")
+    how, alone_told = f"mean over {row['seeds']} seeds", alone(content)
+    yield _line(on_the_test(content), *heads, how, alone_told, "teacher")
     yield "|---|" + "---:|" * (len(heads) + 3)
     for name, metric in content["metrics"].items():
         if row.get(f"test_{name}") is None:
@@ -112,10 +115,20 @@ def _scores(
             _mean(content, row, f"baseline_{name}", name),
             _told(content, name, teacher.get(name)),
         )
+    if adapts(content):
+        name, source = content["objective"], source_score(content)
+        yield _line(
+            f"{content['metrics'][name]['title']} on the source's test",
+            *("" for _ in scored),
+            _mean(content, row, f"test_{source}", name),
+            _mean(content, row, f"baseline_{source}", name),
+            _told(content, name, teacher.get(source)),
+        )
     yield ""
-    yield "± is half of the 95 % interval by Student's t over seeds. `undistilled` is the same"
+    yield f"± is half of the 95 % interval by Student's t over seeds. `{alone_told}` is the same"
     by = row.get("baseline_method") or "none"
-    yield f"student, tuned as well, without a teacher{'' if by == 'none' else f', by `{by}`'}."
+    without = "not adapted to the target" if adapts(content) else "without a teacher"
+    yield f"student, tuned as well, {without}{'' if by == 'none' else f', by `{by}`'}."
     if row.get("gain") is not None:
         half = row.get("gain_ci")
         spread = "" if half is None else f" ± {half:.4g}"

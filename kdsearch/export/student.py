@@ -156,7 +156,7 @@ def save_student(finalist: Finalist, data: Dataset, weights: Path, folder: Path)
         "validation_scores": {name: run.scores[name] for name in names if name in run.scores},
         "test_scores": run.test,
         "test_scores_over_seeds": {
-            name: told for name in names if (told := _over_seeds(finalist.test(name)))
+            name: told for name in run.test or () if (told := _over_seeds(finalist.test(name)))
         },
         "gain_over_undistilled": {
             "objective": finalist.objectives.score,

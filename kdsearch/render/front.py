@@ -8,12 +8,16 @@ from typing import Any
 
 from kdsearch.problems.described import Described
 from kdsearch.render.columns import ALWAYS, Column, Layout, fitted, in_parts
+from kdsearch.results.domains import adapts, source_score
 from kdsearch.results.gains import undistilled
 from kdsearch.results.naming import student_told
 from kdsearch.spec.teaching import TEACHER
 
 NEAR = "*"
 """Stands after the number of a trial that is not on the front but within noise of it."""
+
+ON_TARGET, ON_SOURCE = "on target", "on source"
+"""Above the objective's scores on the tests of both domains, where there are two."""
 
 LOSES_MORE = " !"
 """Stands after a score in 8 bits that is clearly worse than quantization should make it."""
@@ -61,11 +65,12 @@ def _columns(content: Content, rows: Sequence[Row]) -> Iterator[Column]:
         yield Column("taught by", [row["teacher"] or "" for row in rows], 5, right=False)
     yield Column("T", [_given(row["temperature"], ".3g") for row in rows], 9)
     yield Column("weights", [_weights(row) for row in rows], 10, right=False)
-    yield Column("student", [student_told(row) for row in rows], 2, right=False, least=17)
+    rank = 4 if adapts(content) else 2  # gives way to the gain where there are two tests
+    yield Column("student", [student_told(row) for row in rows], rank, right=False, least=17)
     yield from _sizes(content, rows)
     metrics, objective = described(content), content["objective"]
     if judged(content):
-        yield from _scores(metrics, objective, rows)
+        yield from _scores(content, rows)
     main = metrics[objective]
     shown = [_number(main, row[f"validation_{objective}"]) for row in rows]
     yield Column(f"validation {main.head}", shown, 8 if judged(content) else ALWAYS)
@@ -80,17 +85,20 @@ def _of_teacher(content: Content) -> dict[str, str]:
     cells = {"method": teacher["name"]}
     cells |= {size_head(name): f"{size:,.0f}" for name, size in teacher["sizes"].items()}
     for name, metric in metrics.items():
-        head = head_on_test(metric) if name == objective else metric.head
+        head = head_on_test(metric, content) if name == objective else metric.head
         cells[head] = _number(metric, teacher["test"].get(name))
+    if adapts(content):
+        source = teacher["test"].get(source_score(content))
+        cells[ON_SOURCE] = _number(metrics[objective], source)
     validation = teacher["validation"].get(objective)
     return cells | {
         f"validation {metrics[objective].head}": _number(metrics[objective], validation)
     }
 
 
-def head_on_test(metric: Described) -> str:
+def head_on_test(metric: Described, content: Content) -> str:
     """What stands above the objective's test scores."""
-    return f"test {metric.head}"
+    return ON_TARGET if adapts(content) else f"test {metric.head}"
 
 
 def _sizes(content: Content, rows: Sequence[Row]) -> Iterator[Column]:
@@ -102,17 +110,21 @@ def _sizes(content: Content, rows: Sequence[Row]) -> Iterator[Column]:
         yield Column(size_head(name), [_given(row[name], ",.0f") for row in rows], rank)
 
 
-def _scores(
-    metrics: Mapping[str, Described], objective: str, rows: Sequence[Row]
-) -> Iterator[Column]:
+def _scores(content: Content, rows: Sequence[Row]) -> Iterator[Column]:
     """Test scores, what is kept of the teacher's, and the gain."""
+    metrics, objective = described(content), content["objective"]
     usual = max(row["seeds"] for row in rows)
     ranks = {name: _rank(metric, objective) for name, metric in metrics.items()}
     known = [name for name, rank in ranks.items() if rank is not None and _is_known(rows, name)]
     for name in sorted(known, key=lambda name: (ranks[name] or 0, known.index(name))):
-        head = head_on_test(metrics[name]) if name == objective else metrics[name].head
-        cells = [_interval(row, f"test_{name}", metrics[name], "seeds", usual) for row in rows]
+        metric = metrics[name]
+        head = head_on_test(metric, content) if name == objective else metric.head
+        cells = [_interval(row, f"test_{name}", metric, "seeds", usual) for row in rows]
         yield Column(head, cells, ranks[name] or 0)
+        if name == objective and adapts(content):
+            column = f"test_{source_score(content)}"
+            cells = [_interval(row, column, metric, "seeds", usual) for row in rows]
+            yield Column(ON_SOURCE, cells)
     kept = [_given(row.get("retained"), ".1%") for row in rows]
     yield Column("of the teacher's", kept, 4)
     yield Column("gain", [_gain(row, metrics[objective], usual) for row in rows], 3)

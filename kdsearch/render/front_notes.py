@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from kdsearch.problems.described import Described
 from kdsearch.render.columns import Layout
 from kdsearch.render.front import LOSES_MORE, NEAR, Content, described, judged
+from kdsearch.results.domains import adapts, alone
 from kdsearch.spec.names import together
 
 
@@ -33,14 +34,15 @@ def _of_tests(content: Content, shown: Layout) -> Iterator[str]:
         if name == objective or (metric.shown != "never" and metric.head in heads)
     ]
     listed.sort(key=lambda metric: metric.name != objective)
+    where = " on target" if adapts(content) else ""
     gain = (
-        f"; gain in {metrics[objective].gain_unit} over the same student {_untaught(content)}, at "
-        f"its own best {_tuned(content)}"
+        f"; gain in {metrics[objective].gain_unit}{where} over the same student "
+        f"{_untaught(content)}, at its own best {_tuned(content)}"
         if "gain" in heads
         else ""
     )
     yield (
-        f"test {_with_units(listed)}{gain}; mean ± 95 % interval (Student's t) over "
+        f"{_tests(content, listed)}{gain}; mean ± 95 % interval (Student's t) over "
         f"{max(row['seeds'] for row in rows)} seeds unless n says otherwise; front chosen on "
         "validation"
     )
@@ -54,6 +56,15 @@ def _of_tests(content: Content, shown: Layout) -> Iterator[str]:
         yield "beaten by: a trial that is no larger and whose interval lies above"
     if "gain" in heads and any(row["trainings"] > 1 for row in rows):
         yield "n×: its training takes n times the compute of the baseline's"
+
+
+def _tests(content: Content, listed: Sequence[Described]) -> str:
+    """The scores on the test, of which a study with a target domain has two."""
+    if not adapts(content):
+        return f"test {_with_units(listed)}"
+    first, others = listed[:1], listed[1:]
+    more = f"; {_with_units(others)} on target" if others else ""
+    return f"on target, on source: {_with_units(first)} on the tests of both domains{more}"
 
 
 def _of_int8(content: Content) -> Iterator[str]:
@@ -74,8 +85,9 @@ def _untaught(content: Content) -> str:
     """How a baseline is trained; of several methods the one that is best on validation."""
     labels = content.get("baselines", ())
     if len(labels) < 2:
-        return "undistilled"
-    return f"without a teacher, by the better on validation of {together(labels)}"
+        return alone(content)
+    how = alone(content) if adapts(content) else "without a teacher"
+    return f"{how}, by the better on validation of {together(labels)}"
 
 
 def _tuned(content: Content) -> str:

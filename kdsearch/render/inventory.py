@@ -88,8 +88,8 @@ def domain_line(data: Dataset) -> str:
     without = f" ({left:,} without {what})" if left else ""
     return (
         f"the training has {of_source:,} samples of the source{without} and {target:,} of the "
-        f"target, {some} {what}: the baseline without adaptation and the teacher's training learn "
-        "from those with such alone; validation and test are of the target, and finalists are "
+        f"target, {some} {what}; the baseline without adaptation and the teacher learn from "
+        f"samples with {what} alone; validation and test are of the target, and finalists are "
         f"scored on {len(tested):,} test samples of the source too"
     )
 

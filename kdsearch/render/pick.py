@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kdsearch.results.domains import adapts, alone, itself, on_the_test, source_score, worth
 from kdsearch.results.gains import compared_with, undistilled
 from kdsearch.results.limits import RETAINED, Limits, told, told_size
 from kdsearch.results.naming import student_told
 from kdsearch.results.pick import Pick, Row
+from kdsearch.spec.domains import SOURCE
 from kdsearch.spec.teaching import UNDISTILLED
 
 _TOLD_SIZES = ("parameters", "macs", "bytes", "compressed_bytes", "latency", "peak_memory")
@@ -29,6 +31,8 @@ def pick_lines(
     row, objective = found.row, content["objective"]
     yield "ship", f"trial {row['trial']}: {row['method']}, {student_told(row)}"
     yield content["metrics"][objective]["head"], _scored(content, row)
+    if adapts(content):
+        yield "", f"{_mean(content, row, f'test_{source_score(content)}')} on the source's test"
     if line := _teacher(content, row):
         yield "teacher", line
     for name in _TOLD_SIZES:
@@ -36,7 +40,7 @@ def pick_lines(
             yield ("size" if name == "parameters" else ""), _sized(content, row, name)
     if line := int8_told(content, row):
         yield "int8", line
-    yield "distillation", gain_told(content, row)
+    yield worth(content), gain_told(content, row)
     yield "chosen", _chosen(content, found, limits)
     yield "next cheaper", _other(content, found.cheaper, "none of the finalists is smaller")
     yield "next better", _other(content, found.better, "none has a better validation score")
@@ -49,6 +53,9 @@ def pick_line(content: Mapping[str, Any], found: Pick) -> str:
     kept = row.get(RETAINED)
     retained = "" if kept is None else f", {kept:.1%} of the teacher's"
     score = _mean(content, row, f"test_{content['objective']}")
+    if adapts(content):
+        score = f"{score} {on_the_test(content)}"
+        retained += f"; {_mean(content, row, f'test_{source_score(content)}')} on the source's"
     return (
         f"ship trial {row['trial']}, {row['method']} {student_told(row)}: "
         f"{told_size(content['sizes'][0], row[content['sizes'][0]])}, {score}{retained}"
@@ -56,20 +63,20 @@ def pick_line(content: Mapping[str, Any], found: Pick) -> str:
 
 
 def gain_told(content: Mapping[str, Any], row: Row) -> str:
-    """What distillation is worth at a finalist, and how sure that is."""
+    """What distillation, or adaptation, is worth at a finalist, and how sure that is."""
     gain, half = row["gain"], row["gain_ci"]
     if undistilled(row):
         by = "" if row["method"] == UNDISTILLED else f", by {row['method']}"
-        return f"the student is undistilled{by}: distillation does not help here"
+        return f"the student is {itself(content)}{by}: {worth(content)} does not help here"
     if gain is None:
-        return "not known: its undistilled baseline is not judged yet"
-    over = f"{_difference(content, gain, half)} over {compared_with(row)}, tuned as well"
+        return f"not known: its baseline ({alone(content)}) is not judged yet"
+    over = f"{_difference(content, gain, half)} over {compared_with(row, content)}, tuned as well"
     if half is None:
         return f"{over}; one seed does not tell how sure"
     if gain - half > 0:
         return f"{over}: it helps (the 95 % interval lies above 0)"
     if gain + half < 0:
-        return f"{over}: distillation does not help here (the interval lies below 0)"
+        return f"{over}: {worth(content)} does not help here (the interval lies below 0)"
     return f"{over}: not sure that it helps here (the 95 % interval holds 0)"
 
 
@@ -85,17 +92,18 @@ def int8_told(content: Mapping[str, Any], row: Row) -> str:
     told_loss = ""
     if row["int8_loses_more"]:
         told_loss = "; it loses more than it should, so ship it as float32"
-    return f"{_mean(content, row, name)} on the test{size}{time}{told_loss}"
+    return f"{_mean(content, row, name)} {on_the_test(content)}{size}{time}{told_loss}"
 
 
 def _scored(content: Mapping[str, Any], row: Row) -> str:
     seeds = f"over {row['seeds']} seeds" if row["seeds"] > 1 else "with one seed"
-    return f"{_mean(content, row, 'test_' + content['objective'])} on the test, {seeds}"
+    score = _mean(content, row, f"test_{content['objective']}")
+    return f"{score} {on_the_test(content)}, {seeds}"
 
 
 def _mean(content: Mapping[str, Any], row: Row, column: str) -> str:
     """A mean with its 95 % interval, in the metric's unit."""
-    name = column.removeprefix("test_").removeprefix("int8_")
+    name = column.removeprefix("test_").removeprefix("int8_").removeprefix(SOURCE)
     if row.get(column) is None:
         return "not known"
     half = row.get(f"{column}_ci")
@@ -110,7 +118,9 @@ def _teacher(content: Mapping[str, Any], row: Row) -> str:
         return ""
     kept = row.get(RETAINED)
     share = "" if kept is None else f": the student retains {kept:.1%} of it"
-    return f"{told(content, name, score)} on the test{share}"
+    source = teacher["test"].get(source_score(content))
+    there = "" if source is None else f"; {told(content, name, source)} on the source's"
+    return f"{told(content, name, score)} {on_the_test(content)}{share}{there}"
 
 
 def _sized(content: Mapping[str, Any], row: Row, name: str) -> str:
@@ -166,5 +176,5 @@ def _other(content: Mapping[str, Any], row: Row | None, without: str) -> str:
     size = content["sizes"][0]
     return (
         f"trial {row['trial']}, {row['method']}: {told_size(size, row[size])}, "
-        f"{_mean(content, row, 'test_' + content['objective'])} on the test"
+        f"{_mean(content, row, 'test_' + content['objective'])} {on_the_test(content)}"
     )

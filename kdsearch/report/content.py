@@ -19,6 +19,7 @@ from kdsearch.report.importances import importances
 from kdsearch.report.progress import progress
 from kdsearch.report.style import SIZE_NAMES, looks_of
 from kdsearch.report.trials import finalist_rows, trial_rows
+from kdsearch.results.domains import adapts, worth
 from kdsearch.results.front import pareto_front
 from kdsearch.results.front_file import front_content
 from kdsearch.results.gains import gain_note, undistilled
@@ -50,6 +51,7 @@ def content(study: Study, ended: bool = False) -> dict[str, Any]:
     found = {
         "study": _told_of(study, latest, ended),
         "verdict": _verdict(told),
+        "domains": told["domains"],
         "objective": objectives.score,
         "more": list(objectives.more),
         "searched_sizes": list(objectives.sizes),
@@ -146,7 +148,8 @@ def _picked(told: Mapping[str, Any]) -> int | None:
 
 def _verdict(told: Mapping[str, Any]) -> str:
     if told["front"] and all(map(undistilled, told["front"])):
-        return "no finalist is distilled: within this budget distillation does not help"
+        how = "adapted" if adapts(told) else "distilled"
+        return f"no finalist is {how}: within this budget {worth(told)} does not help"
     return gain_note(told)
 
 

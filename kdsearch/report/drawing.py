@@ -39,8 +39,9 @@ def draw_front(axes: Axes, study: Study) -> None:
     if len(front):
         distilled = front[[not undistilled(row) for row in front.to_dict("records")]]
         if len(distilled):
-            _draw_tested(axes, distilled, size, f"baseline_{score}", axis)
-        _draw_tested(axes, front, size, f"test_{score}", axis)
+            alone = "baseline without adaptation" if study.spec.target else "undistilled baseline"
+            _draw_tested(axes, distilled, size, f"baseline_{score}", axis, alone)
+        _draw_tested(axes, front, size, f"test_{score}", axis, "finalist")
     if teacher is not None:
         height = float(axis.place([teacher])[0])
         axes.axhline(height, color=INK, linestyle="--", linewidth=1.1, label="teacher (test)")
@@ -148,7 +149,9 @@ def _draw_validation_front(axes: Axes, study: Study, axis: ScoreAxis) -> None:
     axes.step(ends, places, where="post", color=INK, linewidth=1.3, label=told)
 
 
-def _draw_tested(axes: Axes, rows: pd.DataFrame, size: str, name: str, axis: ScoreAxis) -> None:
+def _draw_tested(
+    axes: Axes, rows: pd.DataFrame, size: str, name: str, axis: ScoreAxis, told: str
+) -> None:
     """Test scores with intervals: of finalists as diamonds, of their baselines as circles."""
     scores, half = rows[name].tolist(), rows[f"{name}_ci"].tolist()
     finalists = name.startswith("test_")
@@ -164,7 +167,7 @@ def _draw_tested(axes: Axes, rows: pd.DataFrame, size: str, name: str, axis: Sco
         capsize=3,
         linewidth=1,
         zorder=4 if finalists else 3,
-        label="finalist (test)" if finalists else "undistilled baseline (test)",
+        label=f"{told} (test)",
     )
 
 

@@ -63,7 +63,7 @@ def finalist_rows(study: Study, front: pd.DataFrame) -> list[dict[str, Any]]:
 
     ``int8`` holds what the table tells of the student after quantization, by name.
     """
-    rows = []
+    rows, scores = [], (*study.metrics, *study.source_scores)
     for told in front.to_dict("records"):
         row = {str(name): value for name, value in told.items()}
         folder = study.directory.student(int(row["trial"]))
@@ -72,8 +72,8 @@ def finalist_rows(study: Study, front: pd.DataFrame) -> list[dict[str, Any]]:
             {
                 "trial": int(row["trial"]),
                 "sizes": {name: row[name] for name in COSTS if _known(row.get(name))},
-                "test": {name: _pair(row, f"test_{name}") for name in study.metrics},
-                "baseline": {name: _pair(row, f"baseline_{name}") for name in study.metrics},
+                "test": {name: _pair(row, f"test_{name}") for name in scores},
+                "baseline": {name: _pair(row, f"baseline_{name}") for name in scores},
                 "gain": None if alone else _pair(row, "gain"),
                 "undistilled": alone,
                 "baseline_method": _other_baseline(row),

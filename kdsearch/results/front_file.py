@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from kdsearch.errors import StudyError
 from kdsearch.files import write_atomically
+from kdsearch.results.domains import domains_of
 from kdsearch.results.summary import made_from, written_summary
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def front_content(study: Study, table: pd.DataFrame | None = None) -> dict[str, 
     ``sizes`` are those that the search weighs, the first one that of tables and figures;
     ``size_names`` all that rows may have; ``teacher`` is the one with whom students are compared,
     or ``None``; ``baselines`` the methods that need no teacher, over the best of which are the
-    gains; each row of ``front`` is one of :func:`kdsearch.results.tables.front_table`.
+    gains; ``domains`` the sources of both domains, or ``None`` where there is one; each row of
+    ``front`` is one of :func:`kdsearch.results.tables.front_table`.
 
     Args:
         study: The study.
@@ -48,6 +50,7 @@ def front_content(study: Study, table: pd.DataFrame | None = None) -> dict[str, 
 
     return {
         "study": study.spec.study.name,
+        "domains": domains_of(study.spec),
         "objective": study.objectives.score,
         "sizes": list(study.objectives.sizes),
         "size_names": list(get_args(SizeName)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kdsearch.results.domains import alone, worth
 from kdsearch.results.limits import told_size
 from kdsearch.spec.teaching import UNDISTILLED
 
@@ -16,18 +17,20 @@ def undistilled(row: Row) -> bool:
     return row["method"] == UNDISTILLED or bool(row.get("undistilled"))
 
 
-def compared_with(row: Row) -> str:
-    """What the gain of a finalist is over."""
+def compared_with(row: Row, content: Mapping[str, Any]) -> str:
+    """What the gain of a finalist is over, in the study of ``front.json``'s content."""
     label = row.get("baseline_method") or UNDISTILLED
     if label == UNDISTILLED and row.get("init") == "cut_from_teacher":
         return "the same student, cut from the same teacher and trained without it"
     if label == UNDISTILLED:
-        return "the same student undistilled"
+        return f"the same student {alone(content)}"
     return f"the same student by {label}, which needs no teacher"
 
 
 def gain_note(content: Mapping[str, Any]) -> str:
-    """Where distillation helps and where not, by the gains' intervals; empty without any.
+    """Where distillation, or adaptation, helps and where not, by the intervals of the gains.
+
+    Empty without any.
 
     Args:
         content: That of ``front.json``.
@@ -43,7 +46,7 @@ def gain_note(content: Mapping[str, Any]) -> str:
         for verb, rows in sides.items()
         if rows
     ]
-    return f"distillation {', '.join(parts)}" if parts else ""
+    return f"{worth(content)} {', '.join(parts)}" if parts else ""
 
 
 def _side(row: Row) -> str:

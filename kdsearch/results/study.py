@@ -20,6 +20,7 @@ from kdsearch.results.objectives import Objectives
 from kdsearch.results.ranking import method_ranking
 from kdsearch.results.record import TrialRecord, by_task
 from kdsearch.results.tables import front_table, trials_table
+from kdsearch.spec.domains import SOURCE
 from kdsearch.spec.study import StudySpec
 
 
@@ -56,6 +57,11 @@ class Study:
     def metrics(self) -> tuple[str, ...]:
         """Names of the metrics by which every student is judged."""
         return Problem.of(self.spec).names
+
+    @property
+    def source_scores(self) -> tuple[str, ...]:
+        """Names of the scores on the source's test; none where there is one domain."""
+        return tuple(SOURCE + name for name in self.metrics) if self.spec.target else ()
 
     @property
     def size(self) -> str:
@@ -161,6 +167,7 @@ class Study:
             teacher,
             self.validation_samples,
             self.state.get("latencies", {}).get("trials", {}),
+            self.source_scores,
         )
 
     @property

@@ -105,6 +105,7 @@ def front_table(
     teacher: ComparedTeacher | None = None,
     samples: int = 0,
     latencies: Mapping[str, Mapping[str, Any]] | None = None,
+    elsewhere: Sequence[str] = (),
 ) -> pd.DataFrame:
     """One row a finalist, small to large; scores as in :func:`trials_table`.
 
@@ -127,6 +128,7 @@ def front_table(
         teacher: The one with whom students are compared.
         samples: Validation samples.
         latencies: What was measured of finalists in the end, by the trial's number as text.
+        elsewhere: Names of the scores on the source's test, in a study with a target domain.
     """
     beaten = beaten_by(finalists, objectives)
     rows = []
@@ -134,9 +136,9 @@ def front_table(
         trial, gain = finalist.trial, finalist.gain
         tuned = finalist.baseline[0].task.training if finalist.baseline else None
         row = describe_trial(trial) | _validation(trial, metrics)
-        for name in metrics:
+        for name in (*metrics, *elsewhere):
             row |= _columns(f"test_{name}", finalist.test(name))
-        for name in metrics:
+        for name in (*metrics, *elsewhere):
             row |= _columns(f"baseline_{name}", finalist.baseline_test(name))
         for name in metrics:
             row[f"mean_validation_{name}"] = finalist.validation(name).mean

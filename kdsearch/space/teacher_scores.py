@@ -49,7 +49,7 @@ def score_teacher(who: str, network: Network, data: Dataset, macs: float) -> lis
             "weights that are"
         )
     return [
-        warning
+        _in_the_target(warning, data)
         for head in data.problem.heads
         for warning in _warnings(who, logits, drawn.validation, head)
     ]
@@ -88,4 +88,15 @@ def training_warnings(teacher: StoredTeacher, data: Dataset) -> list[str]:
         name = f"{head.name}/accuracy" if problem.several else "accuracy"
         right = round(history[-1][name] * len(labels))
         told.append(chance_warning(f"the {called(teacher.name)}", right, labels, head.size))
-    return [warning for warning in told if warning is not None]
+    return [_in_the_target(warning, data) for warning in told if warning is not None]
+
+
+def _in_the_target(warning: str, data: Dataset) -> str:
+    """A warning, with what is more likely to blame where validation is of another domain."""
+    what, checking, _ = warning.partition("; check its weights")
+    if data.source_test is None or not checking:
+        return warning
+    return (
+        f"{what}; validation is of the target domain, in which it was perhaps not trained, so that "
+        "students may gain little from what it says there"
+    )

@@ -20,6 +20,7 @@ from kdsearch.models.weights import tensors_of
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.sections import Augmentation
 from kdsearch.training.own_code import code_digest
+from kdsearch.training.teacher import SplitName
 
 FORMAT = 2
 """Raised when signals are computed or stored in another way: earlier caches are then not found."""
@@ -44,7 +45,7 @@ class SplitViews:
         epochs: Epochs of a trial.
     """
 
-    split: Literal["train", "validation", "test"]
+    split: Literal["train"] | SplitName
     augment: Augmentation | None
     seed: int
     epochs: int
@@ -67,7 +68,7 @@ class SplitViews:
         self, data: Dataset, device: torch.device, loaders: int, wanted: Collection[str]
     ) -> Feed:
         """The wanted inputs as a training has them, on a device that need not hold all samples."""
-        split = getattr(data, self.split)
+        split = data.splits[self.split]
         return make_feed(split, data.scales, self.augment, self.seed, device, loaders, wanted)
 
 
@@ -174,7 +175,7 @@ def plan_cache(
         dtype: How signals are stored.
         top_k: Of the logits, store only so many of the largest.
     """
-    samples = len(getattr(data, views.split))
+    samples = len(data.splits[views.split])
     sizes = {signal: signal_bytes(signal, shapes, dtype, top_k) for signal in wanted}
     stored = allot(sizes, samples, views.stored_epochs, budget)
     cached = {s: views.epochs if views.plain and epochs else epochs for s, epochs in stored.items()}

@@ -30,7 +30,7 @@ from kdsearch.teacher_cache.contents import Caches, TeacherCache
 from kdsearch.teacher_cache.encoding import encode
 from kdsearch.teacher_cache.parts import make_room, mark_used
 from kdsearch.training.recipe import study_views_seed
-from kdsearch.training.teacher import SplitName, Teacher
+from kdsearch.training.teacher import Teacher, judged_splits
 
 _SAMPLES = 64
 
@@ -66,7 +66,6 @@ def plan_caches(plan: Plan, teachers: Mapping[str, Teacher]) -> Caches:
         name: teacher_digest(teacher.network, spec.given_teachers[name].model)
         for name, teacher in teachers.items()
     }
-    splits: tuple[SplitName, ...] = ("validation", "test")
     reference = {
         split: {
             name: plan_cache(
@@ -80,12 +79,12 @@ def plan_caches(plan: Plan, teachers: Mapping[str, Teacher]) -> Caches:
             )
             for name in spec.teachers_behind(spec.compared_with)
         }
-        for split in splits
+        for split in judged_splits(data)
         if spec.compares_answers
     }
     kept = sum(cache.bytes for of_split in reference.values() for cache in of_split.values())
     budget = section.disk_gb * 1e9 - kept
-    if budget < 0:  # those logits are cached for both splits or for none
+    if budget < 0:  # those logits are cached for all splits or for none
         reference, budget = {}, section.disk_gb * 1e9
     read = {
         name: signals

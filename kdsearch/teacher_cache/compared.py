@@ -9,14 +9,14 @@ import torch
 
 from kdsearch.data import Dataset
 from kdsearch.teacher_cache.reading import TeacherSignals
-from kdsearch.training.evaluation import Scores
-from kdsearch.training.teacher import SplitName
+from kdsearch.training.evaluation import Scores, of_source
+from kdsearch.training.teacher import SplitName, judged_splits
 
 
 def scores_of_compared(
     shared: Mapping[str, Any], data: Dataset, device: torch.device | str = "cpu"
 ) -> dict[SplitName, Scores]:
-    """Scores of that teacher on the splits that students are scored on.
+    """Scores of that teacher on validation and test, as students are scored.
 
     They are those of the logits with which students are compared, cached or, where nothing is
     cached, computed here. None where it does not answer in the classes of the data.
@@ -32,11 +32,11 @@ def scores_of_compared(
     reference = TeacherSignals(shared, data, torch.device(device)).reference
     if reference is None:
         return {}
-    splits: tuple[SplitName, ...] = ("validation", "test")
     found: dict[SplitName, Scores] = {}
-    for split in splits:
-        samples = data.validation if split == "validation" else data.test
-        targets = {name: each.cpu() for name, each in samples.targets.items()}
+    for split in judged_splits(data):
+        targets = {name: each.cpu() for name, each in data.splits[split].targets.items()}
         predictions = data.problem.predictions(reference.logits(split), targets)
         found[split] = data.problem.scores(predictions)
+    if "source_test" in found:
+        found["test"] |= of_source(found.pop("source_test"))
     return found

@@ -34,7 +34,8 @@ def run_name(record: TrialRecord, lineage: Lineage) -> str:
     """What a training is, in a few words: ``dist 1,445 parameters``."""
     kind, label = lineage.kind(record), record.task.method.label
     student = f"{record.parameter_count:,} parameters"
-    alone = "undistilled" if label == UNDISTILLED else label
+    plain = "not adapted" if lineage.adapts else "undistilled"
+    alone = plain if label == UNDISTILLED else label
     if kind == "sweep":
         return f"tuning {alone} {student}, lr {rounded(record.task.training.lr):g}"
     seed = f", seed {lineage.seed(record)}" if kind in ("finalist", "baseline") else ""

@@ -24,6 +24,11 @@ class Lineage:
     def __init__(self, study: Study) -> None:
         self._study = study
 
+    @property
+    def adapts(self) -> bool:
+        """Whether the study has a target domain, so that its baselines are not adapted."""
+        return self._study.spec.target is not None
+
     @cached_property
     def _finalists(self) -> list[tuple[TrialRecord, Recipe]]:
         return [(trial, Recipe.of(trial.task)) for trial in self._study.chosen()]

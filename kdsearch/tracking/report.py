@@ -12,6 +12,7 @@ from kdsearch.errors import RunError
 from kdsearch.files import checksum
 from kdsearch.results.front_file import front_content
 from kdsearch.results.study import Study
+from kdsearch.spec.domains import SOURCE
 from kdsearch.tracking.lookup import search_runs
 from kdsearch.tracking.page.models import log_models
 from kdsearch.tracking.page.note import NOTE, Places, final_note
@@ -69,7 +70,12 @@ def _scores(study: Study, row: Mapping[str, Any]) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
     for name in study.metrics:
         found |= {f"test/{name}": row[f"test_{name}"], f"test/{name}_ci": row[f"test_{name}_ci"]}
-    found[f"test/baseline_{study.objectives.score}"] = row[f"baseline_{study.objectives.score}"]
+    score = study.objectives.score
+    found[f"test/baseline_{score}"] = row[f"baseline_{score}"]
+    if study.spec.target is not None:
+        for name in (f"test_{SOURCE}{score}", f"test_{SOURCE}{score}_ci"):
+            found[name.replace("test_", "test/", 1)] = row[name]
+        found[f"test/baseline_{SOURCE}{score}"] = row[f"baseline_{SOURCE}{score}"]
     return found | {f"test/{name}": row[name] for name in ("gain", "gain_ci", "retained")}
 
 

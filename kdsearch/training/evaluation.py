@@ -9,10 +9,16 @@ from kdsearch.data import Views
 from kdsearch.errors import DivergedError
 from kdsearch.models import Network
 from kdsearch.problems import Problem
+from kdsearch.spec.domains import SOURCE
 from kdsearch.training.ranks import Ranks
 
 Scores = dict[str, float]
 """Scores of a network on a split by the names of their metrics."""
+
+
+def of_source(scores: Scores) -> Scores:
+    """Scores on the test of the source domain, by the names that they have beside the others."""
+    return {SOURCE + name: score for name, score in scores.items()}
 
 
 def predict(network: Network, views: Views, index: Tensor, batch: int = 512) -> Tensor:

@@ -14,7 +14,14 @@ from kdsearch.errors import MethodError
 from kdsearch.models import Network, Signal, Signals, SignalShapes
 from kdsearch.training.hardware import memory_format
 
-SplitName = Literal["validation", "test"]
+SplitName = Literal["validation", "test", "source_test"]
+"""A split on which networks are scored; the last of a study with a target domain alone."""
+
+
+def judged_splits(data: Dataset) -> tuple[SplitName, ...]:
+    """The splits of a data set on which networks are scored."""
+    names: tuple[SplitName, ...] = ("validation", "test", "source_test")
+    return tuple(name for name in names if name in data.splits)
 
 
 class Teaching(Protocol):
@@ -66,8 +73,7 @@ def plain_views(
     data: Dataset, split: SplitName, device: torch.device, wanted: Collection[str] | None = None
 ) -> Views:
     """A split without augmentation: the inputs that are wanted, or all."""
-    samples = data.validation if split == "validation" else data.test
-    return Views(samples.to(device), data.scales, None, 0, wanted)
+    return Views(data.splits[split].to(device), data.scales, None, 0, wanted)
 
 
 def shapes_of_logits(classes: int) -> SignalShapes:

@@ -18,7 +18,7 @@ from kdsearch.models.weights import round_to_stored
 from kdsearch.training.averaging import WeightAverage, exponential, over_last_part
 from kdsearch.training.class_balance import drawn_by
 from kdsearch.training.distiller import Distiller
-from kdsearch.training.evaluation import Scores, evaluate
+from kdsearch.training.evaluation import Scores, evaluate, of_source
 from kdsearch.training.fine_tuning import Freezing, fine_tuning_of, parameter_groups
 from kdsearch.training.hardware import Hardware, memory_format
 from kdsearch.training.initial import (
@@ -247,9 +247,17 @@ class Trainer:
         return self._evaluate(network, self._validation_views, "validation")
 
     def score_test(self) -> Scores:
-        """Scores on the test split; for finalists alone, once, after the last epoch."""
-        views = plain_views(self._data, "test", self.device, self.student.inputs)
-        return self._evaluate(self.student, views, "test")
+        """Scores on the test split; for finalists alone, once, after the last epoch.
+
+        With a target domain those on the source's test are there too, by names with ``source_``.
+        """
+        if self._data.source_test is None:
+            return self._score_on("test")
+        return self._score_on("test") | of_source(self._score_on("source_test"))
+
+    def _score_on(self, split: SplitName) -> Scores:
+        views = plain_views(self._data, split, self.device, self.student.inputs)
+        return self._evaluate(self.student, views, split)
 
     def _evaluate(
         self, network: Network, views: Views, split: SplitName, last: bool = False

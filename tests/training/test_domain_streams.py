@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from kdsearch.training.few_steps import few_samples
 from kdsearch.training.ranks import Ranks
 from kdsearch.training.streams import check_shares, epoch_samples
 from kdsearch.training.task import Task
-from kdsearch.training.teacher import Teacher
+from kdsearch.training.teacher import Reference, Teacher
 from kdsearch.training.trainer import Trainer
 from tests.training.trainings import assert_same_weights, finish, through_a_file
 
@@ -173,3 +174,30 @@ def test_few_samples_are_of_both_domains(digits: Dataset) -> None:
         found = list(zip(train.domain.tolist(), (train.labels < 0).tolist(), strict=True))
         assert len(set(found[:kinds])) == kinds
         assert found[:kinds] == found[kinds : 2 * kinds]
+
+
+def test_both_tests_are_scored_as_a_plain_loop_does(
+    domains: Dataset, teacher: Teacher, make_task: MakeTask
+) -> None:
+    """Accuracy by NumPy from the logits of images normalised by hand."""
+    small = domains.validation
+    data = replace(domains, source_test=small)
+    trainer = Trainer(make_task("none", model=MLP), data, reference=Reference(teacher, data))
+    finish(trainer)
+    scores = trainer.score_test()
+    scale = data.scales["image"]
+    for split, prefix in ((data.test, ""), (small, "source_")):
+        pixels = (np.asarray(split.images, np.float32) / 255 - scale.mean[0]) / scale.std[0]
+        with torch.no_grad():
+            own, other = (
+                network.eval()(torch.from_numpy(pixels).float()).argmax(dim=1)
+                for network in (trainer.student, teacher.network)
+            )
+        assert scores[f"{prefix}accuracy"] == pytest.approx(
+            float((own == split.labels).float().mean())
+        )
+        assert scores[f"{prefix}agreement"] == pytest.approx(float((own == other).float().mean()))
+    assert (
+        "source_accuracy"
+        not in Trainer(make_task("none", model=MLP), replace(data, source_test=None)).score_test()
+    )

@@ -52,7 +52,7 @@ function clouds(trials, scale) {
     return {
       type: "scatter",
       mode: "markers",
-      name: method.label === "none" ? "none (undistilled)" : method.label,
+      name: method.label === "none" ? `none (${alone()})` : method.label,
       x: rows.map((row) => row.sizes[state.size]),
       y: rows.map((row) => scale.place(row.scores[state.metric])),
       customdata: rows.map((row) => row.trial),
@@ -83,7 +83,7 @@ function steps(trials, scale, undistilled = false) {
   return [{
     type: "scatter",
     mode: "lines",
-    name: undistilled ? "undistilled front (validation)" : "front (validation)",
+    name: !undistilled ? "front (validation)" : DATA.domains ? "front without adaptation (validation)" : "undistilled front (validation)",
     x, y,
     line: { shape: "hv", width: 1.6, color: undistilled ? GREY : INK, dash: undistilled ? "dot" : "solid" },
     hoverinfo: "skip",
@@ -107,7 +107,7 @@ function baselines(finalists, scale) {
   const rows = finalists.filter((each) => each.baseline[state.metric] && !each.undistilled);
   return rows.length ? {
     ...tested(rows, "baseline", scale),
-    name: "undistilled baseline (test)",
+    name: DATA.domains ? "baseline without adaptation (test)" : "undistilled baseline (test)",
     marker: { symbol: "circle-open", size: 11, color: GREY, line: { width: 2 } },
   } : null;
 }
@@ -208,6 +208,7 @@ function finalistText(each) {
   return [
     ...trialLines(row),
     `<b>test ${metric.title} ${toldWhole(metric, each.test[state.metric])}</b>, ${each.seeds} seeds`,
+    onSource(each.test) && `on the source: ${toldWhole(metric, onSource(each.test))}`,
     `validation, in the search: ${told(metric, row.scores[state.metric])}`,
     !each.undistilled && each.baseline[state.metric] && `${baselineName(each)}: ${toldWhole(metric, each.baseline[state.metric])}`,
     each.gain && `gain ${toldPair(objective, each.gain, true)} ${objective.gain_unit}`,
@@ -218,16 +219,22 @@ function finalistText(each) {
   ].filter(Boolean).join("<br>");
 }
 
+/** The state's score on the test of the source domain, where there are two. */
+function onSource(scores) {
+  return scores[`source_${state.metric}`];
+}
+
 /** How the baseline of a finalist is trained. */
 function baselineName(each) {
-  return each.baseline_method ? literal(each.baseline_method) : "undistilled";
+  return each.baseline_method ? literal(each.baseline_method) : DATA.domains ? "not adapted" : "undistilled";
 }
 
 function baselineText(each) {
   const row = TRIALS.get(each.trial), metric = DATA.metrics[state.metric];
   return `<b>${baselineName(each)} baseline of trial ${each.trial}</b><br>${literal(row.student)}, `
     + `${sizeTold(row.sizes, state.size)}<br>`
-    + `test ${metric.title} ${toldWhole(metric, each.baseline[state.metric])}`;
+    + `test ${metric.title} ${toldWhole(metric, each.baseline[state.metric])}`
+    + (onSource(each.baseline) ? `<br>on the source: ${toldWhole(metric, onSource(each.baseline))}` : "");
 }
 
 /** The metrics that tables show, beside the one of the axis. */

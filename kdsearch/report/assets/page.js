@@ -95,12 +95,14 @@ function frontNote() {
   const metric = DATA.metrics[state.metric];
   const teacher = DATA.teacher?.test[state.metric] === undefined || DATA.teacher === null ? ""
     : " Dashed line: the teacher on the test.";
+  const tests = DATA.domains ? " Validation and test are of the target domain." : "";
   const error = state.scale === "error"
     ? ` The axis is logarithmic in ${metric.loss_title}, since good scores crowd near the best; a score without any error `
       + "stands at the edge." : "";
   return "Small marks: trials, one training each, scored on validation, by which the front (line) is chosen. Diamonds: "
     + "finalists, trained again with several seeds and scored on the test, mean ± 95 % interval, in their method's colour; "
-    + "circles: the same students without a teacher. Test and validation are different samples, and the best of many "
+    + `circles: the same students ${DATA.domains ? "without adaptation" : "without a teacher"}.${tests} `
+    + "Test and validation are different samples, and the best of many "
     + "trials has been lucky, so that a diamond often lies below the line; a dotted line joins a finalist to its trial."
     + `${teacher}${error} ${DATA.pick === null ? "" : "Star: the pick. "}Brush over marks to see them in the table and in the other figures; double-click to end that.`;
 }
@@ -194,9 +196,11 @@ function startHead() {
 function pickText(each) {
   const row = TRIALS.get(each.trial), metric = DATA.metrics[DATA.objective];
   const kept = each.retained ? `, ${(100 * each.retained).toFixed(1)} % of the teacher's` : "";
+  const known = each.test[`source_${DATA.objective}`];
+  const source = known ? ` on the target and ${toldWhole(metric, known)} on the source` : "";
   const where = each.folder ? `; ${each.folder}` : "";
   return `trial ${each.trial}, ${row.method}: ${row.student}, ${sizeTold(row.sizes, DATA.size)}, `
-    + `test ${metric.title} ${toldWhole(metric, each.test[DATA.objective])}${kept}${where}. It is the smallest within one `
+    + `test ${metric.title} ${toldWhole(metric, each.test[DATA.objective])}${source}${kept}${where}. It is the smallest within one `
     + "standard error of the best on validation; kdsearch pick chooses within limits of your own.";
 }
 

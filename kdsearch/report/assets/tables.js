@@ -89,8 +89,9 @@ function fillFinalists() {
   const heads = [
     ["trial", true], ["method", false], ["values", false], ["student", false],
     [sizeHead(DATA.size), true],
-    ...names.map((name) => [headed(DATA.metrics[name], `test ${DATA.metrics[name].head}`), true]),
-    [headed(objective, `${others ? "baseline" : "undistilled"} ${objective.head}`), true],
+    ...names.flatMap((name) => testHeads(name)),
+    [headed(objective, others ? `baseline ${objective.head}` : DATA.domains ? `${objective.head} without adaptation` : `undistilled ${objective.head}`), true],
+    ...(DATA.domains ? [[headed(objective, "on source without adaptation"), true]] : []),
     [`gain (${objective.gain_unit})`, true],
     ...(retained ? [["of the teacher's (%)", true]] : []),
     ...(beaten ? [["beaten by trial", true]] : []),
@@ -103,8 +104,9 @@ function fillFinalists() {
       cells: [
         `${each.trial}${each.member ? "" : " *"}`, row.method, toldValues(row.values.hyperparameters), row.student,
         whole(row.sizes[DATA.size]),
-        ...names.map((name) => toldPair(DATA.metrics[name], each.test[name])),
+        ...names.flatMap((name) => testCells(name, each.test)),
         each.undistilled ? "itself" : toldBaseline(objective, each),
+        ...(DATA.domains ? [each.undistilled ? "itself" : toldPair(objective, each.baseline[`source_${DATA.objective}`])] : []),
         toldPair(objective, each.gain, true),
         ...(retained ? [each.retained ? (100 * each.retained).toFixed(1) : ""] : []),
         ...(beaten ? [each.beaten_by ?? ""] : []),
@@ -113,6 +115,19 @@ function fillFinalists() {
     };
   }));
   document.getElementById("finalists-note").textContent = finalistsNote(fillCosts());
+}
+
+/** Heads of a test score: of the objective that of either domain, where there are two. */
+function testHeads(name) {
+  const metric = DATA.metrics[name];
+  if (!DATA.domains || name !== DATA.objective) return [[headed(metric, `test ${metric.head}`), true]];
+  return [[headed(metric, `${metric.head} on target`), true], [headed(metric, `${metric.head} on source`), true]];
+}
+
+/** The cells below them. */
+function testCells(name, scores) {
+  const names = DATA.domains && name === DATA.objective ? [name, `source_${name}`] : [name];
+  return names.map((each) => toldPair(DATA.metrics[name], scores[each]));
 }
 
 /** The baseline's score, and its method where it is not trained by the labels alone. */
@@ -173,9 +188,11 @@ function finalistsNote(quantized) {
   const objective = DATA.metrics[DATA.objective];
   const near = DATA.finalists.some((each) => !each.member) ? " *: within noise of the validation front, on which it is not." : "";
   const seeds = most(DATA.finalists.map((each) => each.seeds));
-  return `Mean ± 95 % interval (Student's t) over ${seeds} seeds, on the test, which the search has not seen. `
-    + `Gain: ${objective.title} beyond the same student trained without a teacher under the same budget, at its own best `
-    + `learning rate and weight decay, paired by seed; its interval tells whether distillation helps.${near}`
+  const tests = DATA.domains ? "the tests of target and source" : "the test";
+  const how = DATA.domains ? "that is not adapted to the target" : "trained without a teacher";
+  return `Mean ± 95 % interval (Student's t) over ${seeds} seeds, on ${tests}, which the search has not seen. `
+    + `Gain: ${objective.title}${DATA.domains ? " on the target" : ""} beyond the same student ${how} under the same budget, at its own best `
+    + `learning rate and weight decay, paired by seed; its interval tells whether ${DATA.domains ? "adaptation" : "distillation"} helps.${near}`
     + (quantized ? " int8: after quantization of the trained students; !: it costs clearly more than it should." : "")
     + DATA.finalists.filter((each) => each.int8.reason).map((each) => ` Trial ${each.trial} has no int8: ${each.int8.reason}.`).join("");
 }

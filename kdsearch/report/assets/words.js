@@ -11,6 +11,11 @@ function most(values) {
   return values.reduce((high, value) => Math.max(high, value), -Infinity);
 }
 
+/** What a baseline is: not distilled, or in a study with a target domain not adapted. */
+function alone() {
+  return DATA.domains ? "without adaptation" : "undistilled";
+}
+
 /** A plain number with so many significant digits, thousands apart. */
 function digits(value, count = 3) {
   if (value === null || value === undefined) return "";

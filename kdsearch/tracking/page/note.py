@@ -9,6 +9,7 @@ from typing import Any
 
 from kdsearch.errors import RunError
 from kdsearch.render.pick import gain_told, pick_line
+from kdsearch.results.domains import adapts, itself, source_score, worth
 from kdsearch.results.front_file import front_content
 from kdsearch.results.gains import compared_with, undistilled
 from kdsearch.results.limits import RETAINED, told, told_size
@@ -17,6 +18,7 @@ from kdsearch.results.pick import pick
 from kdsearch.results.size_classes import size_classes
 from kdsearch.results.spent import spent_told
 from kdsearch.results.study import Study
+from kdsearch.spec.domains import SOURCE
 
 NOTE = "mlflow.note.content"
 """Tag that MLflow's UI shows as the description of a run."""
@@ -79,7 +81,8 @@ def final_note(study: Study, places: Places) -> str:
     else:
         verdict = pick_line(content, found).replace("ship ", "Ship ", 1)
         number = found.row["trial"]
-        first = f"**{places.linked(verdict, number)}.** Distillation: {_gain(content, found.row)}."
+        gain = f"{worth(content).capitalize()}: {_gain(content, found.row)}"
+        first = f"**{places.linked(verdict, number)}.** {gain}."
         answer = list(_classes(content, places))
     figure = f"![The front](get-artifact?path={FIGURE}&run_uuid={places.parent})"
     return _text(
@@ -129,6 +132,8 @@ def _teacher(study: Study) -> str:
     sizes = ", ".join(told_size(name, teacher.sizes[name]) for name in study.objectives.sizes)
     test = teacher.test.get(score)
     scored = "" if test is None else f", {study.objectives.metric.told(test)} on the test"
+    if (source := teacher.test.get(SOURCE + score)) is not None:
+        scored = f"{scored} of the target, {study.objectives.metric.told(source)} of the source"
     given, names = study.spec.given_teachers, study.spec.teachers_behind(teacher.name)
     models = [given[name].model for name in names]
     networks = " and ".join(network_told(each.family, each.width, each.depth) for each in models)
@@ -137,12 +142,13 @@ def _teacher(study: Study) -> str:
 
 def _budget(study: Study) -> str:
     spec = study.spec
+    how = "without adaptation" if spec.target else "undistilled"
     statuses = Counter(record.status for record in study.records())
     ended = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
     return (
         f"**Budget**: {spec.search.trials} trials of {spec.training.epochs} epochs over "
         f"{', '.join(spec.methods)}" + (f" ({ended})" if ended else "") + f"; finalists with "
-        f"{spec.finalists.seeds} seeds, beside the same student undistilled, tuned as well"
+        f"{spec.finalists.seeds} seeds, beside the same student {how}, tuned as well"
     )
 
 
@@ -155,16 +161,17 @@ def _cost(study: Study) -> str:
 def _front(content: Mapping[str, Any], places: Places) -> str:
     """The front as a table, small to large."""
     name, size = content["objective"], content["sizes"][0]
-    heads = ["trial", "method", "student", size, content["metrics"][name]["head"]]
-    heads += ["of the teacher's", "distillation is worth"]
-    rows = [heads, ["---", "---", "---", "---:", "---:", "---:", "---"]]
+    metric = content["metrics"][name]["head"]
+    tests = [f"test_{name}", *([f"test_{source_score(content)}"] if adapts(content) else [])]
+    heads = ["trial", "method", "student", size]
+    heads += [f"{metric} on target", "on source"] if adapts(content) else [metric]
+    heads += ["of the teacher's", f"{worth(content)} is worth"]
+    rows = [heads, ["---", "---", "---", "---:", *("---:" for _ in tests), "---:", "---"]]
     for row in content["front"]:
-        kept, half = row.get(RETAINED), row[f"test_{name}_ci"]
-        spread = "" if half is None else f" ± {told(content, name, half)}"
-        score = row[f"test_{name}"]
+        kept = row.get(RETAINED)
         cells = [places.trial(row["trial"]), row["method"], student_told(row)]
         cells.append(told_size(size, row[size]).removesuffix(f" {size}"))
-        cells.append("not known" if score is None else f"{told(content, name, score)}{spread}")
+        cells += [_scored(content, row, test) for test in tests]
         cells += ["not known" if kept is None else f"{kept:.1%}", _gain(content, row)]
         rows.append([_cell(each) for each in cells])
     # MLflow's tables have no space between columns
@@ -172,6 +179,13 @@ def _front(content: Mapping[str, Any], places: Places) -> str:
     for row in spaced:
         row[:-1] = [f"{each}{GAP}" for each in row[:-1]]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _scored(content: Mapping[str, Any], row: Mapping[str, Any], test: str) -> str:
+    """A mean score of a finalist with its interval."""
+    score, half, name = row[test], row[f"{test}_ci"], content["objective"]
+    spread = "" if half is None else f" ± {told(content, name, half)}"
+    return "not known" if score is None else f"{told(content, name, score)}{spread}"
 
 
 def _classes(content: Mapping[str, Any], places: Places) -> Iterator[str]:
@@ -190,10 +204,11 @@ def _classes(content: Mapping[str, Any], places: Places) -> Iterator[str]:
 
 
 def _gain(content: Mapping[str, Any], row: Mapping[str, Any]) -> str:
-    """What distillation is worth at a finalist, shorter than for a page of one student."""
+    """What distillation, or adaptation, is worth at a finalist, in fewer words than on its page."""
     if undistilled(row):
-        return "none, the student is undistilled"
-    text = gain_told(content, row).replace(f" over {compared_with(row)}, tuned as well", "")
+        return f"none, the student is {itself(content)}"
+    over = compared_with(row, content)
+    text = gain_told(content, row).replace(f" over {over}, tuned as well", "")
     return text.partition(" (")[0]
 
 
@@ -208,8 +223,8 @@ def _doubts(study: Study, content: Mapping[str, Any], places: Places) -> Iterato
     ]
     if unsure:
         yield (
-            f"whether distillation helps at {_list(places, unsure)}: the 95 % interval of the gain "
-            "holds 0"
+            f"whether {worth(content)} helps at {_list(places, unsure)}: the 95 % interval of the "
+            "gain holds 0"
         )
     if beaten := [row["trial"] for row in rows if row["beaten_by"] is not None]:
         yield f"{_list(places, beaten)}: on the test, another one is clearly better and no larger"

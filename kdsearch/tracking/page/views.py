@@ -16,6 +16,7 @@ from typing import Any
 import mlflow
 
 from kdsearch.results.study import Study
+from kdsearch.spec.domains import SOURCE
 from kdsearch.tracking.described import described
 from kdsearch.tracking.lineage import Lineage
 from kdsearch.tracking.lookup import KIND, STUDY
@@ -81,6 +82,7 @@ def _views(study: Study) -> Iterator[View]:
     trials = f"{own} and tags.{KIND} = 'trial'"
     shared = _shared(study)
     tested = [f"test/{score}", f"test/{score}_ci", f"test/baseline_{score}"]
+    tested += [f"test/{SOURCE}{score}"] if study.spec.target else []
     tested += ["test/gain", "test/gain_ci", "test/retained"]
     metrics = [*(f"size/{name}" for name in sizes), searched]
     yield View(
