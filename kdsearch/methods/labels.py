@@ -46,15 +46,23 @@ def needs_teacher(label: str) -> bool:
     return any(term.needs_teacher for term in parse_label(label))
 
 
-def is_baseline(label: str) -> bool:
+def is_baseline(label: str, two_domains: bool = False) -> bool:
     """Whether gains are over the students that are trained by a label: as by ``"none"``.
 
-    Nobody teaches them, and none of their terms adapts them to a target domain.
+    Nobody teaches them, and none of their terms adapts them to a target domain: what learns from
+    samples without a class does so where these are of another domain.
+
+    Args:
+        label: The method.
+        two_domains: Whether the study has a target domain.
 
     Raises:
         MethodError: As :func:`parse_label`.
     """
-    return not any(term.needs_teacher or term.adapts for term in parse_label(label))
+    return not any(
+        term.needs_teacher or term.adapts or (two_domains and term.unlabelled)
+        for term in parse_label(label)
+    )
 
 
 def reads_strong_view(label: str) -> bool:

@@ -77,7 +77,7 @@ def baseline_methods(spec: StudySpec) -> tuple[str, ...]:
     found = [UNDISTILLED]
     for label in spec.methods:
         with suppress(MethodError):
-            found += [label] if is_baseline(label) else []
+            found += [label] if is_baseline(label, spec.target is not None) else []
     return tuple(dict.fromkeys(found))
 
 

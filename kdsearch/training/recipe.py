@@ -91,6 +91,7 @@ class Recipe:
             seed=student_seed(spec, replicate),
             task_weights=dict(self.task_weights),
             uncertainty=spec.problem.weighting == "uncertainty",
+            two_domains=spec.target is not None,
         )
 
 

@@ -19,7 +19,7 @@ _ADDED_TRAINING = (
     "ema",
     "fine_tuning",
 )
-_ADDED = ("strong", "task_weights", "uncertainty", "tasks")
+_ADDED = ("strong", "task_weights", "uncertainty", "tasks", "two_domains")
 """Settings that earlier versions did not have; where they change nothing, nor does the key."""
 
 
@@ -54,12 +54,14 @@ class Task(Section):
     """Whether these weights are learnt."""
     tasks: tuple[str, ...] = ()
     """The tasks that it learns, in the problem's order; all, where none is named."""
+    two_domains: bool = False
+    """Whether its study has a target domain."""
 
     @property
     def is_baseline(self) -> bool:
         """Whether others' gains are over it: by ``none`` or ``pseudo_label``, where nobody teaches
         and nothing adapts it."""
-        return self.teacher is None and is_baseline(self.method.label)
+        return self.teacher is None and is_baseline(self.method.label, self.two_domains)
 
     def task_weight(self, name: str) -> float:
         """What the loss of a task is multiplied by."""

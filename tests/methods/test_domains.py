@@ -228,6 +228,8 @@ def test_what_adapts_is_no_baseline() -> None:
     labels = ("none", "pseudo_label", "coral", "pseudo_label+mmd", "adabn", "kd", "kd+adabn")
     assert [is_baseline(label) for label in labels] == [True, True, *[False] * 5]
     assert [needs_teacher(label) for label in labels] == [*[False] * 5, True, True]
+    two = [is_baseline(label, two_domains=True) for label in ("none", "pseudo_label", "fixmatch")]
+    assert two == [True, False, False]
 
 
 def test_adabn_fits_batch_normalisation_alone() -> None:

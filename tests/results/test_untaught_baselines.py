@@ -10,11 +10,14 @@ import math
 import numpy as np
 import pytest
 
+from kdsearch.methods import method_config
 from kdsearch.results.judging import Judging, planned_trainings
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.sweep import baseline_methods, sweep_points
 from kdsearch.search.judging_jobs import JudgingJobs
 from kdsearch.spec import StudySpec, parse_spec
+from kdsearch.spec.concrete import ModelConfig, TrainingConfig
+from kdsearch.training.recipe import Recipe
 from tests.results import judged as plain
 from tests.results.judged import (
     BLUEPRINTS,
@@ -56,6 +59,18 @@ def test_the_methods_that_need_no_teacher_are_named(spec: StudySpec, spec_text: 
     assert baseline_methods(spec) == ("none", "pseudo_label")
     sums = parse_spec(spec_text, ["methods=[kd, kd+pseudo_label, pseudo_label]"])
     assert baseline_methods(sums) == ("none", "pseudo_label")
+
+
+def test_with_a_target_domain_pseudo_labels_adapt(spec_text: str) -> None:
+    """They learn from samples of the target, so they are compared with none as others are."""
+    two = parse_spec(spec_text, [METHODS, "target={source: digits}"])
+    assert baseline_methods(two) == ("none",)
+    recipe = Recipe(
+        ModelConfig(family="mlp"), method_config("pseudo_label", {}), TrainingConfig(epochs=EPOCHS)
+    )
+    assert not recipe.task(two, 0).is_baseline
+    assert recipe.undistilled().task(two, 0).is_baseline
+    assert recipe.task(parse_spec(spec_text, [METHODS]), 0).is_baseline
 
 
 def test_their_own_values_are_spread_too(spec: StudySpec) -> None:

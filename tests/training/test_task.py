@@ -27,13 +27,13 @@ def test_settings_that_came_later_leave_earlier_keys_as_they_were(
     added = ("class_weights", "sampling", "unlabelled_ratio", "target_ratio", "decay_norms", "ema")
     for name in (*added, "fine_tuning"):
         del content["training"][name]
-    for name in ("strong", "task_weights", "uncertainty", "tasks"):
+    for name in ("strong", "task_weights", "uncertainty", "tasks", "two_domains"):
         del content[name]
     earlier = json.dumps(content, sort_keys=True).encode()
     assert task.key == hashlib.sha256(earlier).hexdigest()
-    others = ({"task_weights": {"ink": 2.0}}, {"uncertainty": True})
+    others = ({"task_weights": {"ink": 2.0}}, {"uncertainty": True}, {"two_domains": True})
     keys = {task.model_copy(update=each).key for each in others}
-    assert len(keys | {task.key}) == 3
+    assert len(keys | {task.key}) == 4
 
 
 @pytest.mark.parametrize(
