@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
+import numpy as np
 import torch
 
 from kdsearch.data import Dataset, load_study_data
@@ -18,7 +18,7 @@ from kdsearch.graphs.metadata import metadata_of
 from kdsearch.graphs.onnx_file import check_onnx, to_onnx
 from kdsearch.graphs.program import check_pt2, to_pt2
 from kdsearch.graphs.run import Session
-from kdsearch.graphs.samples import SampleNetwork, samples_of
+from kdsearch.graphs.samples import SampleNetwork, calibration_samples, samples_of
 from kdsearch.graphs.scores import scores_of, split_outputs
 from kdsearch.models import build_network
 from kdsearch.models.weights import load_weights
@@ -141,14 +141,15 @@ def write_shipment(
             contents["student.onnx"] = onnx
             files.append(_checked_onnx(shipment, onnx))
         if int8:
-            quantized = to_int8(onnx, _samples(shipment, "train", CALIBRATION))
+            samples = calibration_samples(shipment.data, shipment.module.inputs, CALIBRATION)
+            quantized = to_int8(onnx, samples)
             contents["student-int8.onnx"] = quantized
             files.append(
                 ShippedFile("student-int8.onnx", len(quantized), None, _scores(shipment, quantized))
             )
     if "pt2" in formats:
         contents["student.pt2"] = program = to_pt2(shipment.module)
-        difference = check_pt2(program, shipment.module, _samples(shipment, "test", CHECKED))
+        difference = check_pt2(program, shipment.module, _samples(shipment))
         files.append(ShippedFile("student.pt2", len(program), difference))
     remove_partial(folder)
     for name, content in contents.items():
@@ -176,7 +177,7 @@ def _finalist(study: Study, trial: int) -> Finalist:
 
 
 def _checked_onnx(shipment: Shipment, content: bytes) -> ShippedFile:
-    difference = check_onnx(content, shipment.module, _samples(shipment, "test", CHECKED))
+    difference = check_onnx(content, shipment.module, _samples(shipment))
     return ShippedFile("student.onnx", len(content), difference, _scores(shipment, content))
 
 
@@ -186,5 +187,6 @@ def _scores(shipment: Shipment, content: bytes) -> dict[str, float]:
     return scores_of(split_outputs(session, test), test, shipment.data.problem)
 
 
-def _samples(shipment: Shipment, split: Literal["train", "test"], most: int) -> dict:
-    return samples_of(getattr(shipment.data, split), shipment.module.inputs, most)
+def _samples(shipment: Shipment) -> dict[str, np.ndarray]:
+    """Samples of the test with which files are checked."""
+    return samples_of(shipment.data.test, shipment.module.inputs, CHECKED)

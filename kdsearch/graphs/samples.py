@@ -112,6 +112,19 @@ def samples_of(
     return samples_at(split, inputs, index)
 
 
+def calibration_samples(data: Dataset, inputs: Iterable[str], most: int) -> dict[str, np.ndarray]:
+    """Training samples, by which ranges are measured: of the target where there are two domains.
+
+    Args:
+        data: The data set.
+        inputs: Names of the inputs.
+        most: So many, spread evenly over the split.
+    """
+    train, domain = data.train, data.train.domain
+    in_use = train if domain is None else train.take(domain.nonzero().flatten())
+    return samples_of(in_use, inputs, most)
+
+
 def samples_at(split: Split, inputs: Iterable[str], index: Tensor) -> dict[str, np.ndarray]:
     """The samples at ``index`` [N] as graphs take them: uint8 [N, C, H, W], float64 [N, D]."""
     here = index.to(split.device)

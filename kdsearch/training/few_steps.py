@@ -44,31 +44,32 @@ def few_samples(data: Dataset, train: int) -> Dataset:
     some. What so few have no score of is left out, in place of an error.
     """
     validation = _drawn(data.validation, EVALUATED)
+    kinds = [(~data.problem.known(data.train.targets)).long()]
+    if data.train.domain is not None:
+        domain = data.train.domain.long()
+        # by the domain alone at last, so that either has half of any four
+        kinds = [2 * domain + kinds[0], domain]
     return replace(
         data,
-        train=_drawn(data.train, train, _kinds(data)),
+        train=_drawn(data.train, train, *kinds),
         validation=validation,
         test=validation,
         problem=replace(data.problem, few=True),
     )
 
 
-def _kinds(data: Dataset) -> Tensor:
-    """The kind [N] of each training sample: its domain, and whether it has a target."""
-    kinds = (~data.problem.known(data.train.targets)).long()
-    if data.train.domain is not None:
-        kinds += 2 * data.train.domain
-    return kinds.cpu()
-
-
-def _drawn(split: Split, count: int, kinds: Tensor | None = None) -> Split:
-    """Some samples of a split, of several kinds by turns."""
+def _drawn(split: Split, count: int, *kinds: Tensor) -> Split:
+    """Some samples of a split, ordered by turns of their kinds [N], by the last ones at last."""
     order = epoch_order(0, 0, len(split))
-    if kinds is not None:
-        own = kinds[order]
-        places = 4 * F.one_hot(own, 4).cumsum(0)[torch.arange(len(own)), own] + own
-        order = order[places.argsort()]
+    for kind in kinds:
+        order = _by_turns(order, kind.cpu()[order])
     return split.read(order[:count])
+
+
+def _by_turns(order: Tensor, kind: Tensor) -> Tensor:
+    """An order [N] in which kinds [N] below 4 take turns while they last; each keeps its own."""
+    turn = F.one_hot(kind, 4).cumsum(0)[torch.arange(len(kind)), kind]
+    return order[(4 * turn + kind).argsort()]
 
 
 def short_task(task: Task, workers: int = 1) -> Task:

@@ -9,7 +9,7 @@ from kdsearch.errors import KdsearchError, described
 from kdsearch.graphs.int8_file import CALIBRATION, to_int8
 from kdsearch.graphs.onnx_file import to_onnx
 from kdsearch.graphs.run import Session
-from kdsearch.graphs.samples import SampleNetwork, samples_of
+from kdsearch.graphs.samples import SampleNetwork, calibration_samples
 from kdsearch.graphs.scores import scores_of, split_outputs
 from kdsearch.models import Network
 from kdsearch.problems.head import natural
@@ -37,7 +37,8 @@ def quantized(network: Network, data: Dataset, reference: Reference | None, thre
     """Quantize a trained student, and score it on validation and test.
 
     The ranges of its activations are those over samples of the training split, which are the same
-    for every student. What cannot be exported or quantized costs the training nothing.
+    for every student; of the target's, where there are two domains. What cannot be exported or
+    quantized costs the training nothing.
 
     Args:
         network: The student; it stays as it is.
@@ -50,7 +51,7 @@ def quantized(network: Network, data: Dataset, reference: Reference | None, thre
             deepcopy(network).cpu().eval(), data.problem.heads, network.inputs, data.scales
         )
         original = to_onnx(module, {})
-        content = to_int8(original, samples_of(data.train, module.inputs, CALIBRATION))
+        content = to_int8(original, calibration_samples(data, module.inputs, CALIBRATION))
         session = Session(content, threads)
         scores = {
             split: _scores(session, module, data, split, reference)

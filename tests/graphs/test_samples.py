@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 from kdsearch.data import Dataset, Views, load_dataset
 from kdsearch.data.dataset import Split
 from kdsearch.errors import RunError
-from kdsearch.graphs.samples import SampleNetwork, samples_of
+from kdsearch.graphs.samples import SampleNetwork, calibration_samples, samples_of
 from kdsearch.graphs.scores import scores_of
 from kdsearch.models import build_network
 from kdsearch.problems import Problem
@@ -31,6 +32,18 @@ def test_outputs_are_those_of_the_network_on_normalised_samples() -> None:
         found = module(torch.from_numpy(given))
         inner = module.network(torch.from_numpy(normalised).float())
     torch.testing.assert_close(found, inner * PRICE.std + PRICE.mean)
+
+
+def test_ranges_are_measured_in_the_domain_in_use(digits: Dataset) -> None:
+    count = len(digits.train)
+    target = torch.arange(count) >= count - 30
+    adapted = replace(digits, train=replace(digits.train, domain=target))
+    found = calibration_samples(adapted, ["image"], 20)["image"]
+    assert len(found) == 20
+    own = {each.tobytes() for each in digits.train.images[target].numpy()}
+    assert {each.tobytes() for each in found} <= own
+    whole = calibration_samples(digits, ["image"], 20)["image"]
+    np.testing.assert_array_equal(whole, samples_of(digits.train, ["image"], 20)["image"])
 
 
 @pytest.mark.parametrize(("most", "count"), [(None, 449), (100, 100), (449, 449), (9999, 449)])

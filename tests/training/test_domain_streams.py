@@ -168,12 +168,23 @@ def test_a_resumed_training_ends_as_one_that_went_on(
 
 
 def test_few_samples_are_of_both_domains(digits: Dataset) -> None:
-    for labelled, kinds in ((0, 2), (20, 3)):
-        train = few_samples(of_domains(digits, labelled), 6).train
+    for labelled in (0, 20):
+        train = few_samples(of_domains(digits, labelled), 8).train
         assert train.domain is not None
-        found = list(zip(train.domain.tolist(), (train.labels < 0).tolist(), strict=True))
-        assert len(set(found[:kinds])) == kinds
-        assert found[:kinds] == found[kinds : 2 * kinds]
+        assert train.domain.tolist() == [False, True] * 4
+        unlabelled = (train.labels < 0)[train.domain].tolist()
+        assert unlabelled == ([False, True] * 2 if labelled else [True] * 4)
+
+
+def test_a_batch_of_few_samples_has_two_of_the_target(digits: Dataset) -> None:
+    """Also where the source has unlabelled ones: what adapts statistics needs two."""
+    data = of_domains(digits)
+    labels = data.train.labels.where(torch.arange(240) % 2 == 0, -1)
+    half = replace(data, train=replace(data.train, targets={"label": labels}))
+    train = few_samples(half, 4).train
+    assert train.domain is not None
+    assert train.domain.tolist() == [False, True, False, True]
+    assert (train.labels < 0).tolist() == [False, True, True, True]
 
 
 def test_both_tests_are_scored_as_a_plain_loop_does(

@@ -9,6 +9,7 @@ from mlflow.entities import LoggedModel
 from mlflow.exceptions import MlflowException
 
 from kdsearch.render.pick import gain_told
+from kdsearch.results.domains import worth
 from kdsearch.results.limits import told_size
 from kdsearch.results.naming import student_told
 from kdsearch.results.pick import pick
@@ -91,7 +92,7 @@ def _register(
             tags={"trial": str(row["trial"]), "method": row["method"], MODEL: model.model_id},
             description=(
                 f"trial {row['trial']}: {row['method']} {student_told(row)}, "
-                f"{told_size(content['sizes'][0], row[content['sizes'][0]])}; distillation: "
+                f"{told_size(content['sizes'][0], row[content['sizes'][0]])}; {worth(content)}: "
                 f"{gain_told(content, row)}"
             ),
             model_id=model.model_id,
