@@ -10,33 +10,40 @@ from torch import Tensor
 from kdsearch.data.column import parts
 from kdsearch.data.dataset import Split
 from kdsearch.errors import DataError
-from kdsearch.problems import Problem
 
 _SHOWN = 5
 
+_JUDGED = "validation or test samples"
 
-def refuse_copies(train: Split, judging: Iterable[Split], problem: Problem) -> None:
+
+def refuse_copies(
+    train: Split, without: Tensor, judging: Iterable[Split], judged: str = _JUDGED, told: str = ""
+) -> None:
     """Refuse samples without a target that are copies of validation or test samples.
 
     A pool of unlabelled samples is often collected from where the others came from. Two samples are
     copies where all their inputs are equal, bit for bit, as they were read and resized.
 
+    Args:
+        train: The training samples.
+        without: [M] places of those that came without a target.
+        judging: The validation and test splits, with the inputs in the order of ``train``.
+        judged: What these are, in words.
+        told: The section of the training samples, at the head of the sentence.
+
     Raises:
         DataError: There are such; the message gives the places of the first.
     """
-    without = (~problem.known(train.targets)).nonzero().flatten()
     if not len(without):
         return
-    judged = {digest for split in judging for digest in _digests(split)}
-    found = [
-        place for place, digest in enumerate(_digests(train.take(without))) if digest in judged
-    ]
+    known = {digest for split in judging for digest in _digests(split)}
+    found = [place for place, digest in enumerate(_digests(train.take(without))) if digest in known]
     if found:
         shown = ", ".join(map(str, found[:_SHOWN])) + (", …" if len(found) > _SHOWN else "")
         raise DataError(
-            f"{len(found):,} of {len(without):,} samples without a target are copies of validation "
-            f"or test samples (counted from 0: {shown}), and a student must not learn from what it "
-            "is judged by; remove these from the unlabelled ones"
+            f"{told}{len(found):,} of {len(without):,} samples without a target are copies of "
+            f"{judged} (counted from 0: {shown}), and a student must not learn from what it is "
+            "judged by; remove these from the unlabelled ones"
         )
 
 

@@ -233,8 +233,16 @@ def scales_of(train: Split) -> dict[str, Scale]:
     return {name: modality_of(each).scale(each) for name, each in train.inputs.items()}
 
 
-def check_split(split: Split, heads: tuple[Head, ...], where: str) -> None:
+def check_split(
+    split: Split, heads: tuple[Head, ...], where: str, unlabelled: bool = False
+) -> None:
     """Refuse a split that cannot be trained on.
+
+    Args:
+        split: The samples.
+        heads: The tasks.
+        where: Which data they are of.
+        unlabelled: Whether no sample needs a target.
 
     Raises:
         DataError: No samples, inputs of another kind or number, targets of another number or
@@ -253,16 +261,16 @@ def check_split(split: Split, heads: tuple[Head, ...], where: str) -> None:
                 "give each sample both"
             )
     for head in heads:
-        _check_targets(head, split.targets[head.name], samples, where)
+        _check_targets(head, split.targets[head.name], samples, where, unlabelled)
 
 
-def _check_targets(head: Head, targets: Tensor, samples: int, where: str) -> None:
+def _check_targets(head: Head, targets: Tensor, samples: int, where: str, unlabelled: bool) -> None:
     if len(targets) != samples or not samples:
         raise DataError(
             f"{where}: {samples} samples and {len(targets)} {called(head.name)}; "
             "give one label a sample, and at least one sample"
         )
-    if not bool(head.known(targets).any()):
+    if not unlabelled and not bool(head.known(targets).any()):
         raise DataError(
             f"{where}: no sample has a target of '{head.name}'; give some of them one, or another "
             "data.seed"

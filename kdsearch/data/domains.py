@@ -9,11 +9,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from kdsearch.data.column import Column, joined
+from kdsearch.data.column import joined
+from kdsearch.data.copies import refuse_copies
 from kdsearch.data.dataset import Dataset, Split, scales_of
-from kdsearch.data.images.mapped import MappedImages
+from kdsearch.data.feeds.memory import beside_domain, check_second_domain, no_room
 from kdsearch.data.labels import missing
-from kdsearch.data.load import LoadedSplits, load_dataset, load_splits
+from kdsearch.data.load import AsTarget, LoadedSplits, load_dataset, load_splits
 from kdsearch.data.sources.catalogue import find_source
 from kdsearch.data.sources.raw import like_training
 from kdsearch.data.sources.targets import measured
@@ -50,19 +51,17 @@ def load_domains(data: DataSection, target: TargetSection, problem: Problem) -> 
 
     Raises:
         DataError: As :func:`~kdsearch.data.load.load_dataset` for either, inputs that are not
-            alike, or a class or label of the target that the source has not.
+            alike, a class or label of the target that the source has not, a sample without a
+            target that is a copy of one by which students are judged in the other domain, or
+            samples of both that take more than half of the memory.
     """
-    own, other = _as_read(data, target)
-    source = load_splits(own, problem, validated=False)
-    try:
-        found = load_splits(other, problem)
-    except DataError as error:
-        raise DataError(of_target(str(error))) from error
+    source, found = _both_domains(data, target, problem)
     _check_names(source, found)
     assert found.validation is not None
     train, validation, test = (
         _like_source(split, found, source) for split in (found.train, found.validation, found.test)
     )
+    _refuse_copies(source, replace(found, train=train, validation=validation, test=test))
     if target.labels == 0:
         gone = {head.name: missing(head, len(train)) for head in source.problem.heads}
         train = replace(train, targets=gone)
@@ -80,6 +79,36 @@ def load_domains(data: DataSection, target: TargetSection, problem: Problem) -> 
     )
 
 
+def _both_domains(
+    data: DataSection, target: TargetSection, problem: Problem
+) -> tuple[LoadedSplits, LoadedSplits]:
+    """The splits of the source and of the target, together in half of the memory."""
+    own, other = _as_read(data, target)
+    sized = _reads_size(data) and _reads_size(target)
+    source = load_splits(own, problem, validated=False)
+    try:
+        _check_mapped(source, sized)
+        with beside_domain(_nbytes(source), sized):
+            found = load_splits(
+                other, problem, target=AsTarget(source.problem.heads, target.labels == 0)
+            )
+            check_second_domain(_nbytes(found))
+        _check_mapped(found, sized)
+    except DataError as error:
+        raise DataError(of_target(str(error))) from error
+    return source, found
+
+
+def _check_mapped(domain: LoadedSplits, sized: bool) -> None:
+    """Refuse images that stay in a file: those of both domains are joined in memory."""
+    if any(split.mapped for split in domain.splits):
+        raise no_room(sized)
+
+
+def _nbytes(domain: LoadedSplits) -> int:
+    return sum(split.nbytes for split in domain.splits)
+
+
 def of_target(reason: str) -> str:
     """What is wrong with the target, with its settings called so."""
     own = "|".join(TargetSection.model_fields)
@@ -93,7 +122,7 @@ def _as_read(data: DataSection, target: TargetSection) -> tuple[DataSection, Dat
     labels = None if target.labels in (0, "all") else target.labels
     plain = {"augment": Augmentation(), "strong_augment": None}
     other = data.model_copy(update={**given, **plain, "labels": labels})
-    reads = ["image_size" in find_source(each.source).settings for each in (data, target)]
+    reads = [_reads_size(each) for each in (data, target)]
     if not any(reads):
         return data, other
     sized = zip((data, other), reads, strict=True)
@@ -101,6 +130,20 @@ def _as_read(data: DataSection, target: TargetSection) -> tuple[DataSection, Dat
         each if read else each.model_copy(update={"image_size": None}) for each, read in sized
     )
     return first, second
+
+
+def _reads_size(section: SourceSection) -> bool:
+    return "image_size" in find_source(section.source).settings
+
+
+def _refuse_copies(source: LoadedSplits, target: LoadedSplits) -> None:
+    """Refuse samples without a target that are copies of those that judge in the other domain."""
+    assert target.validation is not None
+    judging = (target.validation, target.test)
+    told = "validation or test samples of the target"
+    refuse_copies(source.train, source.without, judging, told, "data: ")
+    told = "test samples of the source"
+    refuse_copies(target.train, target.without, (source.test,), told, "target: ")
 
 
 def _check_names(source: LoadedSplits, target: LoadedSplits) -> None:
@@ -147,22 +190,16 @@ def _both(source: Split, target: Split) -> Split:
     """The samples of both domains, the source's first."""
     counts = (len(source), len(target))
     return Split(
-        inputs={name: _together(each, target.inputs[name]) for name, each in source.inputs.items()},
+        inputs={
+            name: joined(each, target.inputs[name], "target")
+            for name, each in source.inputs.items()
+        },
         targets={
             name: torch.cat([each, target.targets[name]]) for name, each in source.targets.items()
         },
         weights=_weights(source, target),
         domain=torch.arange(sum(counts)) >= counts[0],
     )
-
-
-def _together(source: Column, target: Column) -> Column:
-    if any(isinstance(each, MappedImages) for each in (source, target)):
-        raise DataError(
-            "target: the images of both domains must have room in half of the memory; lower "
-            "data.image_size, or leave images out"
-        )
-    return joined(source, target, "target")
 
 
 def _weights(source: Split, target: Split) -> Tensor | None:

@@ -60,6 +60,12 @@ def strata(split: Split, problem: Problem) -> tuple[Tensor, tuple[str, ...]]:
     return torch.where(known, labels, largest), head.names
 
 
+def present(labels: Tensor, classes: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
+    """The classes that have samples, and the class of each sample [N] counted among these."""
+    found, places = labels.unique(return_inverse=True)
+    return places, tuple(classes[place] for place in found.tolist())
+
+
 def draw_limit(labels: Tensor, limit: int, seed: int, classes: Sequence[str]) -> Tensor:
     """Indices of ``limit`` samples, ascending, drawn class by class; all when there are fewer.
 

@@ -28,17 +28,21 @@ def _right(of: Predictions) -> Tensor:
 
 
 def _each(score: Callable[..., Tensor], of: Predictions) -> Tensor:
+    """The score of each label [K], NaN where no sample's is known."""
+    known = (~of.targets.isnan()).any(dim=0)
     with warnings.catch_warnings():  # of the labels that are left out below
         warnings.simplefilter("ignore", UserWarning)
         each = score(
-            _ranks(of.outputs),
-            _whole(of),
-            of.outputs.shape[1],
+            _ranks(of.outputs[:, known]),
+            _whole(of)[:, known],
+            int(known.sum()),
             average="none",
             ignore_index=_MISSING,
             validate_args=False,
         )
-    return each.reshape(-1)
+    found = torch.full(known.shape, torch.nan, dtype=each.dtype)
+    found[known] = each.reshape(-1)
+    return found
 
 
 def _ranks(outputs: Tensor) -> Tensor:

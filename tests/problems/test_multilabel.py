@@ -84,6 +84,24 @@ def test_a_label_that_nobody_has_is_left_out() -> None:
         assert find_metric(name)(of) == pytest.approx(find_metric(name)(without))
 
 
+def test_labels_that_no_sample_tells_are_left_out() -> None:
+    of = made(0.2)
+    of.targets[:, [1, 4]] = np.nan
+    others = [0, 2, 3]
+    assert of.reference is not None
+    rest = Predictions(of.outputs[:, others], of.targets[:, others], of.reference[:, others])
+    for metric in METRICS:
+        assert metric(of) == pytest.approx(metric(rest))
+    one = Predictions(of.outputs, of.targets.clone())
+    one.targets[:, 1:] = np.nan
+    known = ~one.targets[:, 0].isnan()
+    truth, logits = one.targets[known, 0].numpy(), one.outputs[known, 0].numpy()
+    found = find_metric("mean_average_precision")(one)
+    assert found == pytest.approx(sk.average_precision_score(truth, logits))
+    assert find_metric("multilabel_f1")(one) == pytest.approx(sk.f1_score(truth, logits > 0))
+    assert find_metric("multilabel_auroc")(one) == pytest.approx(sk.roc_auc_score(truth, logits))
+
+
 def test_sure_logits_keep_their_order() -> None:
     """As float32 probabilities, those from 17 on are all 1."""
     of = Predictions(

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from kdsearch.data.feeds.memory import fits_memory
+from kdsearch.data.feeds.memory import fits_memory, refuse_second_domain
 from kdsearch.data.images.decode import WHITE, decode_groups, decoded_sides, first_readable
 from kdsearch.data.images.decoded import decoded_file
 from kdsearch.data.images.mapped import MappedImages
@@ -33,13 +33,14 @@ def read_splits(
 
     Raises:
         DataError: Images that :func:`kdsearch.data.images.decode.decode` refuses, or no room for
-            the decoded ones.
+            the decoded ones; or beside another domain's.
     """
     groups = list(files.values())
     together = [file for group in groups for file in group]
     first = first_readable(together, image_size, background)
     if fits_memory(len(together), *decoded_sides(first, image_size, background)):
         return dict(zip(files, decode_groups(groups, image_size, first, background), strict=True))
+    refuse_second_domain()  # both domains are joined in memory
     decoded = decoded_file(together, image_size, root, background)
     everything = MappedImages(decoded, torch.arange(len(together)))
     places = everything.rows.split([len(group) for group in groups])

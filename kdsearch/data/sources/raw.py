@@ -142,8 +142,16 @@ def _from_mapping(value: Mapping[str, Any], where: str) -> RawData:
     return RawData(**value)
 
 
-def training_data(raw: RawData, where: str, problem: Problem) -> tuple[Split, Problem]:
+def training_data(
+    raw: RawData, where: str, problem: Problem, beside: Sequence[Head] = ()
+) -> tuple[Split, Problem]:
     """The training data with the targets of the tasks, and the problem with their names.
+
+    Args:
+        raw: As the source has them.
+        where: The source.
+        problem: The tasks.
+        beside: Of a target domain the tasks with the names that the source domain has.
 
     Raises:
         DataError: No inputs, images that are not uint8, a layout that cannot be told, targets that
@@ -156,7 +164,11 @@ def training_data(raw: RawData, where: str, problem: Problem) -> tuple[Split, Pr
     train = _split(raw.train_images, raw.train_labels, problem, told, key)
     if raw.train_weights is not None:
         train = replace(train, weights=_weights(raw.train_weights, len(train), told))
-    heads = [named(head, raw.classes, train.targets[head.name], where) for head in problem.heads]
+    known = {head.name: head for head in beside}
+    heads = [
+        named(head, raw.classes, train.targets[head.name], where, known.get(head.name))
+        for head in problem.heads
+    ]
     return train, problem.with_heads(heads)
 
 

@@ -126,8 +126,17 @@ def _values(array: np.ndarray, name: str, told: str) -> Tensor:
 _READERS = {"class": _classes, "labels": _labels, "value": _values}
 
 
-def named(head: Head, names: Names | None, targets: Tensor, where: str) -> Head:
+def named(
+    head: Head, names: Names | None, targets: Tensor, where: str, beside: Head | None = None
+) -> Head:
     """A task with the names of its classes or labels, by the training targets.
+
+    Args:
+        head: The task.
+        names: Those that the source gives.
+        targets: The training targets.
+        where: The source.
+        beside: Of a target domain the task with the names that the source domain has.
 
     Raises:
         DataError: Names that are too few or not distinct.
@@ -136,9 +145,10 @@ def named(head: Head, names: Names | None, targets: Tensor, where: str) -> Head:
         return replace(head, names=(head.name,))
     given = names.get(head.name) if isinstance(names, Mapping) else names
     if given is None:
-        given = [str(place) for place in range(_count(head, targets))]
+        given = _unnamed(head, _count(head, targets), beside)
     found = tuple(str(name) for name in given)
-    least, what = (2, "classes") if head.kind == "class" else (1, "labels")
+    what = "classes" if head.kind == "class" else "labels"
+    least = 2 if head.kind == "class" and beside is None else 1
     if len(found) < least or len(set(found)) < len(found):
         few = "at least two, each" if least == 2 else "each"
         raise DataError(
@@ -146,6 +156,17 @@ def named(head: Head, names: Names | None, targets: Tensor, where: str) -> Head:
             "of its own"
         )
     return replace(head, names=found)
+
+
+def _unnamed(head: Head, count: int, beside: Head | None) -> Sequence[str]:
+    """The indices as names; those of the source domain, where these are not other numbers."""
+    indices = tuple(map(str, range(count)))
+    if beside is None or count > beside.size:
+        return indices
+    every = tuple(map(str, range(beside.size)))
+    if beside.names != every and set(every) & set(beside.names):
+        return indices
+    return beside.names if head.kind == "class" else beside.names[:count]
 
 
 def _count(head: Head, targets: Tensor) -> int:

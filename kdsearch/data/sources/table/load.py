@@ -36,8 +36,9 @@ def load_table(section: DataSection, problem: Problem) -> RawData:
 
     Every cell of a class is text: ``007`` and ``7`` are two classes, and ``NA`` is one. Classes are
     those of the training rows, in alphabetical order, or by value where all are whole numbers; so
-    are labels. Splits go by the names in :data:`kdsearch.data.sources.folder_layout.NAMES`; one
-    without rows is drawn from the training rows, as the settings ``validation`` and ``test`` say.
+    are labels. Where no training row has any, they are those of all rows. Splits go by the names in
+    :data:`kdsearch.data.sources.folder_layout.NAMES`; one without rows is drawn from the training
+    rows, as the settings ``validation`` and ``test`` say.
 
     ``data.unlabelled`` adds samples without targets. Images beyond the memory stay in a
     file: :func:`kdsearch.data.images.read_splits.read_splits`.
@@ -60,7 +61,7 @@ def load_table(section: DataSection, problem: Problem) -> RawData:
     for head in problem.heads:
         cells = rows.targets[head.name]
         if head.kind != "value":
-            names[head.name] = names_of(head, [cells[place] for place in places["train"]])
+            names[head.name] = names_of(head, cells, rows.splits, rows.unlabelled)
         for split, each in places.items():
             own = [cells[place] for place in each]
             known = names.get(head.name, ())

@@ -74,8 +74,8 @@ def read_rows(table: TableSection, root: Path, heads: Sequence[Head] = (Head(),)
     Raises:
         DataError: A column that is not there, or a row that cannot be used: an empty cell where
             something must be, an unknown split, a weight that is no number of at least 0, a class
-            or label that no training row has, a value that is no number, an image that is missing
-            or stands in two rows, a number that is none.
+            or label that no training row has where some have one, a value that is no number, an
+            image that is missing or stands in two rows, a number that is none.
     """
     columns = target_columns(table, heads)
     split = _check_columns(table, columns)

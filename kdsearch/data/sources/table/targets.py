@@ -97,7 +97,7 @@ def check_targets(
         if head.kind == "value":
             _check_values(read, columns[head.name], cells)
         else:
-            _check_names(read, head, cells, splits)
+            _check_names(read, head, cells, splits, unlabelled)
 
 
 def _check_some(
@@ -125,15 +125,17 @@ def _check_values(read: Columns, column: str, cells: Sequence[str]) -> None:
     faults.refuse()
 
 
-def _check_names(read: Columns, head: Head, cells: Sequence[str], splits: Sequence[str]) -> None:
-    """Refuse a class or label that no training row has."""
+def _check_names(
+    read: Columns, head: Head, cells: Sequence[str], splits: Sequence[str], unlabelled: bool
+) -> None:
+    """Refuse a class or label that no training row has, where any of these has one."""
     one = "class" if head.kind == "class" else "label"
     rows = [
         (number, name, split)
         for number, cell, split in zip(read.numbers, cells, splits, strict=True)
         for name in _names(head, cell)
     ]
-    known = {name for _, name, split in rows if split == "train"}
+    known = set(names_of(head, cells, splits, unlabelled))
     faults = read.faults()
     for number, name, split in rows:
         if name not in known:
@@ -155,9 +157,22 @@ def class_names(labels: Collection[str]) -> list[str]:
     return sorted(labels, key=int) if whole else sorted(labels)
 
 
-def names_of(head: Head, cells: Sequence[str]) -> list[str]:
-    """The classes or labels that cells hold, in the order of their indices."""
-    return class_names({name for cell in cells for name in _names(head, cell)})
+def names_of(
+    head: Head, cells: Sequence[str], splits: Sequence[str], unlabelled: bool
+) -> list[str]:
+    """The classes or labels of the training rows, in the order of their indices.
+
+    Where no training row has any, as a target domain's may, they are those of all rows.
+
+    Args:
+        head: The task.
+        cells: The text of each target.
+        splits: The split of each row.
+        unlabelled: Whether an empty cell of labels says nothing, not that there are none.
+    """
+    own = [cell for cell, split in zip(cells, splits, strict=True) if split == "train"]
+    told = any(own) or (head.kind == "labels" and not unlabelled)
+    return class_names({name for cell in (own if told else cells) for name in _names(head, cell)})
 
 
 def target_of(
