@@ -6,6 +6,7 @@ from kdsearch.execution.jobs import Jobs, NoMoreJobs, RungStage
 from kdsearch.results.judging import Judging
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.sweep import Known
+from kdsearch.search.taking_up import taken_up
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.sizes import sized_record
 
@@ -18,7 +19,7 @@ class JudgingJobs(Jobs):
 
     def __init__(self, judging: Judging, known: Known, architectures: Architectures) -> None:
         self._judging = judging
-        self._known = dict(known)
+        self._known = {key: taken_up(judging.spec, each) for key, each in known.items()}
         self._architectures = architectures
         self._running: set[str] = set()
 

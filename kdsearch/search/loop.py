@@ -10,6 +10,7 @@ from kdsearch.search.budget import Budget
 from kdsearch.search.clock import ArrivalClock, Clock, FeedbackClock
 from kdsearch.search.halving import Halving
 from kdsearch.search.proposer import Proposer
+from kdsearch.search.taking_up import taken_up
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.programs import total_epochs
 
@@ -52,7 +53,7 @@ class ProposedJobs(Jobs):
         self._proposer = proposer
         self._budget = budget or Budget(spec)
         self._cost_of = cost_of
-        self._outcomes = dict(finished)
+        self._outcomes = {number: taken_up(spec, each) for number, each in finished.items()}
         self._budget.count(sum(record.seconds for record in finished.values()))
         self._halving = Halving(spec)
         self._proposed = 0

@@ -80,7 +80,7 @@ class Recipe:
         """
         tuning = fine_tuning_of(self.model, self.training)
         return Task(
-            model=_with_weights_of(spec, with_known_weights(self.model)),
+            model=with_weights_of(spec, with_known_weights(self.model)),
             method=self.method,
             training=self.training.model_copy(update={"fine_tuning": tuning}),
             augment=spec.data.augment,
@@ -95,8 +95,11 @@ class Recipe:
         )
 
 
-def _with_weights_of(spec: StudySpec, model: ModelConfig) -> ModelConfig:
-    """The model with its weights where the spec has them now: a resumed study may have moved."""
+def with_weights_of(spec: StudySpec, model: ModelConfig) -> ModelConfig:
+    """The model with its weights where the spec has them now: a resumed study may have moved.
+
+    The key of its task stays.
+    """
     if model.weights is None or model.weights.file is None or model.weights.file.exists():
         return model
     places = (moved_weights(model.weights, given) for given in spec.with_weights.values())
