@@ -118,7 +118,8 @@ def make_plan(
     check_cuts(spec, data, architectures)
     whole = Space(spec)
     probes = {label: whole.probes(label) for label in whole.methods if label != UNDISTILLED}
-    space = Space(spec, find_fitting(spec, probes, Pairs(spec, architectures)))
+    fitting = find_fitting(spec, probes, Pairs(spec, architectures))
+    space = Space(spec, fitting, data.inputs)
     _check_pairs(spec, space)
     _check_limits(spec, architectures)
     if past is None:
@@ -229,7 +230,11 @@ def _check_limits(spec: StudySpec, architectures: Architectures) -> None:
     if not limits:
         return
     # with each start, since given weights may have a size of images of their own
-    models = (model for section in spec.students for model in every_start(section, spec))
+    models = (
+        model
+        for section in spec.students
+        for model in every_start(section, spec, architectures.inputs)
+    )
     sizes = [architectures.size(model) for model in models]
     for name, limit in limits.items():
         smallest = min(getattr(size, name) for size in sizes)

@@ -13,9 +13,10 @@ from kdsearch.errors import MethodError, ModelError, described
 from kdsearch.methods import Method, Objective, needs_teacher, parse_label
 from kdsearch.methods.task_loss import TaskLoss
 from kdsearch.models import SignalShapes
+from kdsearch.models.inputs import Inputs
 from kdsearch.models.libraries.catalogue import with_own_view
 from kdsearch.space.architectures import Architectures
-from kdsearch.space.earlier_students import OTHERWISE, why_none
+from kdsearch.space.nearest import otherwise, why_none
 from kdsearch.space.starts import beginning, easiest
 from kdsearch.spec.concrete import MethodConfig, ModelConfig
 from kdsearch.spec.ranges import Range, every, extremes
@@ -92,10 +93,10 @@ def corners(section: StudentSection) -> Iterator[ModelConfig]:
             )
 
 
-def every_start(section: StudentSection, spec: StudySpec) -> Iterator[ModelConfig]:
+def every_start(section: StudentSection, spec: StudySpec, inputs: Inputs) -> Iterator[ModelConfig]:
     """The :func:`corners` of a family with each of what its students may begin with."""
     for model, init in product(corners(section), section.inits):
-        yield beginning(model, init, section, spec, None)
+        yield beginning(model, init, section, spec, None, inputs)
 
 
 def _check_initial(terms: Sequence[type[Method]], teacher: str, student: ModelConfig) -> None:
@@ -145,7 +146,8 @@ def find_fitting(
         for label, name in pairs_of:
             reasons = []
             for corner, method in product(corners(section), probes[label]):
-                model = beginning(corner, easiest(section), section, spec, name)
+                start = easiest(section)
+                model = beginning(corner, start, section, spec, name, pairs.inputs)
                 reasons.append(pairs.reason(method, name, model))
                 if not reasons[-1]:
                     break
@@ -155,11 +157,16 @@ def find_fitting(
 
 
 class Pairs:
-    """Tells whether a method works on a pair of teacher and student."""
+    """Tells whether a method works on a pair of teacher and student.
+
+    Attributes:
+        inputs: Of a sample of the data.
+    """
 
     def __init__(self, spec: StudySpec, architectures: Architectures) -> None:
         self._spec = spec
         self._architectures = architectures
+        self.inputs = architectures.inputs
 
     def reason(self, method: MethodConfig, teacher: str, student: ModelConfig) -> str:
         """Why a method cannot work on a pair; empty where it can.
@@ -199,8 +206,8 @@ class Pairs:
     def _check_start(self, student: ModelConfig) -> None:
         """Refuse a student that is no smaller one of the teacher that it is cut from, or that finds
         none to begin with in an earlier study."""
-        if lacking := why_none(student):
-            raise ModelError(f"{lacking}; {OTHERWISE}")
+        if lacking := why_none(student, self.inputs):
+            raise ModelError(f"{lacking}; {otherwise(random=False)}")
         name = student.cut_from
         if name is None:
             return

@@ -85,7 +85,7 @@ class Ends:
         """The ends that can have one start, and keep the size limits."""
         pairs = Pairs(self._spec, self._architectures)
         for end in _ends(section):
-            model = beginning(end, init, section, self._spec, None)
+            model = beginning(end, init, section, self._spec, None, self._architectures.inputs)
             if not pairs.unfit_start(model) and self._keeps_limits(model):
                 yield model
 

@@ -65,5 +65,7 @@ def _tuned(
             )
     tuning = spec.training.fine_tuning
     if tuning is not None:
-        models = [model for section in spec.students for model in every_start(section, spec)]
+        models = [
+            model for section in spec.students for model in every_start(section, spec, data.inputs)
+        ]
         yield ("training", "fine_tuning"), "no student does", tuning, models, data

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 
 from kdsearch.data import Dataset
 from kdsearch.errors import CheckpointError, ModelError, StudyError
-from kdsearch.models.inputs import chosen, images_in
 from kdsearch.models.weights.sources import forget_weights, known_weights
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.compatibility import Pairs, corners
-from kdsearch.space.earlier_students import OTHERWISE, study_sum, why_none
+from kdsearch.space.earlier_students import earlier_students, study_sum
+from kdsearch.space.nearest import otherwise, why_none
 from kdsearch.space.starts import beginning, origins
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.origin import KeyPath, dotted
+from kdsearch.spec.ranges import Choices, extremes
+from kdsearch.spec.sections import StudentSection
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import called, teacher_path
 from kdsearch.training.starts import check_cut_start, check_start
@@ -32,10 +34,9 @@ def check_initial(spec: StudySpec, data: Dataset) -> list[str]:
         SpecError: A network cannot be cut from the one of width 1, or from any finalist of an
             earlier study.
     """
-    told = _check_earlier(spec)
+    told = _check_earlier(spec, data)
     for path, who, model, known in _beginning(spec, data):
         try:
-            _check_channels(model, known)
             known_weights(model)
             told += check_start(model, known, f"{who} ({describe(model)})")
         except CheckpointError as error:
@@ -79,13 +80,13 @@ def check_cuts(spec: StudySpec, data: Dataset, architectures: Architectures) -> 
         names: list[str | None] = [*origins(spec, students)] or [None]
         for name in names:
             for corner in corners(students):
-                model = beginning(corner, "cut_from_teacher", students, spec, name)
+                model = beginning(corner, "cut_from_teacher", students, spec, name, data.inputs)
                 reasons.append(pairs.unfit_start(model) or _uncut(spec, model, data))
         if all(reasons):
             raise spec.refuse(("students", number, "init"), reasons[0])
 
 
-def _check_earlier(spec: StudySpec) -> list[str]:
+def _check_earlier(spec: StudySpec, data: Dataset) -> list[str]:
     """Refuse students for which an earlier study has no finalist to begin with.
 
     Where they may begin with random weights too, some of them must find one.
@@ -100,33 +101,18 @@ def _check_earlier(spec: StudySpec) -> list[str]:
         path = ("students", number, "weights")
         try:
             ends = (
-                beginning(each, "pretrained", students, spec, None) for each in corners(students)
+                beginning(each, "pretrained", students, spec, None, data.inputs)
+                for each in corners(students)
             )
-            reasons = [why_none(end) for end in ends]
+            reasons = [why_none(end, data.inputs) for end in ends]
         except StudyError as error:
             raise spec.refuse(path, str(error)) from None
         lacking = list(filter(None, reasons))
         if lacking and ("random" not in students.inits or all(reasons)):
-            raise spec.refuse(path, f"{lacking[0]}; {OTHERWISE}")
+            advice = otherwise("random" in students.inits)
+            raise spec.refuse(path, f"{lacking[0]}; {advice}")
         told += [f"{reason}; such students begin with random weights alone" for reason in lacking]
     return told
-
-
-def _check_channels(model: ModelConfig, data: Dataset) -> None:
-    """Refuse a student of colours that is to begin with one of grey images.
-
-    Raises:
-        ModelError: With the channels of both.
-    """
-    image = images_in(chosen(data.inputs, model.inputs))
-    if model.earlier is None or model.normalise is None or image is None:
-        return
-    channels = len(model.normalise.mean)
-    if image[0] not in (1, channels):
-        raise ModelError(
-            f"the study {model.earlier.study} was of images of {channels} channel(s), and the data "
-            f"have {image[0]}; begin with a study of such images, or with random weights"
-        )
 
 
 def _uncut(spec: StudySpec, model: ModelConfig, data: Dataset) -> str:
@@ -151,8 +137,23 @@ def _beginning(
             yield path, f"the {called(name)}", section.model, known
     for number, students in enumerate(spec.students):
         if students.weights is not None:
-            for corner in corners(students):
-                model = beginning(corner, "pretrained", students, spec, None)
-                if why_none(model):  # it begins with random weights
+            for corner in (*corners(students), *_meeting_others(students)):
+                model = beginning(corner, "pretrained", students, spec, None, data.inputs)
+                if why_none(model, data.inputs):  # it begins with random weights
                     continue
                 yield ("students", number, "weights"), "the student", model, data
+
+
+def _meeting_others(students: StudentSection) -> Iterator[ModelConfig]:
+    """Students between the ends of a family's widths that begin with other finalists than these."""
+    assert students.weights is not None
+    study = students.weights.study
+    if study is None:
+        return
+    widths = {each.model.width for each in earlier_students(study)}
+    if isinstance(students.width, Choices):
+        widths = set(map(float, students.width.choices))
+    low, high = extremes(students.width)
+    for width in sorted(each for each in widths if low < each < high):
+        alike = {"width": width}
+        yield from dict.fromkeys(each.model_copy(update=alike) for each in corners(students))

@@ -12,6 +12,7 @@ from kdsearch.methods import (
     needs_teacher,
     searched_hyperparameters,
 )
+from kdsearch.models.inputs import Inputs
 from kdsearch.space.compatibility import NOBODY, Fitting, adopting, keyed_students
 from kdsearch.space.starts import beginning
 from kdsearch.spec.concrete import Init, MethodConfig, ModelConfig, TrainingConfig
@@ -43,10 +44,19 @@ class Space:
 
     Every space holds the undistilled baseline, named in the spec or not, so that the study can say
     whether distillation helped. The names of the spec must have been checked.
+
+    Args:
+        spec: The study.
+        fitting: What cannot be proposed; absent: everything can.
+        inputs: Of a sample of the data, by which finalists of earlier studies fit or do not; absent
+            where only parameters are asked for.
     """
 
-    def __init__(self, spec: StudySpec, fitting: Fitting | None = None) -> None:
+    def __init__(
+        self, spec: StudySpec, fitting: Fitting | None = None, inputs: Inputs | None = None
+    ) -> None:
         self.spec = spec
+        self._inputs = inputs
         self.fitting = fitting or Fitting()
         self.methods: dict[str, Mapping[str, Searched]] = dict(spec.methods)
         self.methods.setdefault(UNDISTILLED, {})
@@ -99,7 +109,7 @@ class Space:
             stored=_choose(trial, f"{key}.stored", list(section.stored)),
         )
         init = cast(Init, _choose(trial, f"{key}.init", list(section.inits)))
-        model = beginning(model, init, section, self.spec, teacher)
+        model = beginning(model, init, section, self.spec, teacher, self._inputs)
         given = self.spec.given_teachers.get(teacher or "")
         return model if given is None else adopting(label, model, given.model)
 

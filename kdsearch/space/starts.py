@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from kdsearch.models.inputs import Inputs
 from kdsearch.models.libraries.catalogue import with_own_view
-from kdsearch.space.earlier_students import begun_with_nearest
+from kdsearch.space.nearest import begun_with_nearest
 from kdsearch.spec.concrete import Init, ModelConfig
 from kdsearch.spec.sections import StudentSection
 from kdsearch.spec.study import StudySpec
@@ -23,6 +24,7 @@ def beginning(
     section: StudentSection,
     spec: StudySpec,
     teacher: str | None,
+    inputs: Inputs | None,
 ) -> ModelConfig:
     """A student with what it begins with.
 
@@ -32,6 +34,7 @@ def beginning(
         section: Its entry in ``students``.
         spec: The study.
         teacher: Who teaches it, if anybody.
+        inputs: Of a sample of the data, if known.
 
     Raises:
         SpecError: No teacher is of its family.
@@ -44,7 +47,7 @@ def beginning(
         model, weights = model.model_copy(update=update), section.weights
         assert weights is not None, "a section with this start has them"
         if weights.study is not None:
-            return begun_with_nearest(model, weights)
+            return begun_with_nearest(model, weights, inputs)
         return model.model_copy(update={"weights": weights})
     name = origin_name(spec, section, teacher)
     # the weights are of images as the teacher sees them

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from kdsearch.compression import cut
 from kdsearch.data import Dataset, Scale, Split
 from kdsearch.errors import CheckpointError, SpecError, StudyError
-from kdsearch.models import Network, Size, build_network
+from kdsearch.models import Network, Size, build_network, of_images
 from kdsearch.results.resume import DataFacts, Inputs, changed
 from kdsearch.results.tables import describe_trial
 from kdsearch.search.proposer import Proposer
@@ -58,7 +58,8 @@ def students(folder: Path, width: str = "0.5", more: str = "") -> str:
 
 
 def space_of(spec_text: str, *overrides: str) -> Space:
-    return Space(parse_spec(spec_text, ["methods=[none, kd]", *overrides]))
+    spec = parse_spec(spec_text, ["methods=[none, kd]", *overrides])
+    return Space(spec, inputs=of_images((1, 8, 8)))
 
 
 def task_of(space: Space, **drawn: object) -> Task:
@@ -200,7 +201,8 @@ def test_the_start_is_searched_and_none_is_proposed_that_there_is_not(
     [
         ("width: {low: 0.5, high: 1.5}, depth: 2", "is a convnet of depth 2 width 1.5 or wider"),
         ("depth: 3", "it has depth 2 width 0.25, depth 2 width 0.5, depth 2 width 1; search what"),
-        ("depth: 4, init: [random, pretrained]", "add random to init"),
+        ("depth: 4, init: [random, pretrained]", "or remove weights and pretrained"),
+        ("depth: 4", "add random to init"),
         ("depth: 2, round_to: 8", "depth 2 width 1 round_to 8 or wider"),
         ("family: mlp, depth: 1", "is a mlp of depth 1 width 1 or wider: it has no mlp"),
         ("init: random", "weights are for init pretrained"),
