@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from kdsearch.data import Dataset
@@ -12,6 +14,8 @@ from kdsearch.models import Network, build_network, measure
 from kdsearch.models.weights import save_weights
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.finalists import Finalist
+from kdsearch.results.front_file import Summary, write_summaries
+from kdsearch.results.summary import made_from
 from kdsearch.spec import ModelConfig
 from kdsearch.spec.study import StudySpec
 from tests.records import TASK, sized
@@ -47,4 +51,12 @@ def ship(
     finalist = Finalist(run, (run,), ())
     folder = StudyDirectory(study).student(trial)
     save_student(finalist, data, study / "finalists" / f"{trial}.safetensors", folder)
+    of_before = {int(each.name[-4:]) for each in folder.parent.glob("trial-[0-9]*")}
+    tell_finalists(study, of_before)
     return network, folder / "student.safetensors"
+
+
+def tell_finalists(study: Path, trials: Collection[int]) -> None:
+    """Have a study's front hold these trials."""
+    content = {"made_from": made_from(study), "front": [{"trial": each} for each in trials]}
+    write_summaries(study, {"front": Summary(pd.DataFrame(), content)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -40,6 +40,7 @@ class Proposer:
     Args:
         past: Parameters that earlier studies found good, to be tried before the published ones.
         known: Trials that were proposed before, by place.
+        check: Raises where what students begin with has changed; called before each proposal.
 
     Attributes:
         study: The Optuna study. A trial that waits at a rung runs, for Optuna: TPE takes it for one
@@ -52,6 +53,7 @@ class Proposer:
         architectures: Architectures,
         past: Sequence[Mapping[str, Any]] = (),
         known: Mapping[int, TrialRecord] | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self._space, self._spec = space, space.spec
         self._objectives = Objectives.of(self._spec)
@@ -59,6 +61,7 @@ class Proposer:
         self._pairs = Pairs(self._spec, architectures)
         self._first = [*map(dict, past), *(space.published(label) for label in space.methods)]
         self._known = known or {}
+        self._check = check
         self._trials: dict[int, optuna.Trial] = {}
         self.study = make_optuna_study(self._objectives)
 
@@ -81,6 +84,7 @@ class Proposer:
         self.study.tell(trial, values(outcome, self._objectives), STATES[outcome.status])
 
     def _propose(self, place: int) -> TrialRecord:
+        self._check()
         search = self._spec.search
         for attempt in range(REJECTIONS):
             if place < len(self._first) and attempt < PUBLISHED_TRIES:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from kdsearch.search.loop import ProposedJobs
 from kdsearch.search.optuna_study import write_optuna_journal
 from kdsearch.search.proposer import Proposer
 from kdsearch.space.checks import Plan
+from kdsearch.space.initial_checks import check_unchanged
 from kdsearch.space.teacher_scores import training_warnings
 from kdsearch.teacher_cache.choosing import plan_caches, prepare_caches
 from kdsearch.teacher_cache.compared import scores_of_compared
@@ -191,9 +193,11 @@ class StudyRun:
         finished = {number: each for number, each in known.items() if self._counts(each)}
         spent = self.directory.state().get("search_seconds", 0.0)
         deterministic = is_deterministic(spec)
+        begun_with = self.directory.inputs().checkpoints
+        check = partial(check_unchanged, spec, begun_with)
         jobs = ProposedJobs(
             spec,
-            Proposer(self.plan.space, self.plan.architectures, self.plan.past, known),
+            Proposer(self.plan.space, self.plan.architectures, self.plan.past, known, check),
             finished,
             Budget(spec, spent, lambda now: self.directory.update(search_seconds=now)),
             TrialCost.on(self.plan.data),

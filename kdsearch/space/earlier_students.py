@@ -11,6 +11,7 @@ from kdsearch.errors import CheckpointError, SpecError, StudyError
 from kdsearch.problems import find_metric
 from kdsearch.problems.head import answers_sum
 from kdsearch.results.directory import StudyDirectory
+from kdsearch.results.front_file import read_summary
 from kdsearch.results.shipped import DESCRIPTION, WEIGHTS, Shipped, ShippedInput, read_shipped
 from kdsearch.spec.concrete import EarlierStudent, InitialWeights, ModelConfig, Normalisation
 
@@ -87,14 +88,44 @@ def earlier_students(folder: Path) -> tuple[Earlier, ...]:
 
 def _changed(folder: Path) -> tuple[int, ...]:
     """When the finalists of a study were written last."""
-    students = StudyDirectory(folder).students
+    directory = StudyDirectory(folder)
+    students, journals = directory.students, (directory.trials.path, directory.finalists.path)
     return tuple(
-        each.stat().st_mtime_ns for each in (students, *_folders(students)) if each.exists()
+        each.stat().st_mtime_ns
+        for each in (students, *_folders(students), *journals)
+        if each.exists()
     )
 
 
 def _folders(students: Path) -> list[Path]:
     return sorted(each for each in students.glob("trial-*") if each.is_dir())
+
+
+def _present(directory: StudyDirectory) -> list[Path]:
+    """The folders of the students that are finalists; a study that was extended keeps others."""
+    there = _folders(directory.students)
+    if not there:
+        return []
+    try:
+        front = read_summary(directory.path, "front")["front"]
+    except SpecError as error:
+        raise StudyError(
+            f"the finalists of the study in {directory.path} cannot be told: {error}"
+        ) from None
+    present = {directory.student(row["trial"]) for row in front}
+    return [each for each in there if each in present]
+
+
+def refuse_unfinished(folder: Path) -> None:
+    """Refuse an earlier study whose finalists may yet be others.
+
+    Raises:
+        StudyError: It runs, or did not come to its end.
+    """
+    directory = StudyDirectory(folder)
+    if (state := directory.state().get("state")) != "finished":
+        remedy = "wait for it" if directory.runs() else "finish it first by kdsearch run --resume"
+        raise StudyError(f"the study in {folder} is not finished ({state}); {remedy}")
 
 
 @lru_cache(maxsize=16)
@@ -103,7 +134,7 @@ def _earlier_students(folder: Path, changed: tuple[int, ...]) -> tuple[Earlier, 
     directory = StudyDirectory(folder)
     directory.state()
     try:
-        found = [read_shipped(each) for each in _folders(directory.students)]
+        found = [read_shipped(each) for each in _present(directory)]
     except CheckpointError as error:
         raise StudyError(str(error)) from None
     if not found:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from kdsearch.data import Dataset
 from kdsearch.errors import CheckpointError, ModelError, StudyError
 from kdsearch.models.weights.sources import forget_weights, known_weights
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.compatibility import Pairs, corners
-from kdsearch.space.earlier_students import earlier_students, study_sum
+from kdsearch.space.earlier_students import earlier_students, refuse_unfinished, study_sum
 from kdsearch.space.nearest import otherwise, why_none
 from kdsearch.space.starts import beginning, origins
 from kdsearch.spec.concrete import ModelConfig
@@ -62,6 +62,27 @@ def initial_sums(spec: StudySpec) -> dict[str, str]:
     return found
 
 
+def check_unchanged(spec: StudySpec, known: Mapping[str, str]) -> None:
+    """Refuse to go on with earlier studies that are others since the study began.
+
+    Args:
+        spec: The study.
+        known: The checksums of its start, as :func:`initial_sums` gives them.
+
+    Raises:
+        KdsearchError: The finalists of one are others, or are gone.
+    """
+    if not any(each.weights and each.weights.file for each in spec.students):
+        return
+    for setting, now in initial_sums(spec).items():
+        if known.get(setting, now) != now:
+            raise StudyError(
+                f"the finalists of the earlier study that {setting} names have changed since this "
+                "study began; restore them and go on with --resume, or begin a study of another "
+                "name"
+            )
+
+
 def check_cuts(spec: StudySpec, data: Dataset, architectures: Architectures) -> None:
     """Refuse students that are to be cut from a teacher and cannot be cut from any.
 
@@ -105,6 +126,7 @@ def _check_earlier(spec: StudySpec, data: Dataset) -> list[str]:
                 for each in corners(students)
             )
             reasons = [why_none(end, data.inputs) for end in ends]
+            refuse_unfinished(students.weights.study)
         except StudyError as error:
             raise spec.refuse(path, str(error)) from None
         lacking = list(filter(None, reasons))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,14 @@ from kdsearch.compression import cut
 from kdsearch.data import Dataset, Scale, Split
 from kdsearch.errors import CheckpointError, SpecError, StudyError
 from kdsearch.models import Network, Size, build_network, of_images
+from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.resume import DataFacts, Inputs, changed
 from kdsearch.results.tables import describe_trial
 from kdsearch.search.proposer import Proposer
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.checks import make_plan
-from kdsearch.space.initial_checks import check_initial, initial_sums
+from kdsearch.space.earlier_students import earlier_students, study_sum
+from kdsearch.space.initial_checks import check_initial, check_unchanged, initial_sums
 from kdsearch.space.space import Space
 from kdsearch.spec import ModelConfig, parse_spec
 from kdsearch.spec.concrete import InitialWeights
@@ -29,7 +32,7 @@ from kdsearch.spec.study import StudySpec
 from kdsearch.training.initial import initial_student
 from kdsearch.training.recipe import Recipe
 from kdsearch.training.task import Task
-from tests.earlier import make_study, ship
+from tests.earlier import make_study, ship, tell_finalists
 from tests.records import TASK, sized
 
 ANY_SIZE = Size(parameters=10, macs=20, bytes=40)
@@ -335,3 +338,42 @@ def test_tables_say_whose_it_is(spec_text: str, past: Path) -> None:
     told = describe_trial(sized(0, "search", task, ANY_SIZE))
     assert (told["init"], told["began_with"]) == ("pretrained", "fashion trial 5")
     assert "began_with" not in describe_trial(sized(0, "search", TASK, ANY_SIZE))
+
+
+def test_a_student_that_is_no_finalist_any_more_is_left_out(
+    spec_text: str, past: Path, digits: Dataset
+) -> None:
+    (past / "students" / "trial-0005.partial").write_text("no folder")
+    (past / "students" / "trial-0009").write_text("no folder")
+    before = study_sum(past)
+    tell_finalists(past, [3, 8])
+    StudyDirectory(past).trials.append(sized(1, "search", TASK, ANY_SIZE))  # as it went on
+    tell_finalists(past, [3, 8])
+    assert [each.weights.student.trial for each in earlier_students(past)] == [3, 8]
+    assert study_sum(past) != before
+    earlier = task_of(space_of(spec_text, students(past))).model.earlier
+    assert earlier is not None
+    assert earlier.trial == 8
+
+
+@pytest.mark.parametrize("state", ["running", "interrupted"])
+def test_a_study_that_is_not_finished_is_refused(
+    spec_text: str, past: Path, digits: Dataset, state: str
+) -> None:
+    StudyDirectory(past).update(state=state)
+    with pytest.raises(SpecError, match=rf"is not finished \({state}\); finish it first"):
+        refused(spec_text, digits, students(past))
+    with StudyDirectory(past).locked(), pytest.raises(SpecError, match="wait for it"):
+        refused(spec_text, digits, students(past))
+
+
+def test_no_more_is_proposed_once_the_finalists_are_others(
+    spec_text: str, past: Path, digits: Dataset
+) -> None:
+    space = space_of(spec_text, students(past))
+    check = partial(check_unchanged, space.spec, initial_sums(space.spec))
+    proposer = Proposer(space, Architectures(digits.inputs, 10, digits.problem.heads), check=check)
+    assert proposer.record(0).task.model.earlier is not None
+    ship(past, 9, digits, width=0.5)
+    with pytest.raises(StudyError, match=r"that students\.0\.weights names have changed since"):
+        proposer.record(1)
