@@ -34,7 +34,7 @@ from kdsearch.space.fine_tuning_checks import check_fine_tuning
 from kdsearch.space.initial_checks import check_cuts, check_initial
 from kdsearch.space.label_checks import check_unlabelled_methods, check_unlabelled_ratio
 from kdsearch.space.space import Space
-from kdsearch.space.strong_checks import check_strong_views
+from kdsearch.space.strong_checks import check_strong_methods, check_strong_views
 from kdsearch.space.teaching_checks import check_teaching
 from kdsearch.space.try_out import TryOut
 from kdsearch.space.warm_start import past_fronts, warm_start_proposals
@@ -98,6 +98,7 @@ def make_plan(
     told("loading the data")
     data = _load_data(spec)
     _check_batches(spec, data)
+    check_strong_methods(spec, data)
     check_unlabelled_ratio(spec, data)
     check_unlabelled_methods(spec, data)
     check_adapting_methods(spec, data)

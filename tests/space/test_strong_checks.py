@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from kdsearch.data import load_dataset
+from kdsearch.data import Dataset, Scale, Split, load_dataset
 from kdsearch.errors import DataError, SpecError
 from kdsearch.space.checks import make_plan
+from kdsearch.space.strong_checks import check_strong_methods, check_strong_views
 from kdsearch.spec import parse_spec
 from tests.space.test_space import draw
 
@@ -70,3 +73,17 @@ def test_only_trainings_that_read_strong_views_have_them(spec_text: str) -> None
         assert task.strong == (spec.data.strong_augment if reads else None)
         assert recipe.undistilled().task(spec, 0).strong is None
     assert seen == set(plan.space.methods)
+
+
+@pytest.mark.parametrize("given", [[], [STRONG]])
+def test_without_images_no_setting_helps(spec_text: str, digits: Dataset, given: list[str]) -> None:
+    def split(of: Split) -> Split:
+        return replace(of, inputs={"numbers": of.inputs["image"].flatten(1).double()})
+
+    parts = {"train": digits.train, "validation": digits.validation, "test": digits.test}
+    scales = {"numbers": Scale((0.0,) * 64, (1.0,) * 64)}
+    data = replace(digits, **{name: split(each) for name, each in parts.items()}, scales=scales)
+    spec = parse_spec(spec_text, [FEW, "methods=[fixmatch]", *given])
+    check_strong_views(spec)
+    with pytest.raises(SpecError, match="fixmatch needs images, and the data have none; remove"):
+        check_strong_methods(spec, data)
