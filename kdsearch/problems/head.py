@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -102,9 +102,30 @@ def called(name: str) -> str:
     return "labels" if name == UNNAMED else f"targets of '{name}'"
 
 
-def answers_sum(tasks: Iterable[tuple[Kind, Sequence[str]]]) -> str:
-    """A checksum over what a network's outputs say, by the kind and the names of each task."""
-    told = [[kind, *names] for kind, names in tasks]
+class Named(Protocol):
+    """What tells one task from another."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> Kind: ...
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+
+def named_by_data(tasks: Iterable[Named]) -> bool:
+    """Whether only the data tell what some outputs say: values, and classes that are counted."""
+    return any(
+        each.kind == "value" or list(each.names) == [str(place) for place in range(len(each.names))]
+        for each in tasks
+    )
+
+
+def answers_sum(tasks: Iterable[Named]) -> str:
+    """A checksum over what a network's outputs say, by name, kind and names of each task."""
+    told = [[each.name, each.kind, *each.names] for each in tasks]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 

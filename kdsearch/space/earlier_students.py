@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kdsearch.errors import CheckpointError, SpecError, StudyError
 from kdsearch.problems import find_metric
-from kdsearch.problems.head import answers_sum
+from kdsearch.problems.head import answers_sum, named_by_data
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.front_file import read_summary
 from kdsearch.results.shipped import DESCRIPTION, WEIGHTS, Shipped, ShippedInput, read_shipped
@@ -147,13 +147,14 @@ def _earlier_students(folder: Path, changed: tuple[int, ...]) -> tuple[Earlier, 
 def _earlier(folder: Path, shipped: Shipped) -> Earlier:
     told, facts = shipped.told, shipped.facts
     model, objective = told.model, facts["gain_over_undistilled"]["objective"]
-    by_name = {each.name: each for each in told.inputs}
+    by_name, of = {each.name: each for each in told.inputs}, facts["data"]
     student = EarlierStudent(
         study=folder.name,
         trial=facts["trial"],
         width=model.width,
         round_to=model.round_to,
-        answers=answers_sum((each.kind, each.names) for each in told.tasks),
+        answers=answers_sum(told.tasks),
+        data=(of["name"], of["fingerprint"]) if named_by_data(told.tasks) else None,
     )
     return Earlier(
         model,

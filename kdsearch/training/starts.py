@@ -79,8 +79,7 @@ def _loaded(
     if found is None:
         return None, []
     earlier = model.earlier
-    answers = answers_sum((each.kind, each.names) for each in data.problem.heads)
-    other = earlier is not None and earlier.answers != answers
+    other = earlier is not None and _other_answers(earlier, data)
     whole = _of_weights(model, earlier)
     try:
         return None, found.fit(network, what, other)
@@ -90,6 +89,15 @@ def _loaded(
     wider = build_network(whole, data.inputs, network.classes)
     of = f"the student at width {whole.width:g}, from which it is cut"
     return wider, found.fit(wider, of, other)
+
+
+def _other_answers(earlier: EarlierStudent, data: Dataset) -> bool:
+    """Whether the outputs of an earlier study's student say something else than the data's."""
+    if earlier.answers != answers_sum(data.problem.heads):
+        return True
+    if earlier.data is None or earlier.data[0] == data.name:
+        return False
+    return earlier.data[1] != data.fingerprint
 
 
 def _of_weights(model: ModelConfig, earlier: EarlierStudent | None) -> ModelConfig:

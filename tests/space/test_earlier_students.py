@@ -377,3 +377,22 @@ def test_no_more_is_proposed_once_the_finalists_are_others(
     ship(past, 9, digits, width=0.5)
     with pytest.raises(StudyError, match=r"that students\.0\.weights names have changed since"):
         proposer.record(1)
+
+
+@pytest.mark.parametrize("changes", [{"name": "elsewhere"}, {"task": "garment"}])
+def test_a_head_that_its_data_or_its_task_tells_apart_is_replaced(
+    spec_text: str, spec: StudySpec, digits: Dataset, tmp_path: Path, changes: dict[str, str]
+) -> None:
+    """The digits' classes are counted, so their names say nothing."""
+    (head,) = digits.problem.heads
+    assert head.names == tuple(map(str, range(10)))
+    other = replace(digits, name=changes.get("name", digits.name))
+    if "task" in changes:
+        renamed = replace(head, name=changes["task"])
+        split = {"targets": {changes["task"]: digits.train.labels}}
+        other = replace(other, problem=replace(digits.problem, heads=(renamed,)))
+        other = replace(other, train=replace(digits.train, **split))
+    folder = make_study(spec, tmp_path / "counted")
+    _, file = ship(folder, 0, other, width=0.5)
+    told = f"the head of {file} is of other classes: a fresh one is trained in its place"
+    assert check_initial(space_of(spec_text, students(folder)).spec, digits) == [told]

@@ -32,6 +32,8 @@ class EarlierStudent(Section):
     """What its channel counts are multiples of."""
     answers: str
     """A checksum over what its outputs say: the classes of its tasks, in their order."""
+    data: tuple[str, str] | None = None
+    """Name and fingerprint of its study's data, where these alone tell what its outputs say."""
 
     @property
     def told(self) -> str:
