@@ -24,6 +24,7 @@ from kdsearch.training.hardware import Hardware
 from tests.records import TASK, trial
 
 EPOCHS = 4
+GO = "go"
 
 
 class Report:
@@ -47,6 +48,7 @@ class ScriptedProgram:
     Args:
         number: Of the training.
         script: What to do, by ``NUMBER/EPOCH``; with ``?`` behind it, the first time alone.
+            ``wait``: until there is a file :data:`GO` in the folder.
         folder: Takes a file for each time that an epoch is begun.
     """
 
@@ -66,10 +68,18 @@ class ScriptedProgram:
         action = self._script.get(f"{self._number}/{epoch}", "")
         if action.endswith("?"):
             action = "" if times else action[:-1]
-        if action:
+        if action == "wait":
+            self._wait()
+        elif action:
             ACTIONS[action]()
         self.epoch = epoch
         return Report(epoch)
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + 200
+        while not (self._folder / GO).exists():
+            assert time.monotonic() < deadline, f"no file {GO} came"
+            time.sleep(0.1)
 
     def score_test(self) -> dict[str, float]:
         return {"accuracy": 0.25}

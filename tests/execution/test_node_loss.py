@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -29,7 +28,7 @@ from kdsearch.training.ray_train import Group, SharedData
 from kdsearch.training.task import Task
 from kdsearch.training.teacher_training import train_on_workers
 from kdsearch.training.trainer import Trainer
-from tests.execution.scripted import EPOCHS, Trainings
+from tests.execution.scripted import EPOCHS, GO, Trainings
 from tests.execution.test_tune_run import AT_ONCE, ROOT, Phase, statuses
 from tests.training.trainings import assert_same_weights, finish
 
@@ -173,14 +172,17 @@ def test_a_node_on_which_every_set_up_fails_gets_no_more_work(
     _, unsound = (cluster.add_node(num_cpus=1) for _ in range(2))
     cluster.wait_for_nodes()
     told: list[str] = []
+    phase = Phase(spec, tmp_path)
 
     class Listens(Observer):
         def trial_lost(self, record: TrialRecord, reason: str) -> None:
             told.append(reason)
-            time.sleep(0.1)
+            if len(told) == 3:
+                (phase.notes / GO).touch()
 
-    script = {f"{number}/1": "slow" for number in range(10)}  # time for many more set-ups
-    phase = Phase(spec, tmp_path)
+    # the sound node begins once three set-ups have failed, and leaves time for many more
+    script = {f"{number}/1": "slow" for number in range(1, 10)}
+    script |= {f"{number}/2": "wait" for number in range(10)}
     records = phase.run(Trainings(10), script, Listens(), broken=unsound.node_id)
     assert statuses(records) == dict.fromkeys(range(10), "complete")
     assert len(told) == 3
