@@ -52,7 +52,7 @@ class Page:
         return self.run_text(self.spaces()[name], folder)
 
     def run_text(
-        self, text: str, folder: Path, changes: Sequence[str] = SHORTER, seconds: int = 400
+        self, text: str, folder: Path, changes: Sequence[str] = SHORTER, seconds: int = 900
     ) -> str:
         """The same of a search space, with other changes or more time."""
         self._write(text, folder)

@@ -58,7 +58,7 @@ def call_in_folder(
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(*words), cwd=folder, capture_output=True, text=True, timeout=300, check=False
+        command(*words), cwd=folder, capture_output=True, text=True, timeout=600, check=False
     )
 
 

@@ -98,7 +98,7 @@ def complete(path: Path) -> dict[tuple[str, int], str]:
 
 def kill_when(reached: Callable[[str, int], bool], process: BaseProcess, path: Path) -> int:
     """Kill a driver when its study has come so far; whether it was, as a number."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while process.is_alive() and time.monotonic() < deadline:
         if reached(*come_so_far(path)):
             process.kill()
@@ -113,7 +113,7 @@ def kill_when(reached: Callable[[str, int], bool], process: BaseProcess, path: P
 def whole(folder: Path, start: Start) -> kdsearch.Study:
     """The study that nothing disturbed."""
     unbroken = start("whole", False)
-    unbroken.join(300)
+    unbroken.join(600)
     assert unbroken.exitcode == 0
     return kdsearch.Study.open(folder / "studies" / "whole")
 

@@ -64,7 +64,7 @@ class Cluster:
 def submit(address: str, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "kdsearch.cli", "submit", *words, "--address", address]
     return subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=240, check=False
+        command, env=environment, capture_output=True, text=True, timeout=600, check=False
     )
 
 

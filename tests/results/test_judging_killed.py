@@ -35,7 +35,7 @@ def words(name: str, *more: str) -> list[str]:
 
 def run(folder: Path, *given: str) -> None:
     with start(folder, list(given)) as process:
-        _, errors = process.communicate(timeout=300)
+        _, errors = process.communicate(timeout=600)
     assert (process.returncode, errors) == (0, "")
 
 
