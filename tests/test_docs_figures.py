@@ -46,7 +46,8 @@ def test_every_column_of_the_files_is_explained() -> None:
         *trials_table(records, records).columns,
     }
     assert {by_metric(column) for column in found} - told == set()
-    only_some_have = {"inputs", "side", "began_with", *MEASURED}
+    of_two_domains = {"test_source_METRIC", "baseline_source_METRIC", "_ci"}
+    only_some_have = {"inputs", "side", "began_with", *of_two_domains, *MEASURED}
     assert told - {by_metric(column) for column in found} - {"task.NAME"} == only_some_have
 
 

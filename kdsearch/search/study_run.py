@@ -193,7 +193,7 @@ class StudyRun:
         finished = {number: each for number, each in known.items() if self._counts(each)}
         spent = self.directory.state().get("search_seconds", 0.0)
         deterministic = is_deterministic(spec)
-        begun_with = self.directory.inputs().checkpoints
+        begun_with = self.directory.inputs().checkpoints if spec.with_weights else {}
         check = partial(check_unchanged, spec, begun_with)
         jobs = ProposedJobs(
             spec,

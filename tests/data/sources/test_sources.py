@@ -10,7 +10,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from kdsearch.data import SOURCES, Dataset, Split, load, load_dataset
+from kdsearch.data import SOURCES, Dataset, Split, draws, load_dataset
 from kdsearch.data.dataset import scales_of
 from kdsearch.data.split import draw_limit, draw_share
 from kdsearch.errors import DataError
@@ -79,8 +79,8 @@ def test_every_draw_has_a_stream_of_its_own(monkeypatch: pytest.MonkeyPatch) -> 
             labels, size, seed, *rest, **more
         )
 
-    monkeypatch.setattr(load, "draw_share", note)
-    monkeypatch.setattr(load, "draw_limit", note)
+    monkeypatch.setattr(draws, "draw_share", note)
+    monkeypatch.setattr(draws, "draw_limit", note)
     digits(limit=100)
     assert len(set(seeds)) == len(seeds) == 3
 
