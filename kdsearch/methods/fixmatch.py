@@ -31,8 +31,7 @@ def fixmatch_loss(weak: Tensor, strong: Tensor, unlabelled: Tensor, confidence: 
     """
     sure, decided = F.softmax(weak.detach(), dim=1).max(dim=1)
     each = F.cross_entropy(strong, decided, reduction="none")
-    counted = unlabelled & (sure >= confidence)
-    return (each * counted).sum() / unlabelled.sum().clamp(min=1)
+    return inputs.mean_of_sure(each, sure, unlabelled, confidence)
 
 
 class FixMatch(Method):

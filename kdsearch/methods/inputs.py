@@ -50,6 +50,21 @@ def _pair(student: Tensor | None, teacher: Tensor | None, signal: str) -> tuple[
     return student, teacher.detach().to(student.dtype)
 
 
+def mean_of_sure(losses: Tensor, sure: Tensor, unlabelled: Tensor, confidence: float) -> Tensor:
+    """Mean of losses [B] over the unlabelled samples, 0 for answers below a confidence.
+
+    Without unlabelled samples it is 0.
+
+    Args:
+        losses: [B].
+        sure: The probability of each sample's answer, [B].
+        unlabelled: Which samples have no label, [B].
+        confidence: In [0, 1].
+    """
+    counted = unlabelled & (sure >= confidence)
+    return (losses * counted).sum() / unlabelled.sum().clamp(min=1)
+
+
 def through(layer: nn.Module, values: Tensor) -> Tensor:
     """``values`` through a learnable helper, in the helper's precision; their own afterwards."""
     weight = next(layer.parameters())

@@ -32,8 +32,7 @@ def noisy_student_loss(
     sure, decided = answers.max(dim=1)
     labels = (1 - hard) * answers + hard * F.one_hot(decided, answers.shape[1])
     each = F.cross_entropy(strong, labels, reduction="none")
-    counted = unlabelled & (sure >= confidence)
-    return (each * counted).sum() / unlabelled.sum().clamp(min=1)
+    return inputs.mean_of_sure(each, sure, unlabelled, confidence)
 
 
 class NoisyStudent(Method):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from kdsearch.methods.base import Method
+from kdsearch.methods.fixmatch import fixmatch_loss
 from kdsearch.methods.hyperparameter import RAMP, START, Hyperparameter, share
 from kdsearch.methods.inputs import full_precision
 from kdsearch.methods.targets import Targets
@@ -27,10 +27,8 @@ def pseudo_label_loss(student: Tensor, unlabelled: Tensor, confidence: float) ->
         unlabelled: Which samples have no label, [B].
         confidence: In [0, 1].
     """
-    sure, decided = F.softmax(student.detach(), dim=1).max(dim=1)
-    each = F.cross_entropy(student, decided, reduction="none")
-    counted = unlabelled & (sure >= confidence)
-    return (each * counted).sum() / unlabelled.sum().clamp(min=1)
+    # of one view in place of two
+    return fixmatch_loss(student, student, unlabelled, confidence)
 
 
 class PseudoLabel(Method):
