@@ -19,10 +19,8 @@ from kdsearch.results.cost import TrialCost
 from kdsearch.results.judging import planned_trainings
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.halving import Halving
-from kdsearch.search.proposer import works
+from kdsearch.search.usable import Usable
 from kdsearch.space.checks import Plan
-from kdsearch.space.compatibility import Pairs
-from kdsearch.space.sizes import sized_record, within_limits
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import BORN_AGAIN, MUTUAL
 from kdsearch.teacher_cache.choosing import plan_caches
@@ -78,16 +76,13 @@ def sample_trials(plan: Plan, count: int) -> list[TrialRecord]:
     """
     sampler = optuna.samplers.RandomSampler(seed=derive(plan.spec.study.seed, "samples"))
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
-    pairs, search = Pairs(plan.spec, plan.architectures), plan.spec.search
+    usable = Usable(plan.spec, plan.architectures)
     records: list[TrialRecord] = []
     for number in range(20 * count):
         trial = study.ask()
         recipe = plan.space.suggest(trial)
-        if pairs.unfit_start(recipe.model):
-            continue
-        task = recipe.task(plan.spec, 0)
-        record = sized_record(plan.architectures, search, number, "search", task, trial.params)
-        if within_limits(record, search) and works(recipe, pairs):
+        record = usable.trial(recipe, number, trial.params)
+        if record is not None:
             records.append(record)
         if len(records) == count:
             break

@@ -15,9 +15,8 @@ from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.optuna_study import STATES, constraints, make_optuna_study, values
 from kdsearch.search.samplers import make_sampler
+from kdsearch.search.usable import Usable
 from kdsearch.space.architectures import Architectures
-from kdsearch.space.compatibility import Pairs
-from kdsearch.space.sizes import sized_record, within_limits
 from kdsearch.space.space import Space
 from kdsearch.training.recipe import Recipe
 
@@ -57,8 +56,7 @@ class Proposer:
     ) -> None:
         self._space, self._spec = space, space.spec
         self._objectives = Objectives.of(self._spec)
-        self._architectures = architectures
-        self._pairs = Pairs(self._spec, architectures)
+        self._usable = Usable(self._spec, architectures)
         self._first = [*map(dict, past), *(space.published(label) for label in space.methods)]
         self._known = known or {}
         self._check = check
@@ -85,17 +83,13 @@ class Proposer:
 
     def _propose(self, place: int) -> TrialRecord:
         self._check()
-        search = self._spec.search
         for attempt in range(REJECTIONS):
             if place < len(self._first) and attempt < PUBLISHED_TRIES:
                 self.study.enqueue_trial(self._first[place])
             recipe, trial = self._ask(place, attempt)
             self.study.tell(trial, state=TrialState.FAIL)  # no sampler learns from it
-            if self._pairs.unfit_start(recipe.model):
-                continue
-            task = recipe.task(self._spec, 0)
-            record = sized_record(self._architectures, search, place, "search", task, trial.params)
-            if within_limits(record, search) and works(recipe, self._pairs):
+            record = self._usable.trial(recipe, place, trial.params)
+            if record is not None:
                 return record
         raise StudyError(
             f"{REJECTIONS} proposals in a row were outside the size limits or could not work; "
@@ -126,10 +120,3 @@ class Proposer:
         self.study.sampler = make_sampler(search.sampler, seed, search.scheduler.name != "none")
         trial = self.study.ask()
         return self._space.suggest(trial), trial
-
-
-def works(recipe: Recipe, pairs: Pairs) -> bool:
-    """Whether a recipe's method works on its very pair of teacher and student, and its start."""
-    if recipe.teacher is None:
-        return not pairs.unfit_start(recipe.model)
-    return not pairs.reason(recipe.method, recipe.teacher, recipe.model)

@@ -10,10 +10,9 @@ import pytest
 from kdsearch.errors import SpecError
 from kdsearch.methods import UNDISTILLED
 from kdsearch.models import of_images
-from kdsearch.search.proposer import works
+from kdsearch.search.usable import Usable
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.checks import make_plan
-from kdsearch.space.compatibility import Pairs
 from kdsearch.spec import StudySpec, parse_spec
 from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL
 from kdsearch.training.recipe import Recipe
@@ -144,10 +143,10 @@ def test_one_width_too_wide_does_not_cost_a_family_its_method(spec_text: str) ->
     wide = "students=[{family: convnet, width: {choices: [0.5, 1, 3]}, depth: 2}]"
     teacher = "teacher.model={family: convnet, width: 2, depth: 2}"
     spec = parse_spec(spec_text, [wide, teacher, "methods=[weight_copy]"])
-    pairs = Pairs(spec, Architectures(of_images(SHAPE), 10))
+    usable = Usable(spec, Architectures(of_images(SHAPE), 10))
     drawn = [c for c in draw(spec, 60) if c.method.label == "weight_copy"]
-    assert {c.model.width for c in drawn if works(c, pairs)} == {0.5, 1.0}
-    assert {c.model.width for c in drawn if not works(c, pairs)} == {3.0}
+    assert {c.model.width for c in drawn if usable.trial(c, 0, {})} == {0.5, 1.0}
+    assert {c.model.width for c in drawn if not usable.trial(c, 0, {})} == {3.0}
 
 
 def test_a_plug_in_that_breaks_is_told_in_one_sentence(
