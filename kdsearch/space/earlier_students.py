@@ -132,7 +132,7 @@ def refuse_unfinished(folder: Path) -> None:
 def _earlier_students(folder: Path, changed: tuple[int, ...]) -> tuple[Earlier, ...]:
     """Those of a study whose finalists were last written then."""
     directory = StudyDirectory(folder)
-    directory.state()
+    directory.state()  # refuses a folder that is no study's
     try:
         found = [read_shipped(each) for each in _present(directory)]
     except CheckpointError as error:

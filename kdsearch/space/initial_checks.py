@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from kdsearch.data import Dataset
 from kdsearch.errors import CheckpointError, ModelError, StudyError
@@ -56,30 +57,36 @@ def initial_sums(spec: StudySpec) -> dict[str, str]:
     """
     found = {}
     for place, given in spec.with_weights.items():
-        study = given.weights.study if given.weights else None
+        study = _study(given)
         known = known_weights(given) if study is None else None
         found[dotted(place)] = study_sum(study) if study else known.sha256 if known else ""
     return found
 
 
+def _study(model: ModelConfig) -> Path | None:
+    """The earlier study that a model's weights are the folder of."""
+    return model.weights.study if model.weights else None
+
+
 def check_unchanged(spec: StudySpec, known: Mapping[str, str]) -> None:
-    """Refuse to go on with earlier studies that are others since the study began.
+    """Refuse to go on where what students begin with has changed since the study began.
 
     Args:
         spec: The study.
         known: The checksums of its start, as :func:`initial_sums` gives them.
 
     Raises:
-        KdsearchError: The finalists of one are others, or are gone.
+        KdsearchError: A file, or the finalists of an earlier study, are others, or are gone.
     """
     if not any(each.weights and each.weights.file for each in spec.students):
         return
+    studies = {dotted(place) for place, given in spec.with_weights.items() if _study(given)}
     for setting, now in initial_sums(spec).items():
         if known.get(setting, now) != now:
+            what = "finalists of the earlier study" if setting in studies else "weights"
             raise StudyError(
-                f"the finalists of the earlier study that {setting} names have changed since this "
-                "study began; restore them and go on with --resume, or begin a study of another "
-                "name"
+                f"the {what} that {setting} names have changed since this study began; restore "
+                "them and go on with --resume, or begin a study of another name"
             )
 
 

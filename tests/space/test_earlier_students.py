@@ -17,6 +17,7 @@ from kdsearch.compression import cut
 from kdsearch.data import Dataset, Scale, Split
 from kdsearch.errors import CheckpointError, SpecError, StudyError
 from kdsearch.models import Network, Size, build_network, of_images
+from kdsearch.models.weights import save_weights
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.resume import DataFacts, Inputs, changed
 from kdsearch.results.tables import describe_trial
@@ -377,6 +378,24 @@ def test_no_more_is_proposed_once_the_finalists_are_others(
     ship(past, 9, digits, width=0.5)
     with pytest.raises(StudyError, match=r"that students\.0\.weights names have changed since"):
         proposer.record(1)
+
+
+def test_a_file_of_weights_that_has_changed_is_told_as_such(
+    spec_text: str, digits: Dataset, tmp_path: Path
+) -> None:
+    file = tmp_path / "begin.safetensors"
+    network = build_network(ModelConfig(family="convnet", depth=2), digits.inputs, 10)
+    save_weights(network, file)
+    spec = parse_spec(
+        spec_text, [f"students=[{{family: convnet, depth: 2, width: 1, weights: {file}}}]"]
+    )
+    known = initial_sums(spec)
+    check_unchanged(spec, known)
+    next(network.parameters()).data.zero_()
+    save_weights(network, file)
+    told = r"^the weights that students\.0\.weights names have changed since this study began"
+    with pytest.raises(StudyError, match=told):
+        check_unchanged(spec, known)
 
 
 @pytest.mark.parametrize("changes", [{"name": "elsewhere"}, {"task": "garment"}])
