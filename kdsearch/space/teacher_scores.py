@@ -48,33 +48,37 @@ def score_teacher(who: str, network: Network, data: Dataset, macs: float) -> lis
             f"its outputs are not finite for {bad} of {len(logits)} validation samples; give "
             "weights that are"
         )
+    blame = _blame(data)
     return [
-        _in_the_target(warning, data)
+        warning
         for head in data.problem.heads
-        for warning in _warnings(who, logits, drawn.validation, head)
+        for warning in _warnings(who, logits, drawn.validation, head, blame)
     ]
 
 
-def _warnings(who: str, outputs: Tensor, split: Split, head: Head) -> list[str]:
+def _warnings(who: str, outputs: Tensor, split: Split, head: Head, blame: str) -> list[str]:
     """What is odd about the answers in a task of classes or of a value."""
     labels = split.targets[head.name].cpu()
     known = head.known(labels)
     if head.kind == "value":
-        return _value_warnings(who, head, head.predictions(outputs, labels))
+        return _value_warnings(who, head, head.predictions(outputs, labels), blame)
     if head.kind == "labels" or not bool(known.any()):
         return []
-    return answer_warnings(who, head.of(outputs)[known], labels[known], head.names)
+    return answer_warnings(who, head.of(outputs)[known], labels[known], head.names, blame)
 
 
-def _value_warnings(who: str, head: Head, of: Predictions) -> list[str]:
+def _value_warnings(who: str, head: Head, of: Predictions, blame: str) -> list[str]:
     """That values are no better than their mean, as those in another unit are."""
     share = find_metric("r2")(of)
     if not share <= 0:  # nor NaN, of targets that do not differ
         return []
+    check = (
+        "check its weights, and that it returns (value - mean) / standard deviation of the "
+        f"training targets ({head.mean:.4g} and {head.std:.4g})"
+    )
     return [
         f"{who} explains nothing of '{head.name}' (R² {share:.2g} on {len(of.targets)} validation "
-        "samples); check its weights, and that it returns (value - mean) / standard deviation of "
-        f"the training targets ({head.mean:.4g} and {head.std:.4g})"
+        f"samples); {blame or check}"
     ]
 
 
@@ -87,16 +91,16 @@ def training_warnings(teacher: StoredTeacher, data: Dataset) -> list[str]:
         labels = labels[head.known(labels)]
         name = f"{head.name}/accuracy" if problem.several else "accuracy"
         right = round(history[-1][name] * len(labels))
-        told.append(chance_warning(f"the {called(teacher.name)}", right, labels, head.size))
-    return [_in_the_target(warning, data) for warning in told if warning is not None]
+        who = f"the {called(teacher.name)}"
+        told.append(chance_warning(who, right, labels, head.size, _blame(data)))
+    return [warning for warning in told if warning is not None]
 
 
-def _in_the_target(warning: str, data: Dataset) -> str:
-    """A warning, with what is more likely to blame where validation is of another domain."""
-    what, checking, _ = warning.partition("; check its weights")
-    if data.source_test is None or not checking:
-        return warning
+def _blame(data: Dataset) -> str:
+    """What is more likely to blame than a teacher's weights; empty where that is nothing."""
+    if data.source_test is None:
+        return ""
     return (
-        f"{what}; validation is of the target domain, in which it was perhaps not trained, so that "
-        "students may gain little from what it says there"
+        "validation is of the target domain, in which it was perhaps not trained, so that students "
+        "may gain little from what it says there"
     )

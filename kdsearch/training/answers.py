@@ -26,7 +26,9 @@ _ROUNDING = 1e-2
 """How far sums of probabilities may be from 1, in half precision."""
 
 
-def answer_warnings(who: str, logits: Tensor, labels: Tensor, classes: Sequence[str]) -> list[str]:
+def answer_warnings(
+    who: str, logits: Tensor, labels: Tensor, classes: Sequence[str], blame: str = ""
+) -> list[str]:
     """What is odd about a trained network's predictions; empty where nothing is.
 
     At most one sentence on the classes that it predicts, and one on the form of its outputs.
@@ -36,39 +38,45 @@ def answer_warnings(who: str, logits: Tensor, labels: Tensor, classes: Sequence[
         logits: [N, K] finite outputs.
         labels: [N] class indices.
         classes: Name of each class.
+        blame: What is to blame for wrong predictions, in place of the network's weights.
     """
+    right = int((logits.argmax(dim=1) == labels).sum())
     told = [
-        constant_warning(who, logits, labels, classes)
+        constant_warning(who, logits, labels, classes, blame)
         or permuted_warning(who, logits, labels, classes)
-        or chance_warning(who, int((logits.argmax(dim=1) == labels).sum()), labels, len(classes)),
+        or chance_warning(who, right, labels, len(classes), blame),
         output_warning(who, logits),
     ]
     return [each for each in told if each is not None]
 
 
 def constant_warning(
-    who: str, logits: Tensor, labels: Tensor, classes: Sequence[str]
+    who: str, logits: Tensor, labels: Tensor, classes: Sequence[str], blame: str = ""
 ) -> str | None:
-    """That all samples have one prediction, or nearly all one class; ``None`` where not."""
+    """That all samples have one prediction, or nearly all one class; ``None`` where not.
+
+    The arguments are those of :func:`answer_warnings`.
+    """
     spread = float((logits - logits[:1]).abs().max())
     if len(logits) > 1 and spread <= 1e-6 * float(logits.abs().max()):
-        return (
-            f"{who} gives the same outputs for each of {len(logits)} samples; check its weights, "
-            "and that it reads the inputs that it is given"
+        return f"{who} gives the same outputs for each of {len(logits)} samples; " + (
+            blame or "check its weights, and that it reads the inputs that it is given"
         )
     counts = torch.bincount(logits.argmax(dim=1), minlength=len(classes))
     most = int(counts.argmax())
     share = float(counts[most]) / len(logits)
     if share < _NEARLY_ALL or float((labels == most).double().mean()) >= _NEARLY_ALL - 0.1:
         return None
-    return (
-        f"{who} predicts '{classes[most]}' for {share:.0%} of the validation samples; check its "
-        "weights, and that it was trained on inputs normalised as these are, by the mean and "
-        "standard deviation of the training data"
+    return f"{who} predicts '{classes[most]}' for {share:.0%} of the validation samples; " + (
+        blame
+        or "check its weights, and that it was trained on inputs normalised as these are, by "
+        "the mean and standard deviation of the training data"
     )
 
 
-def chance_warning(who: str, correct: int, labels: Tensor, classes: int) -> str | None:
+def chance_warning(
+    who: str, correct: int, labels: Tensor, classes: int, blame: str = ""
+) -> str | None:
     """That an accuracy may be that of guessing; ``None`` where it is clearly better.
 
     Guessing reaches 1/K, or the share of the largest class; a one-sided binomial test compares.
@@ -78,6 +86,7 @@ def chance_warning(who: str, correct: int, labels: Tensor, classes: int) -> str 
         correct: Samples that it predicts right.
         labels: [N] class indices.
         classes: Number of classes.
+        blame: As :func:`answer_warnings`.
     """
     count = len(labels)
     largest = float(torch.bincount(labels).max()) / count
@@ -87,8 +96,12 @@ def chance_warning(who: str, correct: int, labels: Tensor, classes: int) -> str 
         return None
     return (
         f"{who} predicts {correct / count:.1%} of {count} validation samples right, which is not "
-        f"clearly more than guessing ({chance:.1%}); check its weights, the order of its classes, "
-        "and that it was trained on inputs normalised as these are"
+        f"clearly more than guessing ({chance:.1%}); "
+        + (
+            blame
+            or "check its weights, the order of its classes, and that it was trained on inputs "
+            "normalised as these are"
+        )
     )
 
 
