@@ -12,7 +12,7 @@ PATH holds ``MNIST/raw``. With ``--quick`` fewer images, epochs, tries and seeds
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,12 +22,11 @@ from command import carry_out, command_line
 from domains_training import METHODS, QUICK, Bench, Setting, jobs_of
 from rich.console import Console
 from rich.table import Table
+from seeded import PERCENT, best_of, told
 from side_by_side import side_by_side
 
 from kdsearch.methods import UNDISTILLED
 from kdsearch.results.finalists import Interval, interval
-
-PERCENT = 100
 
 
 def measure(setting: Setting, root: Path, console: Console) -> dict[str, Any]:
@@ -38,21 +37,11 @@ def measure(setting: Setting, root: Path, console: Console) -> dict[str, Any]:
         teacher = bench.teach()
         console.print(f"teacher: {teacher}")
         with side_by_side(Bench, (setting, root, file), "train") as train:
-            tuned = best_of(train(jobs_of(bench.spec, setting)))
+            tuned = best_of(train(jobs_of(bench.spec, setting)), "method")
             console.print("tuned")
             seeds = range(1, setting.seeds + 1)
             runs = list(train((m, tuned[m]["chosen"], seed) for m in METHODS for seed in seeds))
     return {"teacher": teacher, "methods": rows(runs), "runs": runs}
-
-
-def best_of(runs: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Of each method, the training that is best on validation; the first among equals."""
-    best: dict[str, dict[str, Any]] = {}
-    for run in runs:
-        known = best.get(run["method"])
-        if known is None or run["validation"] > known["validation"]:
-            best[run["method"]] = run
-    return best
 
 
 def rows(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -96,11 +85,6 @@ def table(found: dict[str, Any]) -> Table:
     teacher = (f"{PERCENT * found['teacher'][name]:.2f}" for name in ("target", "source"))
     made.add_row("teacher", next(teacher), "", next(teacher), "", "")
     return made
-
-
-def told(row: dict[str, Any], name: str, sign: str = "") -> str:
-    """A figure in percent with its interval."""
-    return f"{PERCENT * row[name]:{sign}.2f} ± {PERCENT * row[f'{name}_ci']:.2f}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,7 +13,7 @@ The archive holds ``…/train/CLASS/*`` and ``…/test/CLASS/*``. The extras ``b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,13 +23,12 @@ from command import carry_out, command_line
 from pretrained_training import FAMILY, METHODS, QUICK, STARTS, Bench, Setting, imagenet_weights
 from rich.console import Console
 from rich.table import Table
+from seeded import PERCENT, best_of, told
 from side_by_side import side_by_side
 
 from kdsearch.methods import UNDISTILLED
 from kdsearch.models import measure_config, of_images
 from kdsearch.results.finalists import interval
-
-PERCENT = 100
 
 
 def measure(setting: Setting, archive: Path, console: Console) -> dict[str, Any]:
@@ -43,30 +42,20 @@ def measure(setting: Setting, archive: Path, console: Console) -> dict[str, Any]
                 for start in ("random", "pretrained")
                 for lr in setting.rates
             ]
-            teachers = best_of(teach(jobs))
+            teachers = best_of(teach(jobs), "start")
         teachers["pretrained"]["file"].rename(teacher)
         for start, run in teachers.items():
             console.print(f"teacher, {start}: {run['test']:.2%} at {run['lr']:g}")
             del run["file"]
         with side_by_side(Bench, (setting, archive, weights, teacher), "train") as train:
             swept = train([(s, UNDISTILLED, lr, 0) for s in STARTS for lr in setting.rates])
-            rates = {start: run["lr"] for start, run in best_of(swept).items()}
+            rates = {start: run["lr"] for start, run in best_of(swept, "start").items()}
             console.print(f"learning rates of the students: {rates}")
             seeds = range(1, setting.seeds + 1)
             runs = list(
                 train([(s, m, rates[s], seed) for s in STARTS for m in METHODS for seed in seeds])
             )
     return {"teachers": teachers, "students": rows(runs), "sizes": sizes(setting), "runs": runs}
-
-
-def best_of(runs: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Of each start, the training that is best on validation."""
-    best: dict[str, dict[str, Any]] = {}
-    for run in runs:
-        known = best.get(run["start"])
-        if known is None or run["validation"] > known["validation"]:
-            best[run["start"]] = run
-    return best
 
 
 def rows(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -130,11 +119,6 @@ def table(found: dict[str, Any]) -> Table:
 def first() -> tuple[str, str]:
     """The student with which all are compared."""
     return STARTS[0], METHODS[0]
-
-
-def told(row: dict[str, Any], name: str, sign: str = "") -> str:
-    """A figure in percent with its interval."""
-    return f"{PERCENT * row[name]:{sign}.2f} ± {PERCENT * row[f'{name}_ci']:.2f}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -12,12 +12,18 @@ from kdsearch.results.judging import Judging
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.judging_jobs import JudgingJobs
 from kdsearch.space.architectures import Architectures
-from kdsearch.spec import MethodConfig, StudySpec, TermConfig
+from kdsearch.spec import MethodConfig, StudySpec, TermConfig, parse_spec
 from kdsearch.training.task import Task
 from tests.records import TASK, trial
 
 BLUEPRINTS = Architectures(of_images((1, 8, 8)), 10)
 EPOCHS = 9  # rungs after 1 and 3
+
+
+def spec_of(text: str, *more: str) -> StudySpec:
+    """A study that searches the weight decay too, in few epochs."""
+    box = "training.weight_decay={low: 1.0e-5, high: 1.0e-3, log: true}"
+    return parse_spec(text, [f"training.epochs={EPOCHS}", box, *more])
 
 
 def epochs_alone(_: TrialRecord, epochs: float) -> float:

@@ -17,14 +17,14 @@ from tests.results.judged import (
     members,
     quality,
     run_all,
+    spec_of,
     trial_of,
 )
 
 
 @pytest.fixture
 def spec(spec_text: str) -> StudySpec:
-    box = "training.weight_decay={low: 1.0e-5, high: 1.0e-3, log: true}"
-    return parse_spec(spec_text, [f"training.epochs={EPOCHS}", box])
+    return spec_of(spec_text)
 
 
 @pytest.mark.parametrize("at_a_time", [1, 3, 40])

@@ -10,7 +10,7 @@ from kdsearch.results.cost import CostOf, TrialCost
 from kdsearch.results.judging import Judging, affordable, planned_trainings
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.judging_jobs import JudgingJobs
-from kdsearch.spec import StudySpec, parse_spec
+from kdsearch.spec import StudySpec
 from kdsearch.spec.sections import FinalistsSection
 from tests.results.judged import (
     BLUEPRINTS,
@@ -22,13 +22,13 @@ from tests.results.judged import (
     members,
     run_all,
     search_of,
+    spec_of,
 )
 
 
 @pytest.fixture
 def spec(spec_text: str) -> StudySpec:
-    box = "training.weight_decay={low: 1.0e-5, high: 1.0e-3, log: true}"
-    return parse_spec(spec_text, [f"training.epochs={EPOCHS}", box])
+    return spec_of(spec_text)
 
 
 def test_the_epochs_are_what_the_trainings_take(spec: StudySpec) -> None:

@@ -7,23 +7,22 @@ import pytest
 from kdsearch.results.judging import Judging
 from kdsearch.search.judging_jobs import JudgingJobs
 from kdsearch.search.study_run import stopped
-from kdsearch.spec import StudySpec, parse_spec
+from kdsearch.spec import StudySpec
 from tests.results.judged import (
     BLUEPRINTS,
-    EPOCHS,
     SEARCHED,
     by_task,
     distilled,
     members,
     run_all,
     search_of,
+    spec_of,
 )
 
 
 @pytest.fixture
 def spec(spec_text: str) -> StudySpec:
-    box = "training.weight_decay={low: 1.0e-5, high: 1.0e-3, log: true}"
-    return parse_spec(spec_text, [f"training.epochs={EPOCHS}", box])
+    return spec_of(spec_text)
 
 
 @pytest.mark.parametrize("stop", [1, 7, 14, 20, 26, 29])

@@ -17,13 +17,13 @@ from tests.results.judged import (
     quality,
     search_of,
     searched_values,
+    spec_of,
 )
 
 
 @pytest.fixture
 def spec(spec_text: str) -> StudySpec:
-    box = "training.weight_decay={low: 1.0e-5, high: 1.0e-3, log: true}"
-    return parse_spec(spec_text, [f"training.epochs={EPOCHS}", box])
+    return spec_of(spec_text)
 
 
 def test_a_sweep_lies_in_the_box_of_the_search_and_spreads_over_it(spec: StudySpec) -> None:

@@ -28,6 +28,7 @@ from tests.results.judged import (
     run_all,
     search_of,
     searched_values,
+    spec_of,
 )
 
 METHODS = "methods={none: {}, kd: {}, pseudo_label: {weight: 2.0, start: 0.2}}"
@@ -35,8 +36,7 @@ METHODS = "methods={none: {}, kd: {}, pseudo_label: {weight: 2.0, start: 0.2}}"
 
 @pytest.fixture
 def spec(spec_text: str) -> StudySpec:
-    box = "training.weight_decay={low: 1.0e-5, high: 1.0e-3, log: true}"
-    return parse_spec(spec_text, [f"training.epochs={EPOCHS}", box, METHODS])
+    return spec_of(spec_text, METHODS)
 
 
 def confidence(record: TrialRecord) -> float:
