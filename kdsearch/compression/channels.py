@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import nn
 
 from kdsearch.compression.layers import NORMALISATIONS, Side, sides
@@ -21,6 +19,16 @@ from kdsearch.models.network import Network
 Channels: TypeAlias = Mapping[Side, NDArray[np.int64]]
 """A number for each channel of each side; places with the same number are coupled: they hold one
 channel, which is kept or dropped as a whole."""
+
+
+def joined(count: int, one: Sequence[int], other: Sequence[int]) -> NDArray[np.int64]:
+    """A number for each of ``count`` places, the same where pairs of places lead to each other."""
+    # late, as every trial reads this module and few need SciPy
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    edges = coo_array((np.ones(len(one)), (one, other)), shape=(count, count))
+    return connected_components(edges, directed=False)[1].astype(np.int64)
 
 
 def coupled_channels(network: Network) -> Channels:
@@ -39,12 +47,8 @@ def coupled_channels(network: Network) -> Channels:
     starts = dict(zip(counts, np.cumsum([0, *counts.values()])[:-1].tolist(), strict=True))
     total = sum(counts.values())
     before, behind = _couplings(network, starts)
-    edges = (np.ones(len(before)), (before, behind))
-    _, numbers = connected_components(coo_array(edges, shape=(total, total)), directed=False)
-    return {
-        side: numbers[start : start + counts[side]].astype(np.int64)
-        for side, start in starts.items()
-    }
+    numbers = joined(total, before, behind)
+    return {side: numbers[start : start + counts[side]] for side, start in starts.items()}
 
 
 def _couplings(network: Network, starts: Mapping[Side, int]) -> tuple[list[int], list[int]]:

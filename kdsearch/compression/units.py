@@ -7,11 +7,9 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import nn
 
-from kdsearch.compression.channels import Channels
+from kdsearch.compression.channels import Channels, joined
 from kdsearch.compression.layers import Side, each_group, groups_of
 from kdsearch.errors import ModelError
 
@@ -107,9 +105,8 @@ def _bundled(channels: Channels, network: nn.Module, changed: set[str]) -> Chann
             before += [first] * len(members)
             behind += map(int, members)
     total = 1 + max(int(numbers.max()) for numbers in channels.values())
-    edges = (np.ones(len(before)), (before, behind))
-    _, merged = connected_components(coo_array(edges, shape=(total, total)), directed=False)
-    return {side: merged[numbers].astype(np.int64) for side, numbers in channels.items()}
+    merged = joined(total, before, behind)
+    return {side: merged[numbers] for side, numbers in channels.items()}
 
 
 def _places(numbers: Channels) -> Iterator[Unit]:

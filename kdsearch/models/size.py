@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from kdsearch.models.dry_run import blank_inputs, evaluating
 from kdsearch.models.inputs import Inputs
@@ -56,6 +55,8 @@ def measure_config(config: ModelConfig, inputs: Inputs, outputs: int) -> Size:
 
 
 def _macs(network: Network) -> int:
+    from torch.utils.flop_counter import FlopCounterMode  # late: it loads Triton
+
     sample = blank_inputs(network, network.inputs, count=1)
     counter = FlopCounterMode(display=False)
     with evaluating(network), _countable_attention(), counter:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
@@ -28,13 +28,18 @@ class Interval:
     count: int
 
 
+def standard_error(values: Sequence[float]) -> float:
+    """That of the mean of two values or more."""
+    return float(np.std(values, ddof=1) / np.sqrt(len(values)))
+
+
 def interval(values: Sequence[float]) -> Interval:
     """Mean and 95 % interval by Student's t, for the few seeds that a study can afford."""
     count, mean, half_width = len(values), float("nan"), float("nan")
     if count > 0:
         mean = float(np.mean(values))
     if count > 1:
-        half_width = float(stats.t.ppf(0.975, count - 1) * stats.sem(values))
+        half_width = float(stdtrit(count - 1, 0.975) * standard_error(values))
     return Interval(mean, half_width, count)
 
 
@@ -79,7 +84,7 @@ class Finalist:
         errors = [self.objectives.error(run, samples) for run in runs]
         known = [each for each in errors if each is not None]
         of_samples = float(np.mean(known)) if known else 0.0
-        of_seeds = float(stats.sem(values)) if len(values) > 1 else 0.0
+        of_seeds = standard_error(values) if len(values) > 1 else 0.0
         return float(np.hypot(of_seeds, of_samples)) if values else float("nan")
 
     def baseline_test(self, name: str) -> Interval:

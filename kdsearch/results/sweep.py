@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from scipy.stats import qmc
-
 from kdsearch.data import derive
 from kdsearch.errors import MethodError
 from kdsearch.methods import (
@@ -103,6 +101,8 @@ def sweep_points(spec: StudySpec, count: int, label: str = UNDISTILLED) -> list[
     They are the first ``count`` of a Halton sequence, scrambled by the study's seed; what is not
     searched stays as it is. Points that choices make equal are there once.
     """
+    from scipy.stats import qmc  # late, as it takes a second, and no trial needs it
+
     training = spec.training
     # rate and decay alone where the smoothing is fixed: a third dimension would move the points
     names: tuple[str, ...] = SEARCHED_TRAINING

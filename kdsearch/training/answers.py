@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
-from scipy.stats import binomtest
 from torch import Tensor
 
 _BY_CHANCE = 0.01
@@ -88,6 +86,9 @@ def chance_warning(
         classes: Number of classes.
         blame: As :func:`answer_warnings`.
     """
+    # late, as SciPy's statistics take a second to load, which a trial never needs
+    from scipy.stats import binomtest
+
     count = len(labels)
     largest = float(torch.bincount(labels).max()) / count
     chance = max(1 / classes, largest)
@@ -114,6 +115,9 @@ def permuted_warning(
     Method for the Assignment Problem"). A class counts as moved if most of its samples have an
     output that is given to few others; of two or more such, a sign test says whether it is chance.
     """
+    from scipy.optimize import linear_sum_assignment
+    from scipy.stats import binomtest
+
     count = len(classes)
     table = torch.bincount(labels * count + logits.argmax(dim=1), minlength=count * count)
     confusion = table.view(count, count).cpu().numpy()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
-import torchvision.models
 from torch import Tensor, nn
 
 from kdsearch.errors import ModelError
@@ -21,9 +20,17 @@ from kdsearch.spec.concrete import ModelConfig, Normalisation
 PREFIX = "torchvision/"
 
 
+def _models() -> ModuleType:
+    """torchvision's models, late: they take seconds to load, with torch.compile behind them."""
+    import torchvision.models
+
+    return torchvision.models
+
+
 def names() -> list[str]:
     """torchvision's classification models, as the spec calls them."""
-    return [PREFIX + name for name in torchvision.models.list_models(module=torchvision.models)]
+    models = _models()
+    return [PREFIX + name for name in models.list_models(module=models)]
 
 
 def build_torchvision(config: ModelConfig, inputs: Inputs, classes: int) -> TappedNetwork:
@@ -42,7 +49,7 @@ def build_torchvision(config: ModelConfig, inputs: Inputs, classes: int) -> Tapp
         for prefix, option in _OPTIONS.items():
             if name.startswith(prefix):
                 options |= option(image_shape)
-        model = torchvision.models.get_model(name, weights=None, num_classes=classes, **options)
+        model = _models().get_model(name, weights=None, num_classes=classes, **options)
         set_image_channels(model, image_shape[0])
         return model
 
@@ -53,7 +60,7 @@ def tags(family: str) -> list[str]:
     """The weights of a model, the default first; none of a name that torchvision does not list."""
     if family not in names():
         return []
-    every = torchvision.models.get_model_weights(family.removeprefix(PREFIX))
+    every = _models().get_model_weights(family.removeprefix(PREFIX))
     default = every.DEFAULT.name
     return [default, *(each.name for each in every if each.name != default)]
 
@@ -81,7 +88,7 @@ def fetch(family: str, tag: str) -> Mapping[str, Tensor]:
 
 
 def _weights(family: str, tag: str) -> Any:
-    return torchvision.models.get_model_weights(family.removeprefix(PREFIX))[tag]
+    return _models().get_model_weights(family.removeprefix(PREFIX))[tag]
 
 
 _OF_HALVES = (f"{PREFIX}googlenet", f"{PREFIX}inception_v3")
