@@ -22,6 +22,7 @@ from kdsearch.spec.sections import Augmentation, DataSection
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
 from tests.command_line import CallCommand, call
+from tests.empty_database import empty_database
 from tests.training.own_networks import MARKER
 from tests.user_study import command, make_folder
 
@@ -135,6 +136,11 @@ def finished(user_folder: Path) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=300,
     )
+
+
+@pytest.fixture(scope="session", name="empty_database")
+def _empty_database() -> Path:
+    return empty_database()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.command_line import CallCommand
+from tests.empty_database import put_database
 from tests.own_ray import ray_in
 from tests.user_study import command
 
@@ -47,14 +48,15 @@ class Page:
         found = re.findall(r"```yaml\n(.*?)```", self.text, re.DOTALL)
         return {re.search(r"name: (\w+)", text)[1]: text for text in found}  # type: ignore[index]
 
-    def run(self, name: str, folder: Path) -> str:
-        """Run an example in a folder with the page's modules; what it printed, in one line."""
-        return self.run_text(self.spaces()[name], folder)
-
-    def run_text(
-        self, text: str, folder: Path, changes: Sequence[str] = SHORTER, seconds: int = 900
+    def run(
+        self, name: str, folder: Path, call: CallCommand, changes: Sequence[str] = SHORTER
     ) -> str:
-        """The same of a search space, with other changes or more time."""
+        """Run an example in a folder with the page's modules; what it printed, in one line."""
+        with self.place(folder):
+            return self.run_in_place(self.spaces()[name], folder, call, changes)
+
+    def run_command(self, text: str, folder: Path, changes: Sequence[str], seconds: int) -> str:
+        """The same of a search space in a process of its own, which may take so long."""
         self._write(text, folder)
         done = subprocess.run(
             command(*_words(changes)),
@@ -85,6 +87,7 @@ class Page:
         return _one_line(out)
 
     def _write(self, text: str, folder: Path) -> None:
+        put_database(folder)
         (folder / "space.yaml").write_text(text)
         codes = re.findall(r"```python\n(.*?)```", self.text, re.DOTALL)
         for module, code in zip(self._modules, codes, strict=True):

@@ -26,6 +26,7 @@ from kdsearch.spec import ModelConfig, parse_spec
 from kdsearch.training.teacher import Reference, Teacher
 from tests.command_line import CallCommand
 from tests.conftest import SmallDisk
+from tests.empty_database import put_database
 from tests.user_study import command, lines, start, wait_until
 
 pytestmark = pytest.mark.slow
@@ -50,6 +51,7 @@ SCORES = ["validation_accuracy", "validation_nll", "validation_kl"]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("caches")
+    put_database(path)
     (path / "space.yaml").write_text(SPEC)
     return path
 
@@ -196,22 +198,18 @@ def test_a_study_killed_in_the_search_goes_on_with_what_is_there(
     assert_same_studies(one, study(folder, "killed"))
 
 
-def test_workers_build_ahead_and_leave_nothing_behind(
+def test_workers_build_ahead_in_half_precision_and_leave_nothing_behind(
     folder: Path, one: kdsearch.Study, run: Run
 ) -> None:
-    printed = run("ahead", "cache.folder=of_ahead", "cache.workers=2", "cache.ahead=2").splitlines()
+    changes = ("cache.folder=of_ahead", "cache.workers=2", "cache.ahead=2", "cache.dtype=float16")
+    printed = run("ahead", *changes).splitlines()
     told = [line for line in printed if "parts of the cache" in line]
     assert told[-1] == "teacher: 2 of 2 parts of the cache are built"
     assert printed.index(told[-1]) < printed.index("search: 6 trainings")
     assert not list((folder / "of_ahead").glob("*.run"))
-    assert_same_studies(one, study(folder, "ahead"))
-
-
-def test_what_half_precision_changes_is_told(folder: Path, one: kdsearch.Study, run: Run) -> None:
-    printed = run("half", "cache.dtype=float16")
-    (line,) = [line for line in printed.splitlines() if "error of cached logits" in line]
+    (line,) = [line for line in printed if "error of cached logits" in line]
     assert line.endswith(" nats")
-    half = study(folder, "half")
+    half = study(folder, "ahead")
     errors = half.state["cache"]["errors"]["teacher"]
     assert errors.keys() == {"logits", "features"}
     assert 0 < errors["logits"]["relative"] < 2**-11

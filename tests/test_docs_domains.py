@@ -16,6 +16,7 @@ from kdsearch.data import Split, load_study_data
 from kdsearch.results.study import Study
 from kdsearch.space.checks import make_plan
 from kdsearch.spec import parse_spec
+from tests.command_line import CallCommand
 from tests.docs_page import MEASURED, SHORTER, Page
 
 PAGE = Page("domains.md", ("scans",))
@@ -45,8 +46,10 @@ def accuracy(file: Path, split: Split) -> float:
 
 
 @pytest.mark.slow
-def test_a_study_tells_source_and_target_side_by_side(modules: Path) -> None:
-    told = PAGE.run_text(PAGE.spaces()["worn"], modules, (*SHORTER, *MEASURED))
+def test_a_study_tells_source_and_target_side_by_side(
+    modules: Path, call_command: CallCommand
+) -> None:
+    told = PAGE.run("worn", modules, call_command, (*SHORTER, *MEASURED))
     assert "on target" in told
     assert "on source" in told
     assert "distill" not in told.replace("--", "")

@@ -10,6 +10,7 @@ import pytest
 from kdsearch.data import load_dataset
 from kdsearch.space.checks import make_plan
 from kdsearch.spec import parse_spec
+from tests.command_line import CallCommand
 from tests.docs_page import Page
 
 PAGE = Page("few-labels.md", ())
@@ -36,8 +37,10 @@ def test_the_page_tells_how_many_have_labels() -> None:
 
 
 @pytest.mark.slow
-def test_a_study_of_few_labels_names_its_baselines(tmp_path: Path) -> None:
-    PAGE.run_text(PAGE.spaces()["few"], tmp_path)
+def test_a_study_of_few_labels_names_its_baselines(
+    tmp_path: Path, call_command: CallCommand
+) -> None:
+    PAGE.run("few", tmp_path, call_command)
     front = pd.read_csv(tmp_path / "studies" / "few" / "front.csv")
     assert set(front["baseline_method"]) <= {"none", "pseudo_label"}
     assert (front["undistilled"] == front["method"].isin(["none", "pseudo_label"])).all()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from safetensors.torch import load_file
 
 from kdsearch.spec import parse_spec
 from kdsearch.spec.concrete import FineTuning
+from tests.command_line import CallCommand
 from tests.docs_page import SHORTER, Page
 
 PAGE = Page("fine-tuning.md", ("printed",))
@@ -27,11 +26,13 @@ def test_the_example_is_sound() -> None:
 
 
 @pytest.mark.slow
-def test_the_example_runs_to_its_front(tmp_path: Path) -> None:
+def test_the_example_runs_to_its_front(tmp_path: Path, call_command: CallCommand) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.text, re.DOTALL)
     short = code.replace("arange(6000)", "arange(300)").replace("60 * 20", "20")
-    subprocess.run([sys.executable, "-c", short], cwd=tmp_path, check=True, timeout=120)
-    printed = PAGE.run_text(PAGE.spaces()["tuned"], tmp_path, SHORT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        exec(short, {})
+    printed = PAGE.run("tuned", tmp_path, call_command, SHORT)
     assert "teacher: fine-tuning for 3 epochs" in printed
     assert re.search(r"training took: teacher fine-tuned \d+ s, search \d", printed)
     study = tmp_path / "studies" / "tuned"

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import multiprocessing
-import os
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from multiprocessing.process import BaseProcess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import ray
 
 import kdsearch
 from kdsearch.results.directory import StudyDirectory
-from tests.driving import drive
+from tests.drivers import Start, come_so_far, drivers, kill_when, to_the_end
 from tests.fronts import assert_fronts_alike
 from tests.object_store import ObjectStore, object_store
-from tests.user_study import lines, make_folder
+from tests.user_study import make_folder
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +29,6 @@ CHANGES = [
     "resources.checkpoint_minutes=0.000001",
 ]
 MOMENTS = 20
-Start = Callable[..., BaseProcess]
 
 
 @pytest.fixture(scope="module")
@@ -50,39 +43,10 @@ def store() -> Iterator[ObjectStore]:
 
 
 @pytest.fixture(scope="module")
-def address(folder: Path, store: ObjectStore) -> Iterator[str]:
-    """A Ray that outlives the drivers, and whose workers may use the object store."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
-        quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
-        yield ray.init(address="local", num_cpus=2, **quiet).address_info["address"]
-        ray.shutdown()
-
-
-@pytest.fixture(scope="module")
-def start(folder: Path, address: str) -> Start:
-    """Start a driver in a process of its own, which has the imports already."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mlflow", "optuna", "torch"])
-
-    def started(name: str, resume: bool, *changes: str) -> BaseProcess:
-        # the server of the forks may be older than this Ray's token and the store's keys
-        needed = {key: v for key, v in os.environ.items() if key.startswith(("AWS_", "RAY_"))}
-        given = (needed, folder, name, address, resume, *CHANGES, *changes)
-        process = context.Process(target=drive, args=given)
-        process.start()
-        return process
-
-    return started
-
-
-def come_so_far(path: Path) -> tuple[str, int]:
-    """The phase of a study, and how much its journals hold."""
-    try:
-        phase = json.loads((path / "study.json").read_text()).get("phase", "")
-    except OSError:
-        return "", 0
-    return phase, lines(path / "trials.jsonl") + lines(path / "finalists.jsonl")
+def start(folder: Path, store: ObjectStore) -> Iterator[Start]:
+    """Drivers, and workers, that may use the object store."""
+    with drivers(folder) as started:
+        yield lambda name, resume, *changes: started(name, resume, *CHANGES, *changes)
 
 
 def complete(path: Path) -> dict[tuple[str, int], str]:
@@ -96,25 +60,10 @@ def complete(path: Path) -> dict[tuple[str, int], str]:
     }
 
 
-def kill_when(reached: Callable[[str, int], bool], process: BaseProcess, path: Path) -> int:
-    """Kill a driver when its study has come so far; whether it was, as a number."""
-    deadline = time.monotonic() + 300
-    while process.is_alive() and time.monotonic() < deadline:
-        if reached(*come_so_far(path)):
-            process.kill()
-            process.join(60)
-            return 1
-        time.sleep(0.005)
-    process.join(60)
-    return 0
-
-
 @pytest.fixture(scope="module")
 def whole(folder: Path, start: Start) -> kdsearch.Study:
     """The study that nothing disturbed."""
-    unbroken = start("whole", False)
-    unbroken.join(600)
-    assert unbroken.exitcode == 0
+    to_the_end(start("whole", False))
     return kdsearch.Study.open(folder / "studies" / "whole")
 
 
@@ -142,18 +91,17 @@ def test_a_driver_that_is_killed_at_twenty_moments_comes_to_the_same_front(
     for phase, least in [*moments, ("report", 0)]:
         process = start("killed", (path / "study.json").exists())
 
-        def reached(now: str, held: int, phase: str = phase, least: int = least) -> bool:
+        def reached(phase: str = phase, least: int = least) -> bool:
+            now, held = come_so_far(path)
             return now == phase if phase else held >= least
 
-        kills += kill_when(reached, process, path)
+        kills += kill_when(reached, process)
         after = complete(path)
         assert before.items() <= after.items()
         before = after
     assert kills >= MOMENTS - 1
 
-    last = start("killed", True)
-    last.join(300)
-    assert last.exitcode == 0
+    to_the_end(start("killed", True))
     study = kdsearch.Study.open(path)
     assert before.items() <= complete(path).items()
     assert_each_once(study)
@@ -169,11 +117,9 @@ def test_a_study_goes_on_from_a_bucket_to_the_same_front(
     storage = f"resources.storage={store.uri('studies')}"
     for least in (known, 2 * known):
         process = start("far", (path / "study.json").exists(), storage)
-        assert kill_when(lambda _, held, least=least: held >= least, process, path)
+        assert kill_when(lambda least=least: come_so_far(path)[1] >= least, process)
         assert come_so_far(path)[0] == "search"
-    last = start("far", True, storage)
-    last.join(300)
-    assert last.exitcode == 0
+    to_the_end(start("far", True, storage))
     kept = store.names("training.pt")
     study = kdsearch.Study.open(path)
     assert_each_once(study)

@@ -71,6 +71,8 @@ def test_the_end_of_ray_is_told(tmp_path: Path, ray: Any, server: str) -> None:
     assert state["state"] == "failed"
     assert server in state["reason"]
 
+    if ray is cluster:
+        return  # it goes on alike
     known = lines(study / "trials.jsonl")
     again = [*words(known + 1), "--resume"]
     done = subprocess.run(command(*again), cwd=folder, capture_output=True, text=True, check=False)

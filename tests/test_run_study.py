@@ -18,6 +18,7 @@ from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.study import Study
 from kdsearch.spec import StudySpec, parse_spec
 from tests.command_line import CallCommand
+from tests.empty_database import put_database
 from tests.full_disk import no_room_for
 from tests.records import trial
 from tests.space.own_networks import linear_softmax
@@ -35,16 +36,9 @@ def fill_disk(study: Study) -> None:
         file.write("more than there is room for")
 
 
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    MlflowClient(f"sqlite:///{file}").search_experiments()
-    return file
-
-
 @pytest.fixture(autouse=True)
-def directory(spec: StudySpec, empty_database: Path, tmp_path: Path) -> StudyDirectory:
-    shutil.copy(empty_database, tmp_path / "mlflow.db")
+def directory(spec: StudySpec, tmp_path: Path) -> StudyDirectory:
+    put_database(tmp_path)
     return StudyDirectory.of(spec)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,14 +11,15 @@ from mlflow import MlflowClient
 
 import kdsearch
 from tests.command_line import CallCommand
+from tests.drivers import Start, drivers, kill_when
 from tests.fronts import assert_fronts_alike
-from tests.own_ray import ray_in
-from tests.user_study import lines, make_folder, start, wait_until
+from tests.user_study import TAUGHT, lines, make_folder, train_teacher
 
 pytestmark = pytest.mark.slow
 
 EPOCHS = 6
 CHANGES = [
+    TAUGHT,
     "methods=[none, kd]",
     "students=[{family: convnet, width: {low: 0.2, high: 1.0, log: true}}]",
     f"training.epochs={EPOCHS}",
@@ -40,25 +39,27 @@ def words(name: str, *more: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_folder(tmp_path_factory.mktemp("scheduling"))
+    path = make_folder(tmp_path_factory.mktemp("scheduling"))
+    train_teacher(path)
+    return path
 
 
 @pytest.fixture(scope="module")
-def _ray(folder: Path) -> Iterator[None]:
-    with ray_in(folder):
-        yield
+def start(folder: Path) -> Iterator[Start]:
+    with drivers(folder) as started:
+        yield started
 
 
 @pytest.fixture
 def call_in_folder(
-    _ray: None, folder: Path, call_command: CallCommand, monkeypatch: pytest.MonkeyPatch
+    start: Start, folder: Path, call_command: CallCommand, monkeypatch: pytest.MonkeyPatch
 ) -> CallCommand:
     monkeypatch.chdir(folder)
     return call_command
 
 
 def test_the_best_go_on_alike_in_a_whole_search_and_in_one_that_was_killed(
-    folder: Path, call_in_folder: CallCommand
+    folder: Path, call_in_folder: CallCommand, start: Start
 ) -> None:
     code, out, err = call_in_folder(*words("whole"))
     assert (code, err) == (0, "")
@@ -80,10 +81,7 @@ def test_the_best_go_on_alike_in_a_whole_search_and_in_one_that_was_killed(
     check_whole_trainings(whole, folder, call_in_folder)
 
     file = folder / "studies" / "cut" / "trials.jsonl"
-    with start(folder, words("cut")) as process:
-        wait_until(lambda: lines(file) >= 14, process)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate(timeout=60)
+    assert kill_when(lambda: lines(file) >= 14, start("cut", False, *CHANGES))
     cut = kdsearch.Study.open(folder / "studies" / "cut")
     waiting = [r for r in cut.directory.trials.read().values() if r.status == "paused"]
     assert waiting

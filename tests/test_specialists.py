@@ -41,7 +41,7 @@ COLUMNS = {"teacher": 12, "ink": 1}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("specialists")
-    printed = TASKS.run_text(SPACE, path, SHORTER, seconds=500)
+    printed = TASKS.run_command(SPACE, path, SHORTER, seconds=900)
     assert "teacher ink: trained, validation MAE" in printed
     assert "teacher: trained, validation mean over the tasks" in printed
     return path

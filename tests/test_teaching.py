@@ -14,6 +14,7 @@ from kdsearch.models import build_network, of_images
 from kdsearch.results.record import TrialRecord
 from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL
 from tests.command_line import CallCommand
+from tests.empty_database import put_database
 from tests.user_study import command
 
 pytestmark = pytest.mark.slow
@@ -57,6 +58,7 @@ class Cosine(Method):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("teaching")
+    put_database(path)
     (path / "space.yaml").write_text(SPEC)
     (path / "mine.py").write_text(MINE)
     done = subprocess.run(

@@ -13,6 +13,7 @@ from kdsearch.models.weights import save_weights
 from kdsearch.spec import load_spec
 from kdsearch.training.teacher_store import teacher_task
 from kdsearch.training.trainer import Trainer
+from tests.empty_database import put_database
 from tests.interrupts import interruptible
 
 SPEC = """
@@ -80,10 +81,11 @@ def command(*words: str) -> list[str]:
 
 
 def make_folder(path: Path) -> Path:
-    """Put the spec, and a module with student families of the user's own, into a folder."""
+    """Put the spec, a module with student families of the user's own and a store into a folder."""
     (path / "space.yaml").write_text(SPEC)
     (path / "own_students.py").write_text(OWN)
     (path / "own_base.txt").write_text("64")  # which is read by its relative path
+    put_database(path)
     return path
 
 

@@ -43,14 +43,14 @@ class Setting:
         rates: Learning rates; each teacher, and each start of the students, has the best of them.
     """
 
-    samples: int = 4_000
+    samples: int = 2_000
     test: int = 2_000
     side: int = 64
     width: float = 0.5
-    teacher_epochs: int = 6
-    epochs: int = 4
+    teacher_epochs: int = 8
+    epochs: int = 6
     seeds: int = 3
-    rates: tuple[float, ...] = (0.01, 0.03, 0.1)
+    rates: tuple[float, ...] = (0.01, 0.05)
 
     def data(self, archive: Path) -> Dataset:
         options = {
@@ -78,7 +78,7 @@ class Setting:
             model=model,
             method=method_config(label, {}),
             training=TrainingConfig(
-                epochs=epochs, batch_size=64, lr=lr, warmup_epochs=0.5, clip_grad_norm=5.0
+                epochs=epochs, batch_size=32, lr=lr, warmup_epochs=0.5, clip_grad_norm=5.0
             ),
             augment=Augmentation(flip=True, crop=4),
             views_seed=0,

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from tests.empty_database import put_database
 from tests.servers import first_answer, free_ports
 
 pytestmark = pytest.mark.slow
@@ -77,6 +78,7 @@ def cluster(short_folder: Path) -> Iterator[Cluster]:
         "RAY_AUTH_TOKEN": secrets.token_hex(16),
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+        "RAY_worker_niceness": "0",  # else its workers starve behind the tests beside these
         "TMPDIR": str(short_folder),
         # the `python` of a job is the first on the head's PATH
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -115,6 +117,7 @@ def spec_file(tmp_path: Path) -> Path:
     (folder / "nets.py").write_text(NETS)
     file = folder / "tiny.yaml"
     file.write_text(SPEC.format(folder=tmp_path))
+    put_database(tmp_path)
     return file
 
 

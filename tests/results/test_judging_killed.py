@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,13 +10,15 @@ import pytest
 
 import kdsearch
 from kdsearch.results.record import TrialRecord
+from tests.drivers import Start, drivers, kill_when, to_the_end
 from tests.fronts import assert_fronts_alike
-from tests.user_study import make_folder, start, wait_until
+from tests.user_study import TAUGHT, make_folder, train_teacher
 
 pytestmark = pytest.mark.slow
 
 EPOCHS = 6
 CHANGES = [
+    TAUGHT,
     "methods=[kd, dist]",
     "students=[{family: convnet, width: {low: 0.2, high: 0.5, log: true}}]",
     f"training.epochs={EPOCHS}",
@@ -26,17 +26,6 @@ CHANGES = [
     "search.trials=10",
     "finalists.max=3",
 ]
-
-
-def words(name: str, *more: str) -> list[str]:
-    changes = [f"study.name={name}", *CHANGES]
-    return ["run", "space.yaml", *(w for change in changes for w in ("--set", change)), *more]
-
-
-def run(folder: Path, *given: str) -> None:
-    with start(folder, list(given)) as process:
-        _, errors = process.communicate(timeout=600)
-    assert (process.returncode, errors) == (0, "")
 
 
 def paused(file: Path) -> int:
@@ -56,7 +45,13 @@ def told(study: kdsearch.Study) -> dict[int, Any]:
 
 def test_a_study_killed_twice_while_its_baseline_is_tuned_ends_alike(tmp_path: Path) -> None:
     folder = make_folder(tmp_path)
-    run(folder, *words("whole"))
+    train_teacher(folder)
+    with drivers(folder) as start:
+        check_judging(folder, start)
+
+
+def check_judging(folder: Path, start: Start) -> None:
+    to_the_end(start("whole", False, *CHANGES))
     whole = kdsearch.Study.open(folder / "studies" / "whole")
     swept = [r for r in whole.directory.finalists.read().values() if r.phase == "baselines"]
     reached = Counter((len(record.epochs), record.status) for record in swept)
@@ -74,16 +69,13 @@ def test_a_study_killed_twice_while_its_baseline_is_tuned_ends_alike(tmp_path: P
         assert len(own | {finalist.trial.task.views_seed}) == 3
     assert not (whole.directory.weights / "paused").exists()
 
-    file, more = folder / "studies" / "cut" / "finalists.jsonl", []
+    file = folder / "studies" / "cut" / "finalists.jsonl"
     for count in (1, 3):
-        with start(folder, words("cut", *more)) as process:
-            wait_until(lambda count=count: paused(file) >= count, process)
-            os.kill(process.pid, signal.SIGKILL)
-            process.communicate(timeout=60)
+        process = start("cut", file.exists(), *CHANGES)
+        assert kill_when(lambda count=count: paused(file) >= count, process)
         cut = kdsearch.Study.open(folder / "studies" / "cut")
         assert any(r.status == "paused" for r in cut.directory.finalists.read().values())
-        more = ["--resume"]
-    run(folder, *words("cut", *more))
+    to_the_end(start("cut", True, *CHANGES))
     assert told(cut) == told(whole)
     stages = [(r.number, len(r.epochs), r.status) for r in cut.directory.finalists.lines()]
     assert len(stages) == len(set(stages))

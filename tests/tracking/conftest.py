@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 
 from kdsearch.execution.jobs import NoMoreJobs
 from kdsearch.models import of_images
@@ -110,14 +109,6 @@ def study(tmp_path: Path, records: list[TrialRecord]) -> Study:
         directory.finalists.append(ended)
         jobs.ended(ended)
     return study
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with MLflow's tables, which take it seconds to make."""
-    file = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    MlflowClient(f"sqlite:///{file}").search_experiments()
-    return file
 
 
 @pytest.fixture
