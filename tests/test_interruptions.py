@@ -153,6 +153,7 @@ def test_lost_processes_cost_their_trials_alone(folder: Path, call_in_folder: Ca
         "search.trials=6",
         "search.sampler=random",
         "finalists.max=1",
+        "resources.concurrent=1",
     ]
     words = [word for change in changes for word in ("--set", change)]
     code, _, err = call_in_folder("run", "space.yaml", *words)
@@ -220,6 +221,7 @@ def test_what_has_failed_is_tried_again_on_request_alone(
         "methods=[kd]",
         "search.trials=3",
         "finalists.max=1",
+        "resources.concurrent=1",
     ]
     words = ["run", "space.yaml", *(word for change in changes for word in ("--set", change))]
     for more in ([], ["--resume"]):
@@ -248,6 +250,7 @@ def test_a_finalist_that_has_failed_is_tried_again_on_request(
         "methods=[none]",
         "search.trials=3",
         "finalists.max=1",
+        "resources.concurrent=1",
     ]
     words = ["run", "space.yaml", *(word for change in changes for word in ("--set", change))]
     call_in_folder(*words)

@@ -32,6 +32,7 @@ students:
 methods: [none, kd]
 training: {epochs: 1, batch_size: 16, lr: {low: 0.02, high: 0.2, log: true}}
 search: {trials: 3, sampler: random}
+resources: {concurrent: 1}
 finalists: {seeds: 2, max: 1, int8: false, latency: false}
 """
 

@@ -52,6 +52,7 @@ def random_signals() -> Callable[..., Signals]:
             features=features,
             attention=attention,
             preactivation=tuple(leaf(batch, *shape) for shape in shapes.maps),
+            strong=Signals(logits=leaf(batch, shapes.classes)),
         )
 
     return make

@@ -54,6 +54,8 @@ def _no_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
 def _tensors(held: Any) -> Iterator[Tensor]:
     if isinstance(held, Tensor):
         yield held
+    elif isinstance(held, Signals):
+        yield from _tensors(list(vars(held).values()))
     elif isinstance(held, Mapping):
         yield from _tensors(list(held.values()))
     elif isinstance(held, list | tuple):
@@ -67,7 +69,14 @@ def _signals(shapes: SignalShapes, requires_grad: bool) -> Signals:
 
     maps = [tuple(leaf(*shape) for shape in shapes.maps) for _ in range(2)]
     attention = tuple(leaf(*shape[1:]) for shape in shapes.maps)
-    return Signals(leaf(shapes.classes), leaf(shapes.embedding), maps[0], attention, maps[1])
+    return Signals(
+        leaf(shapes.classes),
+        leaf(shapes.embedding),
+        maps[0],
+        attention,
+        maps[1],
+        strong=Signals(leaf(shapes.classes)),
+    )
 
 
 def _labels() -> Tensor:
@@ -87,7 +96,7 @@ def _step(name: str, progress: float, training: bool, mixup: bool) -> set[str]:
     with OnDevice():
         loss = objective(student, teacher, {"label": targets}, progress)["loss"]
         loss.backward()
-    leaves = list(_tensors(list(vars(student).values())))
+    leaves = list(_tensors(student))
     gradients = [leaf.grad for leaf in leaves if leaf.grad is not None]
     assert gradients
     return {each.device.type for each in (loss, *gradients)}

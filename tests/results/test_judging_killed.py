@@ -25,6 +25,7 @@ CHANGES = [
     "training.weight_decay={low: 1.0e-5, high: 1.0e-3, log: true}",
     "search.trials=10",
     "finalists.max=3",
+    "resources.concurrent=1",
 ]
 
 
