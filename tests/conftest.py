@@ -134,7 +134,7 @@ def finished(user_folder: Path) -> subprocess.CompletedProcess[str]:
         env=environment | {"HOME": "/dev/null"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
 
 

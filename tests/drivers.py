@@ -59,14 +59,14 @@ def come_so_far(path: Path) -> tuple[str, int]:
 
 def kill_when(reached: Callable[[], bool], process: BaseProcess) -> int:
     """Kill a driver when its study has come so far; whether it was, as a number."""
-    deadline = time.monotonic() + 600
+    deadline = time.monotonic() + 900
     while process.is_alive() and time.monotonic() < deadline:
         if reached():
             process.kill()
-            process.join(60)
+            process.join(300)
             return 1
         time.sleep(0.005)
-    process.join(60)
+    process.join(300)
     return 0
 
 

@@ -64,7 +64,7 @@ def words(name: str, *changes: str) -> list[str]:
 def complete(*words: str, folder: Path) -> str:
     """What a command of its own prints on its way to a good end."""
     done = subprocess.run(
-        command(*words), cwd=folder, capture_output=True, text=True, timeout=400, check=False
+        command(*words), cwd=folder, capture_output=True, text=True, timeout=900, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
@@ -189,7 +189,7 @@ def test_a_study_killed_in_the_search_goes_on_with_what_is_there(
     with start(folder, words(*changes)) as process:
         wait_until(lambda: lines(path / "trials.jsonl") >= 2, process)
         os.kill(process.pid, signal.SIGKILL)
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
     before = parts(folder / "of_killed")
     run(*changes, resume=True)
     after = parts(folder / "of_killed")

@@ -58,7 +58,7 @@ def call_in_folder(
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(*words), cwd=folder, capture_output=True, text=True, timeout=600, check=False
+        command(*words), cwd=folder, capture_output=True, text=True, timeout=900, check=False
     )
 
 
@@ -74,7 +74,7 @@ def cut_off(
     with start(folder, words) as process:
         wait_until(when, process)
         os.kill(process.pid, by)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     return process.returncode, errors
 
 

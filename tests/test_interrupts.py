@@ -49,7 +49,7 @@ class Running:
         os.kill(self.process.pid, number)
 
     def end(self) -> tuple[int, str]:
-        _, errors = self.process.communicate(timeout=20)
+        _, errors = self.process.communicate(timeout=120)
         return self.process.returncode, errors
 
 

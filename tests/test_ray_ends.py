@@ -60,7 +60,7 @@ def test_the_end_of_ray_is_told(tmp_path: Path, ray: Any, server: str) -> None:
     with ray() as (more, find), start(folder, [*words(300), *more]) as process:
         wait_until(lambda: lines(study / "trials.jsonl") > 0, process)
         os.kill(find(process.pid), signal.SIGKILL)
-        _, errors = process.communicate(timeout=600)
+        _, errors = process.communicate(timeout=900)
     assert process.returncode == 1
     told = [line for line in errors.splitlines() if line.startswith("kdsearch:")]
     assert len(told) == 1, errors

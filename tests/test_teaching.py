@@ -62,7 +62,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "space.yaml").write_text(SPEC)
     (path / "mine.py").write_text(MINE)
     done = subprocess.run(
-        command("run", "space.yaml"), cwd=path, capture_output=True, text=True, timeout=400
+        command("run", "space.yaml"), cwd=path, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stderr
     assert "method" in done.stdout

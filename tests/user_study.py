@@ -120,7 +120,7 @@ def start(folder: Path, words: list[str]) -> subprocess.Popen[str]:
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     """Wait for something that the running command brings about."""
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 900
     while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline

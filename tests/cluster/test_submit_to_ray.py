@@ -65,7 +65,7 @@ class Cluster:
 def submit(address: str, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "kdsearch.cli", "submit", *words, "--address", address]
     return subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=600, check=False
+        command, env=environment, capture_output=True, text=True, timeout=900, check=False
     )
 
 
@@ -105,7 +105,7 @@ def cluster(short_folder: Path) -> Iterator[Cluster]:
     finally:
         head.terminate()
         try:
-            head.wait(timeout=40)
+            head.wait(timeout=120)
         except subprocess.TimeoutExpired:
             head.kill()
 

@@ -76,7 +76,7 @@ class ScriptedProgram:
         return Report(epoch)
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + 600
         while not (self._folder / GO).exists():
             assert time.monotonic() < deadline, f"no file {GO} came"
             time.sleep(0.1)

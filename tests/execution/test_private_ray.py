@@ -184,7 +184,7 @@ def test_a_ray_runs_on_a_machine_that_lacks_about_everything(
             },
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
     assert (done.returncode, done.stdout, done.stderr) == (0, "1.5\n", "")

@@ -52,7 +52,7 @@ def test_two_workers_train_under_the_cache_as_under_the_live_teacher(
         for command in commands
     ]
     for worker in workers:
-        _, complaint = worker.communicate(timeout=200)
+        _, complaint = worker.communicate(timeout=900)
         assert worker.returncode == 0, complaint
     asked: list[list[int]] = []
     for rank in (0, 1):

@@ -60,7 +60,7 @@ class Passing(BaseHTTPRequestHandler):
         if self.server.status is not None:
             self._answer(self.server.status, "text/plain", b"sign in first")
             return
-        behind = http.client.HTTPConnection("127.0.0.1", self.server.behind, timeout=60)
+        behind = http.client.HTTPConnection("127.0.0.1", self.server.behind, timeout=300)
         headers = {k: v for k, v in self.headers.items() if k.lower() != "host"}
         behind.request(self.command, self.path, body, headers)
         answer = behind.getresponse()

@@ -110,7 +110,7 @@ def test_two_studies_that_start_at_once_in_a_new_folder_make_one_store(tmp_path:
         process.stdin.write("\n")
         process.stdin.flush()
     for process in started:
-        out, err = process.communicate(timeout=90)
+        out, err = process.communicate(timeout=300)
         ended.append((process.returncode, out, err if process.returncode else ""))
     assert ended[0] == ended[1] == (0, ended[0][1], "")
 

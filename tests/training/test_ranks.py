@@ -92,7 +92,7 @@ class TwoWorkers:
             subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands
         ]
         for worker in workers:
-            _, complaint = worker.communicate(timeout=400)
+            _, complaint = worker.communicate(timeout=900)
             assert worker.returncode == 0, complaint
         self.told: list[dict[str, Any]] = [
             json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)

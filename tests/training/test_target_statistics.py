@@ -227,7 +227,7 @@ def test_workers_share_the_batches_out(tmp_path: Path) -> None:
     commands = [[sys.executable, "-c", PROGRAM, str(rank), str(tmp_path)] for rank in (0, 1)]
     workers = [subprocess.Popen(each, stderr=subprocess.PIPE, text=True) for each in commands]
     for worker in workers:
-        _, complaint = worker.communicate(timeout=120)
+        _, complaint = worker.communicate(timeout=600)
         assert worker.returncode == 0, complaint
     torch.manual_seed(0)
     alone = Dropping()

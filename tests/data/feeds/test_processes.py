@@ -81,7 +81,7 @@ def test_workers_end_with_the_process_that_started_them(
         os.killpg(started.pid, by)  # as a terminal does
     else:
         started.kill()
-    output, errors = started.communicate(timeout=30)
+    output, errors = started.communicate(timeout=120)
     assert output == ""
     assert errors.count("Traceback") == (1 if by == signal.SIGINT else 0)
     wait_until_gone(session)
@@ -162,7 +162,7 @@ def test_workers_serve_an_actor_of_ray_and_end_when_it_is_killed(
         env=os.environ | {"TMPDIR": str(short_folder)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert run.returncode == 0, run.stderr

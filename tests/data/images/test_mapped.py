@@ -172,7 +172,7 @@ def test_reading_views_takes_no_memory(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=600,
     )
     dirty, anonymous, resident, loaded, bright = map(float, found.stdout.split())
     assert bright == -2.5 * samples / 8
