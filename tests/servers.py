@@ -20,7 +20,7 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def first_answer(url: str, process: subprocess.Popen[str], seconds: float = 60) -> int:
+def first_answer(url: str, process: subprocess.Popen[str], seconds: float = 300) -> int:
     """The HTTP code of a server's first answer; fails with the process's output if none comes."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
