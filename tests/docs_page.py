@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from kdsearch.spec import load_spec
 from tests.command_line import CallCommand
 from tests.empty_database import put_database
 from tests.own_ray import ray_in
+from tests.teachers import train_teachers
 from tests.user_study import command
 
 MEASURED = ("finalists.int8=true", "finalists.latency=true")
@@ -49,11 +51,16 @@ class Page:
         return {re.search(r"name: (\w+)", text)[1]: text for text in found}  # type: ignore[index]
 
     def run(
-        self, name: str, folder: Path, call: CallCommand, changes: Sequence[str] = SHORTER
+        self,
+        name: str,
+        folder: Path,
+        call: CallCommand,
+        changes: Sequence[str] = SHORTER,
+        trains_teachers: bool = False,
     ) -> str:
-        """Run an example in a folder with the page's modules; what it printed, in one line."""
+        """Run an example in a folder with the page's modules, as :meth:`run_in_place`."""
         with self.place(folder):
-            return self.run_in_place(self.spaces()[name], folder, call, changes)
+            return self.run_in_place(self.spaces()[name], folder, call, changes, trains_teachers)
 
     def run_command(self, text: str, folder: Path, changes: Sequence[str], seconds: int) -> str:
         """The same of a search space in a process of its own, which may take so long."""
@@ -76,12 +83,22 @@ class Page:
             yield folder
 
     def run_in_place(
-        self, text: str, folder: Path, call: CallCommand, changes: Sequence[str] = SHORTER
+        self,
+        text: str,
+        folder: Path,
+        call: CallCommand,
+        changes: Sequence[str] = SHORTER,
+        trains_teachers: bool = False,
     ) -> str:
-        """Run a search space in this process, in a folder of :meth:`place`; what it printed."""
+        """Run a search space in this process, in a folder of :meth:`place`; what it printed.
+
+        Its teachers are there already, as of an earlier study, unless it ``trains_teachers``.
+        """
         self._write(text, folder)
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
+            if not trains_teachers:
+                train_teachers(load_spec(Path("space.yaml"), changes))
             code, out, err = call(*_words(changes))
         assert code == 0, out + err
         return _one_line(out)

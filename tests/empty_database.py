@@ -7,7 +7,10 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-_folder = TemporaryDirectory(prefix="kdsearch-tests-", ignore_cleanup_errors=True)
+
+@cache
+def _folder() -> TemporaryDirectory[str]:
+    return TemporaryDirectory(prefix="kdsearch-tests-", ignore_cleanup_errors=True)
 
 
 @cache
@@ -15,7 +18,7 @@ def empty_database() -> Path:
     """A SQLite file with MLflow's tables, which take it seconds to make."""
     from mlflow import MlflowClient
 
-    file = Path(_folder.name) / "mlflow.db"
+    file = Path(_folder().name) / "mlflow.db"
     MlflowClient(f"sqlite:///{file}").search_experiments()
     return file
 

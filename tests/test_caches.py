@@ -25,7 +25,6 @@ from kdsearch.models.weights import load_weights
 from kdsearch.spec import ModelConfig, parse_spec
 from kdsearch.training.teacher import Reference, Teacher
 from tests.command_line import CallCommand
-from tests.conftest import SmallDisk
 from tests.empty_database import put_database
 from tests.user_study import command, lines, start, wait_until
 
@@ -214,17 +213,6 @@ def test_workers_build_ahead_in_half_precision_and_leave_nothing_behind(
     assert errors.keys() == {"logits", "features"}
     assert 0 < errors["logits"]["relative"] < 2**-11
     assert_same_studies(one, half)
-
-
-def test_a_full_disk_fails_no_trial(
-    folder: Path, one: kdsearch.Study, run: Run, small_disk: SmallDisk
-) -> None:
-    run("full", f"cache.folder={small_disk.folder}")
-    full = study(folder, "full")
-    assert set(full.trials["status"]) == {"complete"}
-    assert_same_studies(one, full)
-    assert 0 < len(parts(small_disk.folder)) < 6  # two epochs of two signals, and two splits
-    assert not list(small_disk.folder.glob("*/.*.partial"))
 
 
 @pytest.mark.usefixtures("_ray")

@@ -32,7 +32,7 @@ def test_the_example_runs_to_its_front(tmp_path: Path, call_command: CallCommand
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
         exec(short, {})
-    printed = PAGE.run("tuned", tmp_path, call_command, SHORT)
+    printed = PAGE.run("tuned", tmp_path, call_command, SHORT, trains_teachers=True)
     assert "teacher: fine-tuning for 3 epochs" in printed
     assert re.search(r"training took: teacher fine-tuned \d+ s, search \d", printed)
     study = tmp_path / "studies" / "tuned"

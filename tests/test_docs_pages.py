@@ -125,12 +125,21 @@ def test_the_method_of_ones_own_passes_the_suite_in_at_most_20_lines(tmp_path: P
     assert re.search(r"\d\d passed", done.stdout)
 
 
+FEWER = (
+    "finalists.seeds=2",
+    "finalists.max=1",
+    "finalists.int8=false",
+    "finalists.latency=false",
+    "resources.concurrent=1",
+)
+
+
 @pytest.mark.slow
 def test_the_python_examples_run(tmp_path: Path) -> None:
     """As they stand, but for the length of the study and the name of the student's folder."""
     (tmp_path / "search_spaces").symlink_to(ROOT / "search_spaces")
     changes = ("teacher.training.epochs=2", "search.trials=6", "training.epochs=2")
-    shorter = ", ".join(f'"{c}"' for c in (*changes, "finalists.seeds=2", "finalists.max=2"))
+    shorter = ", ".join(f'"{c}"' for c in (*changes, *FEWER))
     code = block("commands.md", "python", "run_study").replace(
         '"study.name=from-python"', f'"study.name=short", {shorter}'
     )

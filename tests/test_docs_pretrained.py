@@ -17,6 +17,7 @@ from tests.command_line import CallCommand
 from tests.docs_page import SHORTER, Page
 
 PAGE = Page("pretrained.md", ("letters",))
+FEW = (*SHORTER, "data.limit=300")
 
 
 @pytest.mark.parametrize("name", PAGE.spaces())
@@ -39,7 +40,7 @@ def test_the_example_of_a_file_plans_and_tells_of_its_head(
 @pytest.mark.slow
 def test_the_example_of_a_file_runs(tmp_path: Path, call_command: CallCommand) -> None:
     torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "resnet18.pth")
-    printed = PAGE.run("own_normalisation", tmp_path, call_command)
+    printed = PAGE.run("own_normalisation", tmp_path, call_command, FEW)
     assert "a fresh one is trained in its place" in printed
     assert list((tmp_path / "studies" / "own_normalisation" / "students").iterdir())
 
@@ -50,7 +51,7 @@ def test_a_general_teacher_teaches_without_being_scored(
 ) -> None:
     torch.manual_seed(0)
     torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "resnet18.pth")
-    printed = PAGE.run("general", tmp_path, call_command)
+    printed = PAGE.run("general", tmp_path, call_command, FEW)
     assert "resnet18.pth, not trained again" in printed
     study = Study.open(tmp_path / "studies" / "general")
     assert study.state["compared"].keys() == {"keys"}

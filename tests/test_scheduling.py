@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow
 EPOCHS = 6
 CHANGES = [
     TAUGHT,
+    "data.limit=600",
     "methods=[none, kd]",
     "students=[{family: convnet, width: {low: 0.2, high: 1.0, log: true}}]",
     f"training.epochs={EPOCHS}",

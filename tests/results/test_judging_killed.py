@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 EPOCHS = 6
 CHANGES = [
     TAUGHT,
+    "data.limit=600",
     "methods=[kd, dist]",
     "students=[{family: convnet, width: {low: 0.2, high: 0.5, log: true}}]",
     f"training.epochs={EPOCHS}",
