@@ -1,4 +1,4 @@
-"""A study whose driver is killed at twenty moments, each time resumed: to the same front."""
+"""A study whose driver is killed at ten moments, each time resumed: to the same front."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CHANGES = [
     "resources.concurrent=1",
     "resources.checkpoint_minutes=0.000001",
 ]
-MOMENTS = 20
+MOMENTS = 10
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def assert_alike(study: kdsearch.Study, whole: kdsearch.Study) -> None:
     assert_fronts_alike(study.front, whole.front)
 
 
-def test_a_driver_that_is_killed_at_twenty_moments_comes_to_the_same_front(
+def test_a_driver_that_is_killed_at_ten_moments_comes_to_the_same_front(
     folder: Path, start: Start, whole: kdsearch.Study
 ) -> None:
     count = come_so_far(whole.directory.path)[1]

@@ -29,6 +29,7 @@ CHANGES = [
     "finalists.max=1",
     "finalists.int8=true",
 ]
+ONE = "resources.concurrent=1"
 RUNGS = (1, 3)
 COLUMNS = ["trial", "method", "width", "lr", "status", "epochs", "validation_accuracy"]
 
@@ -82,14 +83,14 @@ def test_the_best_go_on_alike_in_a_whole_search_and_in_one_that_was_killed(
     check_whole_trainings(whole, folder, call_in_folder)
 
     file = folder / "studies" / "cut" / "trials.jsonl"
-    assert kill_when(lambda: lines(file) >= 14, start("cut", False, *CHANGES))
+    assert kill_when(lambda: lines(file) >= 14, start("cut", False, *CHANGES, ONE))
     cut = kdsearch.Study.open(folder / "studies" / "cut")
     waiting = [r for r in cut.directory.trials.read().values() if r.status == "paused"]
     assert waiting
     assert {len(record.epochs) for record in waiting} <= set(RUNGS)
     checkpoints = [cut.directory.tune / str(record.checkpoint) for record in waiting]
     assert all((folder / "training.pt").is_file() for folder in checkpoints)
-    code, _, err = call_in_folder(*words("cut", "--resume"))
+    code, _, err = call_in_folder(*words("cut", "--set", ONE, "--resume"))
     assert (code, err) == (0, "")
     stages = [(each.number, len(each.epochs), each.status) for each in cut.directory.trials.lines()]
     assert len(stages) == len(set(stages))
@@ -107,6 +108,7 @@ def check_whole_trainings(whole: kdsearch.Study, folder: Path, call: CallCommand
         "search.scheduler.name=none",
         f"search.trials={2 + len(members)}",
         "search.warm_start=[studies/whole]",
+        ONE,
     ]
     code, _, err = call(*words("plain"), *(w for change in changes for w in ("--set", change)))
     assert (code, err) == (0, "")
