@@ -18,10 +18,9 @@ from sklearn.metrics import accuracy_score
 
 import kdsearch
 from kdsearch.data import load_dataset
-from kdsearch.execution.observers import Observer
 from kdsearch.models import build_network
 from tests.command_line import CallCommand
-from tests.fronts import assert_fronts_alike
+from tests.test_docs_shipping import check_export
 from tests.tracking.playing import copy_of
 
 pytestmark = pytest.mark.slow
@@ -191,35 +190,10 @@ def test_a_copy_made_from_the_study_s_files_is_what_the_study_had_written(
     assert len(before) > 14
 
 
-class Watch(Observer):
-    """Notes whether the teacher was trained."""
-
-    trained: bool | None = None
-
-    def teacher_ready(self, teacher: object, trained: bool) -> None:
-        self.trained = trained
-
-
-def test_the_same_spec_and_seed_give_the_same_trials_and_metrics(study: kdsearch.Study) -> None:
-    """Whatever ended first on the way; and the teacher is not trained a second time."""
-    spec = kdsearch.load_spec("space.yaml", ["study.name=again"])
-    watch = Watch()
-    again = kdsearch.run_study(spec, observers=[watch])
-    assert watch.trained is False
-    columns = [
-        "trial",
-        "status",  # what came out first: on it hangs what was proposed later
-        "reason",
-        "validation_accuracy",
-        "method",
-        "hyperparameters",
-        "width",
-        "depth",
-        "lr",
-        "parameters",
-    ]
-    pd.testing.assert_frame_equal(again.trials[columns], study.trials[columns])
-    assert_fronts_alike(again.front, study.front)
+def test_an_exported_student_scores_as_the_front_says(
+    study: kdsearch.Study, user_folder: Path, tmp_path: Path
+) -> None:
+    check_export(user_folder, tmp_path)
 
 
 def test_a_second_run_under_the_same_name_is_refused(
