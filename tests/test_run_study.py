@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -161,7 +160,7 @@ def test_a_lost_state_is_made_again_by_a_resume_with_a_word(
 
 
 def test_a_resume_from_another_directory_goes_on_in_the_store_of_before(
-    spec_text: str, empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spec_text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither start names a store: the first finds MLflow's own in its directory."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -169,7 +168,7 @@ def test_a_resume_from_another_directory_goes_on_in_the_store_of_before(
     one, other = tmp_path / "one", tmp_path / "other"
     for folder in (one, other):
         folder.mkdir()
-    shutil.copy(empty_database, one / "mlflow.db")
+    put_database(one)
     found = []
     for folder, resume in ((one, False), (other, True)):
         monkeypatch.chdir(folder)

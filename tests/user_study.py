@@ -12,9 +12,9 @@ from kdsearch.data import load_dataset
 from kdsearch.models.weights import save_weights
 from kdsearch.spec import load_spec
 from kdsearch.training.teacher_store import teacher_task
-from kdsearch.training.trainer import Trainer
 from tests.empty_database import put_database
 from tests.interrupts import interruptible
+from tests.teachers import trained
 
 SPEC = """
 study: {name: tiny, seed: 3, directory: studies}
@@ -99,10 +99,8 @@ def train_teacher(folder: Path) -> None:
     For studies whose subject is another: to start Ray Train costs more than their trials.
     """
     spec = load_spec(folder / "space.yaml")
-    trainer = Trainer(teacher_task(spec), load_dataset(spec.data))
-    while not trainer.finished:
-        trainer.train_epoch()
-    save_weights(trainer.student, folder / "teacher.safetensors")
+    network, _ = trained(teacher_task(spec), load_dataset(spec.data))
+    save_weights(network, folder / "teacher.safetensors")
 
 
 def start(folder: Path, words: list[str]) -> subprocess.Popen[str]:
