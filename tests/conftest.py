@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from kdsearch.data import Dataset, load_dataset
 from kdsearch.methods import method_config
@@ -25,8 +26,15 @@ from tests.command_line import CallCommand, call
 from tests.empty_database import empty_database
 from tests.training.own_networks import MARKER
 from tests.user_study import command, make_folder
+from tests.warm.start import forked_workers
 
 ROOT = Path(__file__).parents[1]
+
+# a busy machine is no reason to fail, and a failure comes again
+settings.register_profile(
+    "kdsearch", derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("kdsearch")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -54,6 +62,13 @@ def _ray_is_quick() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_worker_niceness", "0")
         patch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ray_forks_its_workers(_ray_is_quick: None) -> Iterator[None]:
+    """Workers are forked with their libraries imported, which takes longer than their trials do."""
+    with forked_workers():
         yield
 
 

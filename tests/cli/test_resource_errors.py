@@ -76,13 +76,13 @@ def test_a_store_that_cannot_be_used_is_refused_early(
     assert "MLflow store" in told.sentence
 
 
-def test_a_server_that_is_not_there_is_found_out_within_20_seconds(kdsearch: Command) -> None:
+def test_a_server_that_is_not_there_is_found_out_within_a_minute(kdsearch: Command) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
         uri = f"http://user:secret@127.0.0.1:{closed.getsockname()[1]}"
         start = time.monotonic()
         told = kdsearch("run", "spec.yaml", "--set", f"tracking.uri={uri}")
-        assert time.monotonic() - start < 20
+        assert time.monotonic() - start < 60
     assert told.code == 1
     assert "Connection refused" in told.sentence
     assert "start its server, or set tracking.uri" in told.sentence

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kdsearch.data.split import draw_limit, draw_share
@@ -31,7 +31,6 @@ def count(labels: torch.Tensor, index: torch.Tensor) -> Counter:
     return Counter(labels[index].tolist())
 
 
-@settings(deadline=None)
 @given(COUNTS, SHARE, SEED, st.integers(1, 2))
 def test_share_is_disjoint_complete_and_leaves_no_class_out(
     counts: list[int], share: float, seed: int, keep: int
@@ -46,7 +45,6 @@ def test_share_is_disjoint_complete_and_leaves_no_class_out(
         assert count(labels, drawn)[label] >= 1
 
 
-@settings(deadline=None)
 @given(COUNTS, st.floats(0.34, 0.6), SEED)
 def test_share_is_exact_in_total_and_by_class(counts: list[int], share: float, seed: int) -> None:
     # With at least three samples a class and such a share, no bound moves a quota far.
@@ -58,7 +56,6 @@ def test_share_is_exact_in_total_and_by_class(counts: list[int], share: float, s
         assert abs(count(labels, drawn)[label] - exact) <= 1
 
 
-@settings(deadline=None)
 @given(COUNTS, SEED, st.data())
 def test_limit_is_exact_and_keeps_two_of_each_class(
     counts: list[int], seed: int, data: st.DataObject

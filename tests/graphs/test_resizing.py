@@ -18,7 +18,7 @@ from kdsearch.graphs.resizing import resized
 SIDES = st.integers(min_value=4, max_value=70)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(height=SIDES, width=SIDES, size=st.integers(min_value=4, max_value=40))
 def test_as_image_files_are_read_but_for_their_8_bits(height: int, width: int, size: int) -> None:
     pixels = np.random.default_rng(height).integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -31,7 +31,7 @@ def test_as_image_files_are_read_but_for_their_8_bits(height: int, width: int, s
     assert np.abs(found[0].permute(1, 2, 0).numpy() - np.asarray(picture)).max() <= 1.01
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(side=SIDES, size=st.integers(min_value=4, max_value=40))
 def test_squares_as_pytorch_resizes_them(side: int, size: int) -> None:
     images = torch.rand(2, 3, side, side)

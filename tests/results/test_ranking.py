@@ -110,7 +110,7 @@ def _ends(draws: np.ndarray, mean: float, bounded: bool = True) -> np.ndarray:
 
 
 @given(points)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_all_trials_of_a_method_reach_the_hypervolume_of_its_front(
     pairs: list[tuple[float, int]],
 ) -> None:

@@ -20,7 +20,7 @@ from kdsearch.spec.load import dump_spec
 from .documents import documents
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(documents())
 def test_a_resolved_spec_reads_back_as_itself(document: dict[str, Any]) -> None:
     spec = StudySpec.model_validate(document)
@@ -29,7 +29,7 @@ def test_a_resolved_spec_reads_back_as_itself(document: dict[str, Any]) -> None:
     assert dump_spec(again) == dump_spec(spec)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(documents(st.text(string.printable[:95], min_size=1)))
 def test_the_file_and_its_values_in_python_give_the_same_spec(document: dict[str, Any]) -> None:
     text = json.dumps(document)  # which is YAML too

@@ -82,7 +82,7 @@ def position(text: str, offset: int) -> tuple[int, int]:
     return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.dictionaries(_keys, _trees, min_size=1, max_size=4), st.data())
 def test_every_place_is_where_the_writer_put_it(tree: dict[str, Any], data: st.DataObject) -> None:
     writer = Writer(lambda: data.draw(st.booleans()))

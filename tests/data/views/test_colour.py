@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 from torch import Tensor
@@ -72,7 +72,6 @@ def test_a_factor_does_what_pillow_does(change: Change, enhance: type) -> None:
         assert far_apart(found, torch.from_numpy(expected).permute(2, 0, 1))[0] <= 3
 
 
-@settings(deadline=None)
 @given(st.tuples(*[st.integers(0, 255)] * 3), st.floats(-0.5, 0.5, width=32))
 def test_hue_is_that_of_the_colour_circle(pixel: tuple[int, int, int], turns: float) -> None:
     image = torch.tensor(pixel, dtype=torch.uint8).view(1, 3, 1, 1)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest, chisquare, kstest
 
@@ -122,7 +122,6 @@ def test_no_rectangle_reaches_from_side_to_side() -> None:
     assert torch.equal(erased(images, bits(), 1.0, (1.0, 1.0), (1.0, 1.0)), images)
 
 
-@settings(deadline=None)
 @given(st.permutations(range(len(INDEX))), st.integers(1, len(INDEX)))
 def test_erasures_do_not_depend_on_the_batch(order: list[int], size: int) -> None:
     images, chosen = random_images(), torch.tensor(order[:size])

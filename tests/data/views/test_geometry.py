@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest
 from torchvision.transforms.v2 import InterpolationMode
@@ -115,7 +115,6 @@ def test_affine_maps_of_closed_form() -> None:
     assert not found[3].any()
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.floats(-3, 3), min_size=4, max_size=4),
     st.lists(st.floats(-9, 9), min_size=2, max_size=2),
@@ -139,7 +138,6 @@ def test_affine_maps_equal_the_formula(matrix: list[float], shift: list[float]) 
             assert abs(int(found[row, column]) - expected) <= 0.5 + 0.02
 
 
-@settings(deadline=None)
 @given(st.permutations(range(len(INDEX))), st.integers(1, len(INDEX)))
 def test_changes_do_not_depend_on_the_batch(order: list[int], size: int) -> None:
     images, chosen = random_images(), torch.tensor(order[:size])

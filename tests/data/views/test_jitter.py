@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest
 from torchvision.transforms.v2 import functional as F  # noqa: N812
@@ -69,7 +69,6 @@ def test_one_change_alone(name: str) -> None:
     assert torch.equal(result, getattr(colour, name)(images.clone(), strength))
 
 
-@settings(deadline=None)
 @given(st.permutations(range(len(INDEX))), st.integers(1, len(INDEX)))
 def test_jitter_does_not_depend_on_the_batch(order: list[int], size: int) -> None:
     images, chosen = random_images(), torch.tensor(order[:size])

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import beta, binomtest, chisquare, ks_2samp, kstest
 
@@ -124,7 +124,6 @@ def test_a_label_counts_as_much_as_its_image(alphas: dict[str, float]) -> None:
     torch.testing.assert_close(mean, mixture.share.double(), atol=1e-6, rtol=0)
 
 
-@settings(deadline=None)
 @given(st.permutations(range(len(INDEX))), st.integers(1, len(INDEX)))
 def test_mixtures_do_not_depend_on_the_batch(order: list[int], size: int) -> None:
     chosen = torch.tensor(order[:size])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, chisquare
 from torch import Tensor
@@ -124,7 +124,6 @@ def test_rand_augment_does_its_operations_in_turn(operations: int, magnitude: in
     assert torch.equal(result, images)
 
 
-@settings(deadline=None)
 @given(st.permutations(range(len(INDEX))), st.integers(1, len(INDEX)))
 def test_policies_do_not_depend_on_the_batch(order: list[int], size: int) -> None:
     images, chosen = random_images(3, *SIDES), torch.tensor(order[:size])

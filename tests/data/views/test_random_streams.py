@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest
 
@@ -33,7 +33,6 @@ def reference_splitmix64(x: int) -> int:
     return z ^ (z >> 31)
 
 
-@settings(deadline=None)
 @given(st.lists(INT64, min_size=1, max_size=20))
 def test_splitmix64_equals_integer_arithmetic(values: list[int]) -> None:
     hashed = splitmix64(torch.tensor(values)).tolist()
@@ -48,7 +47,6 @@ def test_splitmix64_gives_the_published_sequence_of_seed_zero() -> None:
     assert [value & WORD for value in splitmix64(torch.tensor(signed)).tolist()] == published
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**63 - 1), st.integers(0, 10**6), st.integers(-1, 10), INT64)
 def test_random_bits_equal_integer_arithmetic(seed: int, epoch: int, draw: int, index: int) -> None:
     key = (derive(seed, epoch, draw) * 0x9E3779B97F4A7C15) & WORD
@@ -56,7 +54,6 @@ def test_random_bits_equal_integer_arithmetic(seed: int, epoch: int, draw: int, 
     assert random_bits(seed, epoch, torch.tensor([index]), draw).item() == expected
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=4), st.integers(1, 12))
 def test_further_bits_equal_integer_arithmetic(bits: list[int], count: int) -> None:
     steps = [0x9E3779B97F4A7C15 * number for number in range(count)]
@@ -77,7 +74,6 @@ def test_unit_numbers_are_uniform_below_one() -> None:
     assert unit(torch.tensor([0, 1 << 39, 2**63 - 1])).tolist() == [0.0, 2.0**-24, 1 - 2.0**-24]
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**63 - 1), st.text(), st.text())
 def test_derive_is_a_repeatable_31_bit_seed(seed: int, first: str, second: str) -> None:
     value = derive(seed, first)
@@ -110,7 +106,6 @@ def test_streams_are_independent(other: tuple[int, int, int]) -> None:
     assert chisquare(torch.bincount(pairs, minlength=64).numpy()).pvalue > 1e-3
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**62), st.integers(0, 1000), st.integers(1, 300))
 def test_epoch_order_visits_each_sample_once(seed: int, epoch: int, size: int) -> None:
     order = epoch_order(seed, epoch, size)

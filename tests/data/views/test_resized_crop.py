@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import chisquare, kstest
@@ -121,7 +121,6 @@ def test_places_are_uniform() -> None:
     assert chisquare(counts.numpy()).pvalue > 1e-3
 
 
-@settings(deadline=None)
 @given(st.permutations(range(len(INDEX))), st.integers(1, len(INDEX)))
 def test_crops_do_not_depend_on_the_batch(order: list[int], size: int) -> None:
     images, chosen = random_images(3, 20, 31), torch.tensor(order[:size])

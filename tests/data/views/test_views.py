@@ -157,9 +157,7 @@ def test_of_grey_images_the_colour_stays_and_all_else_changes(make_split: MakeSp
 
 
 @every
-@settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(order=st.permutations(range(37)), cuts=st.sets(st.integers(1, 36), max_size=8))
 def test_any_partition_of_any_order_gives_the_same_bits(
     make_split: MakeSplit, augment: Augmentation, order: list[int], cuts: set[int]
