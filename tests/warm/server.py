@@ -17,6 +17,7 @@ import selectors
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -214,6 +215,7 @@ def become(asked: Asked, path: list[str]) -> None:
     sys.path[:] = [str(Path(script).parent), *more, *path]
     sys.argv[:] = asked.argv
     random.seed()
+    tempfile.tempdir = None
     runpy.run_path(script, run_name="__main__")
 
 

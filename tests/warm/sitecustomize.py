@@ -1,4 +1,4 @@
-"""A worker of Ray is forked by the server of the tests, which has imported its libraries already.
+"""Ray's workers are forked by the server of the tests, which has imported their libraries.
 
 Python imports this file when it starts, from the path that the tests put before all others. It acts
 on Ray's workers alone. The process that Ray started stays, and passes on signals and the end.
@@ -10,7 +10,7 @@ import os
 import sys
 
 _SERVER = os.environ.get("KDSEARCH_TESTS_FORK")
-_SCRIPTS = ("setup_worker.py", "default_worker.py")
+_SCRIPTS = ("/workers/setup_worker.py", "/workers/default_worker.py")
 
 
 def _forked(server: str, words: list[str]) -> None:
