@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 
 # a busy machine is no reason to fail, and a failure comes again
 settings.register_profile(
-    "kdsearch", derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    "kdsearch", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("kdsearch")
 
