@@ -43,8 +43,8 @@ class Setting:
         rates: Learning rates; each teacher, and each start of the students, has the best of them.
     """
 
-    samples: int = 2_000
-    test: int = 2_000
+    samples: int = 1_500
+    test: int = 1_500
     side: int = 64
     width: float = 0.5
     teacher_epochs: int = 8

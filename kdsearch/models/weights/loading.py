@@ -50,8 +50,13 @@ def fit_weights(
         origin: Where they are from, in the words of the error.
         what: What they are for, in the words of the error.
         head: Whether the whole of it is taken (``whole``), or what fits: one of another number of
-            classes, or that is missing, stays as the network has it (``fitting``), or any does,
-            since it is of other classes (``other``). That of a network without a head is zero.
+            classes, or that is missing, is replaced by a fresh one (``fitting``), or any is, since
+            it is of other classes (``other``). That of a network without a head is zero.
+
+    A fresh head that is one layer begins at zero (Kolesnikov et al. 2020, Big Transfer): the loss
+    begins at the logarithm of the number of classes, and what is pretrained is not upset by the
+    gradients of random logits. Some libraries initialise heads for a training from scratch, by
+    which these are large.
 
     Returns:
         What was not taken, in sentences.
@@ -70,7 +75,8 @@ def fit_weights(
     told = []
     if left := _left_out(network, misfits, own, head):
         told.append(_replaced(network, misfits, origin))
-        state = {name: own[name] if name in left else state[name] for name in own}
+        state = {**state, **_fresh(network, own, left)}
+        state = {name: state[name] for name in own}
         misfits = Misfits.of(network, own, state)
     check_fit(network, misfits, own, origin, what)
     whole = network.state_dict()  # with the versions of its modules, which some of them need
@@ -89,8 +95,15 @@ def _no_head(network: Network, own: dict[str, Tensor]) -> dict[str, Tensor]:
     return {k: torch.zeros_like(v) for k, v in own.items() if is_within(k, heads)}
 
 
+def _fresh(network: Network, own: dict[str, Tensor], left: set[str]) -> dict[str, Tensor]:
+    """What a head begins with in place of the tensors that are not taken."""
+    heads = head_names(network)
+    one_layer = len(heads) == 1 and not list(network.get_submodule(heads[0]).children())
+    return {name: torch.zeros_like(own[name]) if one_layer else own[name] for name in left}
+
+
 def _left_out(network: Network, misfits: Misfits, own: dict[str, Tensor], head: Head) -> set[str]:
-    """The tensors that stay as the network has them."""
+    """The tensors of the head that are not taken."""
     if head == "whole" or not misfits.of_head(network, own):
         return set()
     if head == "other":

@@ -102,7 +102,7 @@ class Initial:
     origin: str
 
     def fit(self, network: Network, what: str, other_answers: bool = False) -> list[str]:
-        """Give them to a network; a head of other classes keeps its fresh weights.
+        """Give them to a network; a head of other classes is replaced by a fresh one.
 
         Args:
             network: As :func:`~kdsearch.models.build_network` makes it.
@@ -137,7 +137,7 @@ def read_initial(model: ModelConfig, what: str) -> Initial | None:
 def load_initial(network: Network, model: ModelConfig, what: str) -> list[str]:
     """Give a network the weights that its configuration begins with, if any.
 
-    A head of other classes keeps its fresh weights.
+    A head of other classes is replaced by a fresh one.
 
     Args:
         network: As :func:`~kdsearch.models.build_network` makes it.

@@ -84,11 +84,10 @@ def test_a_training_begins_with_any_form_and_a_head_of_its_own(
     file = saved(WRAPPED[form](dict(model.state_dict())), tmp_path)
     torch.manual_seed(2)
     network = build_network(beginning(file), of_images((3, 64, 64)), 5)
-    fresh = {name: value.clone() for name, value in network.state_dict().items()}
     told = load_initial(network, beginning(file), "the teacher")
     for name, value in network.state_dict().items():
         of_head = classes != 5 and name.startswith("model.classifier.3.")
-        expected = fresh[name] if of_head else model.state_dict()[name.removeprefix("model.")]
+        expected = model.state_dict()[name.removeprefix("model.")] if not of_head else 0 * value
         assert torch.equal(value, expected), name
     said = f"the head of {file} has 1000 outputs (classifier.3.bias), not 5: a fresh one is trained"
     assert told == ([] if classes == 5 else [f"{said} in its place"])
@@ -101,6 +100,8 @@ def test_a_backbone_alone_gets_a_head(tmp_path: Path) -> None:
     assert load_initial(network, beginning(file), "the teacher") == [
         f"{file} has no head (classifier.3.bias); a fresh one is trained"
     ]
+    # as long as it is untrained no class is likelier than another
+    assert not network.eval()(torch.rand(2, 3, 64, 64)).any()
 
 
 def test_a_trained_teacher_keeps_its_head_or_is_refused(tmp_path: Path) -> None:
