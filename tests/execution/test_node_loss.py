@@ -39,7 +39,8 @@ pytestmark = pytest.mark.slow
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     """A head without cores for trials, and two nodes with one each."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
-    monkeypatch.delenv("KDSEARCH_TESTS_FORK")  # whose workers are no children of their raylets
+    # workers that are forked for the tests are no children of their raylets
+    monkeypatch.delenv("KDSEARCH_TESTS_FORK", raising=False)
     monkeypatch.setenv("RAY_AIR_NEW_OUTPUT", "0")
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     ray.init(address=made.address, log_to_driver=False, logging_level="error")

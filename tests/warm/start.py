@@ -11,13 +11,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+import torch
 
 _HERE = Path(__file__).parent
 
 
 @contextmanager
 def forked_workers() -> Iterator[None]:
-    """Every Ray that is started here, or in a process below, forks its workers."""
+    """Every Ray that is started here, or in a process below, forks its workers.
+
+    Not on a machine with GPUs, which a forked process may be unable to use, and on Linux alone.
+    """
+    if torch.cuda.is_available() or not hasattr(os, "pidfd_open"):
+        yield
+        return
     with TemporaryDirectory(prefix="kdsearch-fork-") as folder, pytest.MonkeyPatch.context() as at:
         address = str(Path(folder) / "server")
         command = [sys.executable, str(_HERE / "server.py"), address]
