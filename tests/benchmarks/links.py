@@ -76,7 +76,7 @@ def measure(options: Namespace, setting: Setting, console: Console) -> dict[str,
         scratch += [run for run in anchors if run["config"] == str(best)]
         with side_by_side(Bench, (setting, spec), "chains") as chains:
             chained = counted(chains([(best, seed) for seed in seeds]), setting.seeds, console)
-    linked = [run for runs in chained for run in runs if run["link"]]
+    linked = [run for runs in chained for run in runs]
     return {
         "links": shortfalls(linked, scratch),
         "settings": regrets(anchors, setting.anchors),

@@ -136,11 +136,11 @@ class Bench(StudyBench):
         return {"width": width, "config": str(config), "seed": seed, "validation": score}
 
     def chains(self, job: tuple[Config, int]) -> list[dict[str, Any]]:
-        """The widest student trained from scratch, and all chains that go on from it."""
+        """All chains that go on from the widest student, which is trained from scratch."""
         config, seed = job
         widest, *rest = self.setting.widths
-        head, score = self._train(self._task(widest, config, seed, self.setting.epochs))
-        found = [{"width": widest, "link": None, "seed": seed, "validation": score}]
+        head, _ = self._train(self._task(widest, config, seed, self.setting.epochs))
+        found = []
         for link in self.setting.links:
             parent = head
             for width in rest:

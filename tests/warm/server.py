@@ -9,7 +9,6 @@ job that ask, imports the rest, and forks their workers.
 from __future__ import annotations
 
 import gc
-import json
 import os
 import random
 import runpy
@@ -23,6 +22,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+
+from fork_requests import receive, send
 
 _BEFORE_RAY = (
     "torch._dynamo",  # torch.optim imports it when an optimizer is made
@@ -58,24 +59,17 @@ class Asked:
         return tuple(sorted(each for each in self.environment.items() if each[0].startswith(read)))
 
 
-def receive(connection: socket.socket, descriptors: int) -> Asked | None:
+def received(connection: socket.socket, descriptors: int) -> Asked | None:
     """What was asked over a connection; nothing, if it has ended."""
-    length, found, _, _ = socket.recv_fds(connection, 4, descriptors)
-    missing, parts = int.from_bytes(length, "big"), []
-    while missing and (part := connection.recv(missing)):
-        parts.append(part)
-        missing -= len(part)
-    if missing or not parts:
+    if (found := receive(connection, descriptors)) is None:
         return None
-    return Asked(**json.loads(b"".join(parts)), descriptors=found)
+    return Asked(**found[0], descriptors=found[1])
 
 
 def pass_on(asked: Asked, connection: socket.socket) -> None:
     """Ask the other end of a connection for the same."""
     rest = {name: value for name, value in vars(asked).items() if name != "descriptors"}
-    message = json.dumps(rest).encode()
-    socket.send_fds(connection, [len(message).to_bytes(4, "big")], asked.descriptors)
-    connection.sendall(message)
+    send(connection, rest, asked.descriptors)
     for descriptor in asked.descriptors:
         os.close(descriptor)
 
@@ -91,7 +85,7 @@ def route(listener: socket.socket, path: list[str]) -> socket.socket:
         if sys.stdin in [key.fileobj for key, _ in selector.select()]:
             os._exit(0)
         asker, _ = listener.accept()
-        asked = receive(asker, 3)
+        asked = received(asker, 3)
         if asked is None:
             asker.close()
             continue
@@ -163,7 +157,7 @@ class Forks:
             os._exit(0)
 
     def _fork(self) -> Asked | None:
-        if (asked := receive(self._source, 4)) is None:
+        if (asked := received(self._source, 4)) is None:
             for child in self._children:
                 os.kill(child.number, signal.SIGKILL)
             os._exit(0)

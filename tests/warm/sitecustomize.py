@@ -14,9 +14,10 @@ _SCRIPTS = ("/workers/setup_worker.py", "/workers/default_worker.py")
 
 
 def _forked(server: str, words: list[str]) -> None:
-    import json
     import signal
     import socket
+
+    from fork_requests import send
 
     with socket.socket(socket.AF_UNIX) as connection:
         try:
@@ -24,9 +25,7 @@ def _forked(server: str, words: list[str]) -> None:
         except OSError:  # the tests that started this Ray have ended
             return
         asked = {"argv": words, "environment": dict(os.environ), "directory": os.getcwd()}
-        message = json.dumps(asked).encode()
-        socket.send_fds(connection, [len(message).to_bytes(4, "big")], [0, 1, 2])
-        connection.sendall(message)
+        send(connection, asked, [0, 1, 2])
         answers = connection.makefile("r")
         child = int(answers.readline())
         for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
