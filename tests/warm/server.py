@@ -22,7 +22,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 from fork_requests import receive, send
 
 _BEFORE_RAY = (
@@ -101,6 +103,7 @@ def route(listener: socket.socket, path: list[str]) -> socket.socket:
                     os.close(descriptor)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 os.environ.update(asked.ray)
+                _leave_generator_unused()
                 _import(_WITH_RAY, path)
                 return there
             there.close()
@@ -113,6 +116,19 @@ def _import(names: Iterable[str], path: list[str]) -> None:
         import_module(name)
     sys.path[:] = path
     gc.freeze()  # a collection in a fork would copy all that it shares with the others
+
+
+def _leave_generator_unused() -> None:
+    """Let every fork seed the generator of Ray's random IDs, as it does at its first use.
+
+    Modules with remote classes use it when they are imported. Forks of its state would give equal
+    IDs to the first objects of two workers, of which one would then end, and ray.init never return.
+    """
+    import ray.actor
+    from ray import ActorClassID
+
+    drawn = SimpleNamespace(from_random=lambda: ActorClassID(os.urandom(ActorClassID.size())))
+    ray.actor.ActorClassID = drawn
 
 
 @dataclass
@@ -209,6 +225,7 @@ def become(asked: Asked, path: list[str]) -> None:
     sys.path[:] = [str(Path(script).parent), *more, *path]
     sys.argv[:] = asked.argv
     random.seed()
+    np.random.seed()
     tempfile.tempdir = None
     runpy.run_path(script, run_name="__main__")
 
