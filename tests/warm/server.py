@@ -225,7 +225,7 @@ def become(asked: Asked, path: list[str]) -> None:
     sys.path[:] = [str(Path(script).parent), *more, *path]
     sys.argv[:] = asked.argv
     random.seed()
-    np.random.seed()
+    np.random.seed()  # noqa: NPY002 (libraries draw from it)
     tempfile.tempdir = None
     runpy.run_path(script, run_name="__main__")
 
