@@ -2,5 +2,6 @@
 
 from kdsearch.compression.checking import check_cut
 from kdsearch.compression.cut import cut, cut_to_depth
+from kdsearch.compression.importance import Samples
 
-__all__ = ["check_cut", "cut", "cut_to_depth"]
+__all__ = ["Samples", "check_cut", "cut", "cut_to_depth"]

@@ -29,7 +29,7 @@ def cut(source: Network, target: Network, importance: Importance, batches: Batch
         source: The wider network; it is left as it is.
         target: The narrower one; its parameters and buffers are overwritten.
         importance: What decides (:func:`~kdsearch.compression.importance.scored`).
-        batches: Inputs by name, each [B, ...] on the source's device; for ``activation``.
+        batches: Training samples; for ``activation`` and ``taylor``.
 
     Returns:
         For each channel of each layer of ``target``, its place in ``source``.

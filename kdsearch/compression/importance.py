@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from kdsearch.compression.layers import (
     CONVOLUTIONS,
@@ -24,8 +26,24 @@ from kdsearch.models.dry_run import evaluating
 from kdsearch.models.network import Network
 from kdsearch.spec.concrete import Importance
 
-Batches: TypeAlias = Sequence[Mapping[str, Tensor]]
-"""Inputs by name, each [B, ...]."""
+
+@dataclass(frozen=True)
+class Samples:
+    """A batch of training samples on which importance is measured.
+
+    Attributes:
+        inputs: By name, each [B, ...], on the network's device.
+        loss: Of a network's outputs [B, S] on them, a scalar.
+    """
+
+    inputs: Mapping[str, Tensor]
+    loss: Callable[[Tensor], Tensor]
+
+
+Batches: TypeAlias = Sequence[Samples]
+
+NEED_SAMPLES = ("activation", "taylor")
+"""What is measured on training samples."""
 
 _Shares: TypeAlias = Mapping[Side, NDArray[np.float64]]
 """What each channel of a side adds to the importance of its unit."""
@@ -42,20 +60,28 @@ def scored(
     slimming); units without any, such as those inside of squeeze and excitation, go by their
     magnitude. ``activation``: the mean absolute value with which its channels enter convolutions
     and linear layers, over the batches, in eval mode; units that enter none go by their magnitude.
+    ``taylor``: the same norm of all weights times the gradients of the mean loss by them, over the
+    batches, in eval mode (Molchanov et al. 2019, "Importance Estimation for Neural Network
+    Pruning", with the sum over single weights): how much the loss depends on the unit, to first
+    order.
 
     Args:
         network: The network that is cut.
         found: Its units.
         importance: What is measured.
-        batches: For ``activation``.
+        batches: For ``activation`` and ``taylor``.
 
     Raises:
-        ModelError: ``bn_scale`` of a network without batch normalisation, or ``activation``
-            without batches.
+        ModelError: ``bn_scale`` of a network without batch normalisation, or ``activation`` or
+            ``taylor`` without batches.
     """
     known = list(found)
-    magnitudes = {id(u): v for u, v in zip(known, _sums(known, _magnitudes(network)), strict=True)}
-    if importance == "magnitude":
+    if importance in NEED_SAMPLES and not batches:
+        raise ModelError(f"importance {importance} needs batches of training samples")
+    weights = _products(network, batches) if importance == "taylor" else _weights(network)
+    sums = _sums(known, _squared(network, weights))
+    magnitudes = {id(unit): value for unit, value in zip(known, sums, strict=True)}
+    if importance in ("magnitude", "taylor"):
         return magnitudes
     shares = _MEASURES[importance](network, batches)
     measured = {}
@@ -73,14 +99,40 @@ def _sums(found: Sequence[Unit], shares: _Shares) -> list[float]:
     ]
 
 
-def _magnitudes(network: Network) -> _Shares:
-    """Sums of squared weights for each channel, as it comes out and as it goes in."""
+def _weights(network: Network) -> dict[str, Tensor]:
+    """The weights of the layers whose channels can be cut, by the layers' names."""
+    found = {}
+    for name in dict.fromkeys(side.layer for side in sides(network)):
+        layer = network.get_submodule(name)
+        if not isinstance(layer, NORMALISATIONS):
+            assert isinstance(layer.weight, Tensor)
+            found[name] = layer.weight.detach()
+    return found
+
+
+def _products(network: Network, batches: Batches) -> dict[str, Tensor]:
+    """These weights times the gradients of the mean loss by them."""
+    weights = {name: value.requires_grad_() for name, value in _weights(network).items()}
+    named = {f"{name}.weight": value for name, value in weights.items()}
+    sums = {name: torch.zeros_like(value) for name, value in weights.items()}
+    with evaluating(network), torch.enable_grad():
+        for batch in batches:
+            taken = network.taken(batch.inputs)
+            loss = batch.loss(functional_call(network, named, taken))
+            found = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
+            for name, gradient in zip(weights, found, strict=True):
+                sums[name] += gradient
+    return {name: value.detach() * sums[name] / len(batches) for name, value in weights.items()}
+
+
+def _squared(network: Network, weights: Mapping[str, Tensor]) -> _Shares:
+    """Sums of squares for each channel, as it comes out and as it goes in."""
     found = {}
     for side in sides(network):
-        layer = network.get_submodule(side.layer)
-        if isinstance(layer, NORMALISATIONS):
+        if side.layer not in weights:
             continue
-        squares = _squares(layer)
+        layer = network.get_submodule(side.layer)
+        squares = _squares(weights[side.layer])
         if side.end != "in":
             found[side] = squares.sum(dim=1).numpy()
         elif isinstance(layer, CONVOLUTIONS):
@@ -92,15 +144,10 @@ def _magnitudes(network: Network) -> _Shares:
     return found
 
 
-def _squares(layer: nn.Module) -> Tensor:
-    """Squared weights [outputs, inputs of a group], summed over a kernel's pixels."""
-    weight = layer.weight
-    assert isinstance(weight, Tensor)
-    return (
-        weight.detach().cpu().double().square().flatten(2).sum(dim=-1)
-        if weight.ndim > 2
-        else (weight.detach().cpu().double().square())
-    )
+def _squares(weight: Tensor) -> Tensor:
+    """Squares [outputs, inputs of a group], summed over a kernel's pixels."""
+    squares = weight.cpu().double().square()
+    return squares.flatten(2).sum(dim=-1) if weight.ndim > 2 else squares
 
 
 def _scales(network: Network, _: Batches) -> _Shares:
@@ -112,14 +159,12 @@ def _scales(network: Network, _: Batches) -> _Shares:
     if not found:
         raise ModelError(
             f"importance bn_scale needs batch normalisation, and {network.family} has none; "
-            "choose magnitude or activation"
+            "choose magnitude, activation or taylor"
         )
     return found
 
 
 def _activations(network: Network, batches: Batches) -> _Shares:
-    if not batches:
-        raise ModelError("importance activation needs batches of training samples")
     sums: dict[str, Tensor] = {}
     names = {side.layer for side in sides(network)}
 
@@ -139,8 +184,8 @@ def _activations(network: Network, batches: Batches) -> _Shares:
     ]
     try:
         with evaluating(network):
-            for inputs in batches:
-                network(*network.taken(inputs))
+            for batch in batches:
+                network(*network.taken(batch.inputs))
     finally:
         for handle in handles:
             handle.remove()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from functools import partial
 
 import torch
+from torch import Tensor
 
-from kdsearch.compression import check_cut, cut, cut_to_depth
-from kdsearch.compression.importance import Batches
+from kdsearch.compression import Samples, check_cut, cut, cut_to_depth
+from kdsearch.compression.importance import NEED_SAMPLES, Batches
 from kdsearch.data import Dataset, Views
 from kdsearch.errors import CheckpointError, ModelError
+from kdsearch.methods.targets import Targets
+from kdsearch.methods.task_loss import TaskLoss
 from kdsearch.models import Network, build_network
 from kdsearch.models.libraries.catalogue import with_own_view
 from kdsearch.models.weights import tensors_of
@@ -18,7 +23,8 @@ from kdsearch.problems.head import answers_sum
 from kdsearch.spec.concrete import EarlierStudent, ModelConfig
 
 SAMPLES = 256
-"""Training samples on which activations are measured, spread evenly over the split."""
+"""Training samples on which activations and gradients are measured, spread evenly over those of
+the split."""
 _BATCH = 64
 _BEGINNING = "the network that begins with it"
 
@@ -33,12 +39,12 @@ def load_start(network: Network, model: ModelConfig, data: Dataset) -> None:
     Args:
         network: The network, on the CPU.
         model: What it was built from.
-        data: Its training samples tell the importance ``activation``.
+        data: Its training samples tell the importances ``activation`` and ``taylor``.
 
     Raises:
         CheckpointError: The weights cannot be had, or fit neither network.
         MissingExtraError: Torch-Pruning is needed and not installed.
-        ModelError: The network cannot be cut.
+        ModelError: The network cannot be cut, or not by its importance.
     """
     wider, _ = _loaded(network, model, data)
     if wider is not None:
@@ -88,7 +94,13 @@ def _loaded(
             raise
     wider = build_network(whole, data.inputs, network.classes)
     of = f"the student at width {whole.width:g}, from which it is cut"
-    return wider, found.fit(wider, of, other)
+    told = found.fit(wider, of, other)
+    if told and model.importance == "taylor":
+        raise ModelError(
+            f"{what} cannot be cut by importance taylor, whose gradients need a trained head: "
+            f"{told[0]}; choose magnitude, bn_scale or activation"
+        )
+    return wider, told
 
 
 def _other_answers(earlier: EarlierStudent, data: Dataset) -> bool:
@@ -113,7 +125,7 @@ def cut_start(network: Network, teacher: Network, model: ModelConfig, data: Data
         network: The student, on the CPU.
         teacher: Its trained teacher, of the same family; it is left as it is.
         model: What the student was built from.
-        data: Its training samples tell the importance ``activation``.
+        data: Its training samples tell the importances ``activation`` and ``taylor``.
 
     Raises:
         MissingExtraError: Torch-Pruning is not installed.
@@ -159,9 +171,20 @@ def _as_deep(network: Network, teacher: Network, model: ModelConfig) -> Network:
 
 
 def _batches(network: Network, model: ModelConfig, data: Dataset) -> Batches:
-    if model.importance != "activation":
+    """The training samples on which a wider network is measured, as it takes them."""
+    if model.importance not in NEED_SAMPLES:
         return ()
-    count = min(len(data.train), SAMPLES)
-    some = data.train.read(torch.linspace(0, len(data.train) - 1, count).long()).to("cpu")
+    places = torch.arange(len(data.train))
+    if model.importance == "taylor":
+        places = data.problem.known(data.train.targets).cpu().nonzero().flatten()
+    count = min(len(places), SAMPLES)
+    some = data.train.read(places[torch.linspace(0, len(places) - 1, count).long()]).to("cpu")
     views = Views(some, data.scales, None, 0, network.inputs)
-    return [views.batch(part, epoch=0).inputs for part in torch.arange(count).split(_BATCH)]
+    losses = [TaskLoss(head) for head in data.problem.heads]
+    batches = [views.batch(part, epoch=0) for part in torch.arange(count).split(_BATCH)]
+    return [Samples(batch.inputs, partial(_loss, losses, batch.targets)) for batch in batches]
+
+
+def _loss(losses: Sequence[TaskLoss], targets: Mapping[str, Targets], outputs: Tensor) -> Tensor:
+    each = [loss(outputs, targets[loss.head.name]) for loss in losses]
+    return torch.stack(each).sum()

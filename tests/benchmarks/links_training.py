@@ -41,7 +41,7 @@ class Link:
         return f"{self.epochs} epochs, {self.importance}"
 
 
-LINKS = (*map(Link, (5, 9, 14)), Link(9, "bn_scale"), Link(9, "activation"))
+LINKS = (*map(Link, (5, 9, 14)), Link(9, "bn_scale"), Link(9, "activation"), Link(9, "taylor"))
 
 
 @dataclass(frozen=True)

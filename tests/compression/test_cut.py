@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from kdsearch.compression import check_cut, cut
+from kdsearch.compression import Samples, check_cut, cut
 from kdsearch.compression.layers import NORMALISATIONS
 from kdsearch.errors import MissingExtraError, ModelError
 from kdsearch.models import Network, build_network, of_images
@@ -60,6 +60,12 @@ def images_of(side: int) -> torch.Tensor:
     return torch.randn(4, 3, side, side, generator=torch.Generator().manual_seed(3))
 
 
+def samples(images: torch.Tensor) -> Samples:
+    """Images of the classes 0, 1, 2 and so on."""
+    labels = torch.arange(len(images)) % CLASSES
+    return Samples({"image": images}, lambda outputs: nn.functional.cross_entropy(outputs, labels))
+
+
 def outputs(network: Network, side: int) -> torch.Tensor:
     with evaluating(network):
         return network(images_of(side))
@@ -91,7 +97,7 @@ def test_without_its_silent_channels_a_network_computes_the_same(family, side, w
     silence(source, target, block, scales=False)
     before = outputs(source, side)
     # what is dead on these images is as good as silent
-    cut(source, target, "activation", [{"image": images_of(side)}])
+    cut(source, target, "activation", [samples(images_of(side))])
     torch.testing.assert_close(outputs(target, side), before, rtol=1e-3, atol=1e-4 * before.std())
     assert torch.equal(outputs(source, side), before)
     assert before.std() > 0
@@ -153,7 +159,7 @@ def test_scales_are_averaged_over_all_normalisations_of_a_channel():
 def test_activations_are_those_that_the_next_layers_read():
     source, target = network_of("convnet", 16), network_of("convnet", 16, width=0.5)
     images = [torch.randn(4, 3, 16, 16) for _ in range(2)]
-    places = cut(source, target, "activation", [{"image": each} for each in images])
+    places = cut(source, target, "activation", [samples(each) for each in images])
     with evaluating(source):
         maps = torch.cat([source.stages[0](each)[0] for each in images])
     mean = maps.abs().mean(dim=(0, 2, 3)).double().numpy()
@@ -161,11 +167,37 @@ def test_activations_are_those_that_the_next_layers_read():
     assert kept == best(mean, 8)
 
 
-def test_modes_and_frozen_weights_stay_as_they_are():
+def test_taylor_is_the_norm_of_weights_times_gradients():
+    source = network_of("mlp", 4, depth=1)
+    target = network_of("mlp", 4, depth=1, width=0.5)
+    images = [torch.randn(5, 3, 4, 4) for _ in range(2)]
+    places = cut(source, target, "taylor", [samples(each) for each in images])
+    first, last = source.stages[0], source.classifier
+    weights = [layer.weight.detach().double().numpy() for layer in (first, last)]
+    products = [np.zeros_like(weight) for weight in weights]
+    for each in images:  # the gradients by hand: linear, ReLU, linear, softmax
+        inputs = each.flatten(1).double().numpy()
+        hidden = np.maximum(inputs @ weights[0].T, 0)
+        logits = hidden @ weights[1].T
+        chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        outer = (chances - np.eye(CLASSES)[: len(inputs)]) / len(inputs)
+        inner = (outer @ weights[1]) * (hidden > 0)
+        products[0] += weights[0] * (inner.T @ inputs) / len(images)
+        products[1] += weights[1] * (outer.T @ hidden) / len(images)
+    norms = (products[0] ** 2).sum(axis=1) + (products[1] ** 2).sum(axis=0)
+    kept = next(p.tolist() for s, p in places.items() if (s.layer, s.end) == ("classifier", "in"))
+    assert kept == best(norms, target.classifier.in_features)
+    magnitudes = (weights[0] ** 2).sum(axis=1) + (weights[1] ** 2).sum(axis=0)
+    assert kept != best(magnitudes, len(kept))
+
+
+@pytest.mark.parametrize("importance", ["magnitude", "taylor"])
+def test_modes_and_frozen_weights_stay_as_they_are(importance):
     source, target = network_of("resnet", 16), network_of("resnet", 16, width=0.5)
     source.requires_grad_(False)
     target.train()
-    cut(source, target, "magnitude")
+    cut(source, target, importance, [samples(images_of(16))])
+    assert all(weight.grad is None for weight in source.parameters())
     assert not any(weight.requires_grad for weight in source.parameters())
     assert all(weight.requires_grad for weight in target.parameters())
     assert target.training
@@ -214,10 +246,11 @@ def test_scales_need_batch_normalisation():
         cut(source, target, "bn_scale")
 
 
-def test_activations_need_batches():
+@pytest.mark.parametrize("importance", ["activation", "taylor"])
+def test_what_is_measured_needs_batches(importance):
     source, target = network_of("mlp", 8), network_of("mlp", 8, width=0.5)
-    with pytest.raises(ModelError, match="needs batches of training samples"):
-        cut(source, target, "activation")
+    with pytest.raises(ModelError, match=f"{importance} needs batches of training samples"):
+        cut(source, target, importance)
 
 
 def test_the_extra_is_named_where_it_is_missing(monkeypatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from kdsearch.compression import check_cut, cut
+from kdsearch.compression import Samples, check_cut, cut
 from kdsearch.models import Network, build_network, of_images
 from kdsearch.models.dry_run import evaluating
 from kdsearch.spec.concrete import ModelConfig, Normalisation
@@ -24,7 +24,7 @@ def network_of(seed: int, side: int, width: float = 1) -> Network:
 def test_the_smaller_size_stays_the_students_own() -> None:
     source, target, random = network_of(0, 16), network_of(1, 12, 0.5), network_of(2, 12, 0.5)
     images = torch.randn(4, 3, 8, 8)
-    kept = cut(source, target, "activation", [{"image": images}])
+    kept = cut(source, target, "activation", [Samples({"image": images}, torch.sum)])
     own = target.get_submodule("classifier").weight
     last = next(places for side, places in kept.items() if side == ("classifier", "in"))
     assert torch.equal(own, source.get_submodule("classifier").weight[:, last])

@@ -9,13 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
 
-from kdsearch.compression import cut
+from kdsearch.compression import Samples, cut
 from kdsearch.data import Dataset, Views
+from kdsearch.data.batch import Batch
 from kdsearch.errors import CheckpointError, ModelError
 from kdsearch.models import Network, build_network
 from kdsearch.models.weights import save_weights
 from kdsearch.models.weights.sources import known_weights
+from kdsearch.problems.head import UNNAMED
 from kdsearch.spec import ModelConfig
 from kdsearch.spec.concrete import InitialWeights
 from kdsearch.training.initial import initial_student, origin_of
@@ -48,6 +51,11 @@ def pretrained(make_task: MakeTask, file: Path, **more: object) -> Task:
     return make_task("none", model={**WHOLE, **more, "weights": known})
 
 
+def samples_of(batch: Batch) -> Samples:
+    labels = batch.targets[UNNAMED].labels
+    return Samples(batch.inputs, lambda outputs: F.cross_entropy(outputs, labels))
+
+
 def same(one: Network, other: Network) -> bool:
     theirs = other.state_dict()
     return all(torch.equal(value, theirs[name]) for name, value in one.state_dict().items())
@@ -64,6 +72,19 @@ def test_a_narrower_student_keeps_the_strongest_channels_of_a_file(
     strongest = sorted(np.argsort(-norms)[:16].tolist())
     assert torch.equal(student.classifier.weight, whole.classifier.weight[:, strongest])
     assert torch.equal(student.classifier.bias, whole.classifier.bias)
+
+
+def test_gradients_need_a_trained_head(
+    digits: Dataset, make_task: MakeTask, tmp_path: Path
+) -> None:
+    torch.manual_seed(99)
+    of_others = build_network(ModelConfig.model_validate(WHOLE), digits.inputs, 7)
+    save_weights(of_others, tmp_path / "others.safetensors")
+    by_others = pretrained(make_task, tmp_path / "others.safetensors", width=0.5)
+    initial_student(by_others, digits)
+    model = by_others.model.model_copy(update={"importance": "taylor"})
+    with pytest.raises(ModelError, match=r"the narrow one cannot be cut by importance taylor.*7"):
+        check_start(model, digits, "the narrow one")
 
 
 def test_a_missing_file_is_told_of_the_network_that_was_asked_for(
@@ -94,7 +115,7 @@ def test_multiples_are_cut_too(digits: Dataset, make_task: MakeTask, file: Path)
     assert student.classifier.in_features == 24
 
 
-@pytest.mark.parametrize("importance", ["magnitude", "bn_scale", "activation"])
+@pytest.mark.parametrize("importance", ["magnitude", "bn_scale", "activation", "taylor"])
 def test_a_student_is_cut_from_its_teacher(
     digits: Dataset, make_task: MakeTask, importance: str
 ) -> None:
@@ -109,8 +130,8 @@ def test_a_student_is_cut_from_its_teacher(
     student = initial_student(task, digits, origin_of(task, {"teacher": teacher}))
     expected = network_of(digits, family="resnet", depth=8, width=0.25)
     views = Views(digits.train, digits.scales, None, 0)
-    batches = [views.batch(part, 0).inputs for part in torch.arange(240).split(64)]
-    cut(teacher.network, expected, importance, batches)
+    batches = [views.batch(part, 0) for part in torch.arange(240).split(64)]
+    cut(teacher.network, expected, importance, [samples_of(batch) for batch in batches])
     assert same(student, expected)
     assert all(torch.equal(value, before[n]) for n, value in teacher.network.state_dict().items())
     assert all(weight.requires_grad for weight in student.parameters())

@@ -31,7 +31,7 @@ InputNames = Annotated[
 StoredAs = Literal["float32", "float16"]
 """The precision in which weights are shipped."""
 
-Importance = Literal["magnitude", "bn_scale", "activation"]
+Importance = Literal["magnitude", "bn_scale", "activation", "taylor"]
 """What decides which channels of a wider network a narrower one keeps."""
 
 Init = Literal["random", "pretrained", "cut_from_teacher"]
