@@ -35,6 +35,12 @@ def command_line(doc: str, quick: str) -> ArgumentParser:
     return parser
 
 
+def keeps_outcomes(parser: ArgumentParser) -> None:
+    """Add the option of benchmarks that go on where they were cut off."""
+    help_text = "folder of what is done; run again with it, the benchmark goes on there"
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help=help_text)
+
+
 def results_file(name: str) -> Path:
     """A file that can be written, tried before anything is measured.
 

@@ -12,7 +12,8 @@ another against the best there.
     python tests/benchmarks/links.py CIFAR-10-images.zip resnet --json links.json
 
 The folder holds ``FashionMNIST/raw``; the archive ``…/train/CLASS/*`` and ``…/test/CLASS/*``. The
-extra ``prune`` is needed. With ``--quick`` fewer images, epochs, widths and seeds.
+extra ``prune`` is needed. With ``--quick`` fewer images, epochs, widths and seeds. It takes hours:
+with ``--keep FOLDER`` it goes on where it was cut off.
 """
 
 from __future__ import annotations
@@ -23,16 +24,15 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import mean
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from command import carry_out, command_line
-from links_training import DEPTHS, Bench, Link, Setting, configs
+from command import carry_out, command_line, keeps_outcomes
+from links_training import DEPTHS, Bench, Link, Setting, configs, teacher_file
 from measuring import machine
 from rich.console import Console, Group
 from rich.table import Table
 from seeded import PERCENT, told
-from side_by_side import side_by_side, train_teacher
+from side_by_side import side_by_side, train_teacher, working_folder
 
 from kdsearch.results.finalists import interval
 
@@ -58,14 +58,14 @@ def data_of(place: Path, setting: Setting) -> dict[str, Any]:
 
 def measure(options: Namespace, setting: Setting, console: Console) -> dict[str, Any]:
     """Train everything; the figures, and what they were made of."""
-    with TemporaryDirectory(prefix="links") as folder:
+    with working_folder(options.keep) as folder:
         data, seeds = data_of(options.data, setting), range(1, setting.seeds + 1)
-        train_teacher(
-            setting.spec(data, options.family, Path(folder)), Path(folder) / "teacher.safetensors"
-        )
-        spec = setting.spec(data, options.family, Path(folder))
+        spec = setting.spec(data, options.family, folder)
+        if spec.teacher.checkpoint is None:
+            train_teacher(spec, teacher_file(folder))
+            spec = setting.spec(data, options.family, folder)
         tried = configs(setting.rates)
-        with side_by_side(Bench, (setting, spec), "whole") as whole:
+        with side_by_side(Bench, (setting, spec), "whole", folder) as whole:
             jobs = [(w, c, seed) for seed in seeds for w in setting.anchors for c in tried]
             anchors = counted(whole(jobs), len(jobs), console)
             best = next(c for c in tried if str(c) == best_at(anchors, setting.anchors[1]))
@@ -74,8 +74,9 @@ def measure(options: Namespace, setting: Setting, console: Console) -> dict[str,
             jobs = [(w, best, seed) for seed in seeds for w in rest]
             scratch = counted(whole(jobs), len(jobs), console)
         scratch += [run for run in anchors if run["config"] == str(best)]
-        with side_by_side(Bench, (setting, spec), "chains") as chains:
-            chained = counted(chains([(best, seed) for seed in seeds]), setting.seeds, console)
+        with side_by_side(Bench, (setting, spec), "chain", folder) as chain:
+            jobs = [(best, seed, link) for seed in seeds for link in setting.links]
+            chained = counted(chain(jobs), len(jobs), console)
     linked = [run for runs in chained for run in runs]
     return {
         "links": shortfalls(linked, scratch),
@@ -170,6 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark from the command line."""
     parser = command_line(__doc__, quick="fewer images, epochs, widths and seeds")
     parser.add_argument("data", type=Path, help="a folder with FashionMNIST/raw, or the archive")
+    keeps_outcomes(parser)
     parser.add_argument("family", choices=DEPTHS, help="of teacher and students")
     options = parser.parse_args(arguments)
     if not options.data.exists():

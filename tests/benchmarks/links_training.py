@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -50,21 +51,26 @@ class Config:
 
     label: str
     lr: float
-    params: dict[str, float] = field(default_factory=dict)
+    params: tuple[tuple[str, float], ...] = ()
 
     def __str__(self) -> str:
-        told = "".join(f", {name} {value:g}" for name, value in self.params.items())
+        told = "".join(f", {name} {value:g}" for name, value in self.params)
         return f"{self.label}{told}, {self.lr:g}"
 
 
 def configs(rates: tuple[float, ...]) -> list[Config]:
     """The settings that are tried at several widths."""
     methods = [
-        (UNDISTILLED, {}),
-        *(("kd", {"temperature": temperature}) for temperature in (2.0, 6.0)),
-        ("dist", {}),
+        (UNDISTILLED, ()),
+        *(("kd", (("temperature", temperature),)) for temperature in (2.0, 6.0)),
+        ("dist", ()),
     ]
     return [Config(label, lr, params) for (label, params), lr in product(methods, rates)]
+
+
+def teacher_file(folder: Path) -> Path:
+    """The weights of the teacher, once it is trained."""
+    return folder / "teacher.safetensors"
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ class Setting:
     def spec(self, data: dict[str, Any], family: str, folder: Path) -> StudySpec:
         """The study whose data and teacher all trainings have."""
         model = {"family": family, "width": self.teacher, "depth": DEPTHS[family]}
-        checkpoint = folder / "teacher.safetensors"
+        checkpoint = teacher_file(folder)
         training = {"epochs": self.epochs, "batch_size": 64, "lr": 0.1}
         return StudySpec.model_validate(
             {
@@ -135,20 +141,22 @@ class Bench(StudyBench):
         _, score = self._train(self._task(width, config, seed, self.setting.epochs))
         return {"width": width, "config": str(config), "seed": seed, "validation": score}
 
-    def chains(self, job: tuple[Config, int]) -> list[dict[str, Any]]:
-        """All chains that go on from the widest student, which is trained from scratch."""
-        config, seed = job
+    def chain(self, job: tuple[Config, int, Link]) -> list[dict[str, Any]]:
+        """A chain that goes on from the widest student, which is trained from scratch."""
+        config, seed, link = job
         widest, *rest = self.setting.widths
-        head, _ = self._train(self._task(widest, config, seed, self.setting.epochs))
+        parent = self._head(widest, config, seed)
         found = []
-        for link in self.setting.links:
-            parent = head
-            for width in rest:
-                task = self._task(width, config, seed, link.epochs, link)
-                parent, score = self._train(task, parent)
-                told = {"width": width, "link": str(link), "seed": seed, "validation": score}
-                found.append(told)
+        for width in rest:
+            task = self._task(width, config, seed, link.epochs, link)
+            parent, score = self._train(task, parent)
+            told = {"width": width, "link": str(link), "seed": seed, "validation": score}
+            found.append(told)
         return found
+
+    @cache  # noqa: B019 (a process has one bench)
+    def _head(self, width: float, config: Config, seed: int) -> Network:
+        return self._train(self._task(width, config, seed, self.setting.epochs))[0]
 
     def _task(
         self, width: float, config: Config, seed: int, epochs: int, link: Link | None = None
@@ -160,7 +168,7 @@ class Bench(StudyBench):
             model = model.model_copy(update=cut)
         return Task(
             model=model,
-            method=method_config(config.label, config.params),
+            method=method_config(config.label, dict(config.params)),
             training=TrainingConfig(
                 epochs=epochs, batch_size=64, lr=config.lr, weight_decay=5e-4, clip_grad_norm=5.0
             ),

@@ -8,52 +8,60 @@ without distillation. Learning rates are chosen on validation, by one training o
     python tests/benchmarks/pretrained.py CIFAR-10-images.zip --json pretrained.json
 
 The archive holds ``…/train/CLASS/*`` and ``…/test/CLASS/*``. The extras ``bench``, ``timm`` and
-``prune`` are needed. With ``--quick`` fewer images, epochs and seeds.
+``prune`` are needed. With ``--quick`` fewer images, epochs and seeds. It takes an hour and more:
+with ``--keep FOLDER`` it goes on where it was cut off.
 """
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import copyfile
 from typing import Any
 
-from command import carry_out, command_line
-from pretrained_training import FAMILY, METHODS, QUICK, STARTS, Bench, Setting, imagenet_weights
+from command import carry_out, command_line, keeps_outcomes
+from pretrained_training import (
+    BEST,
+    FAMILY,
+    IMAGENET,
+    METHODS,
+    QUICK,
+    STARTS,
+    Bench,
+    Setting,
+    imagenet_weights,
+    trained,
+)
 from rich.console import Console
 from rich.table import Table
 from seeded import PERCENT, best_of, told
-from side_by_side import side_by_side
+from side_by_side import side_by_side, working_folder
 
 from kdsearch.methods import UNDISTILLED
 from kdsearch.models import measure_config, of_images
 from kdsearch.results.finalists import interval
 
 
-def measure(setting: Setting, archive: Path, console: Console) -> dict[str, Any]:
+def measure(options: Namespace, setting: Setting, console: Console) -> dict[str, Any]:
     """Train everything; scores of the teachers, and of every start and method."""
-    with TemporaryDirectory() as folder:
-        weights, teacher = Path(folder) / "imagenet.safetensors", Path(folder) / "best.safetensors"
-        imagenet_weights(weights)
-        with side_by_side(Bench, (setting, archive, weights, teacher), "teach") as teach:
-            jobs = [
-                (start, lr, Path(folder) / f"{start}-{lr}.safetensors")
-                for start in ("random", "pretrained")
-                for lr in setting.rates
-            ]
-            teachers = best_of(teach(jobs), "start")
-        teachers["pretrained"]["file"].rename(teacher)
+    with working_folder(options.keep) as folder:
+        imagenet_weights(folder / IMAGENET)
+        arguments = (setting, options.archive, folder)
+        with side_by_side(Bench, arguments, "teach", folder) as teach:
+            starts = ("random", "pretrained")
+            teachers = best_of(teach((s, lr) for s in starts for lr in setting.rates), "start")
         for start, run in teachers.items():
             console.print(f"teacher, {start}: {run['test']:.2%} at {run['lr']:g}")
-            del run["file"]
-        with side_by_side(Bench, (setting, archive, weights, teacher), "train") as train:
-            swept = train([(s, UNDISTILLED, lr, 0) for s in STARTS for lr in setting.rates])
+        copyfile(trained(folder, "pretrained", teachers["pretrained"]["lr"]), folder / BEST)
+        with side_by_side(Bench, arguments, "train", folder) as train:
+            swept = train((s, UNDISTILLED, lr, 0) for s in STARTS for lr in setting.rates)
             rates = {start: run["lr"] for start, run in best_of(swept, "start").items()}
             console.print(f"learning rates of the students: {rates}")
             seeds = range(1, setting.seeds + 1)
             runs = list(
-                train([(s, m, rates[s], seed) for s in STARTS for m in METHODS for seed in seeds])
+                train((s, m, rates[s], seed) for s in STARTS for m in METHODS for seed in seeds)
             )
     return {"teachers": teachers, "students": rows(runs), "sizes": sizes(setting), "runs": runs}
 
@@ -124,12 +132,13 @@ def first() -> tuple[str, str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark from the command line."""
     parser = command_line(__doc__, quick="fewer images, epochs and seeds")
+    keeps_outcomes(parser)
     parser.add_argument("archive", type=Path, help="CIFAR-10 as JPEG files in a zip")
     options = parser.parse_args(arguments)
     if not options.archive.is_file():
         parser.error(f"there is no file {options.archive}; give the archive of CIFAR-10")
     setting = QUICK if options.quick else Setting()
-    carry_out(options.json, partial(measure, setting, options.archive), table)
+    carry_out(options.json, partial(measure, options, setting), table)
 
 
 if __name__ == "__main__":

@@ -115,21 +115,37 @@ def imagenet_weights(file: Path) -> None:
     save_weights(network, file)
 
 
-class Bench:
-    """What each process holds: data, and the teacher once it is trained."""
+IMAGENET, BEST = "imagenet.safetensors", "best.safetensors"
+"""Files of the weights of ImageNet, and of the teacher of the students."""
 
-    def __init__(self, setting: Setting, archive: Path, weights: Path, teacher: Path) -> None:
+
+def trained(folder: Path, start: str, lr: float) -> Path:
+    """The weights of a trained teacher."""
+    return folder / f"{start}-{lr}.safetensors"
+
+
+class Bench:
+    """What each process holds: data, and the teacher once it is trained.
+
+    Args:
+        setting: What is trained.
+        archive: The images.
+        folder: Takes the weights of teachers, and has those of ImageNet.
+    """
+
+    def __init__(self, setting: Setting, archive: Path, folder: Path) -> None:
         torch.set_num_threads(1)
-        self.setting, self.weights, self.file = setting, weights, teacher
+        self.setting, self.folder = setting, folder
+        self.weights = folder / IMAGENET
         self.data = setting.data(archive)
         self._teacher: Teacher | None = None
 
-    def teach(self, job: tuple[str, float, Path]) -> dict[str, Any]:
+    def teach(self, job: tuple[str, float]) -> dict[str, Any]:
         """Train a teacher, from scratch or fine-tuned, and keep its weights."""
-        start, lr, file = job
+        start, lr = job
         model = self.setting.model(1.0, self.weights if start == "pretrained" else None)
         task = self.setting.task(model, UNDISTILLED, self.setting.teacher_epochs, lr, 1_000)
-        return {"start": start, "file": file, **self._train(task, keep=file)}
+        return {"start": start, **self._train(task, keep=trained(self.folder, start, lr))}
 
     def train(self, job: tuple[Start, str, float, int]) -> dict[str, Any]:
         """One student's scores."""
@@ -165,6 +181,6 @@ class Bench:
         if self._teacher is None:
             model = self.setting.model(1.0, None)
             network = build_network(model, self.data.inputs, len(self.data.classes))
-            load_weights(network, self.file, "the teacher")
+            load_weights(network, self.folder / BEST, "the teacher")
             self._teacher = Teacher(network)
         return self._teacher

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -51,8 +53,19 @@ def train_teacher(spec: StudySpec, weights: Path) -> None:
 
 
 @contextmanager
+def working_folder(given: Path | None) -> Iterator[Path]:
+    """A folder for weights and outcomes: the given one, made if need be, or a temporary one."""
+    if given is not None:
+        given.mkdir(exist_ok=True)
+        yield given.resolve()
+        return
+    with TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+@contextmanager
 def side_by_side(
-    make: Callable[..., Any], arguments: tuple[Any, ...], method: str
+    make: Callable[..., Any], arguments: tuple[Any, ...], method: str, keep: Path | None = None
 ) -> Iterator[Callable[[Iterable[Any]], Iterator[Any]]]:
     """As many processes as there are cores; called with jobs, they give what each job says.
 
@@ -60,10 +73,35 @@ def side_by_side(
         make: Makes what a process holds, once.
         arguments: Of ``make``.
         method: The name of its method that does a job; a job is its one argument.
+        keep: A folder that keeps what jobs have said, in JSON: a benchmark that was cut off goes on
+            from there, if it is run again with the same arguments.
     """
     context, workers = multiprocessing.get_context("spawn"), os.cpu_count() or 1
     with context.Pool(workers, _start, (make, arguments)) as pool:
-        yield lambda jobs: pool.imap(partial(_do, method), jobs, chunksize=1)
+
+        def done(jobs: Iterable[Any]) -> Iterator[Any]:
+            return pool.imap(partial(_do, method), jobs, chunksize=1)
+
+        yield done if keep is None else partial(kept, keep / f"{method}.jsonl", arguments, done)
+
+
+def kept(
+    file: Path,
+    arguments: tuple[Any, ...],
+    done: Callable[[Iterable[Any]], Iterator[Any]],
+    jobs: Iterable[Any],
+) -> Iterator[Any]:
+    """What each job says, in their order; only those are done of which the file says nothing."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    known = dict(map(json.loads, lines))
+    named = {repr((arguments, job)): job for job in jobs}
+    fresh = done(job for name, job in named.items() if name not in known)
+    for name in named:
+        if name not in known:
+            known[name] = next(fresh)
+            with file.open("a") as end:
+                end.write(json.dumps([name, known[name]]) + "\n")
+        yield known[name]
 
 
 _held: list[Any] = []

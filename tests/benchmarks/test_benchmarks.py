@@ -207,3 +207,24 @@ def test_domains_are_compared_seed_by_seed(module: Any) -> None:
         assert row["gain_ci"] == pytest.approx(half)
         assert row["source"] == pytest.approx(scores[method].mean() / 2)
     assert domains.table({"methods": list(found.values()), "teacher": runs[0]}).row_count == 11
+
+
+def test_a_benchmark_that_was_cut_off_goes_on(module: Any, tmp_path: Path) -> None:
+    done: list[int] = []
+
+    def do(jobs: Any) -> Any:
+        for job in jobs:
+            if job == 3 and len(done) == 2:
+                raise KeyboardInterrupt
+            done.append(job)
+            yield {"square": job * job}
+
+    kept, file = module("side_by_side").kept, tmp_path / "squares.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        list(kept(file, ("a",), do, [1, 2, 3, 4]))
+    assert done == [1, 2]
+    assert list(kept(file, ("a",), do, [4, 2, 3, 1])) == [{"square": j * j} for j in (4, 2, 3, 1)]
+    assert done == [1, 2, 4, 3]
+    # of other arguments nothing is known
+    assert list(kept(file, ("b",), do, [1])) == [{"square": 1}]
+    assert done == [1, 2, 4, 3, 1]
