@@ -43,12 +43,12 @@ class Setting:
         rates: Learning rates; each teacher, and each start of the students, has the best of them.
     """
 
-    samples: int = 1_500
+    samples: int = 4_000
     test: int = 1_500
     side: int = 64
     width: float = 0.5
-    teacher_epochs: int = 8
-    epochs: int = 6
+    teacher_epochs: int = 4
+    epochs: int = 3
     seeds: int = 3
     rates: tuple[float, ...] = (0.01, 0.05)
 
