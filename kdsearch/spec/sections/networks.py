@@ -137,8 +137,8 @@ class StudentSection(Section):
     they are given, else random ones."""
     importance: Importance = "magnitude"
     """What decides which channels are kept: the norm of a channel's weights, the scale of its batch
-    normalisation, its activation on some training samples, or the norm of its weights times the
-    gradients of the loss on them."""
+    normalisation, or its activation on some training samples. ``taylor``: the norm of its weights
+    times the gradients of the loss on some training samples."""
     image_size: SideDimension | None = None
     """Side in pixels to which the students resize the images of the data. Absent: what
     ``data.image_size`` may be, where that is searched; else that of ``weights``, where a library
