@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+from moocore import hypervolume
 
 from kdsearch.errors import MissingExtraError
 
@@ -41,6 +42,19 @@ class PublicTable:
         self._by_seed = 100 - values if metric == "val_acc" else values
         self.losses = self._by_seed.mean(axis=0)
         self.sizes = np.log10([run[SIZE] for run in found[0]])
+        loss = (self.losses - self.losses.min()) / (np.median(self.losses) - self.losses.min())
+        size = (self.sizes - self.sizes.min()) / (self.sizes.max() - self.sizes.min())
+        self._points = np.column_stack([loss, size])
+        self._whole = self._volume(self._points)
+
+    def share(self, rows: np.ndarray) -> float:
+        """The hypervolume of some networks in the table's box, as a share of that of all."""
+        return self._volume(self._points[rows]) / self._whole
+
+    @staticmethod
+    def _volume(points: np.ndarray) -> float:
+        inside = points[(points < 1).all(axis=1)]
+        return float(hypervolume(inside, ref=[1.0, 1.0])) if len(inside) else 0.0
 
     def suggest(self, trial: optuna.Trial) -> int:
         """The row of the network that a trial proposes; numbers are in their order."""

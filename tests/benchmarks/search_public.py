@@ -27,7 +27,7 @@ import numpy as np
 import optuna
 from command import carry_out, command_line, keeps_outcomes
 from measuring import machine
-from moocore import hypervolume, is_nondominated
+from moocore import is_nondominated
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from public_tables import TABLES, PublicTable
 from rich.console import Console
@@ -89,22 +89,11 @@ class Searches:
             seen.append((table.drawn(row, draws), table.sizes[row]))
             tried.append(row)
             study.tell(trial, seen[-1])
-        shares = {str(n): self._share(table, tried[:n], np.array(seen[:n])) for n in TRIALS}
+        shares = {}
+        for count in TRIALS:
+            on_front = is_nondominated(np.array(seen[:count]))
+            shares[str(count)] = table.share(np.array(tried[:count])[on_front])
         return {"table": name, "search": search, "seed": seed, "share": shares}
-
-    @staticmethod
-    def _share(table: PublicTable, tried: Sequence[int], seen: np.ndarray) -> float:
-        front = np.array(tried)[is_nondominated(seen)]
-        return _volume(table, front) / _volume(table, np.arange(len(table.losses)))
-
-
-def _volume(table: PublicTable, rows: np.ndarray) -> float:
-    """The hypervolume of some networks in a table's box."""
-    loss = (table.losses - table.losses.min()) / (np.median(table.losses) - table.losses.min())
-    size = (table.sizes - table.sizes.min()) / (table.sizes.max() - table.sizes.min())
-    points = np.column_stack([loss, size])[rows]
-    inside = points[(points < 1).all(axis=1)]
-    return float(hypervolume(inside, ref=[1.0, 1.0])) if len(inside) else 0.0
 
 
 def measure(options: Namespace, console: Console) -> dict[str, Any]:
