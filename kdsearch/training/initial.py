@@ -23,13 +23,15 @@ from kdsearch.training.teacher import Teaching
 def initial_student(task: Task, data: Dataset, origin: Network | None = None) -> Network:
     """The network of a task with the weights that it begins with.
 
-    They are those that its seed gives it, those that are given, or a teacher's; cut to its size
-    where they are of a wider network (:mod:`kdsearch.training.starts`).
+    They are those that its seed gives it, those that are given, a teacher's, or those of the
+    student that it goes on from; cut to its size where they are of a wider network
+    (:mod:`kdsearch.training.starts`).
 
     Args:
         task: The task.
         data: The data set.
-        origin: The trained teacher that the task names in ``model.cut_from``.
+        origin: The trained teacher that the task names in ``model.cut_from``, or the student that
+            it names as its parent.
 
     Raises:
         CheckpointError: The file is gone, is another one, or does not fit.
@@ -38,8 +40,8 @@ def initial_student(task: Task, data: Dataset, origin: Network | None = None) ->
     torch.manual_seed(task.seed)
     data = data.of_tasks(task.tasks)
     network = build_network(task.model, data.inputs, data.outputs)
-    if task.model.cut_from is not None:
-        assert origin is not None, "the teacher that the student is cut from"
+    if task.model.cut_from is not None or task.parent is not None:
+        assert origin is not None, "the network that the student is cut from"
         cut_start(network, origin, task.model, data)
         return network
     known = task.model.weights

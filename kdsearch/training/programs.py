@@ -51,6 +51,7 @@ def begin_training(
     hardware: Hardware | None = None,
     reference: Reference | None = None,
     rungs: Collection[int] = (),
+    parent: Network | None = None,
 ) -> TrainingProgram:
     """The training of a task.
 
@@ -61,11 +62,12 @@ def begin_training(
         hardware: What to train on.
         reference: The teacher that students are compared with in evaluations.
         rungs: As :class:`Trainer`, counted as the reports count epochs.
+        parent: The trained student that the task goes on from, where it names one.
 
     Raises:
         KdsearchError: As :class:`Trainer`.
     """
-    origin = origin_of(task, teachers)
+    origin = origin_of(task, teachers) if parent is None else parent
     if task.teacher == BORN_AGAIN:
         return BornAgain(task, data, hardware, reference, rungs, origin)
     if task.teacher == MUTUAL:

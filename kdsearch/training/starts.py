@@ -123,7 +123,7 @@ def cut_start(network: Network, teacher: Network, model: ModelConfig, data: Data
 
     Args:
         network: The student, on the CPU.
-        teacher: Its trained teacher, of the same family; it is left as it is.
+        teacher: Its trained teacher, or another student, of the same family; it is left as it is.
         model: What the student was built from.
         data: Its training samples tell the importances ``activation`` and ``taylor``.
 

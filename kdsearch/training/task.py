@@ -19,8 +19,19 @@ _ADDED_TRAINING = (
     "ema",
     "fine_tuning",
 )
-_ADDED = ("strong", "task_weights", "uncertainty", "tasks", "two_domains")
+_ADDED = ("strong", "task_weights", "uncertainty", "tasks", "two_domains", "parent")
 """Settings that earlier versions did not have; where they change nothing, nor does the key."""
+
+
+class Parent(Section):
+    """A trained student that another training goes on from."""
+
+    key: str
+    """Of its task."""
+    model: ModelConfig
+    """Its network."""
+    epochs: int
+    """Epochs of its training, and of those that it went on from in turn."""
 
 
 class Task(Section):
@@ -56,12 +67,19 @@ class Task(Section):
     """The tasks that it learns, in the problem's order; all, where none is named."""
     two_domains: bool = False
     """Whether its study has a target domain."""
+    parent: Parent | None = None
+    """The student whose most important channels it begins with, by ``model.importance``."""
 
     @property
     def is_baseline(self) -> bool:
         """Whether others' gains are over it: by ``none`` or ``pseudo_label``, where nobody teaches
         and nothing adapts it."""
         return self.teacher is None and is_baseline(self.method.label, self.two_domains)
+
+    @property
+    def lineage_epochs(self) -> int:
+        """Epochs of its training and of those that it goes on from."""
+        return self.training.epochs + (self.parent.epochs if self.parent else 0)
 
     def task_weight(self, name: str) -> float:
         """What the loss of a task is multiplied by."""
@@ -76,6 +94,8 @@ class Task(Section):
                 del content["training"][name]
         if self.model.weights is not None and self.model.weights.sha256:
             content["model"]["weights"] = {"sha256": self.model.weights.sha256}
+        if self.parent is not None:  # whose key says what it was
+            content["parent"] = self.parent.key
         for name in _ADDED:
             if not content[name]:
                 del content[name]
