@@ -180,6 +180,12 @@ search:
   trials: 200
   scheduler: {name: halving, reduction: 3}
 """,
+    "search.ladder": """\
+search:
+  strategy: ladder
+  trials: 25
+  ladder: {settings: 0.4, factor: 1.3, link: 0.33}
+""",
     "latency": """\
 latency: {command: "ssh board ./bench", timeout: 60}
 search: {size: [latency, parameters], max_latency: 5000}

@@ -116,7 +116,7 @@ class Display(Observer):
     def phase_started(
         self,
         phase: str,
-        total: int,
+        total: int | None,
         finished: Sequence[TrialRecord],
         epochs: float | None = None,
     ) -> None:
@@ -126,7 +126,8 @@ class Display(Observer):
         self._progress = Progress(phase, total, finished, epochs)
         if phase == "search":
             self._records = list(finished)
-        self._say(f"{phase}: {total} trainings" + (f", {len(finished)} done" if finished else ""))
+        told = f"trainings of at most {epochs:g} epochs" if total is None else f"{total} trainings"
+        self._say(f"{phase}: {told}" + (f", {len(finished)} done" if finished else ""))
         self._show()
 
     def trial_started(self, record: TrialRecord) -> None:

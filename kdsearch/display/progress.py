@@ -15,13 +15,17 @@ class Progress:
 
     Args:
         phase: ``search`` or ``finalists``.
-        total: Trainings in all.
+        total: Trainings in all; ``None`` where their outcomes decide.
         done: Trainings ended before this run.
         most: Epochs that are expected of all trainings, where that is known.
     """
 
     def __init__(
-        self, phase: str, total: int, done: Sequence[TrialRecord], most: float | None = None
+        self,
+        phase: str,
+        total: int | None,
+        done: Sequence[TrialRecord],
+        most: float | None = None,
     ) -> None:
         self.phase, self.total = phase, total
         self._ended = Counter(record.status for record in done if record.ended)
@@ -69,6 +73,8 @@ class Progress:
     def _share(self) -> float:
         """How much is done, of the trainings or of the epochs, whichever is nearer to its end."""
         of_epochs = sum(self._done.values()) / self._most if self._most else 0.0
+        if self.total is None:
+            return min(1.0, of_epochs)
         return min(1.0, max(self._ended.total() / self.total if self.total else 1.0, of_epochs))
 
     def line(self) -> str:
@@ -78,7 +84,8 @@ class Progress:
         stopped = f", {ended['stopped']} stopped early" if ended["stopped"] else ""
         tail = f", about {duration(left)} left" if left else ""
         failed = f", {ended['failed']} failed" if ended["failed"] else ""
+        of = "" if self.total is None else f" of {self.total}"
         return (
-            f"{self.phase}: {ended['complete']} of {self.total} complete{paused}{stopped}, "
+            f"{self.phase}: {ended['complete']}{of} complete{paused}{stopped}, "
             f"{len(self.running)} running{failed}{tail}"
         )

@@ -135,6 +135,10 @@ class Dispatcher:
         }
         if record.checkpoint is not None:
             config["checkpoint"] = self._files.uri(record.checkpoint)
+        if record.task.parent is not None:
+            config["parent"] = str(self._files.parent_file(record.task.parent.key))
+        if self._jobs.keeps(record):
+            config["keep"] = str(self._files.parent_file(record.task.key))
         if self._files.weights is not None and record.phase == "finalists":
             config["save_to"] = str(self._files.weights_file(record))
         return config
@@ -199,7 +203,8 @@ class Dispatcher:
         if number in self._running:
             running = self._running.pop(number)
             record = running.record
-            self._end(running, record.reason or self._files.missing_weights(record))
+            missing = self._files.missing_weights(record, self._jobs.keeps(record))
+            self._end(running, record.reason or missing)
 
     def _end(self, running: _Running, reason: str | None) -> None:
         update: dict[str, Any] = {"status": "complete", "checkpoint": None}

@@ -39,6 +39,10 @@ class Jobs(ABC):
         """How far a training that was handed out goes; by itself to its end."""
         return RungStage()
 
+    def keeps(self, record: TrialRecord) -> bool:
+        """Whether a training's weights are kept for others that go on from it; by itself not."""
+        return False
+
     @abstractmethod
     def ended(self, record: TrialRecord) -> None:
         """Take in the outcome of a training, or that it was paused."""

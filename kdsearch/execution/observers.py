@@ -48,13 +48,14 @@ class Observer:
     def phase_started(
         self,
         phase: str,
-        total: int,
+        total: int | None,
         finished: Sequence[TrialRecord],
         epochs: float | None = None,
     ) -> None:
         """``search`` or ``finalists`` starts with so many trainings, some ended before a resume.
 
-        ``epochs`` are expected of all of them together, where that is known.
+        How many a ladder has, ``None`` of them, its outcomes decide. ``epochs`` are expected of all
+        of them together, where that is known.
         """
 
     def trial_started(self, record: TrialRecord) -> None:

@@ -31,6 +31,7 @@ from kdsearch.spec.sections import ResourcesSection
 from kdsearch.teacher_cache.reading import TeacherSignals
 from kdsearch.training.checkpoints import load_training, save_training
 from kdsearch.training.hardware import Hardware
+from kdsearch.training.lineage import load_parent
 from kdsearch.training.measured import measured_sizes
 from kdsearch.training.programs import TrainingProgram, begin_training
 from kdsearch.training.quantized import quantized
@@ -59,8 +60,9 @@ class StudentTrial(tune.Trainable):
         Args:
             config: ``task`` (a dumped :class:`Task`); ``rungs``, the epochs after which averaged
                 weights are scored; ``checkpoint``, the URI of a folder that it goes on from;
-                ``crash_log``, a file; ``avoid``, ids of nodes; and for finalists ``save_to``, the
-                file that takes the weights after the last epoch.
+                ``crash_log``, a file; ``avoid``, ids of nodes; ``parent``, the file of the student
+                that it goes on from; ``keep``, the file that takes the weights after the last
+                epoch; and for finalists ``save_to``, likewise, beside scores on the test split.
             shared: ``data``, a reference to the packed data in Ray's object store; ``teachers``,
                 packed, by name; ``caches``, what is cached of them, and ``driver_node``, where the
                 study's own process has it; ``by_task``, who answers each task where several do;
@@ -158,6 +160,8 @@ class StudentTrial(tune.Trainable):
         if not program.finished:
             due = time.monotonic() - self._saved_at > 60 * self._resources.checkpoint_minutes
             return result | {SHOULD_CHECKPOINT: due}
+        if keep := self._config.get("keep"):
+            save_weights(program.student, Path(keep))
         if save_to := self._config.get("save_to"):
             result["test"] = program.score_test()
             save_weights(program.student, Path(save_to))
@@ -172,6 +176,9 @@ class StudentTrial(tune.Trainable):
 
     def _begin_program(self) -> TrainingProgram:
         """The training of the task, gone on with from a checkpoint where one is given."""
+        parent = None
+        if file := self._config.get("parent"):
+            parent = load_parent(self._task, self._data, Path(file))
         program = begin_training(
             self._task,
             self._data,
@@ -179,6 +186,7 @@ class StudentTrial(tune.Trainable):
             self._hardware,
             self._signals.reference,
             self._config["rungs"],
+            parent,
         )
         return self._loaded(program)
 

@@ -39,6 +39,7 @@ class StudyDirectory(StudyFolder):
         trials.jsonl       one line for each trial of the search that ended, or came to a rung
         finalists.jsonl    one line for each ended training of a finalist or its baseline
         optuna.journal     a copy of the trials that optuna-dashboard opens
+        parents/           weights of the students of a ladder, from which narrower ones were cut
         finalists/         weights of each finalist's trainings
         students/          the finalists as shipped: safetensors and JSON
         exported/          students as ONNX and the like, each with a model card
@@ -55,6 +56,7 @@ class StudyDirectory(StudyFolder):
         self.finalists = Journal(path / FINALISTS)
         self.optuna = path / "optuna.journal"
         self.failures = path / "failures"
+        self.parents = path / "parents"
         self.weights = path / "finalists"
         self.students = path / "students"
         self.tune = path / "tune"

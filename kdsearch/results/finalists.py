@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from scipy.special import stdtrit
@@ -14,6 +15,9 @@ from kdsearch.results.record import TrialRecord
 from kdsearch.spec.teaching import MUTUAL
 from kdsearch.training.programs import total_epochs
 from kdsearch.training.task import Task
+
+Start = Literal["scratch", "chain"]
+"""How a training began: with weights of its own, or with those of a trained, wider student."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,25 @@ class Finalist:
             a learning rate and weight decay of its own; of several methods that need no teacher, by
             the one that is best on validation.
         objectives: What the search weighs.
+        other: Where a ladder cut it from a wider student, its trainings the other way: from scratch
+            if those that count are of chains, and of chains if they are from scratch.
     """
 
     trial: TrialRecord
     runs: tuple[TrialRecord, ...]
     baseline: tuple[TrialRecord, ...]
     objectives: Objectives = field(default_factory=Objectives)
+    other: tuple[TrialRecord, ...] = ()
+
+    @property
+    def start(self) -> Start | None:
+        """How the trainings that count began; ``None`` before there are any."""
+        return start_of(self.runs)
+
+    @property
+    def lineage_epochs(self) -> int | None:
+        """Epochs of one of its trainings and of all that it went on from."""
+        return self.runs[0].task.lineage_epochs if self.runs else None
 
     def test(self, name: str) -> Interval:
         """A test score, by its metric's name, over the seeds that have it."""
@@ -114,6 +131,13 @@ class Finalist:
         """The training to ship: the best on validation, so that the test has no say in it."""
         scored = [run for run in self.runs if self.objectives.score in run.scores]
         return min(scored, key=lambda run: self.objectives.loss(run.scores), default=None)
+
+
+def start_of(runs: Sequence[TrialRecord]) -> Start | None:
+    """How trainings with several seeds began; ``None`` where there are none."""
+    if not runs:
+        return None
+    return "scratch" if runs[0].task.parent is None else "chain"
 
 
 def trainings(task: Task) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Sequence
-from itertools import count, product
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
 
 from kdsearch.methods import UNDISTILLED
+from kdsearch.results.baselines import LEAST, Baselines
+from kdsearch.results.chained import chained, lineage, undistilled
 from kdsearch.results.cost import CostOf
 from kdsearch.results.finalists import Finalist
 from kdsearch.results.objectives import Objectives
@@ -15,22 +16,14 @@ from kdsearch.results.record import Phase, TrialRecord
 from kdsearch.results.sweep import (
     Known,
     PlannedTraining,
-    Sweep,
     baseline_methods,
-    published_values,
-    searched_weights,
     sweep_epochs,
     sweep_points,
 )
-from kdsearch.spec.concrete import ModelConfig
-from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.programs import total_epochs
 from kdsearch.training.recipe import Recipe
 from kdsearch.training.task import Task
-
-LEAST = 2
-"""Configurations that a baseline is tried with at least, beside the finalist's own."""
 
 
 class Judging:
@@ -40,11 +33,10 @@ class Judging:
     gradient. The same rate without a teacher would be a straw man, so a baseline, which is the same
     student under the same number of epochs, is first tuned with one seed: by a :class:`Sweep` of as
     many configurations as the member's method had trials in the search, and of the member's own.
-    Members that share a student share the baseline; a member that nobody teaches or adapts is its
-    own.
 
-    Where the study names other methods that need no teacher, such as ``pseudo_label``, each of them
-    is tuned alike, its own values too, and the baseline is the one that validates best.
+    A member that a ladder cut from a wider student is trained both ways, from scratch and in a
+    chain of its own for each seed, and so is its baseline; of each the better way on validation
+    counts.
 
     Args:
         spec: The study.
@@ -54,8 +46,8 @@ class Judging:
 
     Attributes:
         spec: The study.
-        runs: The members' trainings, one a seed.
-        sweeps: The tuning of each baseline, by its student and its method; it never sees the test.
+        runs: The members' trainings from scratch, one a seed.
+        baselines: What they are compared with.
     """
 
     def __init__(
@@ -70,28 +62,25 @@ class Judging:
         self._numbers = {key: record.number for key, record in known.items()}
         taken = set(self._numbers.values())
         self._free = (number for number in count() if number not in taken)
-        tried = Counter(record.task.method.label for record in searched)
-        sharing: dict[ModelConfig, list[TrialRecord]] = {}
-        for member in members:
-            if not member.task.is_baseline:
-                sharing.setdefault(_plain(member).model, []).append(member)
-        self._students = list(sharing)
-        self._methods = baseline_methods(spec)
-        self.sweeps: dict[tuple[ModelConfig, str], Sweep] = {}
-        self._tuned: dict[tuple[ModelConfig, str], TrialRecord] = {}
-        for (student, group), label in product(sharing.items(), self._methods):
-            tasks = self._tuning(group, tried, label)
-            trainings = self._trainings("baselines", tasks)
-            self.sweeps[student, label] = Sweep(trainings, spec, len(self._methods) > 1)
-            self._tuned[student, label] = group[0].model_copy(update={"task": tasks[0]})
-        own = [task for member in members for task in self._seeded(Recipe.of(member.task))]
+        tried = [each for each in searched if each.ladder in (None, "settings")]
+        self.baselines = Baselines(spec, members, tried, self._trainings)
+        by_key = {each.task.key: each for each in searched}
+        self._lines = {
+            each.number: lineage(each, by_key) for each in members if each.task.parent is not None
+        }
+        self._parents: set[str] = set()
+        own = [task for member in members for task in self._seeded(self._recipe(member))]
         self.runs = self._trainings("finalists", own)
+        self._chains = self._in_chains(self._lines.values())
 
     @property
     def total(self) -> int:
         """Trainings in all, those of sweeps that are stopped at a rung included."""
-        swept = sum(len(sweep.trainings) for sweep in self.sweeps.values())
-        return swept + len(self.runs) + len(self._students) * self.spec.finalists.seeds
+        seeds = self.spec.finalists.seeds
+        alone = len(self.baselines.trainings) + len(self.runs) + len(self._chains)
+        lines = (self._line_of(members) for members in self.baselines.members)
+        of_baselines = len(self.baselines.students) + sum(map(len, lines))
+        return alone + seeds * of_baselines
 
     @property
     def epochs(self) -> float:
@@ -101,90 +90,119 @@ class Judging:
     def cost(self, cost_of: CostOf) -> float:
         """What all of it costs, by the predicted cost of each training."""
         seeds = self.spec.finalists.seeds
-        own = sum(seeds * cost_of(each, total_epochs(each.task)) for each in self._members)
+        own = sum(seeds * cost_of(each, self._epochs(each.task)) for each in self._members)
         once = seeds * self.spec.training.epochs
-        swept = sum(cost_of(self._tuned[of], sweep.epochs) for of, sweep in self.sweeps.items())
         seeded = (
-            max(cost_of(self._tuned[student, label], once) for label in self._methods)
-            for student in self._students
+            max(cost_of(each, once) for each in self.baselines.dearest(student))
+            for student in self.baselines.students
         )
-        return own + swept + sum(seeded)
+        # as if every student of a chain cost what its narrowest does
+        chained = sum(
+            2 * seeds * cost_of(each, each.task.lineage_epochs)
+            for each in self._members
+            if each.task.parent is not None
+        )
+        return own + self.baselines.sweeps_cost(cost_of) + sum(seeded) + chained
 
-    def baselines(self, known: Known) -> list[PlannedTraining]:
-        """The baselines' trainings, one a seed, once all sweeps are over."""
-        if any(sweep.due(known) for sweep in self.sweeps.values()):
-            return []
-        tasks = [task for student in self._students for task in self._baseline(student, known)]
-        return self._trainings("finalists", tasks)
+    def _epochs(self, task: Task) -> int:
+        """Those of a training from scratch."""
+        return total_epochs(task) if task.parent is None else self.spec.training.epochs
+
+    def is_parent(self, key: str) -> bool:
+        """Whether another training goes on from the student of a task, by its key."""
+        return key in self._parents
 
     def due(self, known: Known) -> list[PlannedTraining]:
         """What can be trained now: sweeps up to their next rungs first, the baselines last."""
-        swept = [each for sweep in self.sweeps.values() for each in sweep.due(known)]
-        whole = [*self.runs, *self.baselines(known)]
-        return swept + [each for each in whole if not _has_ended(known.get(each.key))]
+        whole = [*self.runs, *self._chains, *self.of_baselines(known)]
+        waiting = [each for each in whole if not _has_ended(known.get(each.key))]
+        return [
+            *self.baselines.due(known),
+            *(each for each in waiting if _has_parent(each.task, known)),
+        ]
 
     def done(self, known: Known) -> list[TrialRecord]:
         """Those of the known trainings that count here; a study that was extended has others."""
-        swept = [each for sweep in self.sweeps.values() for each in sweep.trainings]
-        wanted = {each.key: each for each in (*swept, *self.runs, *self.baselines(known))}
+        whole = [*self.baselines.trainings, *self.runs, *self._chains, *self.of_baselines(known)]
+        wanted = dict.fromkeys(each.key for each in whole)
         return [known[key] for key in wanted if key in known]
 
     def finalists(self, known: Known) -> list[Finalist]:
         """The members with those of their trainings, and of their baselines', that are complete."""
         found, objectives = [], Objectives.of(self.spec)
         for member in self._members:
-            own = self._seeded(Recipe.of(member.task))
-            student = _plain(member).model
+            own = [self._seeded(self._recipe(member))]
+            line = self._lines.get(member.number)
+            own += [self._ends(line)] if line else []
             baseline = own
             if not member.task.is_baseline:
-                baseline = self._baseline(student, known)
-            runs = _complete(own, known), _complete(baseline, known)
-            found.append(Finalist(member, *runs, objectives))
+                tuned = self.baselines.tuned(self.baselines.student_of(member), known)
+                baseline = [] if tuned is None else [self._seeded(Recipe.of(tuned))]
+                if tuned is not None and line:
+                    baseline.append(self._ends(undistilled(line, tuned)))
+            runs, *others = self._by_validation(own, known)
+            compared = self._by_validation(baseline, known)
+            other = others[0] if others else ()
+            found.append(Finalist(member, runs, compared[0] if compared else (), objectives, other))
         return found
 
-    def _tuning(
-        self, sharing: Sequence[TrialRecord], tried: Counter[str], label: str
-    ) -> list[Task]:
-        """What a baseline is tried with: its members' own rate and such, and points of the box.
-
-        With its members' own rate the method ``label`` has its published values.
-        """
-        plain = _plain(sharing[0])
-        tasks, settings = searched_weights(self.spec), len(SEARCHED_TRAINING)
-        published = published_values(self.spec, label)
-        own = [
-            (
-                *(float(getattr(each.task.training, name)) for name in SEARCHED_TRAINING),
-                *(each.task.task_weight(name) for name in tasks),
-                *published.values(),
-            )
-            for each in sharing
-        ]
-        most = max(LEAST, *(tried[each.task.method.label] for each in sharing))
-        found = []
-        for point in dict.fromkeys([*own, *sweep_points(self.spec, most, label)]):
-            rest = iter(point[settings:])
-            weights = {name: next(rest) for name in tasks}
-            recipe = plain.undistilled(label, dict(zip(published, rest, strict=True)))
-            found.append(recipe.tuned(*point[:settings], task_weights=weights).task(self.spec, 0))
-        return found
-
-    def _baseline(self, student: ModelConfig, known: Known) -> list[Task]:
-        """Trainings of a baseline as its sweeps have tuned it; none before these are over.
-
-        Of several methods it has the one that is best on validation, the first among equals.
-        """
-        sweeps = [self.sweeps[student, label] for label in self._methods]
-        if any(sweep.due(known) for sweep in sweeps):
+    def of_baselines(self, known: Known) -> list[PlannedTraining]:
+        """The baselines' trainings, one a seed and way, once all sweeps are over."""
+        if self.baselines.due(known):
             return []
-        if len(sweeps) > 1:
-            sweeps = sorted(sweeps, key=lambda sweep: sweep.loss(known))
-        best = sweeps[0].best(known)
-        return [] if best is None else self._seeded(Recipe.of(best))
+        tuned = [self.baselines.tuned(student, known) for student in self.baselines.students]
+        tasks = [task for each in tuned if each for task in self._seeded(Recipe.of(each))]
+        chains = self._in_chains(self._lines_of_baselines(tuned))
+        return self._trainings("finalists", tasks) + chains
+
+    def _lines_of_baselines(self, tuned: Sequence[Task | None]) -> list[list[Recipe]]:
+        """The chains of baselines, by the task that each was tuned to."""
+        found = []
+        for task, members in zip(tuned, self.baselines.members, strict=True):
+            line = self._line_of(members)
+            if line and task is not None:
+                found.append(undistilled(line, task))
+        return found
+
+    def _line_of(self, members: Iterable[TrialRecord]) -> list[Recipe]:
+        """The chain of the members that share a baseline; empty where none is of one."""
+        found = (self._lines[each.number] for each in members if each.number in self._lines)
+        return next(found, [])
+
+    def _by_validation(
+        self, ways: Sequence[Sequence[Task]], known: Known
+    ) -> list[tuple[TrialRecord, ...]]:
+        """The complete trainings of each way: those that have most first, then by validation."""
+        objectives = Objectives.of(self.spec)
+
+        def rank(runs: Sequence[TrialRecord]) -> tuple[int, float]:
+            losses = [objectives.loss(run.scores) for run in runs]
+            return len(runs), -sum(losses) / max(len(losses), 1)
+
+        return sorted((_complete(tasks, known) for tasks in ways), key=rank, reverse=True)
+
+    def _recipe(self, member: TrialRecord) -> Recipe:
+        return Recipe.from_scratch(self.spec, member.task)
 
     def _seeded(self, recipe: Recipe) -> list[Task]:
-        seeds = range(1, self.spec.finalists.seeds + 1)
-        return [recipe.task(self.spec, seed) for seed in seeds]
+        return [recipe.task(self.spec, seed) for seed in self._seeds]
+
+    def _ends(self, line: Sequence[Recipe]) -> list[Task]:
+        """The last training of a chain with each seed."""
+        return [chained(self.spec, line, seed)[-1] for seed in self._seeds]
+
+    @property
+    def _seeds(self) -> range:
+        return range(1, self.spec.finalists.seeds + 1)
+
+    def _in_chains(self, lines: Iterable[Sequence[Recipe]]) -> list[PlannedTraining]:
+        """The trainings of chains, one chain a seed; what several share is there once."""
+        chains = [chained(self.spec, line, seed) for line in lines for seed in self._seeds]
+        self._parents |= {task.key for chain in chains for task in chain[:-1]}
+        ends = [chain[-1] for chain in chains]
+        scored = {task.key for task in ends}
+        before = [task for chain in chains for task in chain[:-1] if task.key not in scored]
+        return self._trainings("chains", before) + self._trainings("finalists", ends)
 
     def _trainings(self, phase: Phase, tasks: Sequence[Task]) -> list[PlannedTraining]:
         """The trainings of tasks, each once, with their numbers."""
@@ -232,8 +250,12 @@ def planned_trainings(spec: StudySpec) -> float:
     return spec.finalists.max * (2 * spec.finalists.seeds + swept)
 
 
-def _plain(member: TrialRecord) -> Recipe:
-    return Recipe.of(member.task).undistilled()
+def _has_parent(task: Task, known: Known) -> bool:
+    """Whether the student that a training goes on from is there, if it goes on from one."""
+    if task.parent is None:
+        return True
+    parent = known.get(task.parent.key)
+    return parent is not None and parent.complete
 
 
 def _has_ended(record: TrialRecord | None) -> bool:

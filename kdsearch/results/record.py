@@ -16,7 +16,8 @@ from kdsearch.training.quantized import Int8
 from kdsearch.training.task import Task
 
 Status = Literal["running", "paused", "complete", "stopped", "failed"]
-Phase = Literal["search", "baselines", "finalists"]
+Phase = Literal["search", "baselines", "chains", "finalists"]
+LadderPart = Literal["settings", "heads", "links"]
 
 
 class TrialRecord(Section):
@@ -25,9 +26,12 @@ class TrialRecord(Section):
     number: int
     """Number in its phase, in the order of the proposals."""
     phase: Phase
-    """Which part of the study it belongs to; ``baselines`` are the tuning of those."""
+    """Which part of the study it belongs to; ``baselines`` are the tuning of those, and ``chains``
+    what finalists of a ladder, or their baselines, go on from."""
     task: Task
     """What was trained."""
+    ladder: LadderPart | None = None
+    """What a trial of a ladder is for: to find settings, to begin a chain, or to go on with it."""
     parameters: dict[str, Any] = {}
     """The searched parameters as Optuna names them; empty for finalists."""
     parameter_count: int

@@ -178,7 +178,8 @@ class Study:
     @property
     def ranking(self) -> pd.DataFrame:
         """One row a method, with what it reaches at one tuning budget; the best first."""
-        records = self.records()
+        # of a ladder those trials alone that are trained alike, by which methods are chosen
+        records = [each for each in self.records() if each.ladder in (None, "settings")]
         largest = self.largest[0] if records else 1  # without a trial there may be no teacher yet
         return method_ranking(records, self.objectives, largest, self.spec.study.seed)
 

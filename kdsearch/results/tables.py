@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -53,6 +54,7 @@ def describe_trial(record: TrialRecord) -> dict[str, Any]:
         "weight_decay": task.training.weight_decay,
         "label_smoothing": task.training.label_smoothing,
         **{f"task.{name}": weight for name, weight in task.task_weights.items()},
+        **_place_in_ladder(record),
         "parameters": record.parameter_count,
         "macs": record.macs,
         "bytes": record.bytes,
@@ -61,6 +63,12 @@ def describe_trial(record: TrialRecord) -> dict[str, Any]:
         **({} if record.int8_latency is None else {"int8_latency": record.int8_latency}),
         **{name: size for name, size in _latest(record).items() if name in MEASURED},
     }
+
+
+def _place_in_ladder(record: TrialRecord) -> dict[str, Any]:
+    if record.ladder is None:
+        return {}
+    return {"ladder": record.ladder, "lineage_epochs": record.task.lineage_epochs}
 
 
 def _latest(record: TrialRecord) -> Mapping[str, float]:
@@ -120,6 +128,10 @@ def front_table(
     whose weights are shipped; ``retained`` is the share of the teacher's test score by the
     objective that it keeps, ``retained_validation`` that of the mean validation score.
 
+    In a study whose strategy is ``ladder``, ``start`` tells whether the trainings that count are
+    from ``scratch`` or of a ``chain``, ``lineage_epochs`` is the number of epochs of one of them
+    and of all that it went on from, and columns with ``other_`` are of the trainings the other way.
+
     Args:
         finalists: The finalists.
         objectives: What is weighed.
@@ -142,7 +154,7 @@ def front_table(
             row |= _columns(f"baseline_{name}", finalist.baseline_test(name))
         for name in metrics:
             row[f"mean_validation_{name}"] = finalist.validation(name).mean
-        row |= _shipped(finalist, objectives.score)
+        row |= _shipped(finalist, objectives.score) | _beginnings(finalist, objectives.score)
         row |= {
             "mean_validation_error": finalist.validation_error(samples),
             **_retained(finalist, objectives, teacher),
@@ -179,6 +191,21 @@ def _shipped(finalist: Finalist, score: str) -> dict[str, Any]:
     if run is None or run.test is None:
         return {"shipped_seed": None, f"shipped_test_{score}": None}
     return {"shipped_seed": run.task.seed, f"shipped_test_{score}": run.test.get(score)}
+
+
+def _beginnings(finalist: Finalist, score: str) -> dict[str, Any]:
+    """How a finalist of a ladder was trained, and what the other way gave."""
+    if finalist.trial.ladder is None:
+        return {}
+    other = replace(finalist, runs=finalist.other)
+    return {
+        "start": finalist.start,
+        "lineage_epochs": finalist.lineage_epochs,
+        "other_start": other.start,
+        "other_lineage_epochs": other.lineage_epochs,
+        f"other_mean_validation_{score}": other.validation(score).mean,
+        **_columns(f"other_test_{score}", other.test(score)),
+    }
 
 
 def _retained(

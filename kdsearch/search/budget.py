@@ -10,6 +10,12 @@ from kdsearch.results.cost import trial_lengths
 from kdsearch.spec.study import StudySpec
 
 
+def whole_budget(spec: StudySpec) -> int:
+    """Epochs that a search by ``ladder`` takes at most."""
+    most = spec.search.trials * spec.training.epochs
+    return min(most, spec.search.max_epochs or most)
+
+
 class Budget:
     """What a search may spend: epochs, wall clock, device-hours, whichever ends first.
 
@@ -17,6 +23,9 @@ class Budget:
         spec: The study.
         seconds: Wall clock that the search took before a resume.
         keep: Takes the wall clock so far, whenever a trial ends, if it is limited.
+
+    Attributes:
+        limit: Epochs that may be handed out in all, which can be changed.
     """
 
     def __init__(
@@ -32,6 +41,7 @@ class Budget:
         self._begun = time.monotonic() - seconds
         self._longest = max(trial_lengths(spec))
         self._epochs = 0
+        self.limit: float = math.inf if spec.search.max_epochs is None else spec.search.max_epochs
 
     @property
     def seconds(self) -> float:
@@ -60,8 +70,12 @@ class Budget:
     @property
     def room(self) -> float:
         """Epochs that are left."""
-        limit = self._search.max_epochs
-        return math.inf if limit is None else limit - self._epochs
+        return self.limit - self._epochs
+
+    @property
+    def spent(self) -> int:
+        """Epochs that were handed out."""
+        return self._epochs
 
     @property
     def holds_another(self) -> bool:

@@ -19,8 +19,8 @@ from kdsearch.results.cost import TrialCost
 from kdsearch.results.judging import planned_trainings
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.halving import Halving
-from kdsearch.search.usable import Usable
 from kdsearch.space.checks import Plan
+from kdsearch.space.usable import Usable
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import BORN_AGAIN, MUTUAL
 from kdsearch.teacher_cache.choosing import plan_caches
@@ -133,11 +133,12 @@ def estimate_cost(plan: Plan, samples: Sequence[TrialRecord]) -> Cost:
     trials = sample_trials(plan, min(TRIALS, spec.search.trials))
     lengths = [total_epochs(each.task) for each in trials]
     halving, own = Halving(spec), spec.training.epochs
-    expected = [halving.expected_epochs(length, own) for length in lengths]
+    is_ladder = spec.search.strategy == "ladder"  # which spends all that it may
+    expected = [length if is_ladder else halving.expected_epochs(length, own) for length in lengths]
     whole = unit * fmean(map(predicted, trials, lengths))
     found = unit * fmean(map(predicted, trials, expected))
     search = _within_budgets(spec, found * spec.search.trials, whole / fmean(lengths))
-    judged = whole * planned_trainings(spec) / spec.resources.concurrent
+    judged = whole * (planned_trainings(spec) + _of_chains(plan)) / spec.resources.concurrent
     return Cost(
         teacher=first,
         cache=asking / spec.resources.concurrent,
@@ -145,6 +146,13 @@ def estimate_cost(plan: Plan, samples: Sequence[TrialRecord]) -> Cost:
         finalists=min(judged, search * (spec.finalists.share or math.inf)),
         caches=caches,
     )
+
+
+def _of_chains(plan: Plan) -> float:
+    """Whole trainings that judge finalists of a ladder, and their baselines, in chains, at most."""
+    finalists, share = plan.spec.finalists, plan.spec.search.ladder.link
+    links = max((len(chain.widths) for chain in plan.chains), default=0)
+    return 2 * finalists.max * finalists.seeds * (1 + share * links) if links else 0.0
 
 
 def _within_budgets(spec: StudySpec, seconds: float, per_epoch: float) -> float:

@@ -12,6 +12,7 @@ from kdsearch.results.objectives import Objectives
 from kdsearch.results.preference import neighbour_order, preference
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.sweep import rung_epochs
+from kdsearch.search.budget import whole_budget
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.programs import total_epochs
 from kdsearch.training.reports import AVERAGED
@@ -121,7 +122,9 @@ class Halving:
 
 
 def expected_epochs(spec: StudySpec) -> float:
-    """About how many epochs the trials of a search take together."""
+    """About how many epochs the trials of a search take together; of a ladder, at most."""
+    if spec.search.strategy == "ladder":
+        return whole_budget(spec)
     halving, own = Halving(spec), spec.training.epochs
     lengths = [halving.expected_epochs(length, own) for length in trial_lengths(spec)]
     each = sum(lengths) / len(lengths)

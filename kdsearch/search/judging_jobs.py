@@ -36,10 +36,13 @@ class JudgingJobs(Jobs):
             return None
         raise NoMoreJobs
 
+    def keeps(self, record: TrialRecord) -> bool:
+        return self._judging.is_parent(record.task.key)
+
     def stage(self, record: TrialRecord) -> RungStage:
         if record.phase != "baselines":
             return RungStage()
-        sweep = self._judging.sweeps[record.task.model, record.task.method.label]
+        sweep = self._judging.baselines.sweeps[record.task.model, record.task.method.label]
         done = len(record.epochs)
         until = next((rung for rung in sweep.rungs if rung > done), None)
         return RungStage(until, sweep.averaged)

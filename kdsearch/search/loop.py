@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
-from kdsearch.execution.jobs import Jobs, NoMoreJobs, RungStage
+from kdsearch.execution.jobs import NoMoreJobs, RungStage
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.budget import Budget
-from kdsearch.search.clock import ArrivalClock, Clock, FeedbackClock
+from kdsearch.search.clock import ArrivalClock, FeedbackClock
 from kdsearch.search.halving import Halving
+from kdsearch.search.ordered import CostOf, OrderedJobs, after
 from kdsearch.search.proposer import Proposer
 from kdsearch.search.taking_up import taken_up
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.programs import total_epochs
 
 
-class ProposedJobs(Jobs):
+class ProposedJobs(OrderedJobs):
     """Trials as a sampler proposes them; with a scheduler, the best of each rung go on.
 
     In the deterministic order each next training is chosen by the outcomes that the
@@ -45,50 +46,29 @@ class ProposedJobs(Jobs):
         proposer: Proposer,
         finished: Mapping[int, TrialRecord],
         budget: Budget | None = None,
-        cost_of: Callable[[TrialRecord, int], float] = lambda _, epochs: epochs,
+        cost_of: CostOf = lambda _, epochs: epochs,
         deterministic: bool = True,
         history: Iterable[TrialRecord] | None = None,
     ) -> None:
+        clock = FeedbackClock(spec.resources.concurrent)
+        known = [taken_up(spec, each) for each in finished.values()]
+        super().__init__(
+            clock if deterministic else ArrivalClock(self._is_out),
+            budget or Budget(spec),
+            cost_of,
+            known,
+        )
         self._trials = spec.search.trials
         self._proposer = proposer
-        self._budget = budget or Budget(spec)
-        self._cost_of = cost_of
-        self._outcomes = {number: taken_up(spec, each) for number, each in finished.items()}
         self._budget.count(sum(record.seconds for record in finished.values()))
         self._halving = Halving(spec)
         self._proposed = 0
         self._cut_off: list[TrialRecord] = []
-        self._clock: Clock = FeedbackClock(spec.resources.concurrent)
         if not deterministic:
-            self._clock = ArrivalClock(self._is_out)
             self._take_up(finished.values() if history is None else history)
-        self.spent: str | None = None
 
-    def next(self) -> TrialRecord | None:
-        while True:
-            record = self._choose()
-            if record is None or not self._is_out(record):
-                return record and self._where_it_is(record)
-
-    def _choose(self) -> TrialRecord | None:
-        """The next training, whether or not it was done before; ``None``: an outcome must come."""
-        while True:
-            # first: the outcome that is due may be one of a training that hangs
-            self.spent = self._budget.out_of_time()
-            if self.spent is not None:
-                raise NoMoreJobs
-            for handed_out in self._clock.due():
-                if not self._is_out(handed_out):
-                    return None
-                self._learn(handed_out)
-            record = self._of_those_begun() or self._new()
-            if record is None and not self._clock.skip():
-                record = self._with_the_rest()
-            if record is not None:
-                epochs = self._end_of_stage(record) - len(record.epochs)
-                self._clock.hand_out(record, self._cost_of(record, epochs))
-                self._budget.hand_out(epochs)
-                return record
+    def _pick(self) -> TrialRecord | None:
+        return self._of_those_begun() or self._new()
 
     def _of_those_begun(self) -> TrialRecord | None:
         if self._cut_off:
@@ -119,7 +99,7 @@ class ProposedJobs(Jobs):
         if self._halving.until(record) is None or len(outcome.epochs) < end:
             self._proposer.tell(record.number, outcome)
         else:
-            self._halving.reached(_after(outcome, end))
+            self._halving.reached(after(outcome, end))
 
     def _take_up(self, history: Iterable[TrialRecord]) -> None:
         """Bring sampler and rungs to where the known trials are; those that were cut off go on.
@@ -134,6 +114,7 @@ class ProposedJobs(Jobs):
             if record == ends.get(record.number):
                 self._proposer.tell(record.number, ends.pop(record.number))
         self._proposed = len(begun)
+        self._counted |= self._outcomes
         for record in begun:
             outcome = self._outcomes.get(record.number, record)
             done = len(outcome.epochs)
@@ -141,33 +122,12 @@ class ProposedJobs(Jobs):
             rungs = [rung for rung in self._halving.rungs(outcome.task) if rung <= done]
             goes_on = not outcome.over
             for rung in rungs:
-                self._halving.reached(_after(outcome, rung), goes_on and rung == done)
+                self._halving.reached(after(outcome, rung), goes_on and rung == done)
             if goes_on and done not in rungs:
-                self._cut_off.append(_after(outcome, done))
-
-    def _is_out(self, record: TrialRecord) -> bool:
-        """Whether it is known how a training that was handed out has come out."""
-        outcome = self._outcomes.get(record.number)
-        return outcome is not None and outcome.has_come_to(self._end_of_stage(record))
-
-    def _where_it_is(self, record: TrialRecord) -> TrialRecord:
-        """A training that is handed out, with the epochs that it did before it was cut off."""
-        known = self._outcomes.get(record.number, record)
-        return _after(known, max(len(known.epochs), len(record.epochs)))
+                self._cut_off.append(after(outcome, done))
 
     def _end_of_stage(self, record: TrialRecord) -> int:
         return self._halving.until(record) or total_epochs(record.task)
 
     def stage(self, record: TrialRecord) -> RungStage:
         return RungStage(self._halving.until(record), self._halving.averaged_after(record.task))
-
-    def ended(self, record: TrialRecord) -> None:
-        before = self._outcomes.get(record.number)
-        self._budget.count(record.seconds - (before.seconds if before else 0.0))
-        self._outcomes[record.number] = record
-
-
-def _after(outcome: TrialRecord, epochs: int) -> TrialRecord:
-    """A trial as it was after so many of its epochs."""
-    epochs_then = outcome.epochs[:epochs]
-    return outcome.model_copy(update={"status": "running", "epochs": epochs_then, "reason": None})

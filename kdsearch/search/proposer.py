@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.samplers import NSGAIISampler
 from optuna.trial import TrialState
@@ -15,9 +16,9 @@ from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.optuna_study import STATES, constraints, make_optuna_study, values
 from kdsearch.search.samplers import make_sampler
-from kdsearch.search.usable import Usable
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.space import Space
+from kdsearch.space.usable import Usable
 from kdsearch.training.recipe import Recipe
 
 REJECTIONS = 500
@@ -84,11 +85,12 @@ class Proposer:
     def _propose(self, place: int) -> TrialRecord:
         self._check()
         for attempt in range(REJECTIONS):
-            if place < len(self._first) and attempt < PUBLISHED_TRIES:
-                self.study.enqueue_trial(self._first[place])
-            recipe, trial = self._ask(place, attempt)
+            given = self._given(place, attempt) if attempt < PUBLISHED_TRIES else None
+            if given is not None:
+                self.study.enqueue_trial(dict(given))
+            recipe, trial, parameters = self._ask(place, attempt)
             self.study.tell(trial, state=TrialState.FAIL)  # no sampler learns from it
-            record = self._usable.trial(recipe, place, trial.params)
+            record = self._usable.trial(recipe, place, parameters)
             if record is not None:
                 return record
         raise StudyError(
@@ -97,11 +99,18 @@ class Proposer:
             "widths and depths"
         )
 
+    def _given(self, place: int, attempt: int) -> Mapping[str, Any] | None:
+        """The values of a trial that the sampler does not choose."""
+        if place < len(self._first):
+            return self._first[place]
+        random = np.random.default_rng(derive(self._spec.study.seed, "prior", place, attempt))
+        return self._space.near(place - len(self._first), self._first, random)
+
     def _enter(self, place: int, parameters: dict[str, Any]) -> optuna.Trial:
         """Make a trial known to Optuna."""
         self.study.enqueue_trial(parameters)
-        _, trial = self._ask(place, 0)
-        if trial.params != parameters:
+        _, trial, drawn = self._ask(place, 0)
+        if drawn != parameters:
             raise StudyError(
                 f"trial {place} has other parameters than the spec searches; go on with the spec "
                 "and the version of kdsearch that proposed it"
@@ -114,9 +123,10 @@ class Proposer:
             )
         return trial
 
-    def _ask(self, place: int, attempt: int) -> tuple[Recipe, optuna.Trial]:
+    def _ask(self, place: int, attempt: int) -> tuple[Recipe, optuna.Trial, dict[str, Any]]:
         seed = derive(self._spec.study.seed, "sampler", place, attempt)
         search = self._spec.search
         self.study.sampler = make_sampler(search.sampler, seed, search.scheduler.name != "none")
         trial = self.study.ask()
-        return self._space.suggest(trial), trial
+        drawing = self._space.drawing(trial)
+        return self._space.suggest(drawing), trial, drawing.params

@@ -19,21 +19,18 @@ from kdsearch.execution.observers import Observer
 from kdsearch.execution.storage.trial_files import TrialFiles
 from kdsearch.execution.tune_run import Runner
 from kdsearch.problems.constant import constant_losses
-from kdsearch.results.cost import TrialCost
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.judging import Judging
 from kdsearch.results.no_front import no_front
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import Journal, TrialRecord, by_task
 from kdsearch.results.study import Study
-from kdsearch.search.budget import Budget
 from kdsearch.search.clock import is_deterministic
 from kdsearch.search.halving import expected_epochs
 from kdsearch.search.judging_jobs import JudgingJobs
 from kdsearch.search.latencies import measure_latencies
-from kdsearch.search.loop import ProposedJobs
 from kdsearch.search.optuna_study import write_optuna_journal
-from kdsearch.search.proposer import Proposer
+from kdsearch.search.strategies import Before, search_jobs
 from kdsearch.space.checks import Plan
 from kdsearch.space.initial_checks import check_unchanged
 from kdsearch.space.teacher_scores import training_warnings
@@ -194,19 +191,18 @@ class StudyRun:
         spent = self.directory.state().get("search_seconds", 0.0)
         deterministic = is_deterministic(spec)
         begun_with = self.directory.inputs().checkpoints if spec.with_weights else {}
-        check = partial(check_unchanged, spec, begun_with)
-        jobs = ProposedJobs(
-            spec,
-            Proposer(self.plan.space, self.plan.architectures, self.plan.past, known, check),
+        before = Before(
+            known,
             finished,
-            Budget(spec, spent, lambda now: self.directory.update(search_seconds=now)),
-            TrialCost.on(self.plan.data),
-            deterministic,
             None if deterministic else journal.lines(),
+            spent,
+            lambda now: self.directory.update(search_seconds=now),
+            partial(check_unchanged, spec, begun_with),
         )
-        self.observer.phase_started(
-            "search", spec.search.trials, list(finished.values()), expected_epochs(spec)
-        )
+        jobs = search_jobs(self.plan, before, deterministic)
+        total = None if spec.search.strategy == "ladder" else spec.search.trials
+        done = list(finished.values())
+        self.observer.phase_started("search", total, done, expected_epochs(spec))
         try:
             self._run(runner, jobs, journal)
         except BaseException:
@@ -269,7 +265,7 @@ class StudyRun:
     ) -> None:
         """Run a phase; several studies may have one storage, so its run is named by the study."""
         storage = self.spec.resources.storage or self.directory.tune
-        files = TrialFiles(storage, self.directory.failures, weights)
+        files = TrialFiles(storage, self.directory.failures, weights, self.directory.parents)
         runner.run(jobs, journal, f"{self.spec.study.name}-{journal.path.stem}", files)
         for record in stopped(journal.read().values()):
             journal.append(record)

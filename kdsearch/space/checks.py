@@ -22,6 +22,7 @@ from kdsearch.models import Size, blueprint
 from kdsearch.results.cost import trial_lengths
 from kdsearch.space.adapting_checks import check_adapting_methods
 from kdsearch.space.architectures import Architectures
+from kdsearch.space.chains import Chain
 from kdsearch.space.class_checks import (
     check_class_weights,
     check_stands_for,
@@ -33,6 +34,7 @@ from kdsearch.space.domain_checks import check_domain_settings
 from kdsearch.space.fine_tuning_checks import check_fine_tuning
 from kdsearch.space.initial_checks import check_cuts, check_initial
 from kdsearch.space.label_checks import check_unlabelled_methods, check_unlabelled_ratio
+from kdsearch.space.ladder_checks import find_chains
 from kdsearch.space.space import Space
 from kdsearch.space.strong_checks import check_strong_methods, check_strong_views
 from kdsearch.space.teaching_checks import check_teaching
@@ -62,6 +64,7 @@ class Plan:
         given_teachers: The teachers whose ``checkpoint`` is given, by name.
         past: Parameters that the studies of ``warm_start`` found good, to be tried first.
         warnings: What is odd about the networks, in sentences.
+        chains: The chains of sizes, where the strategy is ``ladder``.
     """
 
     spec: StudySpec
@@ -72,6 +75,7 @@ class Plan:
     given_teachers: dict[str, StoredTeacher]
     past: list[dict[str, Any]]
     warnings: list[str]
+    chains: list[Chain]
 
 
 def make_plan(
@@ -130,9 +134,11 @@ def make_plan(
         for name, section in spec.given_teachers.items()
     }
     given = _given_teachers(spec, data)
+    found, told_of_chains = find_chains(space, architectures, data)
     told("trying a few steps of each network")
-    warnings = told_of_weights + TryOut(spec, data, architectures, space).run(given)
-    return Plan(spec, data, space, architectures, sizes, given, past, warnings)
+    warnings = told_of_weights + told_of_chains
+    warnings += TryOut(spec, data, architectures, space).run(given)
+    return Plan(spec, data, space, architectures, sizes, given, past, warnings, found)
 
 
 def _check_methods(spec: StudySpec) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
+
+import numpy as np
 
 from kdsearch.methods import (
     UNDISTILLED,
@@ -39,6 +41,14 @@ class Suggester(Protocol):
     def suggest_categorical(self, name: str, choices: Any) -> Any: ...
 
 
+class Drawing(Suggester, Protocol):
+    """A :class:`Suggester` that knows what it was asked for."""
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What was asked for, with its values."""
+
+
 class Space:
     """What a study may propose.
 
@@ -56,11 +66,27 @@ class Space:
         self, spec: StudySpec, fitting: Fitting | None = None, inputs: Inputs | None = None
     ) -> None:
         self.spec = spec
-        self._inputs = inputs
+        self.inputs = inputs
         self.fitting = fitting or Fitting()
         self.methods: dict[str, Mapping[str, Searched]] = dict(spec.methods)
         self.methods.setdefault(UNDISTILLED, {})
         self.students = keyed_students(spec.students)
+
+    def drawing(self, trial: Drawing) -> Drawing:
+        """What :meth:`suggest` draws from for a trial: by itself the trial."""
+        return trial
+
+    def near(
+        self, tried: int, first: Sequence[Mapping[str, Any]], random: np.random.Generator
+    ) -> dict[str, Any] | None:
+        """Values of a trial that the sampler does not choose; by itself it chooses all.
+
+        Args:
+            tried: Trials since the first ones.
+            first: The parameters of these.
+            random: Draws the values.
+        """
+        return None
 
     def suggest(self, trial: Suggester) -> Recipe:
         """Draw one recipe."""
@@ -109,7 +135,7 @@ class Space:
             stored=_choose(trial, f"{key}.stored", list(section.stored)),
         )
         init = cast(Init, _choose(trial, f"{key}.init", list(section.inits)))
-        model = beginning(model, init, section, self.spec, teacher, self._inputs)
+        model = beginning(model, init, section, self.spec, teacher, self.inputs)
         given = self.spec.given_teachers.get(teacher or "")
         return model if given is None else adopting(label, model, given.model)
 

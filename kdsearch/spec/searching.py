@@ -41,6 +41,22 @@ class SchedulerSection(Section):
     of the average of its latest weights."""
 
 
+class LadderSection(Section):
+    """``search.ladder``: how a ladder of sizes is built, by the strategy of that name."""
+
+    first_round: Whole = Field(default=15, ge=1)
+    """Length of the first round, in whole trainings; each next one is twice as long."""
+    settings: Share = 0.4
+    """Share of the epochs of each round for the settings: all that is searched beside widths and
+    depths, on one student of middle width and depth of each entry of ``students``."""
+    chains: bool = True
+    """Whether students are cut from wider ones; else each is trained in full."""
+    factor: Number = Field(default=1.3, gt=1)
+    """By how much each student of a chain is at most narrower than the one that it is cut from."""
+    link: Share = 0.33
+    """Share of ``training.epochs`` for which a student is trained that was cut from another."""
+
+
 KnownSize = Literal["parameters", "macs", "bytes", "latency", "int8_bytes", "int8_latency"]
 """What is known of a student's size before it is trained, and may be limited."""
 
@@ -60,8 +76,14 @@ SizeName = Literal[KnownSize, MeasuredSize]
 class SearchSection(Section):
     """``search``: how many trials, proposed how, and what is weighed against which size."""
 
+    strategy: Literal["optuna", "ladder"] = "optuna"
+    """How students are found. ``optuna``: all parameters are searched at once. ``ladder``: settings
+    first, on students of middle size; then chains of sizes, each student cut from its wider
+    neighbour and trained for a part of the epochs."""
+    ladder: LadderSection = LadderSection()
+    """How a ladder is built."""
     trials: Whole = Field(default=50, ge=1)
-    """Number of trials of the search."""
+    """Number of trials of the search. With ``ladder``: it takes at most the epochs of so many."""
     max_epochs: Whole | None = Field(default=None, ge=1)
     """Largest number of epochs of all trials together. Absent: no limit."""
     max_hours: Number | None = Field(default=None, gt=0)

@@ -50,6 +50,21 @@ class Recipe:
             task.task_weights,
         )
 
+    @staticmethod
+    def from_scratch(spec: StudySpec, task: Task) -> Recipe:
+        """The recipe of a trial, trained in full and with a start of its own.
+
+        It is :meth:`of` but in a ladder, whose trainings may be shortened.
+        """
+        recipe = Recipe.of(task)
+        if spec.search.strategy != "ladder":
+            return recipe
+        whole = {
+            "epochs": spec.training.epochs,
+            "warmup_epochs": spec.training.warmup_epochs,
+        }
+        return replace(recipe, training=recipe.training.model_copy(update=whole))
+
     def undistilled(
         self, label: str = UNDISTILLED, values: Mapping[str, float] | None = None
     ) -> Recipe:

@@ -107,7 +107,7 @@ def study(spec: StudySpec, trained: Trained) -> Study:
     )
     judging = Judging(spec, [good], [good], {})
     size = measure(trained.network)
-    baselines = judging.baselines({})  # nothing is searched, so there is nothing to tune
+    baselines = judging.of_baselines({})  # nothing is searched, so there is nothing to tune
     judged = [_ended(run, size, score) for run, score in zip(judging.runs, (0.5, 0.7), strict=True)]
     for record in [*judged, _ended(baselines[0], size, 0.4)]:
         directory.finalists.append(record)

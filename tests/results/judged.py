@@ -81,11 +81,12 @@ def advance(record: TrialRecord, until: int | None, failing: Collection[str]) ->
     """A made-up training up to a rung or its end, whose validation scores approach its quality."""
     if record.task.key in failing:
         return record.model_copy(update={"status": "failed", "reason": "made up"})
-    best, end = quality(record), until or EPOCHS
+    whole = record.task.training.epochs
+    best, end = quality(record), until or whole
     epochs = tuple(
         {
-            "accuracy": best * epoch / EPOCHS,
-            "averaged_accuracy": best * (epoch + 1) / (EPOCHS + 1),
+            "accuracy": best * epoch / whole,
+            "averaged_accuracy": best * (epoch + 1) / (whole + 1),
             "nll": 2 - best,
             "averaged_nll": 2 - best,
             "epoch": float(epoch),

@@ -42,7 +42,7 @@ def test_the_choice_is_the_same_at_any_speed(
 
 def test_the_next_best_takes_the_place_of_one_that_fails(spec: StudySpec) -> None:
     judging = Judging(spec, members()[:1], SEARCHED, {})
-    (sweep,) = judging.sweeps.values()
+    (sweep,) = judging.baselines.sweeps.values()
     best = sorted(sweep.trainings, key=lambda each: -quality(trial_of(each.task)))
     jobs = JudgingJobs(judging, {}, BLUEPRINTS)
     found = by_task(run_all(jobs, failing={best[0].key, best[1].key}))
@@ -69,7 +69,7 @@ def test_the_sweep_never_sees_the_test_and_each_training_happens_once(spec: Stud
     assert len(ended) == judging.total == len({record.number for record in ended})
     ends = [(record.task.key, len(record.epochs)) for record in reported]
     assert len(set(ends)) == len(ends)
-    search = next(iter(judging.sweeps.values())).trainings[0].task
+    search = next(iter(judging.baselines.sweeps.values())).trainings[0].task
     for record in ended:
         assert (record.test is not None) <= (record.phase == "finalists")
         for name in ("seed", "views_seed"):

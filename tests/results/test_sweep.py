@@ -69,7 +69,7 @@ def test_a_baseline_is_tuned_from_as_many_configurations_as_the_method_had(
     spec: StudySpec,
 ) -> None:
     judging = Judging(spec, members(), SEARCHED, {})
-    first, second = judging.sweeps.values()
+    first, second = judging.baselines.sweeps.values()
     # 11 trials of kd and 5 of dist, and the finalist's own rate and decay
     assert (len(first.trainings), len(second.trainings)) == (12, 6)
     for sweep, member in zip((first, second), members(), strict=False):
@@ -78,7 +78,7 @@ def test_a_baseline_is_tuned_from_as_many_configurations_as_the_method_had(
         assert set(sweep_points(spec, len(tried) - 1)) == set(tried[1:])
         assert {t.task.method.label for t in sweep.trainings} == {"none"}
     few = Judging(spec, members()[:1], search_of(kd=1), {})
-    assert [len(sweep.trainings) for sweep in few.sweeps.values()] == [3]
+    assert [len(sweep.trainings) for sweep in few.baselines.sweeps.values()] == [3]
 
 
 def test_every_third_goes_on_from_a_rung_and_the_best_on_validation_is_chosen(
@@ -87,7 +87,7 @@ def test_every_third_goes_on_from_a_rung_and_the_best_on_validation_is_chosen(
     known = judged(spec)
     judging = Judging(spec, members(), SEARCHED, known)
     finalists = judging.finalists(known)
-    for finalist, sweep in zip(finalists, judging.sweeps.values(), strict=False):
+    for finalist, sweep in zip(finalists, judging.baselines.sweeps.values(), strict=False):
         swept = [known[each.key] for each in sweep.trainings]
         best = sorted(swept, key=quality, reverse=True)
         reached = [len(record.epochs) for record in best]
@@ -111,7 +111,7 @@ def test_what_is_chosen_follows_the_objective(spec: StudySpec) -> None:
         search = spec.search.model_copy(update={"objective": (objective,)})
         other = spec.model_copy(update={"search": search})
         judging = Judging(other, members()[:1], search_of(kd=1), {})
-        (sweep,) = judging.sweeps.values()
+        (sweep,) = judging.baselines.sweeps.values()
         known = {}
         for place, each in enumerate(sweep.trainings):
             record = trial(each.number, 0.5, 10).model_copy(update={"task": each.task})

@@ -96,7 +96,7 @@ def test_the_better_on_validation_is_the_baseline(
     judging = Judging(spec, [member], search_of(kd=11), {})
     known = by_task(run_all(JudgingJobs(judging, {}, BLUEPRINTS)))
     assert len(known) == judging.total
-    assert [len(sweep.trainings) for sweep in judging.sweeps.values()] == [12, 12]
+    assert [len(sweep.trainings) for sweep in judging.baselines.sweeps.values()] == [12, 12]
     (finalist,) = judging.finalists(known)
     assert {run.task.method.label for run in finalist.baseline} == {expected}
     assert len(finalist.baseline) == len(finalist.runs) == spec.finalists.seeds
@@ -122,8 +122,8 @@ def test_the_better_on_validation_is_the_baseline(
 def test_the_members_own_rate_is_tried_with_the_published_values(spec: StudySpec) -> None:
     member = distilled(0, 0.5, 10, 0.5, 0.03)
     judging = Judging(spec, [member], search_of(kd=4), {})
-    (student,) = {model for model, _ in judging.sweeps}
-    first = judging.sweeps[student, "pseudo_label"].trainings[0].task
+    (student,) = {model for model, _ in judging.baselines.sweeps}
+    first = judging.baselines.sweeps[student, "pseudo_label"].trainings[0].task
     assert searched_values(first) == searched_values(member.task)
     (term,) = first.method.terms
     assert term.hyperparameters["confidence"] == 0.0
@@ -133,11 +133,11 @@ def test_the_members_own_rate_is_tried_with_the_published_values(spec: StudySpec
 
 def test_a_member_by_pseudo_labels_is_its_own_baseline(spec: StudySpec) -> None:
     judging = Judging(spec, [distilled(0, 0.5, 10, 0.5, 0.03)], search_of(kd=4), {})
-    (student,) = {model for model, _ in judging.sweeps}
-    task = judging.sweeps[student, "pseudo_label"].trainings[0].task
+    (student,) = {model for model, _ in judging.baselines.sweeps}
+    task = judging.baselines.sweeps[student, "pseudo_label"].trainings[0].task
     member = distilled(0, 0.5, 10, 0.5, 0.03).model_copy(update={"task": task})
     own = Judging(spec, [member], search_of(kd=4), {})
-    assert not own.sweeps
+    assert not own.baselines.sweeps
     known = by_task(run_all(JudgingJobs(own, {}, BLUEPRINTS)))
     (finalist,) = own.finalists(known)
     assert finalist.runs == finalist.baseline
@@ -165,5 +165,5 @@ def test_a_sweep_that_was_cut_off_has_no_baseline_yet(spec: StudySpec) -> None:
     for stop in range(1, whole, 7):
         known = by_task(run_all(JudgingJobs(judging, {}, BLUEPRINTS), stop=stop))
         (finalist,) = judging.finalists(known)
-        due = any(sweep.due(known) for sweep in judging.sweeps.values())
+        due = any(sweep.due(known) for sweep in judging.baselines.sweeps.values())
         assert not (due and finalist.baseline)

@@ -169,7 +169,7 @@ def test_limits_that_no_random_student_keeps_are_told(
     spec_text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = make_plan(parse_spec(spec_text))
-    monkeypatch.setattr("kdsearch.search.usable.within_limits", lambda *_: False)
+    monkeypatch.setattr("kdsearch.space.usable.within_limits", lambda *_: False)
     with pytest.raises(StudyError, match="none of 40 random students keeps the size limits; raise"):
         sample_trials(plan, 2)
 

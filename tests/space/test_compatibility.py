@@ -10,9 +10,9 @@ import pytest
 from kdsearch.errors import SpecError
 from kdsearch.methods import UNDISTILLED
 from kdsearch.models import of_images
-from kdsearch.search.usable import Usable
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.checks import make_plan
+from kdsearch.space.usable import Usable
 from kdsearch.spec import StudySpec, parse_spec
 from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL
 from kdsearch.training.recipe import Recipe

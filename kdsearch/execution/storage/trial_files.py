@@ -12,6 +12,7 @@ from kdsearch.errors import RunError
 from kdsearch.execution.storage.access import is_remote, patiently, unusable
 from kdsearch.results.finalists import weights_file
 from kdsearch.results.record import TrialRecord
+from kdsearch.training.lineage import parent_file
 
 
 class TrialFiles:
@@ -22,12 +23,20 @@ class TrialFiles:
             ``s3://bucket/folder``.
         failures: Folder of crash logs and tracebacks.
         weights: Folder of the weights of finalists, who are scored on the test split.
+        parents: Folder of the weights of students that others go on from, where there are any.
     """
 
-    def __init__(self, storage: str | Path, failures: Path, weights: Path | None = None) -> None:
+    def __init__(
+        self,
+        storage: str | Path,
+        failures: Path,
+        weights: Path | None = None,
+        parents: Path | None = None,
+    ) -> None:
         self.storage = str(storage if "://" in str(storage) else Path(storage).resolve())
         self.failures = failures.resolve()
         self.weights = None if weights is None else weights.resolve()
+        self._parents = None if parents is None else parents.resolve()
         self._files, self._root = self._open()
         self._left: list[str] = []
 
@@ -72,16 +81,23 @@ class TrialFiles:
         assert self.weights is not None, "only finalists keep their weights"
         return weights_file(self.weights, record)
 
-    def missing_weights(self, record: TrialRecord) -> str | None:
-        """That a finalist's weights are not there, in a sentence."""
-        if self.weights is None or record.phase != "finalists":
-            return None
-        if self.weights_file(record).is_file():
-            return None
-        return (
-            f"its weights are not in {self.weights}; give a study.directory that all nodes of the "
-            "cluster share"
-        )
+    def parent_file(self, key: str) -> Path:
+        """Where the weights of a student lie that others go on from, by its task's key."""
+        assert self._parents is not None, "no training goes on from another"
+        return parent_file(self._parents, key)
+
+    def missing_weights(self, record: TrialRecord, is_parent: bool) -> str | None:
+        """That weights of a finalist, or of a parent of others, are not there, in a sentence."""
+        needed = [self.parent_file(record.task.key)] if is_parent else []
+        if self.weights is not None and record.phase == "finalists":
+            needed.append(self.weights_file(record))
+        for file in needed:
+            if not file.is_file():
+                return (
+                    f"its weights are not in {file.parent}; give a study.directory that all nodes "
+                    "of the cluster share"
+                )
+        return None
 
     def relative(self, path: str) -> str:
         """A checkpoint's path below the storage, which may move."""

@@ -1,0 +1,128 @@
+"""A search in rounds: settings on students of middle size, then chains of sizes with the best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from kdsearch.execution.jobs import Jobs, NoMoreJobs, RungStage
+from kdsearch.results.record import TrialRecord
+from kdsearch.search.budget import Budget, whole_budget
+from kdsearch.search.links import LinkedJobs
+from kdsearch.search.loop import ProposedJobs
+from kdsearch.spec.study import StudySpec
+
+
+class LadderJobs(Jobs):
+    """Hands out trials of the settings, and then those of chains with the best of them, in rounds.
+
+    The first round takes the epochs of ``search.ladder.first_round`` whole trainings, and each next
+    one twice as many; one that would leave less than its own length to the next takes that too. In
+    each the settings have ``search.ladder.settings`` of the epochs. Chains begin when all trials of
+    the settings are through, and the other way round, so that the order in which they end changes
+    nothing.
+
+    The proposer counts the trials of the settings alone; in the study they have numbers among all.
+
+    Args:
+        spec: The study.
+        settings: Proposes settings.
+        links: Makes the chains.
+        budget: What may be spent, by both.
+        known: Trials of the settings from before, by their place among these.
+        number: Gives each new trial its number.
+    """
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        settings: ProposedJobs,
+        links: LinkedJobs,
+        budget: Budget,
+        known: Mapping[int, TrialRecord],
+        number: Iterator[int],
+    ) -> None:
+        self._spec, self._settings, self._links, self._budget = spec, settings, links, budget
+        self._places = {record.number: place for place, record in known.items()}
+        self._numbers = {place: record.number for place, record in known.items()}
+        self._number = number
+        self._now: Jobs = settings
+        self._chosen = -1
+        self._round_end = 0
+        self._begin_settings()
+        self.spent: str | None = None
+
+    def _begin_settings(self) -> None:
+        spent, search = self._budget.spent, self._spec.search
+        self._round_end = round_end(max(spent, self._round_end), self._spec)
+        share = search.ladder.settings * (self._round_end - spent)
+        self._budget.limit = spent + round(share)
+        self._now = self._settings
+
+    def _begin_links(self) -> None:
+        self._links.learn(map(self._numbered, self._settings.counted))
+        self._budget.limit = self._round_end
+        self._now = self._links
+
+    def next(self) -> TrialRecord | None:
+        while True:
+            try:
+                record = self._now.next()
+            except NoMoreJobs:
+                self._turn()
+                continue
+            if record is None or self._now is self._links:
+                return record
+            return self._numbered(record)
+
+    def _turn(self) -> None:
+        """Go on with the other part.
+
+        Raises:
+            NoMoreJobs: The time is spent, or the epochs are, or nothing was begun in a whole round.
+        """
+        self.spent = self._budget.out_of_time()
+        if self.spent is not None:
+            raise NoMoreJobs
+        if self._now is self._settings:
+            self._begin_links()
+            return
+        before, self._chosen = self._chosen, self._settings.chosen + self._links.chosen
+        if self._chosen == before or self._budget.spent >= whole_budget(self._spec):
+            raise NoMoreJobs
+        self._begin_settings()
+
+    def _numbered(self, record: TrialRecord) -> TrialRecord:
+        """A trial of the settings as the study knows it."""
+        place = record.number
+        if place not in self._numbers:
+            self._numbers[place] = next(self._number)
+            self._places[self._numbers[place]] = place
+        return record.model_copy(update={"number": self._numbers[place], "ladder": "settings"})
+
+    def _placed(self, record: TrialRecord) -> TrialRecord:
+        """The same as the proposer knows it."""
+        return record.model_copy(update={"number": self._places[record.number]})
+
+    def stage(self, record: TrialRecord) -> RungStage:
+        if record.ladder == "settings":
+            return self._settings.stage(self._placed(record))
+        return self._links.stage(record)
+
+    def keeps(self, record: TrialRecord) -> bool:
+        return record.ladder != "settings" and self._links.keeps(record)
+
+    def ended(self, record: TrialRecord) -> None:
+        if record.ladder == "settings":
+            self._settings.ended(self._placed(record))
+        else:
+            self._links.ended(record)
+
+
+def round_end(spent: int, spec: StudySpec) -> int:
+    """The epochs after which a round ends that begins when so many are spent; at most all."""
+    whole, length = whole_budget(spec), spec.search.ladder.first_round * spec.training.epochs
+    end = length
+    while end <= spent:
+        length *= 2
+        end += length
+    return whole if whole - end < length else end

@@ -1,0 +1,102 @@
+"""The space of settings: all but the sizes, which are those of students of middle size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from kdsearch.methods import needs_teacher, parse_label
+from kdsearch.space.chains import Chain, shortened
+from kdsearch.space.given import Near, Pinned
+from kdsearch.space.space import Drawing, Space, Suggester
+from kdsearch.spec.ranges import holds, is_searched
+from kdsearch.spec.sections import SEARCHED_TRAINING
+from kdsearch.spec.teaching import BORN_AGAIN, MUTUAL
+from kdsearch.training.recipe import Recipe
+
+PRIOR_HALVES = 8
+"""Trials after which half as many begin near one of the first."""
+
+PRIOR_SPREAD = 0.15
+"""Standard deviation of such values, as a share of the range, on its own scale."""
+
+
+class AnchoredSpace(Space):
+    """A space in which widths and depths are those of the middle of each entry's chains.
+
+    What cannot be chained is drawn as ever.
+
+    Args:
+        space: The study's.
+        chains: Its chains.
+    """
+
+    def __init__(self, space: Space, chains: Sequence[Chain]) -> None:
+        super().__init__(space.spec, space.fitting, space.inputs)
+        self._pins: dict[str, Any] = {}
+        by_student: dict[str, list[Chain]] = {}
+        for chain in chains:
+            by_student.setdefault(chain.student, []).append(chain)
+        for own in by_student.values():
+            middle = own[len(own) // 2]
+            self._pins |= middle.parameters(middle.middle)
+
+    def drawing(self, trial: Drawing) -> Drawing:
+        return Pinned(trial, self._pins_of)
+
+    def suggest(self, trial: Suggester) -> Recipe:
+        """As :meth:`Space.suggest`; trained as long as a link of a chain, where it could be one."""
+        recipe = super().suggest(trial)
+        if isinstance(trial, Pinned) and any(name in trial.pinned for name in self._pins):
+            return replace(recipe, training=shortened(recipe.training, self.spec))
+        return recipe
+
+    def published(self, label: str) -> dict[str, Any]:
+        """As :meth:`Space.published`, with the learning rate and such that the spec has by itself.
+
+        On one size these are as likely to be near the best as the method's own.
+        """
+        found, section = super().published(label), self.spec.training
+        for name in SEARCHED_TRAINING:
+            dimension, usual = getattr(section, name), type(section).model_fields[name].default
+            if is_searched(dimension) and holds(dimension, usual):
+                found[name] = usual
+        return found
+
+    def near(
+        self, tried: int, first: Sequence[Mapping[str, Any]], random: np.random.Generator
+    ) -> dict[str, Any] | None:
+        """Values around one of the first trials, at half of the places and ever fewer.
+
+        So what is known before weighs much at first, and what was tried here more and more (PriMO,
+        arXiv 2511.08371, has a prior that decays).
+        """
+        if random.random() >= 0.5 ** (1 + tried / PRIOR_HALVES):
+            return None
+        near = Near(first[int(random.integers(len(first)))], random, PRIOR_SPREAD)
+        self.suggest(near)
+        return near.kept
+
+    def _pins_of(self, drawn: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._pins if is_chainable(drawn, self) else {}
+
+
+def is_chainable(drawn: Mapping[str, Any], space: Space) -> bool:
+    """Whether students of such parameters can go on from trained ones.
+
+    Not where the method prepares the student or gives it a classifier, nor where it is taught by
+    its own like, which would have to be cut too.
+    """
+    label = drawn.get("method", next(iter(space.methods)))
+    teacher = drawn.get("teacher", drawn.get(f"{label}.teacher"))
+    if teacher in (BORN_AGAIN, MUTUAL) or space.spec.taught_by in ((BORN_AGAIN,), (MUTUAL,)):
+        return not needs_teacher(label)
+    return not any(
+        term.adopts_classifier
+        or term.kind == "parameter"
+        or "initialisation" in term.hyperparameters
+        for term in parse_label(label)
+    )

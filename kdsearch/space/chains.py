@@ -1,0 +1,123 @@
+"""Chains of students: of one family and depth, each narrower than the one before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kdsearch.methods import UNDISTILLED
+from kdsearch.space.given import Given
+from kdsearch.space.space import Space
+from kdsearch.space.usable import Usable
+from kdsearch.spec.concrete import TrainingConfig
+from kdsearch.spec.ranges import Choices, Range, every
+from kdsearch.spec.sections import StudentSection
+from kdsearch.spec.study import StudySpec
+from kdsearch.training.recipe import Recipe
+
+MOST_DEPTHS = 4
+"""Depths of an entry of ``students`` that have a chain, evenly spread over its range."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Students of one entry of ``students`` and one depth.
+
+    Attributes:
+        student: The entry's name in the space.
+        depth: Their depth; ``None`` where the entry says none.
+        widths: The widest first. Each has fewer parameters than the one before.
+    """
+
+    student: str
+    depth: int | None
+    widths: tuple[float, ...]
+
+    @property
+    def middle(self) -> int:
+        """The place of the student on which settings are searched, and with which it begins."""
+        return len(self.widths) // 2
+
+    def parameters(self, place: int) -> dict[str, Any]:
+        """What the parameters of the student at a place are, of those that a chain decides."""
+        given: dict[str, Any] = {f"{self.student}.width": self.widths[place]}
+        return given if self.depth is None else given | {f"{self.student}.depth": self.depth}
+
+
+def chains(space: Space, usable: Usable) -> list[Chain]:
+    """The chains of every entry of ``students`` whose width is searched, in their order.
+
+    Args:
+        space: The study's.
+        usable: Tells which students are within the limits.
+    """
+    found, factor = [], space.spec.search.ladder.factor
+    for key, section in space.students.items():
+        for depth in _depths(section):
+            widths, last = [], math.inf
+            for width in _widths(section, factor):
+                chain = Chain(key, depth, (width,))
+                record = usable.trial(*plain_recipe(space, chain, 0))
+                if record is not None and record.parameter_count < last:
+                    widths.append(width)
+                    last = record.parameter_count
+            if len(widths) > 1:
+                found.append(Chain(key, depth, tuple(widths)))
+    return found
+
+
+def plain_recipe(space: Space, chain: Chain, place: int) -> tuple[Recipe, int, dict[str, Any]]:
+    """The undistilled student at a place of a chain, as :meth:`Usable.trial` takes it."""
+    values: dict[str, Any] = {"method": UNDISTILLED, **chain.parameters(place)}
+    names = ("student", f"{UNDISTILLED}.alone.student")
+    given = Given(values | dict.fromkeys(names, chain.student))
+    return space.suggest(given), 0, given.params
+
+
+def _depths(section: StudentSection) -> list[int | None]:
+    depth = section.depth
+    if depth is None:
+        return [None]
+    depths: Sequence[int]
+    if isinstance(depth, Range):
+        depths = range(int(depth.low), int(depth.high) + 1, int(depth.step or 1))
+    else:
+        depths = sorted({int(each) for each in every(depth)})
+    count = min(len(depths), MOST_DEPTHS)
+    places = np.linspace(0, len(depths) - 1, count).round().astype(int)
+    return [int(depths[place]) for place in places]
+
+
+def _widths(section: StudentSection, factor: float) -> Iterator[float]:
+    """The widths of a chain, the widest first; none where the width is not searched."""
+    width = section.width
+    if isinstance(width, Choices):
+        yield from sorted((float(each) for each in width.choices), reverse=True)
+    elif isinstance(width, Range):
+        low, high = float(width.low), float(width.high)
+        links = max(math.ceil(round(math.log(high / low) / math.log(factor), 6)), 1)
+        for place in range(links + 1):
+            yield _on_grid(high * (low / high) ** (place / links), width)
+
+
+def _on_grid(value: float, width: Range) -> float:
+    if width.step is None:
+        return min(max(value, float(width.low)), float(width.high))
+    steps = round((value - width.low) / width.step)
+    return float(width.low + steps * width.step)
+
+
+def shortened_epochs(whole: int, spec: StudySpec) -> int:
+    """Epochs of a training that is shortened, by those of a whole one."""
+    return max(round(whole * spec.search.ladder.link), 1)
+
+
+def shortened(training: TrainingConfig, spec: StudySpec) -> TrainingConfig:
+    """A training of ``search.ladder.link`` of the epochs, with a schedule of its own."""
+    epochs = shortened_epochs(training.epochs, spec)
+    warmup = training.warmup_epochs * epochs / training.epochs
+    return training.model_copy(update={"epochs": epochs, "warmup_epochs": warmup})

@@ -1,0 +1,252 @@
+"""Ladders of made-up trainings: settings first, then chains of sizes, at any speed alike."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Iterable
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from tempfile import gettempdir
+
+import pytest
+
+from kdsearch.results.record import TrialRecord
+from kdsearch.search.ladder import LadderJobs, round_end
+from kdsearch.search.strand import STRIDE
+from kdsearch.search.strategies import Before, search_jobs
+from kdsearch.space.checks import Plan, make_plan
+from kdsearch.spec import StudySpec, parse_spec
+from tests.search.halved import Pick, by_number
+from tests.search.test_loop import drive, first, kept, last
+
+EPOCHS, SHORT, TRIALS, CONCURRENT = 9, 3, 16, 2
+
+TEXT = """
+study: {{name: rising, seed: 3, directory: {directory}}}
+data: {{source: digits, validation: 0.2, test: 0.25, limit: 200}}
+teacher:
+  model: {{family: convnet, width: 1, depth: 2}}
+students:
+  - {{family: convnet, width: {{low: 0.1, high: 1.0, log: true}}, depth: {{choices: [1, 2, 3]}}}}
+  - {{family: mlp, width: {{low: 0.1, high: 0.5, log: true}}, depth: 1}}
+methods: [none, kd, ab]
+training: {{epochs: 9, lr: {{low: 0.02, high: 0.2, log: true}}}}
+search:
+  strategy: ladder
+  trials: 16
+  scheduler: {{name: halving, rungs: [0.34]}}
+  max_parameters: 20000
+resources: {{concurrent: 2}}
+tracking: {{uri: "sqlite:///{directory}/mlflow.db"}}
+"""
+
+
+def spec_of(*given: str) -> StudySpec:
+    return parse_spec(TEXT.format(directory=Path(gettempdir()) / "rising"), given)
+
+
+@pytest.fixture
+def rising() -> StudySpec:
+    return spec_of()
+
+
+@cache
+def plan_of(*given: str) -> Plan:
+    """The checked study, with other settings; no test changes it."""
+    return make_plan(spec_of(*given))
+
+
+def jobs_of(
+    *given: str, known: Iterable[TrialRecord] = (), deterministic: bool = True
+) -> LadderJobs:
+    before = {record.number: kept(record) for record in known}
+    told = Before(
+        before, before, None if deterministic else list(before.values()), 0.0, print, list
+    )
+    jobs = search_jobs(plan_of(*given), told, deterministic)
+    assert isinstance(jobs, LadderJobs)
+    return jobs
+
+
+def advance(jobs: LadderJobs, record: TrialRecord) -> TrialRecord:
+    """A training one epoch on; it is better the larger it is and the nearer its rate to 0.05.
+
+    Every 11th fails.
+    """
+    if record.number % 11 == 10:
+        return record.model_copy(update={"status": "failed", "reason": "made up"})
+    until = jobs.stage(record).until
+    epoch, whole = len(record.epochs) + 1, record.task.training.epochs
+    final = 1 - record.parameter_count**-0.4 - abs(record.task.training.lr - 0.05)
+    score = final * math.sqrt(epoch / whole)
+    report = {"epoch": epoch, "seconds": 1.0, "accuracy": score, "averaged_accuracy": score}
+    record = record.model_copy(update={"epochs": (*record.epochs, report)})
+    if epoch == whole:
+        return record.model_copy(update={"status": "complete"})
+    return record.model_copy(update={"status": "paused"}) if epoch == until else record
+
+
+def climb(
+    jobs: LadderJobs, pick: Pick = first, cut: int | None = None, at_a_time: int = CONCURRENT
+) -> list[TrialRecord]:
+    """The trainings as they ended, or came to a rung; cut off, those on their way last."""
+    running: list[TrialRecord] = []
+    ended = drive(jobs, at_a_time, pick, cut, advance, running)  # type: ignore[arg-type]
+    # a training is in the journal from when it is handed out, with the epochs that were saved
+    known = {each.number for each in ended}
+    begun = [each for each in running if each.number not in known]
+    return [*ended, *(each.model_copy(update={"epochs": ()}) for each in begun)]
+
+
+@pytest.fixture(scope="module")
+def whole() -> list[TrialRecord]:
+    return by_number(climb(jobs_of()))
+
+
+def part(records: Iterable[TrialRecord], name: str) -> list[TrialRecord]:
+    return [record for record in records if record.ladder == name]
+
+
+def test_settings_are_searched_on_one_student_of_each_entry(
+    rising: StudySpec, whole: list[TrialRecord]
+) -> None:
+    settings = part(whole, "settings")
+    chainable = [each for each in settings if each.task.method.label != "ab"]
+    models = {
+        (each.task.model.family, each.task.model.width, each.task.model.depth) for each in chainable
+    }
+    assert Counter(family for family, _, _ in models) == {"convnet": 1, "mlp": 1}
+    # what prepares the student itself cannot go on from another, and is searched as ever
+    others = [each for each in settings if each.task.method.label == "ab"]
+    assert {each.task.model.width for each in others}.isdisjoint(width for _, width, _ in models)
+    assert {each.task.training.epochs for each in chainable} == {SHORT}
+    assert {each.task.training.epochs for each in others} == {EPOCHS}
+    # what the chains leave goes to the settings again
+    epochs = sum(len(each.epochs) for each in settings)
+    assert epochs <= rising.search.ladder.settings * TRIALS * EPOCHS + EPOCHS
+
+
+def test_each_method_is_first_tried_with_its_published_values_and_the_usual_rate() -> None:
+    given = "search.scheduler.name=none", "methods=[none, kd]"
+    first_two = by_number(climb(jobs_of(*given)))[:2]
+    assert [each.task.method.label for each in first_two] == ["none", "kd"]
+    usual = type(spec_of().training).model_fields["lr"].default
+    assert [each.task.training.lr for each in first_two] == [usual, usual]
+
+
+def test_each_link_is_cut_from_a_wider_student(rising: StudySpec, whole: list[TrialRecord]) -> None:
+    by_key = {each.task.key: each for each in whole}
+    links = part(whole, "links")
+    assert links
+    for link in links:
+        assert link.task.parent is not None
+        parent = by_key[link.task.parent.key]
+        assert parent.complete
+        assert parent.ladder in ("heads", "links")
+        assert link.task.parent.epochs == parent.task.lineage_epochs
+        assert link.parameter_count < parent.parameter_count
+        ratio = parent.task.model.width / link.task.model.width
+        assert 1 < ratio <= rising.search.ladder.factor**STRIDE + 1e-9
+        same = {"width": 0, "importance": 0}
+        assert link.task.model.model_copy(update=same) == parent.task.model.model_copy(update=same)
+        assert link.task.method == parent.task.method
+        assert link.task.training.lr == parent.task.training.lr
+        assert link.task.training.epochs == SHORT
+    for head in part(whole, "heads"):
+        assert head.task.parent is None
+        assert head.task.training.epochs == EPOCHS
+    numbers = [each.number for each in whole]
+    assert numbers == list(range(len(numbers)))
+    spent = sum(len(each.epochs) for each in whole)
+    assert 0.8 * TRIALS * EPOCHS < spent <= TRIALS * EPOCHS
+
+
+def test_chains_begin_in_the_middle_with_the_best_settings(
+    whole: list[TrialRecord],
+) -> None:
+    complete = [each for each in part(whole, "settings") if each.complete]
+    best = min(
+        abs(each.task.training.lr - 0.05)
+        for each in complete
+        if each.task.model.family == "convnet" and each.task.method.label != "ab"
+    )
+    own = [each for each in part(whole, "heads") if each.task.model.family == "convnet"]
+    firsts = {each.task.model.depth: each for each in reversed(own)}
+    assert set(firsts) == {1, 2, 3}
+    for chain in plan_of().chains:
+        if chain.student == "convnet":
+            middle = chain.widths[len(chain.widths) // 2]
+            assert firsts[chain.depth].task.model.width == middle == chain.widths[chain.middle]
+    assert {abs(each.task.training.lr - 0.05) for each in firsts.values()} == {best}
+    assert max(each.parameter_count for each in whole) <= 20_000
+    ends = {chain.widths[place] for chain in plan_of().chains for place in (0, chain.middle)}
+    assert {each.task.model.width for each in part(whole, "heads")} <= ends
+
+
+def test_rounds_go_on_with_the_settings() -> None:
+    given = "search.ladder.first_round=4", "search.trials=30"
+    whole = by_number(climb(jobs_of(*given)))
+    parts = [each.ladder == "settings" for each in whole]
+    turns = sum(a != b for a, b in pairwise(parts))
+    assert turns == 5  # settings and chains of three rounds: up to 4, 12 and 30 trainings
+    assert [each.number for each in whole] == list(range(len(whole)))
+    assert sum(len(each.epochs) for each in whole) <= 30 * EPOCHS
+    ended = climb(jobs_of(*given), last, cut=40)
+    latest = {record.number: record for record in ended}
+    rest = climb(jobs_of(*given, known=latest.values()))
+    assert by_number([*ended, *rest]) == whole
+
+
+def test_a_round_that_would_leave_little_takes_the_rest(rising: StudySpec) -> None:
+    def ends(trials: int) -> list[int]:
+        search = rising.search.model_copy(update={"trials": trials})
+        spec = rising.model_copy(update={"search": search})
+        found, spent = [], 0
+        while spent < trials * EPOCHS:
+            spent = round_end(spent, spec)
+            found.append(spent // EPOCHS)
+        return found
+
+    assert ends(10) == [10]
+    assert ends(25) == [25]
+    assert ends(30) == [15, 30]
+    assert ends(60) == [15, 60]
+    assert ends(200) == [15, 45, 105, 200]
+
+
+def test_one_that_fails_ends_its_chain_alone(whole: list[TrialRecord]) -> None:
+    failed = [each for each in whole if each.status == "failed" and each.ladder != "settings"]
+    assert failed
+    parents = {each.task.parent.key for each in whole if each.task.parent}
+    assert not parents & {each.task.key for each in failed}
+
+
+def test_the_order_in_which_epochs_end_changes_no_decision(
+    whole: list[TrialRecord],
+) -> None:
+    shuffled = random.Random(0)
+    orders: list[tuple[int, Pick]] = [(1, first), (2, last), (2, shuffled.choice)]
+    for count, pick in orders:
+        assert by_number(climb(jobs_of(), pick, at_a_time=count)) == whole
+
+
+@pytest.mark.parametrize("cut", [2, 9, 14, 20, 26])
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_one_that_was_cut_off_goes_on(
+    whole: list[TrialRecord], cut: int, deterministic: bool
+) -> None:
+    ended = climb(jobs_of(), last, cut)
+    latest = {record.number: record for record in ended}
+    rest = climb(jobs_of(known=latest.values(), deterministic=deterministic))
+    records = by_number([*ended, *rest])
+    stages = [each for each in [*ended, *rest] if each.status != "running"]
+    trained = [(each.number, len(each.epochs)) for each in stages]
+    assert len(trained) == len(set(trained)), "a stage was trained twice"
+    if deterministic:
+        assert records == whole
+    spent = sum(len(each.epochs) for each in records)
+    assert spent <= TRIALS * EPOCHS
+    assert part(records, "links")
