@@ -40,6 +40,8 @@ def pick_lines(
             yield ("size" if name == "parameters" else ""), _sized(content, row, name)
     if line := int8_told(content, row):
         yield "int8", line
+    if line := _training(content, row):
+        yield "training", line
     yield worth(content), gain_told(content, row)
     yield "chosen", _chosen(content, found, limits)
     yield "next cheaper", _other(content, found.cheaper, "none of the finalists is smaller")
@@ -93,6 +95,28 @@ def int8_told(content: Mapping[str, Any], row: Row) -> str:
     if row["int8_loses_more"]:
         told_loss = "; it loses more than it should, so ship it as float32"
     return f"{_mean(content, row, name)} {on_the_test(content)}{size}{time}{told_loss}"
+
+
+def _training(content: Mapping[str, Any], row: Row) -> str:
+    """How a finalist of a ladder was trained; nothing in a study without one."""
+    ways = {
+        "chain": "in a chain, cut from a wider student that was trained before",
+        "scratch": "from scratch",
+    }
+    if row.get("start") is None:
+        return ""
+    told_way = f"{ways[row['start']]}: {_lineage(content, row, '')}"
+    if row.get("other_start") is None:
+        return told_way
+    other = {"chain": "in a chain", "scratch": "from scratch"}[row["other_start"]]
+    return f"{told_way}; {other}: {_lineage(content, row, 'other_')}"
+
+
+def _lineage(content: Mapping[str, Any], row: Row, prefix: str) -> str:
+    """The epochs behind a training, and what it reaches on validation."""
+    name = content["objective"]
+    score = told(content, name, row[f"{prefix}mean_validation_{name}"])
+    return f"{score} on validation after {row[f'{prefix}lineage_epochs']:g} epochs in all"
 
 
 def _scored(content: Mapping[str, Any], row: Row) -> str:

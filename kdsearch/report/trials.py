@@ -82,6 +82,7 @@ def finalist_rows(study: Study, front: pd.DataFrame) -> list[dict[str, Any]]:
                 "beaten_by": None if pd.isna(row["beaten_by"]) else int(row["beaten_by"]),
                 "retained": row.get("retained"),
                 "trainings": int(row["trainings"]),
+                **({"start": row["start"]} if _known(row.get("start")) else {}),
                 "int8": {
                     name.removeprefix(INT8): value
                     for name, value in row.items()
@@ -129,6 +130,7 @@ def _values(told: Mapping[str, Any]) -> dict[str, Any]:
         **({"inputs": told["inputs"]} if "inputs" in told else {}),
         **({} if told["init"] == "random" else {"begins with": begins_with}),
         **({"side": told["side"]} if "side" in told else {}),
+        **({"part of the ladder": told["ladder"]} if "ladder" in told else {}),
         "temperature": told["temperature"],
         "distillation weight": weights[0] if weights else None,
         "label weight": told["weights"]["ce"],

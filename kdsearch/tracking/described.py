@@ -12,6 +12,7 @@ from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import UNDISTILLED
 from kdsearch.tracking.lineage import Lineage
+from kdsearch.tracking.lookup import KEY_DIGITS
 
 DIGITS = 4
 """Digits of a number: more are noise beside others. The study's own files have all of them."""
@@ -38,7 +39,10 @@ def run_name(record: TrialRecord, lineage: Lineage) -> str:
     alone = plain if label == UNDISTILLED else label
     if kind == "sweep":
         return f"tuning {alone} {student}, lr {rounded(record.task.training.lr):g}"
+    if kind == "chain":
+        return f"before it: {label} {student}, seed {lineage.seed(record)}"
     seed = f", seed {lineage.seed(record)}" if kind in ("finalist", "baseline") else ""
+    seed += " in a chain" if seed and record.task.parent else ""
     return f"{alone if kind == 'baseline' else label} {student}{seed}"
 
 
@@ -68,6 +72,9 @@ def described(record: TrialRecord, spec: StudySpec, lineage: Lineage) -> Descrip
         found["began_with"] = earlier
     if model.inputs:
         found["inputs"] = ", ".join(model.inputs)
+    if spec.search.strategy == "ladder":
+        found |= {"ladder": record.ladder, "lineage_epochs": task.lineage_epochs}
+        found["cut_from"] = task.parent and task.parent.key[:KEY_DIGITS]
     if len(spec.taught_by) > 1:
         found["teacher"] = task.teacher
     for name in SEARCHED_TRAINING:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Literal
 
+from kdsearch.results.chained import lineage
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
+from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.recipe import Recipe, student_seed
 
-Kind = Literal["trial", "finalist", "baseline", "sweep"]
-"""A trial of the search; a finalist, or its undistilled baseline, with one of the seeds; or what
-tunes a baseline."""
+Kind = Literal["trial", "finalist", "baseline", "sweep", "chain"]
+"""A trial of the search; a finalist, or its undistilled baseline, with one of the seeds; what tunes
+a baseline; or a wider student that a finalist of a ladder, or its baseline, is cut from."""
 
 
 class Lineage:
@@ -31,7 +33,20 @@ class Lineage:
 
     @cached_property
     def _finalists(self) -> list[tuple[TrialRecord, Recipe]]:
-        return [(trial, Recipe.of(trial.task)) for trial in self._study.chosen()]
+        spec = self._study.spec
+        chosen = self._study.chosen()
+        return [(trial, Recipe.from_scratch(spec, trial.task)) for trial in chosen]
+
+    @cached_property
+    def _chains(self) -> list[tuple[TrialRecord, set[ModelConfig]]]:
+        """The networks that each finalist of a ladder, or its baseline, goes on from."""
+        by_key = {each.task.key: each for each in self._study.records()}
+        found = []
+        for trial, _ in self._finalists:
+            before = lineage(trial, by_key)[:-1]
+            models = {model for each in before for model in (each.model, each.undistilled().model)}
+            found.append((trial, models))
+        return found
 
     @cached_property
     def _seeds(self) -> dict[int, int]:
@@ -45,7 +60,9 @@ class Lineage:
             return "trial"
         if record.phase == "baselines":
             return "sweep"
-        own = Recipe.of(record.task)
+        if record.phase == "chains":
+            return "chain"
+        own = Recipe.from_scratch(self._study.spec, record.task)
         return "finalist" if any(own == recipe for _, recipe in self._finalists) else "baseline"
 
     def trial(self, record: TrialRecord) -> TrialRecord | None:
@@ -56,7 +73,10 @@ class Lineage:
         """
         if record.phase == "search":
             return None
-        own = Recipe.of(record.task)
+        if record.phase == "chains":
+            model = record.task.model
+            return next((trial for trial, models in self._chains if model in models), None)
+        own = Recipe.from_scratch(self._study.spec, record.task)
         for trial, recipe in self._finalists:
             if own in (recipe, recipe.undistilled()):
                 return trial

@@ -72,7 +72,7 @@ class Recorder(Observer):
     def phase_started(
         self,
         phase: str,
-        total: int,
+        total: int | None,
         finished: Sequence[TrialRecord],
         epochs: float | None = None,
     ) -> None:

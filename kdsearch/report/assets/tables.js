@@ -86,6 +86,7 @@ function fillFinalists() {
   const beaten = DATA.finalists.some((each) => each.beaten_by !== null);
   const retained = DATA.finalists.some((each) => each.retained);
   const others = DATA.finalists.some((each) => each.baseline_method);
+  const chained = DATA.finalists.some((each) => each.start === "chain");
   const heads = [
     ["trial", true], ["method", false], ["values", false], ["student", false],
     [sizeHead(DATA.size), true],
@@ -94,6 +95,7 @@ function fillFinalists() {
     ...(DATA.domains ? [[headed(objective, "on source without adaptation"), true]] : []),
     [`gain (${objective.gain_unit})`, true],
     ...(retained ? [["of the teacher's (%)", true]] : []),
+    ...(chained ? [["trained", false]] : []),
     ...(beaten ? [["beaten by trial", true]] : []),
     ...(uneven ? [["seeds", true]] : []),
   ];
@@ -109,6 +111,7 @@ function fillFinalists() {
         ...(DATA.domains ? [each.undistilled ? "itself" : toldPair(objective, each.baseline[`source_${DATA.objective}`])] : []),
         toldPair(objective, each.gain, true),
         ...(retained ? [each.retained ? (100 * each.retained).toFixed(1) : ""] : []),
+        ...(chained ? [each.start === "chain" ? "in a chain" : "from scratch"] : []),
         ...(beaten ? [each.beaten_by ?? ""] : []),
         ...(uneven ? [each.seeds] : []),
       ],
