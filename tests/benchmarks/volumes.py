@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,11 @@ class Progress:
 
 
 def growth(
-    records: Sequence[TrialRecord], objectives: Objectives, largest: Sequence[float], epochs: int
+    records: Sequence[TrialRecord],
+    objectives: Objectives,
+    largest: Sequence[float],
+    epochs: int,
+    cost: Callable[[TrialRecord], float] = lambda _: 1.0,
 ) -> Progress:
     """How a front grew with the epochs of the trials that had ended or come to a rung.
 
@@ -60,11 +64,12 @@ def growth(
         objectives: What is weighed.
         largest: Sizes of the teacher.
         epochs: Epochs of a whole training.
+        cost: Of an epoch of a trial.
     """
     spent, volumes = [], []
-    trained: dict[int, int] = {}
+    trained: dict[int, float] = {}
     for place, record in enumerate(records):
-        trained[record.number] = len(record.epochs)
+        trained[record.number] = len(record.epochs) * cost(record)
         if record.complete:
             spent.append(sum(trained.values()) / epochs)
             volumes.append(hypervolume(records[: place + 1], objectives, largest))
