@@ -32,7 +32,7 @@ WIDTHS = (0.8, 0.5, 0.3)
 
 @pytest.fixture
 def spec(spec_text: str) -> StudySpec:
-    return spec_of(spec_text)
+    return spec_of(spec_text, "search.strategy=ladder")
 
 
 def chain() -> list[TrialRecord]:
