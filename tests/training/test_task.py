@@ -27,7 +27,7 @@ def test_settings_that_came_later_leave_earlier_keys_as_they_were(
     added = ("class_weights", "sampling", "unlabelled_ratio", "target_ratio", "decay_norms", "ema")
     for name in (*added, "fine_tuning"):
         del content["training"][name]
-    for name in ("strong", "task_weights", "uncertainty", "tasks", "two_domains"):
+    for name in ("strong", "task_weights", "uncertainty", "tasks", "two_domains", "parent"):
         del content[name]
     earlier = json.dumps(content, sort_keys=True).encode()
     assert task.key == hashlib.sha256(earlier).hexdigest()
