@@ -33,19 +33,11 @@ def undistilled(line: Sequence[Recipe], tuned: Task) -> list[Recipe]:
         tuned: The training of its baseline.
     """
     baseline = Recipe.of(tuned)
-    return [
-        replace(
-            baseline,
-            model=each.undistilled().model,
-            training=baseline.training.model_copy(
-                update={
-                    "epochs": each.training.epochs,
-                    "warmup_epochs": each.training.warmup_epochs,
-                }
-            ),
-        )
-        for each in line
-    ]
+    found = []
+    for each in line:
+        alike = baseline.lasting(each.training.epochs, each.training.warmup_epochs)
+        found.append(replace(alike, model=each.undistilled().model))
+    return found
 
 
 def chained(spec: StudySpec, line: Sequence[Recipe], replicate: int) -> list[Task]:

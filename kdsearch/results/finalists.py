@@ -71,7 +71,9 @@ class Finalist:
     @property
     def start(self) -> Start | None:
         """How the trainings that count began; ``None`` before there are any."""
-        return start_of(self.runs)
+        if not self.runs:
+            return None
+        return "scratch" if self.runs[0].task.parent is None else "chain"
 
     @property
     def lineage_epochs(self) -> int | None:
@@ -131,13 +133,6 @@ class Finalist:
         """The training to ship: the best on validation, so that the test has no say in it."""
         scored = [run for run in self.runs if self.objectives.score in run.scores]
         return min(scored, key=lambda run: self.objectives.loss(run.scores), default=None)
-
-
-def start_of(runs: Sequence[TrialRecord]) -> Start | None:
-    """How trainings with several seeds began; ``None`` where there are none."""
-    if not runs:
-        return None
-    return "scratch" if runs[0].task.parent is None else "chain"
 
 
 def trainings(task: Task) -> int:

@@ -28,7 +28,7 @@ class LadderJobs(Jobs):
         settings: Proposes settings.
         links: Makes the chains.
         budget: What may be spent, by both.
-        known: Trials of the settings from before, by their place among these.
+        places: Of the trials of the settings from before among these, by number.
         number: Gives each new trial its number.
     """
 
@@ -38,12 +38,12 @@ class LadderJobs(Jobs):
         settings: ProposedJobs,
         links: LinkedJobs,
         budget: Budget,
-        known: Mapping[int, TrialRecord],
+        places: Mapping[int, int],
         number: Iterator[int],
     ) -> None:
         self._spec, self._settings, self._links, self._budget = spec, settings, links, budget
-        self._places = {record.number: place for place, record in known.items()}
-        self._numbers = {place: record.number for place, record in known.items()}
+        self._places = dict(places)
+        self._numbers = {place: number for number, place in places.items()}
         self._number = number
         self._now: Jobs = settings
         self._chosen = -1

@@ -11,7 +11,6 @@ import numpy as np
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.budget import Budget
-from kdsearch.search.clock import ArrivalClock, FeedbackClock
 from kdsearch.search.ordered import CostOf, OrderedJobs, after
 from kdsearch.search.strand import Step, Strand
 from kdsearch.space.anchored import is_chainable
@@ -21,6 +20,7 @@ from kdsearch.space.space import Space
 from kdsearch.space.usable import Usable
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.lineage import parent_of
+from kdsearch.training.recipe import Recipe
 
 
 class LinkedJobs(OrderedJobs):
@@ -36,7 +36,8 @@ class LinkedJobs(OrderedJobs):
         chains: The chains of sizes.
         space: The study's.
         usable: Makes trials of recipes.
-        known: Trials of the chains from before, by number.
+        known: Trials of the chains from before, by number, which they keep.
+        finished: Those of them that count.
         budget: What may be spent.
         number: Gives each new trial its number.
         cost_of: What so many epochs of a trial cost, for the clock.
@@ -50,19 +51,16 @@ class LinkedJobs(OrderedJobs):
         space: Space,
         usable: Usable,
         known: Mapping[int, TrialRecord],
+        finished: Mapping[int, TrialRecord],
         budget: Budget,
         number: Iterator[int],
         cost_of: CostOf = lambda _, epochs: epochs,
         deterministic: bool = True,
     ) -> None:
-        clock = FeedbackClock(spec.resources.concurrent)
-        super().__init__(
-            clock if deterministic else ArrivalClock(self._is_out), budget, cost_of, known.values()
-        )
-        self._budget.count(sum(each.seconds for each in known.values()))
+        super().__init__(spec, finished.values(), budget, cost_of, deterministic)
         self._goes_on = not deterministic
         if self._goes_on:
-            self._budget.hand_out(sum(len(each.epochs) for each in known.values()))
+            self._budget.hand_out(sum(len(each.epochs) for each in finished.values()))
         self._spec, self._chains, self._space, self._usable = spec, chains, space, usable
         self._objectives, whole = Objectives.of(spec), spec.training.epochs
         self._cuts = spec.search.ladder.chains
@@ -70,6 +68,7 @@ class LinkedJobs(OrderedJobs):
         self._by_task = {each.task.key: each.number for each in known.values()}
         self._number = number
         self._settings: list[TrialRecord] = []
+        self._by_chain: dict[Chain, list[TrialRecord]] = {}
         self._strands: dict[tuple[Chain, int], Strand] = {}
         self._of: dict[int, tuple[Strand, Step]] = {}
 
@@ -78,6 +77,11 @@ class LinkedJobs(OrderedJobs):
         own = {each.task.key: each for each in settings if each.epochs and each.status != "failed"}
         self._settings = list(own.values())
         self._settings.sort(key=lambda each: (-len(each.epochs), self._loss(each), each.number))
+        able = [each for each in self._settings if is_chainable(each.parameters, self._space)]
+        self._by_chain = {
+            chain: [each for each in able if f"{chain.student}.width" in each.parameters]
+            for chain in self._chains
+        }
 
     def keeps(self, record: TrialRecord) -> bool:
         return record.number in self._of
@@ -100,15 +104,10 @@ class LinkedJobs(OrderedJobs):
 
     def _waves(self) -> Iterator[list[Strand]]:
         """The strands of each entry's best settings, then those of the second best, and so on."""
-        able = [each for each in self._settings if is_chainable(each.parameters, self._space)]
-        own = {
-            chain: [each for each in able if f"{chain.student}.width" in each.parameters]
-            for chain in self._chains
-        }
-        for rank in range(max(map(len, own.values()), default=0)):
+        for rank in range(max(map(len, self._by_chain.values()), default=0)):
             yield [
                 self._strand(chain, settings[rank])
-                for chain, settings in own.items()
+                for chain, settings in self._by_chain.items()
                 if rank < len(settings)
             ]
 
@@ -117,7 +116,7 @@ class LinkedJobs(OrderedJobs):
         if of not in self._strands:
             places = range(len(chain.widths))
             students = [self._sized(chain, settings, place) for place in places]
-            self._strands[of] = Strand(chain, settings, students)
+            self._strands[of] = Strand(chain, students)
         return self._strands[of]
 
     def _sized(self, chain: Chain, settings: TrialRecord, place: int) -> TrialRecord | None:
@@ -153,7 +152,7 @@ class LinkedJobs(OrderedJobs):
         if step.parent is not None and self._cuts:
             task = record.task.model_copy(
                 update={
-                    "training": shortened(record.task.training, self._spec),
+                    "training": shortened(Recipe.of(record.task), self._spec).training,
                     "parent": parent_of(strand.done[step.parent].task),
                 }
             )
@@ -172,7 +171,6 @@ class LinkedJobs(OrderedJobs):
 
     def _learn(self, record: TrialRecord) -> None:
         outcome, (strand, step) = self._outcomes[record.number], self._of[record.number]
-        self._budget.hand_out(min(0, len(outcome.epochs) - self._end_of_stage(record)))
         strand.running.remove(step.place)
         if outcome.complete:
             strand.done[step.place] = outcome

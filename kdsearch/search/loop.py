@@ -7,11 +7,9 @@ from collections.abc import Iterable, Mapping
 from kdsearch.execution.jobs import NoMoreJobs, RungStage
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.budget import Budget
-from kdsearch.search.clock import ArrivalClock, FeedbackClock
 from kdsearch.search.halving import Halving
 from kdsearch.search.ordered import CostOf, OrderedJobs, after
 from kdsearch.search.proposer import Proposer
-from kdsearch.search.taking_up import taken_up
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.programs import total_epochs
 
@@ -50,17 +48,9 @@ class ProposedJobs(OrderedJobs):
         deterministic: bool = True,
         history: Iterable[TrialRecord] | None = None,
     ) -> None:
-        clock = FeedbackClock(spec.resources.concurrent)
-        known = [taken_up(spec, each) for each in finished.values()]
-        super().__init__(
-            clock if deterministic else ArrivalClock(self._is_out),
-            budget or Budget(spec),
-            cost_of,
-            known,
-        )
+        super().__init__(spec, finished.values(), budget or Budget(spec), cost_of, deterministic)
         self._trials = spec.search.trials
         self._proposer = proposer
-        self._budget.count(sum(record.seconds for record in finished.values()))
         self._halving = Halving(spec)
         self._proposed = 0
         self._cut_off: list[TrialRecord] = []
@@ -95,7 +85,6 @@ class ProposedJobs(OrderedJobs):
         """Let the outcome of a training that was handed out count."""
         outcome = self._outcomes[record.number]
         end = self._end_of_stage(record)
-        self._budget.hand_out(min(0, len(outcome.epochs) - end))
         if self._halving.until(record) is None or len(outcome.epochs) < end:
             self._proposer.tell(record.number, outcome)
         else:

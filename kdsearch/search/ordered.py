@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable
 from kdsearch.execution.jobs import Jobs, NoMoreJobs
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.budget import Budget
-from kdsearch.search.clock import Clock
+from kdsearch.search.clock import ArrivalClock, Clock, FeedbackClock
+from kdsearch.search.taking_up import taken_up
+from kdsearch.spec.study import StudySpec
 
 CostOf = Callable[[TrialRecord, int], float]
 """What so many further epochs of a trial cost, for the clock."""
@@ -21,10 +23,11 @@ class OrderedJobs(Jobs):
     One that is chosen and was done before is not handed out again: its outcome is there.
 
     Args:
-        clock: Which outcomes count.
+        spec: The study.
+        outcomes: What became of trainings before.
         budget: What may be spent.
         cost_of: Predicts costs for the clock.
-        outcomes: What became of trainings before.
+        deterministic: Whether the order is the same at any speed.
 
     Attributes:
         spent: Why no more are begun, in words, where something was left to be done.
@@ -32,10 +35,19 @@ class OrderedJobs(Jobs):
     """
 
     def __init__(
-        self, clock: Clock, budget: Budget, cost_of: CostOf, outcomes: Iterable[TrialRecord]
+        self,
+        spec: StudySpec,
+        outcomes: Iterable[TrialRecord],
+        budget: Budget,
+        cost_of: CostOf,
+        deterministic: bool,
     ) -> None:
-        self._clock, self._budget, self._cost_of = clock, budget, cost_of
-        self._outcomes = {record.number: record for record in outcomes}
+        self._budget, self._cost_of = budget, cost_of
+        self._outcomes = {record.number: taken_up(spec, record) for record in outcomes}
+        self._budget.count(sum(record.seconds for record in self._outcomes.values()))
+        self._clock: Clock = ArrivalClock(self._is_out)
+        if deterministic:
+            self._clock = FeedbackClock(spec.resources.concurrent)
         self._counted: dict[int, TrialRecord] = {}
         self.spent: str | None = None
         self.chosen = 0
@@ -56,6 +68,8 @@ class OrderedJobs(Jobs):
             for handed_out in self._clock.due():
                 if not self._is_out(handed_out):
                     return None
+                outcome, end = self._outcomes[handed_out.number], self._end_of_stage(handed_out)
+                self._budget.hand_out(min(0, len(outcome.epochs) - end))
                 self._learn(handed_out)
                 self._counted[handed_out.number] = self._as_it_counts(handed_out)
             record = self._pick()

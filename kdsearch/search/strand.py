@@ -36,16 +36,14 @@ class Strand:
 
     Attributes:
         chain: Their sizes.
-        settings: A trial whose other parameters they have.
-        students: All students of the chain with these settings, not trained, by place; ``None``:
-            there can be none.
+        students: All of them with these settings, not trained, by place; ``None``: there can be
+            none.
         done: Those of them that are trained, by place.
         running: Places of those that are being trained.
         failed: Places of those that failed.
     """
 
     chain: Chain
-    settings: TrialRecord
     students: Sequence[TrialRecord | None]
     done: dict[int, TrialRecord] = field(default_factory=dict)
     running: set[int] = field(default_factory=set)

@@ -13,7 +13,6 @@ from kdsearch.search.ladder import LadderJobs
 from kdsearch.search.links import LinkedJobs
 from kdsearch.search.loop import ProposedJobs
 from kdsearch.search.proposer import Proposer
-from kdsearch.search.taking_up import taken_up
 from kdsearch.space.anchored import AnchoredSpace
 from kdsearch.space.checks import Plan
 from kdsearch.space.usable import Usable
@@ -71,17 +70,10 @@ def _ladder(plan: Plan, before: Before, deterministic: bool) -> LadderJobs:
     budget = Budget(spec, before.seconds, before.keep)
     number = (each for each in count() if each not in before.known)
     space, cost_of = AnchoredSpace(plan.space, plan.chains), TrialCost.on(plan.data)
-    finished = {places[n]: each for n, each in before.finished.items() if n in places}
     settings = ProposedJobs(
         spec.model_copy(update={"search": most}),
-        Proposer(
-            space,
-            plan.architectures,
-            plan.past,
-            _placed({place: before.known[n] for n, place in places.items()}),
-            before.check,
-        ),
-        _placed(finished),
+        Proposer(space, plan.architectures, plan.past, _placed(before.known, places), before.check),
+        _placed(before.finished, places),
         budget,
         cost_of,
         deterministic,
@@ -92,18 +84,22 @@ def _ladder(plan: Plan, before: Before, deterministic: bool) -> LadderJobs:
         plan.chains,
         plan.space,
         Usable(spec, plan.architectures),
-        {n: taken_up(spec, each) for n, each in before.finished.items() if n not in places},
+        {n: each for n, each in before.known.items() if n not in places},
+        {n: each for n, each in before.finished.items() if n not in places},
         budget,
         number,
         cost_of,
         deterministic,
     )
-    return LadderJobs(spec, settings, links, budget, finished, number)
+    return LadderJobs(spec, settings, links, budget, places, number)
 
 
-def _placed(records: Mapping[int, TrialRecord]) -> dict[int, TrialRecord]:
-    """Trials as a proposer numbers them, by their places."""
-    return {place: each.model_copy(update={"number": place}) for place, each in records.items()}
+def _placed(
+    records: Mapping[int, TrialRecord], places: Mapping[int, int]
+) -> dict[int, TrialRecord]:
+    """The trials of the settings as a proposer numbers them, by their places."""
+    own = (each for number, each in records.items() if number in places)
+    return {places[each.number]: _renumbered(each, places) for each in own}
 
 
 def _history(
@@ -111,5 +107,8 @@ def _history(
 ) -> list[TrialRecord] | None:
     if history is None:
         return None
-    own = (each for each in history if each.number in places)
-    return [each.model_copy(update={"number": places[each.number]}) for each in own]
+    return [_renumbered(each, places) for each in history if each.number in places]
+
+
+def _renumbered(record: TrialRecord, places: Mapping[int, int]) -> TrialRecord:
+    return record.model_copy(update={"number": places[record.number]})

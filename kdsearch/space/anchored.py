@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,7 +50,7 @@ class AnchoredSpace(Space):
         """As :meth:`Space.suggest`; trained as long as a link of a chain, where it could be one."""
         recipe = super().suggest(trial)
         if isinstance(trial, Pinned) and any(name in trial.pinned for name in self._pins):
-            return replace(recipe, training=shortened(recipe.training, self.spec))
+            return shortened(recipe, self.spec)
         return recipe
 
     def published(self, label: str) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from kdsearch.methods import UNDISTILLED
 from kdsearch.space.given import Given
 from kdsearch.space.space import Space
 from kdsearch.space.usable import Usable
-from kdsearch.spec.concrete import TrainingConfig
 from kdsearch.spec.ranges import Choices, Range, every
 from kdsearch.spec.sections import StudentSection
 from kdsearch.spec.study import StudySpec
@@ -116,8 +115,8 @@ def shortened_epochs(whole: int, spec: StudySpec) -> int:
     return max(round(whole * spec.search.ladder.link), 1)
 
 
-def shortened(training: TrainingConfig, spec: StudySpec) -> TrainingConfig:
-    """A training of ``search.ladder.link`` of the epochs, with a schedule of its own."""
-    epochs = shortened_epochs(training.epochs, spec)
-    warmup = training.warmup_epochs * epochs / training.epochs
-    return training.model_copy(update={"epochs": epochs, "warmup_epochs": warmup})
+def shortened(recipe: Recipe, spec: StudySpec) -> Recipe:
+    """A recipe with ``search.ladder.link`` of the epochs, on a schedule of its own."""
+    whole = recipe.training
+    epochs = shortened_epochs(whole.epochs, spec)
+    return recipe.lasting(epochs, whole.warmup_epochs * epochs / whole.epochs)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kdsearch.space.space import Drawing, Suggester
+from kdsearch.spec.ranges import Range, holds
 
 
 class Given(Suggester):
@@ -42,44 +43,32 @@ class Given(Suggester):
         return self.params[name]
 
 
-class Near(Suggester):
-    """Answers with values near known ones; what is not known is left open.
+class Known(Suggester):
+    """Answers with known values where they may be, and with the first that may be elsewhere.
 
     Args:
         known: By the parameters' names.
-        random: Draws the differences, of numbers alone.
-        spread: Their standard deviation, as a share of the range, on its own scale.
 
     Attributes:
-        kept: What was known and asked for, with its value.
+        kept: What was known, may be and was asked for, with its value.
     """
 
-    def __init__(
-        self, known: Mapping[str, Any], random: np.random.Generator, spread: float
-    ) -> None:
-        self._known, self._random, self._spread = known, random, spread
+    def __init__(self, known: Mapping[str, Any]) -> None:
+        self._known = known
         self.kept: dict[str, Any] = {}
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
-        if name not in self._known:
-            return low
-        value = self._moved(float(self._known[name]), low, high, log)
-        if step is not None:
-            value = low + round((value - low) / step) * step
-        self.kept[name] = min(max(value, low), high)
-        return float(self.kept[name])
+        return float(self._number(name, Range(low=low, high=high, step=step, log=log)))
 
     def suggest_int(
         self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
     ) -> int:
-        if name not in self._known:
-            return low
-        value = self._moved(float(self._known[name]), low, high, log)
-        steps = min(round((value - low) / step), (high - low) // step)
-        self.kept[name] = low + steps * step
-        return int(self.kept[name])
+        found = self._number(name, Range(low=low, high=high, step=step))
+        if name in self.kept:
+            self.kept[name] = int(self.kept[name])
+        return int(found)
 
     def suggest_categorical(self, name: str, choices: Any) -> Any:
         if self._known.get(name) not in choices:
@@ -87,13 +76,43 @@ class Near(Suggester):
         self.kept[name] = self._known[name]
         return self.kept[name]
 
-    def _moved(self, value: float, low: float, high: float, log: bool) -> float:
-        """A value moved on the scale of its range, and kept within it."""
-        ends = np.log([low, high]) if log else np.array([low, high])
-        at = np.log(value) if log else value
+    def _number(self, name: str, dimension: Range) -> float:
+        value = self._known.get(name)
+        if not isinstance(value, int | float) or not holds(dimension, value):
+            return dimension.low
+        self.kept[name] = self._taken(value, dimension)
+        return self.kept[name]
+
+    def _taken(self, value: float, dimension: Range) -> float:
+        """What becomes of a known number; by itself nothing."""
+        return value
+
+
+class Near(Known):
+    """As :class:`Known`, with numbers near the known ones.
+
+    Args:
+        known: By the parameters' names.
+        random: Draws the differences.
+        spread: Their standard deviation, as a share of the range, on its own scale.
+    """
+
+    def __init__(
+        self, known: Mapping[str, Any], random: np.random.Generator, spread: float
+    ) -> None:
+        super().__init__(known)
+        self._random, self._spread = random, spread
+
+    def _taken(self, value: float, dimension: Range) -> float:
+        low, high = float(dimension.low), float(dimension.high)
+        ends = np.log([low, high]) if dimension.log else np.array([low, high])
+        at = np.log(value) if dimension.log else value
         at += self._spread * (ends[1] - ends[0]) * self._random.standard_normal()
-        at = float(np.clip(at, *ends))
-        return float(np.clip(np.exp(at) if log else at, low, high))
+        moved = np.exp(at) if dimension.log else at
+        if dimension.step is not None:
+            steps = min(round((moved - low) / dimension.step), (high - low) // dimension.step)
+            moved = low + steps * dimension.step
+        return float(np.clip(moved, low, high))
 
 
 class Pinned(Suggester):

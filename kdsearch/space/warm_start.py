@@ -11,8 +11,8 @@ from kdsearch.results.objectives import Objectives
 from kdsearch.results.preference import preference
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
+from kdsearch.space.given import Known
 from kdsearch.space.space import Space
-from kdsearch.spec.ranges import Range, holds
 from kdsearch.spec.study import StudySpec
 
 Front = Sequence[Mapping[str, Any]]
@@ -67,37 +67,6 @@ def recall(space: Space, parameters: Mapping[str, Any]) -> dict[str, Any] | None
     """Those of a trial's parameters that a space holds; ``None`` where it lacks the method."""
     if parameters.get("method", next(iter(space.methods))) not in space.methods:
         return None
-    memory = _Memory(parameters)
+    memory = Known(parameters)
     space.suggest(memory)
     return memory.kept
-
-
-class _Memory:
-    """Suggests what is known where it may be suggested, which is then ``kept``; else the lowest."""
-
-    def __init__(self, known: Mapping[str, Any]) -> None:
-        self._known = known
-        self.kept: dict[str, Any] = {}
-
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float:
-        return float(self._number(name, Range(low=low, high=high, step=step)))
-
-    def suggest_int(
-        self, name: str, low: int, high: int, *, step: int = 1, log: bool = False
-    ) -> int:
-        return int(self._number(name, Range(low=low, high=high, step=step)))
-
-    def suggest_categorical(self, name: str, choices: Any) -> Any:
-        if self._known.get(name) not in choices:
-            return choices[0]
-        self.kept[name] = self._known[name]
-        return self.kept[name]
-
-    def _number(self, name: str, dimension: Range) -> float:
-        value = self._known.get(name)
-        if not isinstance(value, int | float) or not holds(dimension, value):
-            return dimension.low
-        self.kept[name] = value
-        return value

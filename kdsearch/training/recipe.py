@@ -59,11 +59,12 @@ class Recipe:
         recipe = Recipe.of(task)
         if spec.search.strategy != "ladder":
             return recipe
-        whole = {
-            "epochs": spec.training.epochs,
-            "warmup_epochs": spec.training.warmup_epochs,
-        }
-        return replace(recipe, training=recipe.training.model_copy(update=whole))
+        return recipe.lasting(spec.training.epochs, spec.training.warmup_epochs)
+
+    def lasting(self, epochs: int, warmup_epochs: float) -> Recipe:
+        """The same with a training of another length."""
+        length = {"epochs": epochs, "warmup_epochs": warmup_epochs}
+        return replace(self, training=self.training.model_copy(update=length))
 
     def undistilled(
         self, label: str = UNDISTILLED, values: Mapping[str, float] | None = None

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 from command import carry_out, command_line, keeps_outcomes
 from curves import curves_spec
-from ladder_tests import test_volume
+from ladder_tests import volume_on_test
 from links import data_of
 from measuring import machine
 from rich.console import Console, Group
@@ -122,7 +122,7 @@ def searched(
         if not StudyDirectory.of(spec).exists():
             run_search(spec, [])
         study = Study(StudyDirectory.of(spec))
-        found: dict[str, Any] = {"search": name, "seed": seed, "test": test_volume(study)}
+        found: dict[str, Any] = {"search": name, "seed": seed, "test": volume_on_test(study)}
         for unit, cost in (("epochs", lambda _: 1.0), ("macs", _macs)):
             lines = study.directory.trials.lines()
             grown = growth(lines, study.objectives, study.largest, setting.epochs, cost)

@@ -13,7 +13,7 @@ from kdsearch.results.study import Study
 from kdsearch.training.programs import TrainingProgram, begin_training
 
 
-def test_volume(study: Study) -> float:
+def volume_on_test(study: Study) -> float:
     """The hypervolume of a front by its members' scores on the test.
 
     Args:

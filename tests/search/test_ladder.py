@@ -250,3 +250,16 @@ def test_one_that_was_cut_off_goes_on(
     spent = sum(len(each.epochs) for each in records)
     assert spent <= TRIALS * EPOCHS
     assert part(records, "links")
+
+
+def test_failed_trials_that_are_tried_again_keep_their_numbers(whole: list[TrialRecord]) -> None:
+    known = {each.number: kept(each) for each in whole}
+    finished = {number: each for number, each in known.items() if each.status != "failed"}
+    again = {each.task.key: each.number for each in whole if each.status == "failed"}
+    assert again
+    jobs = search_jobs(plan_of(), Before(known, finished, None, 0.0, print, list), True)
+    assert isinstance(jobs, LadderJobs)
+    tried = [each for each in climb(jobs) if each.task.key in again]
+    assert tried
+    for each in tried:
+        assert each.number == again[each.task.key]

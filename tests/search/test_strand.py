@@ -21,7 +21,7 @@ def strand_of(**accuracies: float) -> Strand:
     """One whose students of some places are trained: ``at_3=0.9``."""
     students = [trial(place, 0.5, size) for place, size in enumerate(SIZES)]
     chain = Chain("convnet", 2, tuple(1 / (place + 1) for place in range(len(SIZES))))
-    found = Strand(chain, students[0], students)
+    found = Strand(chain, students)
     for name, accuracy in accuracies.items():
         place = int(name.removeprefix("at_"))
         found.done[place] = trial(place, accuracy, SIZES[place])
