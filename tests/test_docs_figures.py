@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ import pytest
 from kdsearch.problems import CLASSIFICATION
 from kdsearch.render.front import front_view
 from kdsearch.render.ranking import ranking_view
+from kdsearch.results.finalists import Finalist
 from kdsearch.results.front_file import metric_facts, rows
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.ranking import COLUMNS
+from kdsearch.results.record import TrialRecord
 from kdsearch.results.tables import front_table, trials_table
 from kdsearch.training.measured import MEASURED
 from tests.records import trial
@@ -34,13 +37,19 @@ def by_metric(column: str) -> str:
     return re.sub(rf"_({METRICS})(?=_ci$|$)", "_METRIC", column)
 
 
-def finalists() -> list:
-    return [judged(1, "kd", "teacher", SCORES), judged(2, "none", None, SCORES)]
+def of_a_ladder(record: TrialRecord) -> TrialRecord:
+    return record.model_copy(update={"ladder": "heads"})
+
+
+def finalists() -> list[Finalist]:
+    one = judged(3, "kd", "teacher", SCORES)
+    chained = replace(one, trial=of_a_ladder(one.trial), other=one.runs)
+    return [judged(1, "kd", "teacher", SCORES), judged(2, "none", None, SCORES), chained]
 
 
 def test_every_column_of_the_files_is_explained() -> None:
     told = columns_of("Columns of the files")
-    records = [trial(1, 0.5, 10)]
+    records = [trial(1, 0.5, 10), of_a_ladder(trial(2, 0.5, 10))]
     found = {
         *front_table(finalists(), Objectives(), range(9)).columns,
         *trials_table(records, records).columns,
