@@ -21,7 +21,7 @@ from kdsearch.results.sweep import (
     sweep_points,
 )
 from kdsearch.spec.study import StudySpec
-from kdsearch.training.programs import total_epochs
+from kdsearch.training.programs import epochs_with_forebears
 from kdsearch.training.recipe import Recipe
 from kdsearch.training.task import Task
 
@@ -106,7 +106,7 @@ class Judging:
 
     def _epochs(self, task: Task) -> int:
         """Those of a training from scratch."""
-        return total_epochs(task) if task.parent is None else self.spec.training.epochs
+        return epochs_with_forebears(self.spec.training.epochs, task.teacher, task.generations)
 
     def is_parent(self, key: str) -> bool:
         """Whether another training goes on from the student of a task, by its key."""

@@ -151,7 +151,7 @@ def estimate_cost(plan: Plan, samples: Sequence[TrialRecord]) -> Cost:
 def _of_chains(plan: Plan) -> float:
     """Whole trainings that judge finalists of a ladder, and their baselines, in chains, at most."""
     finalists, share = plan.spec.finalists, plan.spec.search.ladder.link
-    links = max((len(chain.widths) for chain in plan.chains), default=0)
+    links = max((len(chain.widths) for chain in plan.chains if chain.cut), default=0)
     return 2 * finalists.max * finalists.seeds * (1 + share * links) if links else 0.0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 import moocore
 import numpy as np
@@ -20,16 +21,18 @@ from kdsearch.space.space import Space
 from kdsearch.space.usable import Usable
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.lineage import parent_of
+from kdsearch.training.programs import total_epochs
 from kdsearch.training.recipe import Recipe
 
 
 class LinkedJobs(OrderedJobs):
     """Hands out students of chains with the settings that :meth:`learn` was told of.
 
-    A student is trained in full, or cut from a wider one and trained for ``search.ladder.link`` of
-    the epochs. Of all that could be next that one comes first from which on an epoch is expected to
-    add most to the hypervolume of the front (:meth:`Strand.expected`), and none that is expected to
-    add nothing. The second-best settings come where the best leave nothing to be begun, and so on.
+    A student is trained in full or, where it can be, cut from a wider one and trained for
+    ``search.ladder.link`` of the epochs. Of all that could be next that one comes first from which
+    on an epoch is expected to add most to the hypervolume of the front (:meth:`Strand.expected`),
+    and none that is expected to add nothing. The second-best settings come where the best leave
+    nothing to be begun, and so on.
 
     Args:
         spec: The study.
@@ -62,13 +65,13 @@ class LinkedJobs(OrderedJobs):
         if self._goes_on:
             self._budget.hand_out(sum(len(each.epochs) for each in finished.values()))
         self._spec, self._chains, self._space, self._usable = spec, chains, space, usable
-        self._objectives, whole = Objectives.of(spec), spec.training.epochs
-        self._cuts = spec.search.ladder.chains
-        self._link = shortened_epochs(whole, spec) if self._cuts else whole
+        self._objectives = Objectives.of(spec)
+        self._link = shortened_epochs(spec.training.epochs, spec)
         self._by_task = {each.task.key: each.number for each in known.values()}
         self._number = number
         self._settings: list[TrialRecord] = []
-        self._by_chain: dict[Chain, list[TrialRecord]] = {}
+        self._by_entry: dict[str, list[TrialRecord]] = {}
+        self._cuttable: set[int] = set()
         self._strands: dict[tuple[Chain, int], Strand] = {}
         self._of: dict[int, tuple[Strand, Step]] = {}
 
@@ -76,12 +79,13 @@ class LinkedJobs(OrderedJobs):
         """Take in all trials of the settings, when no training is on its way."""
         own = {each.task.key: each for each in settings if each.epochs and each.status != "failed"}
         self._settings = list(own.values())
-        self._settings.sort(key=lambda each: (-len(each.epochs), self._loss(each), each.number))
-        able = [each for each in self._settings if is_chainable(each.parameters, self._space)]
-        self._by_chain = {
-            chain: [each for each in able if f"{chain.student}.width" in each.parameters]
-            for chain in self._chains
-        }
+        self._settings.sort(key=lambda each: (-_progress(each), self._loss(each), each.number))
+        self._by_entry = {}
+        for each in self._settings:
+            entry = self._space.entry(Given(each.parameters))
+            self._by_entry.setdefault(entry, []).append(each)
+            if is_chainable(each.parameters, self._space):
+                self._cuttable.add(each.number)
 
     def keeps(self, record: TrialRecord) -> bool:
         return record.number in self._of
@@ -93,7 +97,7 @@ class LinkedJobs(OrderedJobs):
                 (self._worth(strand, step, front), strand, step)
                 for strand in wave
                 for step in strand.steps()
-                if self._epochs(step) <= self._budget.room
+                if strand.epochs(step) <= self._budget.room
             ]
             worth, strand, step = max(found, key=lambda each: each[0], default=(0.0, None, None))
             if strand is not None and step is not None and worth > 0:
@@ -103,20 +107,32 @@ class LinkedJobs(OrderedJobs):
         return None
 
     def _waves(self) -> Iterator[list[Strand]]:
-        """The strands of each entry's best settings, then those of the second best, and so on."""
-        for rank in range(max(map(len, self._by_chain.values()), default=0)):
+        """The strands of each entry's best settings, then those of the second best, and so on.
+
+        Where students with such settings cannot be cut, the next best that can be come along.
+        """
+        for rank in range(max(map(len, self._by_entry.values()), default=0)):
             yield [
-                self._strand(chain, settings[rank])
-                for chain, settings in self._by_chain.items()
-                if rank < len(settings)
+                self._strand(chain, settings)
+                for chain in self._chains
+                for settings in self._at(rank, chain)
             ]
+
+    def _at(self, rank: int, chain: Chain) -> Iterator[TrialRecord]:
+        """The settings of a rank for a chain, and the next best that can be cut."""
+        own = self._by_entry.get(chain.student, [])[rank:]
+        yield from own[:1]
+        if chain.cut and own and own[0].number not in self._cuttable:
+            able = (each for each in own if each.number in self._cuttable)
+            yield from islice(able, 1)
 
     def _strand(self, chain: Chain, settings: TrialRecord) -> Strand:
         of = chain, settings.number
         if of not in self._strands:
             places = range(len(chain.widths))
             students = [self._sized(chain, settings, place) for place in places]
-            self._strands[of] = Strand(chain, students)
+            cuts = chain.cut and settings.number in self._cuttable
+            self._strands[of] = Strand(chain, students, self._link if cuts else None)
         return self._strands[of]
 
     def _sized(self, chain: Chain, settings: TrialRecord, place: int) -> TrialRecord | None:
@@ -124,32 +140,29 @@ class LinkedJobs(OrderedJobs):
         given = Given(settings.parameters | chain.parameters(place))
         return self._usable.trial(self._space.suggest(given), 0, given.params)
 
-    def _epochs(self, step: Step) -> int:
-        return self._spec.training.epochs if step.parent is None else self._link
-
     def _worth(self, strand: Strand, step: Step, front: np.ndarray) -> float:
         """The hypervolume that an epoch from a step on is expected to add."""
         if not strand.done:
             return math.inf
-        expected = strand.expected(strand.path(step), self._objectives)
+        path = strand.path(step)
+        expected = strand.expected(path, self._objectives)
         points = np.concatenate([front, expected])
         low, high = points.min(axis=0), points.max(axis=0)
         scaled = (points - low) / np.where(high > low, high - low, 1.0)
         end = [1.1] * scaled.shape[1]  # so that the ends of a front have some volume
         before = moocore.hypervolume(scaled[: len(front)], ref=end) if len(front) else 0.0
         best, epochs = 0.0, 0
-        for count in range(1, len(expected) + 1):
-            epochs += self._epochs(step) if count == 1 else self._link
+        for count, place in enumerate(path, start=1):
+            epochs += strand.epochs(step if count == 1 else Step(step.place, place))
             added = moocore.hypervolume(scaled[: len(front) + count], ref=end) - before
             best = max(best, float(added) / epochs)
         return best if best > 1e-12 else 0.0
 
     def _begun(self, strand: Strand, step: Step) -> TrialRecord:
         """The training of a step, which is handed out."""
-        record = strand.students[step.place]
-        assert record is not None, "a step leads to a student that there can be"
+        record = strand.student(step.place)
         update: dict[str, object] = {"ladder": "heads"}
-        if step.parent is not None and self._cuts:
+        if step.parent is not None:
             task = record.task.model_copy(
                 update={
                     "training": shortened(Recipe.of(record.task), self._spec).training,
@@ -178,7 +191,12 @@ class LinkedJobs(OrderedJobs):
             strand.failed.add(step.place)
 
     def _end_of_stage(self, record: TrialRecord) -> int:
-        return record.task.training.epochs
+        return total_epochs(record.task)
 
     def _loss(self, record: TrialRecord) -> float:
         return float(self._objectives.costs([record])[0, 0])
+
+
+def _progress(record: TrialRecord) -> float:
+    """The share of its epochs that a trial was trained for."""
+    return len(record.epochs) / total_epochs(record.task)

@@ -12,6 +12,7 @@ from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
 from kdsearch.space.chains import Chain
 from kdsearch.training.measured import MEASURED
+from kdsearch.training.programs import total_epochs
 
 STRIDE = 2
 """Places by which a chain goes down at a time. Those between are trained where that adds more."""
@@ -36,8 +37,10 @@ class Strand:
 
     Attributes:
         chain: Their sizes.
-        students: All of them with these settings, not trained, by place; ``None``: there can be
-            none.
+        students: All of them with these settings, to be trained in full, by place; ``None``: there
+            can be none.
+        link: Epochs for which one is trained that is cut from another; ``None``: each is trained in
+            full.
         done: Those of them that are trained, by place.
         running: Places of those that are being trained.
         failed: Places of those that failed.
@@ -45,6 +48,7 @@ class Strand:
 
     chain: Chain
     students: Sequence[TrialRecord | None]
+    link: int | None
     done: dict[int, TrialRecord] = field(default_factory=dict)
     running: set[int] = field(default_factory=set)
     failed: set[int] = field(default_factory=set)
@@ -53,23 +57,39 @@ class Strand:
         """What could be trained next.
 
         First the student in the middle, in full. Then the widest, in full; those below, each cut
-        from the one before; and those between two that are done.
+        from the one before if it can be; and those between two that are done.
         """
-        if not self.done:
-            yield from self._free(Step(None, self.chain.middle))
+        able = [place for place, each in enumerate(self.students) if each is not None]
+        if not able:
             return
-        if 0 not in self.done:
-            yield from self._free(Step(None, 0))
+        if not self.done:
+            middle = min(able, key=lambda place: abs(place - self.chain.middle))
+            yield from self._free(None, middle)
+            return
+        if able[0] not in self.done:
+            yield from self._free(None, able[0])
         places = sorted(self.done)
         for wide, narrow in pairwise(places):
-            yield from self._free(Step(wide, wide + min(STRIDE, (narrow - wide) // 2)))
+            yield from self._free(wide, wide + min(STRIDE, (narrow - wide) // 2))
         last = len(self.students) - 1
-        yield from self._free(Step(places[-1], min(places[-1] + STRIDE, last)))
+        yield from self._free(places[-1], min(places[-1] + STRIDE, last))
 
-    def _free(self, step: Step) -> Iterator[Step]:
+    def _free(self, parent: int | None, place: int) -> Iterator[Step]:
         taken = self.done.keys() | self.running | self.failed
-        if step.place not in taken and self.students[step.place] is not None:
-            yield step
+        if place not in taken and self.students[place] is not None:
+            yield Step(None if self.link is None else parent, place)
+
+    def student(self, place: int) -> TrialRecord:
+        """The student at a place that a step leads to."""
+        student = self.students[place]
+        assert student is not None, "a step leads to a student that there can be"
+        return student
+
+    def epochs(self, step: Step) -> int:
+        """What the training of a step takes."""
+        if step.parent is None or self.link is None:
+            return total_epochs(self.student(step.place).task)
+        return self.link
 
     def path(self, step: Step) -> list[int]:
         """The places that a chain goes through from a step on, up to the next that is done."""
@@ -93,8 +113,7 @@ class Strand:
         logs = np.log10([each.parameter_count for each in known])
         rows = []
         for place in places:
-            student = self.students[place]
-            assert student is not None, "a step leads to a student that there can be"
+            student = self.student(place)
             at = float(np.log10(student.parameter_count))
             nearest = int(np.abs(logs - at).argmin())
             row = np.array([_line(at, logs, losses) for losses in costs.T])

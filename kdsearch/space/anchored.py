@@ -26,7 +26,7 @@ PRIOR_SPREAD = 0.15
 class AnchoredSpace(Space):
     """A space in which widths and depths are those of the middle of each entry's chains.
 
-    What cannot be chained is drawn as ever.
+    Trainings are as long as a link of a chain.
 
     Args:
         space: The study's.
@@ -44,14 +44,10 @@ class AnchoredSpace(Space):
             self._pins |= middle.parameters(middle.middle)
 
     def drawing(self, trial: Drawing) -> Drawing:
-        return Pinned(trial, self._pins_of)
+        return Pinned(trial, self._pins)
 
     def suggest(self, trial: Suggester) -> Recipe:
-        """As :meth:`Space.suggest`; trained as long as a link of a chain, where it could be one."""
-        recipe = super().suggest(trial)
-        if isinstance(trial, Pinned) and any(name in trial.pinned for name in self._pins):
-            return shortened(recipe, self.spec)
-        return recipe
+        return shortened(super().suggest(trial), self.spec)
 
     def published(self, label: str) -> dict[str, Any]:
         """As :meth:`Space.published`, with the learning rate and such that the spec has by itself.
@@ -79,12 +75,9 @@ class AnchoredSpace(Space):
         self.suggest(near)
         return near.kept
 
-    def _pins_of(self, drawn: Mapping[str, Any]) -> Mapping[str, Any]:
-        return self._pins if is_chainable(drawn, self) else {}
-
 
 def is_chainable(drawn: Mapping[str, Any], space: Space) -> bool:
-    """Whether students of such parameters can go on from trained ones.
+    """Whether students of such parameters can be cut from trained ones.
 
     Not where the method prepares the student or gives it a classifier, nor where it is taught by
     its own like, which would have to be cut too.

@@ -30,11 +30,13 @@ class Chain:
         student: The entry's name in the space.
         depth: Their depth; ``None`` where the entry says none.
         widths: The widest first. Each has fewer parameters than the one before.
+        cut: Whether they may be cut from one another; else each is trained in full.
     """
 
     student: str
     depth: int | None
     widths: tuple[float, ...]
+    cut: bool = True
 
     @property
     def middle(self) -> int:
@@ -48,7 +50,7 @@ class Chain:
 
 
 def chains(space: Space, usable: Usable) -> list[Chain]:
-    """The chains of every entry of ``students`` whose width is searched, in their order.
+    """The chains of every entry of ``students``, in their order; of a fixed width they have one.
 
     Args:
         space: The study's.
@@ -64,7 +66,7 @@ def chains(space: Space, usable: Usable) -> list[Chain]:
                 if record is not None and record.parameter_count < last:
                     widths.append(width)
                     last = record.parameter_count
-            if len(widths) > 1:
+            if widths:
                 found.append(Chain(key, depth, tuple(widths)))
     return found
 
@@ -92,7 +94,7 @@ def _depths(section: StudentSection) -> list[int | None]:
 
 
 def _widths(section: StudentSection, factor: float) -> Iterator[float]:
-    """The widths of a chain, the widest first; none where the width is not searched."""
+    """The widths of a chain, the widest first."""
     width = section.width
     if isinstance(width, Choices):
         yield from sorted((float(each) for each in width.choices), reverse=True)
@@ -101,6 +103,8 @@ def _widths(section: StudentSection, factor: float) -> Iterator[float]:
         links = max(math.ceil(round(math.log(high / low) / math.log(factor), 6)), 1)
         for place in range(links + 1):
             yield _on_grid(high * (low / high) ** (place / links), width)
+    else:
+        yield float(width)
 
 
 def _on_grid(value: float, width: Range) -> float:

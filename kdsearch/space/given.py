@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -120,15 +120,13 @@ class Pinned(Suggester):
 
     Args:
         trial: Draws the others.
-        pins: The given values by the parameters' names, by what was drawn before.
+        pins: The given values by the parameters' names.
 
     Attributes:
         pinned: Those of them that were asked for.
     """
 
-    def __init__(
-        self, trial: Drawing, pins: Callable[[Mapping[str, Any]], Mapping[str, Any]]
-    ) -> None:
+    def __init__(self, trial: Drawing, pins: Mapping[str, Any]) -> None:
         self._trial, self._pins = trial, pins
         self.pinned: dict[str, Any] = {}
 
@@ -157,7 +155,6 @@ class Pinned(Suggester):
         return self._trial.suggest_categorical(name, choices)
 
     def _is_pinned(self, name: str) -> bool:
-        pins = self._pins(self.params)
-        if name in pins:
-            self.pinned[name] = pins[name]
-        return name in pins
+        if name in self._pins:
+            self.pinned[name] = self._pins[name]
+        return name in self._pins

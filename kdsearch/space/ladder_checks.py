@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from kdsearch.compression import check_cut
@@ -20,32 +22,40 @@ def find_chains(
     """The chains of a study whose strategy is ``ladder``, found out by cutting a student of each.
 
     Returns:
-        The chains; and which entries of ``students`` have none, in sentences.
+        The chains; and of which entries of ``students`` none can be cut, in sentences.
 
     Raises:
-        MissingExtraError: Torch-Pruning is not installed.
-        SpecError: No entry has any.
+        MissingExtraError: Torch-Pruning is not installed, and students are to be cut.
+        SpecError: No student can be cut, though they are to be.
     """
     spec = space.spec
     if spec.search.strategy != "ladder":
         return [], []
-    every, told = chains(space, Usable(spec, architectures)), []
-    reasons = {chain.student: why for chain in every if (why := _uncut(space, chain, data))}
-    found = [chain for chain in every if chain.student not in reasons]
-    for key in space.students:
-        if any(chain.student == key for chain in found):
-            continue
-        why = reasons.get(key, f"{key} has no two widths within the limits")
-        told.append(f"{why}; such students are in no chain, and searched by Optuna alone")
-    if not found:
+    every = chains(space, Usable(spec, architectures))
+    if not spec.search.ladder.chains:
+        return [replace(chain, cut=False) for chain in every], []
+    reasons = {chain: _uncut(space, chain, data) for chain in every}
+    found = [replace(chain, cut=not why) for chain, why in reasons.items()]
+    if not any(chain.cut for chain in found):
+        why = next(iter(reasons.values()), "there are no students within the limits")
         raise spec.refuse(
-            ("search", "strategy"), f"no ladder can be built: {told[0].partition(';')[0]}"
+            ("search", "strategy"),
+            f"no student can be cut from another: {why}; set search.ladder.chains: false to train "
+            "each in full",
         )
+    told = []
+    for key in space.students:
+        own = [chain for chain in found if chain.student == key]
+        if own and not any(chain.cut for chain in own):
+            why = next(why for chain, why in reasons.items() if chain.student == key)
+            told.append(f"{why}; each of these students is trained in full")
     return found, told
 
 
 def _uncut(space: Space, chain: Chain, data: Dataset) -> str:
     """Why the second student of a chain cannot be cut from the first; empty where it can."""
+    if len(chain.widths) == 1:
+        return f"{chain.student} has no two widths within the limits"
     models = [plain_recipe(space, chain, place)[0].model for place in (0, 1)]
     with torch.random.fork_rng(devices=[]):
         wide, narrow = (build_network(each, data.inputs, data.outputs) for each in models)

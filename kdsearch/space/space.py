@@ -115,11 +115,20 @@ class Space:
         able = self.fitting.teachers(label, every, list(self.students))
         return _choose(trial, "teacher" if able == every else f"{label}.teacher", able)
 
-    def _student(self, trial: Suggester, label: str, teacher: str | None) -> ModelConfig:
+    def entry(self, trial: Suggester) -> str:
+        """Which of ``students`` a recipe has that :meth:`suggest` would draw."""
+        label = _choose(trial, "method", list(self.methods))
+        teacher = self._teacher(trial, label) if needs_teacher(label) else None
+        return self._entry(trial, label, teacher)
+
+    def _entry(self, trial: Suggester, label: str, teacher: str | None) -> str:
         keys = list(self.students)
         able = self.fitting.students(label, teacher or NOBODY, keys)
         name = "student" if able == keys else f"{label}.{teacher or 'alone'}.student"
-        key = _choose(trial, name, able)
+        return _choose(trial, name, able)
+
+    def _student(self, trial: Suggester, label: str, teacher: str | None) -> ModelConfig:
+        key = self._entry(trial, label, teacher)
         section = self.students[key]
         depth, side = section.depth, section.image_size
         if side is not None:

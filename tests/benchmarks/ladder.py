@@ -17,13 +17,13 @@ settings are hardly more than the published ones, tell what either part is worth
     python tests/benchmarks/ladder.py --data FashionMNIST-FOLDER --keep FOLDER --json ladder.json
     python tests/benchmarks/ladder.py --data CIFAR-10-images.zip --keep FOLDER --json ladder.json
 
-Without ``--data`` they are scikit-learn's digits. The extra ``prune`` is needed. With ``--quick``
-fewer trials, short trainings and two seeds.
+Without ``--data`` they are scikit-learn's digits. ``--space FILE`` takes data, teacher, students,
+methods, epochs and trials of a search-space file in place of ``wide``. The extra ``prune`` is
+needed. With ``--quick`` fewer trials, short trainings and two seeds.
 """
 
 from __future__ import annotations
 
-from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -48,7 +48,7 @@ from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.finalists import interval
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
-from kdsearch.spec.study import StudySpec
+from kdsearch.spec import StudySpec, load_spec
 
 LADDER = "kdsearch ladder"
 SEARCHES: dict[str, dict[str, Any]] = {
@@ -76,6 +76,8 @@ class Setting:
             digits.
         test: Test images of CIFAR-10.
         max_parameters: Of students; 0: as many as there are.
+        data: A folder with Fashion-MNIST, or the archive of CIFAR-10; absent: digits.
+        space: A search-space file; absent: ``wide``.
     """
 
     trials: int = 60
@@ -85,27 +87,45 @@ class Setting:
     samples: int = 1_600
     test: int = 2_000
     max_parameters: int = 0
+    data: Path | None = None
+    space: Path | None = None
+
+    def base(self, folder: Path) -> StudySpec:
+        """The study that is searched, its teacher given once it is trained."""
+        teacher = folder / "teacher.safetensors"
+        given = {"checkpoint": str(teacher)} if teacher.is_file() else {}
+        if self.space is None:
+            return curves_spec("wide", folder, None, self.epochs, **given)
+        spec = load_spec(self.space)
+        cache = spec.cache.model_copy(update={"folder": folder / "cache"})
+        teacher_section = spec.teacher.model_copy(update=given)
+        return spec.model_copy(update={"cache": cache, "teacher": teacher_section})
+
+    def of_space(self) -> Setting:
+        """The same with epochs and trials of the search-space file, where one is given."""
+        if self.space is None:
+            return self
+        spec = load_spec(self.space)
+        return replace(self, epochs=spec.training.epochs, trials=spec.search.trials)
 
 
 QUICK = Setting(trials=20, part=8, epochs=9, seeds=2, samples=400, test=200)
 
 
-def search_spec(
-    setting: Setting, folder: Path, name: str, seed: int, data: Path | None = None
-) -> StudySpec:
+def search_spec(setting: Setting, folder: Path, name: str, seed: int) -> StudySpec:
     """One search, as long as TPE's or as its first round."""
-    teacher = folder / "teacher.safetensors"
-    given = {"checkpoint": str(teacher)} if teacher.is_file() else {}
-    spec = curves_spec("wide", folder, None, setting.epochs, **given)
+    spec = setting.base(folder)
     own = {**SEARCHES, **PARTS}[name]
     study = {"name": f"{_file(name)}-{seed}", "seed": seed, "directory": str(folder)}
     trials = setting.part if name in PARTS else setting.trials
     most = {"max_epochs": trials * setting.epochs} if own else {}
     if setting.max_parameters:
         most["max_parameters"] = setting.max_parameters
-    sections = spec.model_dump() | {"study": study, "search": {"trials": trials, **most, **own}}
-    if data is not None:
-        sections["data"] = data_of(data, setting) | {"validation": 0.5}
+    plain = {"strategy": "optuna", "scheduler": {"name": "none"}, "trials": trials}
+    search = spec.search.model_dump() | plain | most | own
+    sections = spec.model_dump() | {"study": study, "search": search}
+    if setting.data is not None:
+        sections["data"] = data_of(setting.data, setting) | {"validation": 0.5}
     return StudySpec.model_validate(sections)
 
 
@@ -113,12 +133,10 @@ def _file(name: str) -> str:
     return name.removeprefix("kdsearch ").replace(", ", "-").replace(" ", "-")
 
 
-def searched(
-    setting: Setting, folder: Path, data: Path | None, jobs: Iterable[tuple[str, int]]
-) -> Iterator[Any]:
+def searched(setting: Setting, folder: Path, jobs: Iterable[tuple[str, int]]) -> Iterator[Any]:
     """How the front of each search grew, by epochs and by multiply-accumulates."""
     for name, seed in jobs:
-        spec = search_spec(setting, folder, name, seed, data)
+        spec = search_spec(setting, folder, name, seed)
         if not StudyDirectory.of(spec).exists():
             run_search(spec, [])
         study = Study(StudyDirectory.of(spec))
@@ -138,17 +156,17 @@ def _macs(record: TrialRecord) -> float:
     return record.macs / 1e6
 
 
-def measure(options: Namespace, setting: Setting, console: Console) -> dict[str, Any]:
+def measure(keep: Path | None, setting: Setting, console: Console) -> dict[str, Any]:
     """Every search with every seed; the figures by either unit."""
-    with working_folder(options.keep) as folder:
-        spec = search_spec(setting, folder, BASE, 0, options.data)
+    with working_folder(keep) as folder:
+        spec = search_spec(setting, folder, BASE, 0)
         if spec.teacher.checkpoint is None:
             train_teacher(spec, folder / "teacher.safetensors")
         names = (*SEARCHES, *PARTS)
         jobs = [(name, seed) for seed in range(setting.seeds) for name in names]
         runs = []
-        done = partial(searched, setting, folder, options.data)
-        for run in kept(folder / "searches.jsonl", (setting, options.data), done, jobs):
+        done = partial(searched, setting, folder)
+        for run in kept(folder / "searches.jsonl", (setting,), done, jobs):
             runs.append(run)
             console.print(f"{run['search']}, seed {run['seed']}: {run['epochs']['volume'][-1]:.4f}")
     spent = {"epochs": float(setting.trials), "macs": _spent(runs)}
@@ -213,14 +231,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark from the command line."""
     parser = command_line(__doc__, "fewer trials, short trainings and two seeds")
     parser.add_argument("--data", type=Path, help="a folder with FashionMNIST/raw, or the archive")
+    parser.add_argument("--space", type=Path, help="a search-space file in place of wide")
     parser.add_argument("--max-parameters", type=int, default=0, help="of students")
     parser.add_argument("--seeds", type=int, help="searches of each kind")
     keeps_outcomes(parser)
     options = parser.parse_args(arguments)
     setting = QUICK if options.quick else Setting()
-    seeds = options.seeds or setting.seeds
-    setting = replace(setting, seeds=seeds, max_parameters=options.max_parameters)
-    carry_out(options.json, partial(measure, options, setting), show)
+    setting = replace(
+        setting,
+        seeds=options.seeds or setting.seeds,
+        max_parameters=options.max_parameters,
+        data=options.data,
+        space=options.space,
+    ).of_space()
+    carry_out(options.json, partial(measure, options.keep, setting), show)
 
 
 if __name__ == "__main__":

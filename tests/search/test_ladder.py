@@ -19,6 +19,7 @@ from kdsearch.search.strand import STRIDE
 from kdsearch.search.strategies import Before, search_jobs
 from kdsearch.space.checks import Plan, make_plan
 from kdsearch.spec import StudySpec, parse_spec
+from kdsearch.training.programs import total_epochs
 from tests.search.halved import Pick, by_number
 from tests.search.test_loop import drive, first, kept, last
 
@@ -79,7 +80,7 @@ def advance(jobs: LadderJobs, record: TrialRecord) -> TrialRecord:
     if record.number % 11 == 10:
         return record.model_copy(update={"status": "failed", "reason": "made up"})
     until = jobs.stage(record).until
-    epoch, whole = len(record.epochs) + 1, record.task.training.epochs
+    epoch, whole = len(record.epochs) + 1, total_epochs(record.task)
     final = 1 - record.parameter_count**-0.4 - abs(record.task.training.lr - 0.05)
     score = final * math.sqrt(epoch / whole)
     report = {"epoch": epoch, "seconds": 1.0, "accuracy": score, "averaged_accuracy": score}
@@ -114,16 +115,12 @@ def test_settings_are_searched_on_one_student_of_each_entry(
     rising: StudySpec, whole: list[TrialRecord]
 ) -> None:
     settings = part(whole, "settings")
-    chainable = [each for each in settings if each.task.method.label != "ab"]
     models = {
-        (each.task.model.family, each.task.model.width, each.task.model.depth) for each in chainable
+        (each.task.model.family, each.task.model.width, each.task.model.depth) for each in settings
     }
     assert Counter(family for family, _, _ in models) == {"convnet": 1, "mlp": 1}
-    # what prepares the student itself cannot go on from another, and is searched as ever
-    others = [each for each in settings if each.task.method.label == "ab"]
-    assert {each.task.model.width for each in others}.isdisjoint(width for _, width, _ in models)
-    assert {each.task.training.epochs for each in chainable} == {SHORT}
-    assert {each.task.training.epochs for each in others} == {EPOCHS}
+    assert {each.task.method.label for each in settings} == {"none", "kd", "ab"}
+    assert {each.task.training.epochs for each in settings} == {SHORT}
     # what the chains leave goes to the settings again
     epochs = sum(len(each.epochs) for each in settings)
     assert epochs <= rising.search.ladder.settings * TRIALS * EPOCHS + EPOCHS
@@ -173,7 +170,11 @@ def test_chains_begin_in_the_middle_with_the_best_settings(
         for each in complete
         if each.task.model.family == "convnet" and each.task.method.label != "ab"
     )
-    own = [each for each in part(whole, "heads") if each.task.model.family == "convnet"]
+    own = [
+        each
+        for each in part(whole, "heads")
+        if each.task.model.family == "convnet" and each.task.method.label != "ab"
+    ]
     firsts = {each.task.model.depth: each for each in reversed(own)}
     assert set(firsts) == {1, 2, 3}
     for chain in plan_of().chains:
@@ -184,6 +185,32 @@ def test_chains_begin_in_the_middle_with_the_best_settings(
     assert max(each.parameter_count for each in whole) <= 20_000
     ends = {chain.widths[place] for chain in plan_of().chains for place in (0, chain.middle)}
     assert {each.task.model.width for each in part(whole, "heads")} <= ends
+
+
+@pytest.mark.parametrize(
+    "given", ["methods=[ab]", "methods=[kd] teaching={by:[born_again]}"], ids=["ab", "born_again"]
+)
+def test_what_cannot_be_cut_is_trained_in_full_size_by_size(given: str) -> None:
+    whole = by_number(climb(jobs_of(*given.split(), "search.trials=40")))
+    assert {each.task.method.label for each in part(whole, "links")} == {"none"}
+    own = [each for each in part(whole, "heads") if each.task.method.label != "none"]
+    # more sizes than the one in the middle and the widest, each trained from scratch and in full
+    by_chain = Counter((each.task.model.family, each.task.model.depth) for each in own)
+    assert max(by_chain.values()) > 2
+    for each in own:
+        assert each.task.parent is None
+        assert each.task.training.epochs == EPOCHS
+        assert not each.complete or len(each.epochs) == total_epochs(each.task)
+    assert sum(len(each.epochs) for each in whole) <= 40 * EPOCHS
+
+
+def test_without_chains_each_student_is_trained_in_full() -> None:
+    given = "search.ladder.chains=false", "search.trials=30"
+    whole = by_number(climb(jobs_of(*given)))
+    assert {each.ladder for each in whole} == {"settings", "heads"}
+    assert {each.task.training.epochs for each in part(whole, "heads")} == {EPOCHS}
+    assert len({each.task.model.width for each in part(whole, "heads")}) > 6
+    assert all(each.task.parent is None for each in whole)
 
 
 def test_rounds_go_on_with_the_settings() -> None:

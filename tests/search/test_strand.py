@@ -17,11 +17,14 @@ SIZES = (6_000, 3_000, 1_500, 700, 300, 150, 60)
 OBJECTIVES = Objectives()
 
 
-def strand_of(**accuracies: float) -> Strand:
+LINK = 4
+
+
+def strand_of(link: int | None = LINK, **accuracies: float) -> Strand:
     """One whose students of some places are trained: ``at_3=0.9``."""
     students = [trial(place, 0.5, size) for place, size in enumerate(SIZES)]
     chain = Chain("convnet", 2, tuple(1 / (place + 1) for place in range(len(SIZES))))
-    found = Strand(chain, students)
+    found = Strand(chain, students, link)
     for name, accuracy in accuracies.items():
         place = int(name.removeprefix("at_"))
         found.done[place] = trial(place, accuracy, SIZES[place])
@@ -50,6 +53,28 @@ def test_what_is_trained_or_failed_is_no_step() -> None:
     strand = strand_of(at_3=0.9)
     strand.students[5] = None  # type: ignore[index]
     assert steps(strand) == {(None, 0)}
+
+
+def test_students_that_cannot_be_cut_are_trained_in_full_in_the_same_order() -> None:
+    assert steps(strand_of(None)) == {(None, 3)}
+    assert steps(strand_of(None, at_3=0.9)) == {(None, 0), (None, 5)}
+    assert steps(strand_of(None, at_0=0.95, at_3=0.9)) == {(None, 1), (None, 5)}
+    whole = strand_of(None).students[0].task.training.epochs  # type: ignore[union-attr]
+    assert strand_of(None, at_3=0.9).epochs(Step(None, 5)) == whole
+    assert strand_of(at_3=0.9).epochs(Step(None, 0)) == whole
+    assert strand_of(at_3=0.9).epochs(Step(3, 5)) == LINK < whole
+
+
+def test_it_begins_with_the_student_nearest_the_middle_that_there_can_be() -> None:
+    strand = strand_of()
+    for place in (0, 2, 3):
+        strand.students[place] = None  # type: ignore[index]
+    assert steps(strand) == {(None, 4)}
+    strand.done[4] = trial(4, 0.9, SIZES[4])
+    assert steps(strand) == {(None, 1), (4, 6)}
+    for place in range(len(SIZES)):
+        strand.students[place] = None  # type: ignore[index]
+    assert steps(strand) == set()
 
 
 def test_the_way_ahead_ends_at_what_is_done() -> None:

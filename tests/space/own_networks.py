@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -245,3 +246,10 @@ def linear(image_shape: tuple[int, int, int], classes: int, width: float) -> nn.
 
 def linear_softmax(image_shape: tuple[int, int, int], classes: int, width: float) -> nn.Module:
     return nn.Sequential(*linear(image_shape, classes, width), nn.Softmax(dim=1))
+
+
+def layer_norm(image_shape: tuple[int, int, int], classes: int, width: float) -> nn.Module:
+    """Normalises over all channels, so that without some the others change."""
+    inputs, units = math.prod(image_shape), round(8 * width)
+    layers = (nn.Linear(inputs, units), nn.LayerNorm(units), nn.Linear(units, classes))
+    return nn.Sequential(nn.Flatten(), *layers)

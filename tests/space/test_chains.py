@@ -13,6 +13,7 @@ from kdsearch.models import of_images
 from kdsearch.space.anchored import AnchoredSpace, is_chainable
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.chains import Chain, chains
+from kdsearch.space.given import Given
 from kdsearch.space.space import Space
 from kdsearch.space.usable import Usable
 from kdsearch.spec import StudySpec, parse_spec
@@ -93,8 +94,8 @@ def test_choices_and_steps_are_kept_to(tmp_path: Path) -> None:
     assert found[0].widths == pytest.approx((1.0, 0.8, 0.6, 0.4, 0.2))
 
 
-def test_a_fixed_width_has_no_chain(tmp_path: Path) -> None:
-    assert chains_of(spec_of(tmp_path, "1.0", "2"))[0] == []
+def test_a_fixed_width_is_a_chain_of_one(tmp_path: Path) -> None:
+    assert chains_of(spec_of(tmp_path, "1.0", "2"))[0] == [Chain("convnet", 2, (1.0,))]
 
 
 def test_a_long_range_of_depths_has_four_of_them(tmp_path: Path) -> None:
@@ -123,33 +124,31 @@ def test_settings_are_drawn_for_a_student_of_middle_size(tmp_path: Path) -> None
     anchored, study = AnchoredSpace(space, found), optuna.create_study()
     middle = found[1]
     anchor = (middle.widths[len(middle.widths) // 2], 2)
-    others = set()
+    labels = set()
     for _ in range(60):
         trial = study.ask()
         drawing = anchored.drawing(trial)
         recipe = anchored.suggest(drawing)
-        size = (recipe.model.width, recipe.model.depth)
-        if recipe.method.label in ("ab", "simkd"):
-            others.add(size)
-            assert drawing.params == trial.params
-        else:
-            assert size == anchor
-            more = {"convnet.width": anchor[0], "convnet.depth": 2}
-            assert drawing.params == trial.params | more
+        labels.add(recipe.method.label)
+        assert (recipe.model.width, recipe.model.depth) == anchor
+        assert recipe.training.epochs == 3
+        more = {"convnet.width": anchor[0], "convnet.depth": 2}
+        assert drawing.params == trial.params | more
         # all that a trial without pins would be asked for
         fixed = optuna.trial.FixedTrial(drawing.params)
         assert space.suggest(fixed).model == recipe.model
-    assert len(others) > 3
+    assert labels == {"none", "kd", "ab", "simkd", "dist+rkd"}
 
 
-def test_an_entry_of_one_width_is_trained_in_full(tmp_path: Path) -> None:
+def test_settings_are_searched_for_entries_of_one_width_too(tmp_path: Path) -> None:
     two = "[{family: convnet, width: {low: 0.1, high: 1.0}, depth: 2}, {family: mlp, width: 0.5}]"
     given = [f"students={two}", "methods=[none, kd]", "search.ladder.link=0.34"]
     spec = parse_spec(TEXT.format(directory=tmp_path, width="1", depth="1", most=10**9), given)
     found, space, _ = chains_of(spec)
     anchored, study = AnchoredSpace(space, found), optuna.create_study()
-    lengths = {
-        (recipe.model.family, recipe.training.epochs)
-        for recipe in (anchored.suggest(anchored.drawing(study.ask())) for _ in range(40))
-    }
-    assert lengths == {("convnet", 3), ("mlp", 9)}
+    drawings = [anchored.drawing(study.ask()) for _ in range(40)]
+    recipes = [anchored.suggest(each) for each in drawings]
+    lengths = {(recipe.model.family, recipe.training.epochs) for recipe in recipes}
+    assert lengths == {("convnet", 3), ("mlp", 3)}
+    entries = [space.entry(Given(each.params)) for each in drawings]
+    assert entries == [recipe.model.family for recipe in recipes]
