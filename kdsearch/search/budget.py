@@ -23,8 +23,10 @@ class Budget:
         spec: The study.
         seconds: Wall clock that the search took before a resume.
         keep: Takes the wall clock so far, whenever a trial ends, if it is limited.
+        longest: Epochs of the longest trial; absent: as the spec says.
 
     Attributes:
+        longest: The same.
         limit: Epochs that may be handed out in all, which can be changed.
     """
 
@@ -33,13 +35,14 @@ class Budget:
         spec: StudySpec,
         seconds: float = 0.0,
         keep: Callable[[float], None] | None = None,
+        longest: int | None = None,
     ) -> None:
         self._search = spec.search
         self._keep = keep if spec.search.max_hours is not None else None
         self._seconds = 0.0
         self._devices = spec.resources.devices_per_trial
         self._begun = time.monotonic() - seconds
-        self._longest = max(trial_lengths(spec))
+        self.longest = longest or max(trial_lengths(spec))
         self._epochs = 0
         self.limit: float = math.inf if spec.search.max_epochs is None else spec.search.max_epochs
 
@@ -80,7 +83,7 @@ class Budget:
     @property
     def holds_another(self) -> bool:
         """Whether the epochs that are left are enough for the longest trial."""
-        return self.room >= self._longest
+        return self.room >= self.longest
 
     @property
     def no_room(self) -> str:

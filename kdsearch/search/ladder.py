@@ -54,8 +54,9 @@ class LadderJobs(Jobs):
     def _begin_settings(self) -> None:
         spent, search = self._budget.spent, self._spec.search
         self._round_end = round_end(max(spent, self._round_end), self._spec)
-        share = search.ladder.settings * (self._round_end - spent)
-        self._budget.limit = spent + round(share)
+        share = round(search.ladder.settings * (self._round_end - spent))
+        # without any settings there would be no students either
+        self._budget.limit = min(spent + max(share, self._budget.longest), self._round_end)
         self._now = self._settings
 
     def _begin_links(self) -> None:

@@ -213,6 +213,16 @@ def test_without_chains_each_student_is_trained_in_full() -> None:
     assert all(each.task.parent is None for each in whole)
 
 
+@pytest.mark.parametrize("trials", [1, 2, 5])
+def test_a_short_search_has_settings_too(trials: int) -> None:
+    given = f"search.trials={trials}", "search.ladder.settings=0.1", "search.scheduler.name=none"
+    whole = by_number(climb(jobs_of(*given)))
+    share = max(round(0.1 * trials * EPOCHS), SHORT)
+    assert len(part(whole, "settings")) >= share // SHORT
+    assert bool(part(whole, "heads")) == (trials > 1)
+    assert sum(len(each.epochs) for each in whole) <= trials * EPOCHS
+
+
 def test_rounds_go_on_with_the_settings() -> None:
     given = "search.ladder.first_round=4", "search.trials=30"
     whole = by_number(climb(jobs_of(*given)))
