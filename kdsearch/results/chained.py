@@ -35,7 +35,7 @@ def undistilled(line: Sequence[Recipe], tuned: Task) -> list[Recipe]:
     baseline = Recipe.of(tuned)
     found = []
     for each in line:
-        alike = baseline.lasting(each.training.epochs, each.training.warmup_epochs)
+        alike = baseline.lasting(each.training.epochs, each.training)
         found.append(replace(alike, model=each.undistilled().model))
     return found
 

@@ -62,7 +62,7 @@ class Judging:
         self._numbers = {key: record.number for key, record in known.items()}
         taken = set(self._numbers.values())
         self._free = (number for number in count() if number not in taken)
-        tried = [each for each in searched if each.ladder in (None, "settings")]
+        tried = [each for each in searched if each.compares_settings]
         self.baselines = Baselines(spec, members, tried, self._trainings)
         by_key = {each.task.key: each for each in searched}
         self._lines = {

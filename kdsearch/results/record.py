@@ -80,6 +80,12 @@ class TrialRecord(Section):
         return self.over or len(self.epochs) >= epochs
 
     @property
+    def compares_settings(self) -> bool:
+        """Whether it was trained as others that settings are compared by: in a ladder students of
+        chains have the best settings alone."""
+        return self.ladder in (None, "settings")
+
+    @property
     def complete(self) -> bool:
         """Whether it ran to its end, and so has scores."""
         return self.status == "complete" and bool(self.epochs)

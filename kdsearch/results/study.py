@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from kdsearch.results.record import TrialRecord, by_task
 from kdsearch.results.tables import front_table, trials_table
 from kdsearch.spec.domains import SOURCE
 from kdsearch.spec.study import StudySpec
+from kdsearch.training.recipe import Recipe
 
 
 class Study:
@@ -133,6 +135,8 @@ class Study:
         records = self.records()
         members = pareto_front(records, self.objectives)
         near = near_front(records, members, self.objectives, self.validation_samples)
+        if self.spec.search.strategy == "ladder":
+            near = self._others(near, members)
 
         def choose(most: int) -> list[TrialRecord]:
             return [*spread(members, most, self.size), *near[: max(0, most - len(members))]]
@@ -143,6 +147,19 @@ class Study:
         else:
             chosen = affordable(self.spec, records, choose, share, self._trial_cost)
         return sorted(chosen, key=lambda record: (record.size(self.size), record.number))
+
+    def _others(
+        self, near: Sequence[TrialRecord], members: Sequence[TrialRecord]
+    ) -> list[TrialRecord]:
+        """Those trials that are not judged by the very trainings of another one."""
+        found: list[TrialRecord] = []
+        known = [Recipe.from_scratch(self.spec, each.task) for each in members]
+        for each in near:
+            recipe = Recipe.from_scratch(self.spec, each.task)
+            if each.task.parent is not None or recipe not in known:
+                found.append(each)
+                known.append(recipe)
+        return found
 
     def finalists(self) -> list[Finalist]:
         """The trials that were, or will be, judged on the test."""
@@ -178,8 +195,7 @@ class Study:
     @property
     def ranking(self) -> pd.DataFrame:
         """One row a method, with what it reaches at one tuning budget; the best first."""
-        # of a ladder those trials alone that are trained alike, by which methods are chosen
-        records = [each for each in self.records() if each.ladder in (None, "settings")]
+        records = [each for each in self.records() if each.compares_settings]
         largest = self.largest[0] if records else 1  # without a trial there may be no teacher yet
         return method_ranking(records, self.objectives, largest, self.spec.study.seed)
 

@@ -60,7 +60,7 @@ def importance_table(study: Study) -> pd.DataFrame:
 
 def _table(study: Study) -> pd.DataFrame:
     objectives = study.objectives
-    complete = [record for record in study.records() if record.complete]
+    complete = [each for each in study.records() if each.complete and each.compares_settings]
     distributions = _distributions(Space(study.spec), complete)
     names = (objectives.score, *objectives.sizes, *objectives.more)
     costs = objectives.costs(complete)

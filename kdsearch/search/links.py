@@ -77,14 +77,16 @@ class LinkedJobs(OrderedJobs):
 
     def learn(self, settings: Iterable[TrialRecord]) -> None:
         """Take in all trials of the settings, when no training is on its way."""
-        own = {each.task.key: each for each in settings if each.epochs and each.status != "failed"}
-        self._settings = list(own.values())
-        self._settings.sort(key=lambda each: (-_progress(each), self._loss(each), each.number))
+        tried = [each for each in settings if each.epochs and each.status != "failed"]
+        best: dict[str, TrialRecord] = {}
+        for each in sorted(tried, key=self._rank):
+            best.setdefault(each.task.key, each)
+        self._settings = list(best.values())
         self._by_entry = {}
         for each in self._settings:
             entry = self._space.entry(Given(each.parameters))
             self._by_entry.setdefault(entry, []).append(each)
-            if is_chainable(each.parameters, self._space):
+            if is_chainable(each.task.method.label, each.task.teacher):
                 self._cuttable.add(each.number)
 
     def keeps(self, record: TrialRecord) -> bool:
@@ -144,6 +146,9 @@ class LinkedJobs(OrderedJobs):
         """The hypervolume that an epoch from a step on is expected to add."""
         if not strand.done:
             return math.inf
+        wider = [place for place in strand.done if place < step.place]
+        if wider and not self._objectives.suffices(strand.done[max(wider)].scores):
+            return 0.0  # what is smaller is not expected to be better
         path = strand.path(step)
         expected = strand.expected(path, self._objectives)
         points = np.concatenate([front, expected])
@@ -163,8 +168,12 @@ class LinkedJobs(OrderedJobs):
         record = strand.student(step.place)
         update: dict[str, object] = {"ladder": "heads"}
         if step.parent is not None:
+            section = self._space.students[strand.chain.student]
             task = record.task.model_copy(
                 update={
+                    "model": record.task.model.model_copy(
+                        update={"importance": section.importance}
+                    ),
                     "training": shortened(Recipe.of(record.task), self._spec).training,
                     "parent": parent_of(strand.done[step.parent].task),
                 }
@@ -193,10 +202,8 @@ class LinkedJobs(OrderedJobs):
     def _end_of_stage(self, record: TrialRecord) -> int:
         return total_epochs(record.task)
 
-    def _loss(self, record: TrialRecord) -> float:
-        return float(self._objectives.costs([record])[0, 0])
-
-
-def _progress(record: TrialRecord) -> float:
-    """The share of its epochs that a trial was trained for."""
-    return len(record.epochs) / total_epochs(record.task)
+    def _rank(self, record: TrialRecord) -> tuple[float, bool, float, int]:
+        """By which settings are sorted: those first that came furthest, then the best."""
+        progress, scores = len(record.epochs) / total_epochs(record.task), record.epochs[-1]
+        short = not self._objectives.suffices(scores)
+        return -progress, short, self._objectives.loss(scores), record.number

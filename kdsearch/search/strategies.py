@@ -74,7 +74,13 @@ def _ladder(plan: Plan, before: Before, deterministic: bool) -> LadderJobs:
     space, cost_of = AnchoredSpace(plan.space, plan.chains), TrialCost.on(plan.data)
     settings = ProposedJobs(
         spec.model_copy(update={"search": most}),
-        Proposer(space, plan.architectures, plan.past, _placed(before.known, places), before.check),
+        Proposer(
+            space,
+            plan.architectures,
+            space.settings(plan.past),
+            _placed(before.known, places),
+            before.check,
+        ),
         _placed(before.finished, places),
         budget,
         cost_of,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kdsearch.methods import needs_teacher, parse_label
+from kdsearch.methods import parse_label
 from kdsearch.space.chains import Chain, shortened
 from kdsearch.space.given import Near, Pinned
 from kdsearch.space.space import Drawing, Space, Suggester
@@ -43,6 +43,15 @@ class AnchoredSpace(Space):
             middle = own[len(own) // 2]
             self._pins |= middle.parameters(middle.middle)
 
+    def settings(self, past: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Parameters without those that are given here, each choice once, in their order."""
+        found: list[dict[str, Any]] = []
+        for parameters in past:
+            own = {name: value for name, value in parameters.items() if name not in self._pins}
+            if own not in found:
+                found.append(own)
+        return found
+
     def drawing(self, trial: Drawing) -> Drawing:
         return Pinned(trial, self._pins)
 
@@ -76,17 +85,13 @@ class AnchoredSpace(Space):
         return near.kept
 
 
-def is_chainable(drawn: Mapping[str, Any], space: Space) -> bool:
-    """Whether students of such parameters can be cut from trained ones.
+def is_chainable(label: str, teacher: str | None) -> bool:
+    """Whether students of a method and a teacher can be cut from trained ones.
 
     Not where the method prepares the student or gives it a classifier, nor where it is taught by
     its own like, which would have to be cut too.
     """
-    label = drawn.get("method", next(iter(space.methods)))
-    teacher = drawn.get("teacher", drawn.get(f"{label}.teacher"))
-    if teacher in (BORN_AGAIN, MUTUAL) or space.spec.taught_by in ((BORN_AGAIN,), (MUTUAL,)):
-        return not needs_teacher(label)
-    return not any(
+    return teacher not in (BORN_AGAIN, MUTUAL) and not any(
         term.adopts_classifier
         or term.kind == "parameter"
         or "initialisation" in term.hyperparameters

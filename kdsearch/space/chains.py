@@ -12,8 +12,9 @@ import numpy as np
 from kdsearch.methods import UNDISTILLED
 from kdsearch.space.given import Given
 from kdsearch.space.space import Space
+from kdsearch.space.starts import easiest
 from kdsearch.space.usable import Usable
-from kdsearch.spec.ranges import Choices, Range, every
+from kdsearch.spec.ranges import Choices, Range, every, extremes
 from kdsearch.spec.sections import StudentSection
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.recipe import Recipe
@@ -72,10 +73,17 @@ def chains(space: Space, usable: Usable) -> list[Chain]:
 
 
 def plain_recipe(space: Space, chain: Chain, place: int) -> tuple[Recipe, int, dict[str, Any]]:
-    """The undistilled student at a place of a chain, as :meth:`Usable.trial` takes it."""
+    """The undistilled student at a place of a chain, as :meth:`Usable.trial` takes it.
+
+    Of what else its entry leaves open it has what keeps most limits.
+    """
+    key, section = chain.student, space.students[chain.student]
     values: dict[str, Any] = {"method": UNDISTILLED, **chain.parameters(place)}
-    names = ("student", f"{UNDISTILLED}.alone.student")
-    given = Given(values | dict.fromkeys(names, chain.student))
+    values |= dict.fromkeys(("student", f"{UNDISTILLED}.alone.student"), key)
+    values |= {f"{key}.stored": section.smallest_stored, f"{key}.init": easiest(section)}
+    if section.image_size is not None:
+        values[f"{key}.image_size"] = extremes(section.image_size)[0]
+    given = Given(values)
     return space.suggest(given), 0, given.params
 
 
@@ -111,7 +119,7 @@ def _on_grid(value: float, width: Range) -> float:
     if width.step is None:
         return min(max(value, float(width.low)), float(width.high))
     steps = round((value - width.low) / width.step)
-    return float(width.low + steps * width.step)
+    return min(float(width.low + steps * width.step), float(width.high))
 
 
 def shortened_epochs(whole: int, spec: StudySpec) -> int:
@@ -121,6 +129,4 @@ def shortened_epochs(whole: int, spec: StudySpec) -> int:
 
 def shortened(recipe: Recipe, spec: StudySpec) -> Recipe:
     """A recipe with ``search.ladder.link`` of the epochs, on a schedule of its own."""
-    whole = recipe.training
-    epochs = shortened_epochs(whole.epochs, spec)
-    return recipe.lasting(epochs, whole.warmup_epochs * epochs / whole.epochs)
+    return recipe.lasting(shortened_epochs(recipe.training.epochs, spec), recipe.training)

@@ -89,7 +89,7 @@ def corners(section: StudentSection) -> Iterator[ModelConfig]:
                 inputs=section.inputs,
                 image_size=side,
                 normalise=section.normalise,
-                stored="float16" if "float16" in section.stored else "float32",
+                stored=section.smallest_stored,
             )
 
 

@@ -59,12 +59,21 @@ class Recipe:
         recipe = Recipe.of(task)
         if spec.search.strategy != "ladder":
             return recipe
-        return recipe.lasting(spec.training.epochs, spec.training.warmup_epochs)
+        return recipe.lasting(spec.training.epochs, spec.training)
 
-    def lasting(self, epochs: int, warmup_epochs: float) -> Recipe:
-        """The same with a training of another length."""
-        length = {"epochs": epochs, "warmup_epochs": warmup_epochs}
-        return replace(self, training=self.training.model_copy(update=length))
+    def lasting(self, epochs: int, like: TrainingConfig) -> Recipe:
+        """The same with a training of another length.
+
+        Args:
+            epochs: Its length.
+            like: Has the epochs of warm-up, and those of the head alone, as shares of its own.
+        """
+        share, tuning = epochs / like.epochs, self.training.fine_tuning
+        update: dict[str, object] = {"epochs": epochs, "warmup_epochs": like.warmup_epochs * share}
+        if tuning is not None and like.fine_tuning is not None:
+            alone = min(round(like.fine_tuning.head_epochs * share), epochs - 1)
+            update["fine_tuning"] = tuning.model_copy(update={"head_epochs": alone})
+        return replace(self, training=self.training.model_copy(update=update))
 
     def undistilled(
         self, label: str = UNDISTILLED, values: Mapping[str, float] | None = None

@@ -204,6 +204,38 @@ def test_what_cannot_be_cut_is_trained_in_full_size_by_size(given: str) -> None:
     assert sum(len(each.epochs) for each in whole) <= 40 * EPOCHS
 
 
+def test_links_keep_channels_by_the_importance_of_their_entry() -> None:
+    own = "{family: convnet, width: {low: 0.1, high: 1.0}, depth: 2, importance: bn_scale}"
+    whole = climb(jobs_of(f"students=[{own}]"))
+    assert {each.task.model.importance for each in part(whole, "links")} == {"bn_scale"}
+
+
+def test_settings_that_were_tried_twice_count_by_the_better_try() -> None:
+    # one rate alone: every trial of a method trains the same, and most wait at the rung
+    given = "training.lr=0.05", "methods=[none]", "students=[{family: convnet, width: "
+    width = "{low: 0.1, high: 1.0, log: true}, depth: 2}]"
+    whole = by_number(climb(jobs_of(*given[:2], given[2] + width)))
+    settings = part(whole, "settings")
+    assert len({each.task.key for each in settings}) == 1
+    assert len(settings) > 3
+    keys = [each.task.key for each in part(whole, "heads")]
+    assert len(keys) == len(set(keys))
+    spent = sum(len(each.epochs) for each in whole)
+    assert spent > (TRIALS - 1) * EPOCHS or part(whole, "links")
+
+
+def test_nothing_is_cut_from_a_student_that_misses_a_bound() -> None:
+    bound = 0.9
+    whole = by_number(climb(jobs_of(f"search.require={{accuracy: {bound}}}", "methods=[none]")))
+    by_key = {each.task.key: each for each in whole}
+    links = part(whole, "links")
+    assert links
+    parents = [by_key[each.task.parent.key] for each in links if each.task.parent]
+    assert min(each.scores["accuracy"] for each in parents) >= bound
+    free = part(by_number(climb(jobs_of("methods=[none]"))), "links")
+    assert min(each.parameter_count for each in free) < min(each.parameter_count for each in links)
+
+
 def test_without_chains_each_student_is_trained_in_full() -> None:
     given = "search.ladder.chains=false", "search.trials=30"
     whole = by_number(climb(jobs_of(*given)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,11 +13,13 @@ import pytest
 from kdsearch.models import of_images
 from kdsearch.space.anchored import AnchoredSpace, is_chainable
 from kdsearch.space.architectures import Architectures
-from kdsearch.space.chains import Chain, chains
+from kdsearch.space.chains import Chain, chains, shortened
 from kdsearch.space.given import Given
 from kdsearch.space.space import Space
 from kdsearch.space.usable import Usable
-from kdsearch.spec import StudySpec, parse_spec
+from kdsearch.spec import ModelConfig, StudySpec, parse_spec
+from kdsearch.spec.concrete import FineTuning, MethodConfig, TrainingConfig
+from kdsearch.training.recipe import Recipe
 
 TEXT = """
 study: {{name: rising, directory: {directory}}}
@@ -94,6 +97,50 @@ def test_choices_and_steps_are_kept_to(tmp_path: Path) -> None:
     assert found[0].widths == pytest.approx((1.0, 0.8, 0.6, 0.4, 0.2))
 
 
+def test_no_width_is_above_the_range(tmp_path: Path) -> None:
+    found, _, _ = chains_of(spec_of(tmp_path, "{low: 0.1, high: 0.7, step: 0.1}", "2"))
+    assert found[0].widths[0] == 0.7  # and not 0.1 + 6 × 0.1, which is above it
+
+
+def test_students_are_as_small_as_the_file_allows(tmp_path: Path) -> None:
+    def widest(more: str) -> float:
+        entry = f"{{family: convnet, width: {{low: 0.1, high: 1, log: true}}, depth: 2, {more}}}"
+        text = TEXT.format(directory=tmp_path, width="1", depth="1", most=10**9)
+        given = [f"students=[{entry}]", "search.max_bytes=3000", "methods=[none, kd]"]
+        return chains_of(parse_spec(text, given))[0][0].widths[0]
+
+    whole, half = widest("stored: float32"), widest("stored: float16")
+    assert half > whole
+    assert widest("stored: [float32, float16]") == widest("stored: [float16, float32]") == half
+
+
+def test_past_settings_count_once_without_their_sizes(tmp_path: Path) -> None:
+    found, space, _ = chains_of(spec_of(tmp_path))
+    anchored = AnchoredSpace(space, found)
+    past = [
+        {"method": "kd", "lr": rate, "convnet.width": width, "convnet.depth": 3}
+        for rate, width in ((0.1, 0.5), (0.1, 0.3), (0.2, 0.3))
+    ]
+    assert anchored.settings(past) == [{"method": "kd", "lr": rate} for rate in (0.1, 0.2)]
+
+
+def test_short_trainings_have_their_share_of_every_phase(tmp_path: Path) -> None:
+    whole = TrainingConfig(
+        epochs=15, warmup_epochs=3, fine_tuning=FineTuning(head_epochs=6, layer_decay=0.5)
+    )
+    recipe = Recipe(ModelConfig(family="convnet"), MethodConfig(label="none"), whole)
+    short = shortened(recipe, spec_of(tmp_path)).training
+    assert (short.epochs, short.warmup_epochs) == (5, 1)
+    assert short.fine_tuning == FineTuning(head_epochs=2, layer_decay=0.5)
+    TrainingConfig.model_validate(short.model_dump())
+    mostly_head = replace(
+        recipe, training=whole.model_copy(update={"fine_tuning": FineTuning(head_epochs=14)})
+    )
+    short = shortened(mostly_head, spec_of(tmp_path)).training
+    assert short.fine_tuning == FineTuning(head_epochs=4)
+    TrainingConfig.model_validate(short.model_dump())
+
+
 def test_a_fixed_width_is_a_chain_of_one(tmp_path: Path) -> None:
     assert chains_of(spec_of(tmp_path, "1.0", "2"))[0] == [Chain("convnet", 2, (1.0,))]
 
@@ -104,19 +151,19 @@ def test_a_long_range_of_depths_has_four_of_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("drawn", "able"),
+    ("label", "teacher", "able"),
     [
-        ({"method": "none"}, True),
-        ({"method": "kd", "teacher": "teacher"}, True),
-        ({"method": "dist+rkd"}, True),
-        ({"method": "ab"}, False),
-        ({"method": "simkd"}, False),
-        ({"method": "kd", "teacher": "born_again"}, False),
-        ({"method": "kd", "teacher": "mutual"}, False),
+        ("none", None, True),
+        ("kd", "teacher", True),
+        ("dist+rkd", "teacher", True),
+        ("ab", "teacher", False),
+        ("simkd", "teacher", False),
+        ("kd", "born_again", False),
+        ("kd", "mutual", False),
     ],
 )
-def test_what_can_be_chained(tmp_path: Path, drawn: dict[str, str], able: bool) -> None:
-    assert is_chainable(drawn, Space(spec_of(tmp_path))) == able
+def test_what_can_be_chained(label: str, teacher: str | None, able: bool) -> None:
+    assert is_chainable(label, teacher) == able
 
 
 def test_settings_are_drawn_for_a_student_of_middle_size(tmp_path: Path) -> None:

@@ -160,6 +160,11 @@ class StudentSection(Section):
         """What they may begin with."""
         return self.init or ("random" if self.weights is None else "pretrained",)
 
+    @property
+    def smallest_stored(self) -> StoredAs:
+        """The precision of fewest bytes that they may be shipped in."""
+        return "float16" if "float16" in self.stored else "float32"
+
     @model_validator(mode="after")
     def _with_weights(self) -> StudentSection:
         _check_source(self.weights)
