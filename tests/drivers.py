@@ -30,6 +30,7 @@ def drivers(folder: Path) -> Iterator[Start]:
     context.set_forkserver_preload(_IMPORTED)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+        patch.chdir(folder)  # where its workers run, and read what has a relative path
         quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
         address = ray.init(address="local", num_cpus=2, **quiet).address_info["address"]
 

@@ -48,7 +48,7 @@ def check_lineage(study: kdsearch.Study) -> None:
     assert sum(len(each.epochs) for each in trials.values()) <= TRIALS * EPOCHS
     links = [each for each in trials.values() if each.ladder == "links"]
     # a function of the user's own is cut as the families are
-    assert {each.task.model.family for each in links} >= {"convnet"}
+    assert {each.task.model.family for each in links} == {"convnet", "own_students:bottleneck"}
     known = {each.task.key: each for each in trials.values()}
     for each in links:
         assert each.task.parent is not None
