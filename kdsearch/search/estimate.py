@@ -133,8 +133,8 @@ def estimate_cost(plan: Plan, samples: Sequence[TrialRecord]) -> Cost:
     trials = sample_trials(plan, min(TRIALS, spec.search.trials))
     lengths = [total_epochs(each.task) for each in trials]
     halving, own = Halving(spec), spec.training.epochs
-    is_ladder = spec.search.strategy == "ladder"  # which spends all that it may
-    expected = [length if is_ladder else halving.expected_epochs(length, own) for length in lengths]
+    is_ladder = spec.search.strategy == "ladder"  # which spends all that it may, and no more
+    expected = [own if is_ladder else halving.expected_epochs(length, own) for length in lengths]
     whole = unit * fmean(map(predicted, trials, lengths))
     found = unit * fmean(map(predicted, trials, expected))
     search = _within_budgets(spec, found * spec.search.trials, whole / fmean(lengths))

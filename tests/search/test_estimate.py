@@ -20,6 +20,7 @@ from kdsearch.space.checks import Plan, make_plan
 from kdsearch.spec import parse_spec
 from kdsearch.spec.concrete import FineTuning
 from kdsearch.training.hardware import Hardware
+from kdsearch.training.programs import total_epochs
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
 
@@ -84,6 +85,21 @@ def test_a_method_that_reads_more_than_is_kept_asks_at_every_step(
 def test_a_forebear_is_asked_at_every_step_whatever_is_kept(spec_text: str, asked: Asked) -> None:
     _, samples, _ = costed(spec_text, "methods=[kd]", "teaching={by: [born_again]}")
     assert asked.total() == distilled(samples) * (STEPS + 1)
+
+
+@pytest.mark.parametrize("by", ["teacher", "born_again"])
+def test_a_ladder_takes_the_epochs_of_its_trials_whoever_teaches(
+    spec_text: str, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "kdsearch.search.estimate._seconds", lambda task, *_: float(total_epochs(task))
+    )
+    given = "search.strategy=ladder", "methods=[kd]", f"teaching={{by: [{by}]}}", "search.trials=20"
+    students = "students=[{family: convnet, width: {low: 0.4, high: 0.5}, depth: 1}]"
+    plan, _, cost = costed(spec_text, *given, students)
+    spec = plan.spec
+    most = spec.search.trials * spec.training.epochs / spec.resources.concurrent
+    assert 0.6 * most < cost.search < 1.4 * most
 
 
 def test_an_estimate_writes_nothing_and_leaves_the_process_as_it_was(
