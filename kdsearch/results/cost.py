@@ -27,10 +27,10 @@ PLACE = 0.005
 (activations, normalisation, augmentation), in millions of them."""
 
 
-def trial_lengths(spec: StudySpec) -> list[int]:
-    """Epochs of a whole trial, by each who may teach it."""
-    epochs, generations = spec.training.epochs, spec.teaching.generations
-    return [epochs_with_forebears(epochs, name, generations) for name in spec.taught_by]
+def trial_lengths(spec: StudySpec, epochs: int | None = None) -> list[int]:
+    """Epochs of a whole trial, by each who may teach it; where trainings are shorter, of those."""
+    own, generations = epochs or spec.training.epochs, spec.teaching.generations
+    return [epochs_with_forebears(own, name, generations) for name in spec.taught_by]
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,6 @@ class LinkedJobs(OrderedJobs):
         self._number = number
         self._settings: list[TrialRecord] = []
         self._by_entry: dict[str, list[TrialRecord]] = {}
-        self._cuttable: set[int] = set()
         self._strands: dict[tuple[Chain, int], Strand] = {}
         self._of: dict[int, tuple[Strand, Step]] = {}
 
@@ -86,8 +85,6 @@ class LinkedJobs(OrderedJobs):
         for each in self._settings:
             entry = self._space.entry(Given(each.parameters))
             self._by_entry.setdefault(entry, []).append(each)
-            if is_chainable(each.task.method.label, each.task.teacher):
-                self._cuttable.add(each.number)
 
     def keeps(self, record: TrialRecord) -> bool:
         return record.number in self._of
@@ -124,16 +121,15 @@ class LinkedJobs(OrderedJobs):
         """The settings of a rank for a chain, and the next best that can be cut."""
         own = self._by_entry.get(chain.student, [])[rank:]
         yield from own[:1]
-        if chain.cut and own and own[0].number not in self._cuttable:
-            able = (each for each in own if each.number in self._cuttable)
-            yield from islice(able, 1)
+        if chain.cut and own and not is_chainable(own[0].task):
+            yield from islice((each for each in own if is_chainable(each.task)), 1)
 
     def _strand(self, chain: Chain, settings: TrialRecord) -> Strand:
         of = chain, settings.number
         if of not in self._strands:
             places = range(len(chain.widths))
             students = [self._sized(chain, settings, place) for place in places]
-            cuts = chain.cut and settings.number in self._cuttable
+            cuts = chain.cut and is_chainable(settings.task)
             self._strands[of] = Strand(chain, students, self._link if cuts else None)
         return self._strands[of]
 

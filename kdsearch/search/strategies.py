@@ -17,7 +17,6 @@ from kdsearch.space.anchored import AnchoredSpace
 from kdsearch.space.chains import shortened_epochs
 from kdsearch.space.checks import Plan
 from kdsearch.space.usable import Usable
-from kdsearch.spec.study import StudySpec
 
 
 @dataclass
@@ -69,7 +68,8 @@ def _ladder(plan: Plan, before: Before, deterministic: bool) -> LadderJobs:
     most = search.model_copy(update={"trials": whole_budget(spec)})
     numbers = [n for n in sorted(before.known) if before.known[n].ladder == "settings"]
     places = {number: place for place, number in enumerate(numbers)}
-    budget = Budget(spec, before.seconds, before.keep, max(trial_lengths(_short(spec))))
+    longest = max(trial_lengths(spec, shortened_epochs(spec.training.epochs, spec)))
+    budget = Budget(spec, before.seconds, before.keep, longest)
     number = (each for each in count() if each not in before.known)
     space, cost_of = AnchoredSpace(plan.space, plan.chains), TrialCost.on(plan.data)
     settings = ProposedJobs(
@@ -100,13 +100,6 @@ def _ladder(plan: Plan, before: Before, deterministic: bool) -> LadderJobs:
         deterministic,
     )
     return LadderJobs(spec, settings, links, budget, places, number)
-
-
-def _short(spec: StudySpec) -> StudySpec:
-    """The study with trainings as short as those of the settings."""
-    epochs = shortened_epochs(spec.training.epochs, spec)
-    training = spec.training.model_copy(update={"epochs": epochs})
-    return spec.model_copy(update={"training": training})
 
 
 def _placed(

@@ -15,6 +15,7 @@ from kdsearch.spec.ranges import holds, is_searched
 from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.teaching import BORN_AGAIN, MUTUAL
 from kdsearch.training.recipe import Recipe
+from kdsearch.training.task import Task
 
 PRIOR_HALVES = 8
 """Trials after which half as many begin near one of the first."""
@@ -85,15 +86,15 @@ class AnchoredSpace(Space):
         return near.kept
 
 
-def is_chainable(label: str, teacher: str | None) -> bool:
-    """Whether students of a method and a teacher can be cut from trained ones.
+def is_chainable(task: Task) -> bool:
+    """Whether students of a task's method and teacher can be cut from trained ones.
 
     Not where the method prepares the student or gives it a classifier, nor where it is taught by
     its own like, which would have to be cut too.
     """
-    return teacher not in (BORN_AGAIN, MUTUAL) and not any(
+    return task.teacher not in (BORN_AGAIN, MUTUAL) and not any(
         term.adopts_classifier
         or term.kind == "parameter"
         or "initialisation" in term.hyperparameters
-        for term in parse_label(label)
+        for term in parse_label(task.method.label)
     )

@@ -14,7 +14,8 @@ from kdsearch.search.ladder import LadderJobs
 from kdsearch.search.strategies import Before, search_jobs
 from kdsearch.space.checks import Plan, make_plan
 from kdsearch.spec import parse_spec
-from kdsearch.training.programs import TrainingProgram, begin_training
+from kdsearch.training.programs import begin_training
+from tests.training.trainings import finish
 
 pytestmark = pytest.mark.slow
 
@@ -58,17 +59,14 @@ class Trainings:
         program = begin_training(record.task, self._plan.data, {}, parent=parent)
         if parent is not None:
             self.heads.append((_bias(parent).clone(), _bias(program.student).clone()))
-        reports = tuple(_epoch(program) for _ in range(record.task.training.epochs))
-        assert program.finished
+        reports = tuple(
+            {"epoch": each.epoch, "seconds": each.seconds, **each.scores}
+            for each in finish(program)
+        )
         self.students[record.task.key] = program.student
         record = record.model_copy(update={"status": "complete", "epochs": reports})
         self.done.append(record)
         return record
-
-
-def _epoch(program: TrainingProgram) -> dict[str, float]:
-    report = program.train_epoch()
-    return {"epoch": report.epoch, "seconds": report.seconds, **report.scores}
 
 
 def _bias(network: Network) -> torch.Tensor:
@@ -88,7 +86,7 @@ def test_each_next_student_is_cut_from_its_trained_neighbour(family: str, tmp_pa
     trainings.run()
     by_key = {each.task.key: each for each in trainings.done}
     links = [each for each in trainings.done if each.ladder == "links"]
-    assert links, [(e.ladder, e.status, e.task.model.width, e.epochs) for e in trainings.done]
+    assert links
     for each in links:
         assert each.task.parent is not None
         assert each.parameter_count < by_key[each.task.parent.key].parameter_count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +21,7 @@ from kdsearch.space.usable import Usable
 from kdsearch.spec import ModelConfig, StudySpec, parse_spec
 from kdsearch.spec.concrete import FineTuning, MethodConfig, TrainingConfig
 from kdsearch.training.recipe import Recipe
+from kdsearch.training.task import Task
 
 TEXT = """
 study: {{name: rising, directory: {directory}}}
@@ -162,8 +164,11 @@ def test_a_long_range_of_depths_has_four_of_them(tmp_path: Path) -> None:
         ("kd", "mutual", False),
     ],
 )
-def test_what_can_be_chained(label: str, teacher: str | None, able: bool) -> None:
-    assert is_chainable(label, teacher) == able
+def test_what_can_be_chained(
+    make_task: Callable[..., Task], label: str, teacher: str | None, able: bool
+) -> None:
+    task = make_task(label).model_copy(update={"teacher": teacher})
+    assert is_chainable(task) == able
 
 
 def test_settings_are_drawn_for_a_student_of_middle_size(tmp_path: Path) -> None:
