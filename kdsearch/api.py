@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -136,8 +137,8 @@ def plan_study(
     Raises:
         UserError: The study cannot be run as asked.
     """
-    known = resumed and resumed.inputs()
-    plan = make_plan(spec, known.past if known else None, told)
+    known = resumed.inputs() if resumed else None
+    plan = make_plan(spec, known, told)
     data = plan.data
     inputs = Inputs(
         id=known.id if known else secrets.token_hex(8),
@@ -152,6 +153,7 @@ def plan_study(
         | initial_sums(spec),
         code=own_code(spec),
         past=plan.past,
+        chains=[asdict(chain) for chain in plan.chains],
     )
     if known and resumed:
         known.check(inputs, resumed.path, retry_failed)

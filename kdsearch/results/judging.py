@@ -238,9 +238,14 @@ def affordable(
     return chosen
 
 
-def planned_trainings(spec: StudySpec) -> float:
-    """Whole trainings that judge at most, where each method has an equal part of the trials."""
-    each = math.ceil(spec.search.trials / len({*spec.methods, UNDISTILLED}))
+def planned_trainings(spec: StudySpec, trials: float) -> float:
+    """Whole trainings that judge at most, where each method has an equal part of the trials.
+
+    Args:
+        spec: The study.
+        trials: Those of the search that tell how many configurations of a baseline are tried.
+    """
+    each = math.ceil(trials / len({*spec.methods, UNDISTILLED}))
     labels, epochs, swept = baseline_methods(spec), spec.training.epochs, 0.0
     for label in labels:
         points = len(sweep_points(spec, max(LEAST, each), label))

@@ -70,6 +70,9 @@ class Inputs(Section):
     absent: not known."""
     past: list[dict[str, Any]] | None = None
     """What the studies of ``search.warm_start`` gave to try first; absent: not known."""
+    chains: list[dict[str, Any]] | None = None
+    """The chains of sizes of a ladder, which a limit of latency measured anew would change; absent:
+    not known."""
     spec: dict[str, Any] | None = None
     """The resolved spec; absent: not known."""
 

@@ -50,6 +50,12 @@ def _cheap(spec: StudySpec) -> bool:
 
 def order_told(spec: StudySpec) -> str:
     """Which of the two orders a search has, and what that means, in a line for its user."""
+    if spec.search.strategy != "ladder":
+        return _order(spec)
+    return f"{_order(spec)}; in either order, a student of a chain waits for its wider neighbour"
+
+
+def _order(spec: StudySpec) -> str:
     if not is_deterministic(spec):
         return (
             "order: as outcomes come, so that the study does not repeat to the digit; no worker "

@@ -18,7 +18,7 @@ from kdsearch.models import Signal, Signals, build_network
 from kdsearch.results.cost import TrialCost
 from kdsearch.results.judging import planned_trainings
 from kdsearch.results.record import TrialRecord
-from kdsearch.search.halving import Halving
+from kdsearch.search.halving import Halving, trials_of_settings
 from kdsearch.space.checks import Plan
 from kdsearch.space.usable import Usable
 from kdsearch.spec.study import StudySpec
@@ -138,7 +138,8 @@ def estimate_cost(plan: Plan, samples: Sequence[TrialRecord]) -> Cost:
     whole = unit * fmean(map(predicted, trials, lengths))
     found = unit * fmean(map(predicted, trials, expected))
     search = _within_budgets(spec, found * spec.search.trials, whole / fmean(lengths))
-    judged = whole * (planned_trainings(spec) + _of_chains(plan)) / spec.resources.concurrent
+    judging = planned_trainings(spec, trials_of_settings(spec)) + _of_chains(plan)
+    judged = whole * judging / spec.resources.concurrent
     return Cost(
         teacher=first,
         cache=asking / spec.resources.concurrent,

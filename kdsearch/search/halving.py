@@ -13,6 +13,7 @@ from kdsearch.results.preference import neighbour_order, preference
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.sweep import rung_epochs
 from kdsearch.search.budget import whole_budget
+from kdsearch.space.chains import shortened_epochs
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.programs import total_epochs
 from kdsearch.training.reports import AVERAGED
@@ -119,6 +120,15 @@ class Halving:
         if self._scheduler.name == "neighbours":
             return neighbour_order(points, self._scheduler.neighbours)
         return preference(points, count)
+
+
+def trials_of_settings(spec: StudySpec) -> float:
+    """About how many trials compare settings: all of a search, or those of a ladder that do."""
+    search, epochs = spec.search, shortened_epochs(spec.training.epochs, spec)
+    if search.strategy != "ladder":
+        return search.trials
+    of_one = Halving(spec).expected_epochs(epochs, epochs)
+    return search.ladder.settings * whole_budget(spec) / of_one
 
 
 def expected_epochs(spec: StudySpec) -> float:

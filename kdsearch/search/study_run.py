@@ -188,6 +188,10 @@ class StudyRun:
         self.directory.update(phase="search", worst_losses=worst)
         known = journal.read()
         finished = {number: each for number, each in known.items() if self._counts(each)}
+        for each in known.values():  # a latency that is measured anew would be another
+            self.plan.architectures.learn(
+                each.task.model, {name: each.size(name) for name in spec.search.of_files}
+            )
         spent = self.directory.state().get("search_seconds", 0.0)
         deterministic = is_deterministic(spec)
         begun_with = self.directory.inputs().checkpoints if spec.with_weights else {}

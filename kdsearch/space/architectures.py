@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -149,6 +149,15 @@ class Architectures:
                 bytes_alone = name == "int8_bytes"
                 known[name] = len(content) if bytes_alone else self.stopwatch.microseconds(content)
         return {name: known[name] for name in names}
+
+    def learn(self, model: ModelConfig, of_files: Mapping[str, float]) -> None:
+        """Take over what was measured of an architecture before.
+
+        Raises:
+            ModelError: As :func:`~kdsearch.models.build_network`.
+        """
+        if of_files:
+            self._of(model).of_files.update(of_files)
 
     def _of(self, model: ModelConfig) -> _Known:
         key = self._key(model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,11 @@ class Chain:
     depth: int | None
     widths: tuple[float, ...]
     cut: bool = True
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Chain:
+        """A chain from its fields, as they are in JSON."""
+        return cls(**{**fields, "widths": tuple(fields["widths"])})
 
     @property
     def middle(self) -> int:

@@ -20,6 +20,7 @@ from kdsearch.methods import (
 from kdsearch.methods.labels import check_value, find_hyperparameter
 from kdsearch.models import Size, blueprint
 from kdsearch.results.cost import trial_lengths
+from kdsearch.results.resume import Inputs
 from kdsearch.space.adapting_checks import check_adapting_methods
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.chains import Chain
@@ -80,14 +81,15 @@ class Plan:
 
 def make_plan(
     spec: StudySpec,
-    past: list[dict[str, Any]] | None = None,
+    begun: Inputs | None = None,
     told: Callable[[str], None] = lambda step: None,
 ) -> Plan:
     """Check a study: names, ranges, data, architectures, pairs, sizes, checkpoints, a few steps.
 
     Args:
         spec: The search-space file.
-        past: What the studies of ``warm_start`` gave when the study began; absent: they are read.
+        begun: What the study was made from when it began, if it is to go on: then what the studies
+            of ``warm_start`` gave, and chains of sizes, are those of then.
         told: Is told of each step that takes a while, when it begins.
 
     Raises:
@@ -127,6 +129,7 @@ def make_plan(
     space = Space(spec, fitting, data.inputs)
     _check_pairs(spec, space)
     _check_limits(spec, architectures)
+    past = begun.past if begun else None
     if past is None:
         past = warm_start_proposals(space, past_fronts(spec))
     sizes = {
@@ -134,7 +137,7 @@ def make_plan(
         for name, section in spec.given_teachers.items()
     }
     given = _given_teachers(spec, data)
-    found, told_of_chains = find_chains(space, architectures, data)
+    found, told_of_chains = find_chains(space, architectures, data, begun.chains if begun else None)
     told("trying a few steps of each network")
     warnings = told_of_weights + told_of_chains
     warnings += TryOut(spec, data, architectures, space).run(given)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -17,9 +19,18 @@ from kdsearch.space.usable import Usable
 
 
 def find_chains(
-    space: Space, architectures: Architectures, data: Dataset
+    space: Space,
+    architectures: Architectures,
+    data: Dataset,
+    begun: Sequence[Mapping[str, Any]] | None = None,
 ) -> tuple[list[Chain], list[str]]:
     """The chains of a study whose strategy is ``ladder``, found out by cutting a student of each.
+
+    Args:
+        space: The study's.
+        architectures: Tells which students are within the limits.
+        data: The study's.
+        begun: The fields of the chains with which the study began, which it keeps.
 
     Returns:
         The chains; and of which entries of ``students`` none can be cut, in sentences.
@@ -31,7 +42,8 @@ def find_chains(
     spec = space.spec
     if spec.search.strategy != "ladder":
         return [], []
-    every = chains(space, Usable(spec, architectures))
+    every = [Chain.of(fields) for fields in begun or ()]
+    every = every or chains(space, Usable(spec, architectures))
     if not spec.search.ladder.chains:
         return [replace(chain, cut=False) for chain in every], []
     reasons = {chain: _uncut(space, chain, data) for chain in every}

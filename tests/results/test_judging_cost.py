@@ -89,4 +89,4 @@ def test_no_more_are_judged_than_their_share_of_the_compute_pays_for(spec: Study
 
 def test_the_plan_is_what_an_even_search_leads_to(spec: StudySpec) -> None:
     """12 trials of four methods make three a method: a sweep of four takes 4 · 1 + 1 · 8 epochs."""
-    assert planned_trainings(spec) == 2 * (2 * 2 + (4 + 2 + 6) / EPOCHS)
+    assert planned_trainings(spec, spec.search.trials) == 2 * (2 * 2 + (4 + 2 + 6) / EPOCHS)

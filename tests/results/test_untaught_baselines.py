@@ -156,7 +156,7 @@ def test_where_nothing_is_searched_each_is_still_trained_once_to_be_compared(
     assert len(known) == judging.total == 2 * seeds + 2
     assert judging.cost(epochs_alone) == (2 * seeds + 2) * EPOCHS
     seeded = 2 * seeds * spec.finalists.max
-    assert planned_trainings(spec) == seeded + 2 * spec.finalists.max
+    assert planned_trainings(spec, spec.search.trials) == seeded + 2 * spec.finalists.max
 
 
 def test_a_sweep_that_was_cut_off_has_no_baseline_yet(spec: StudySpec) -> None:

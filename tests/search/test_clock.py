@@ -156,6 +156,7 @@ def test_the_order_is_as_asked_or_by_the_number_of_workers(
             ["resources.concurrent=40", "search.deterministic=true"],
             "wait for outcomes with so many maybe more than a tenth of their time",
         ),
+        (["search.strategy=ladder"], "a student of a chain waits for its wider neighbour"),
     ],
 )
 def test_the_order_and_its_price_are_told(spec_text: str, words: list[str], told: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from kdsearch.results.front import pareto_front
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
-from kdsearch.search.halving import Halving
+from kdsearch.search.halving import Halving, trials_of_settings
 from kdsearch.spec import StudySpec, parse_spec
 from kdsearch.spec.teaching import BORN_AGAIN
 from tests.records import trial
@@ -156,6 +156,14 @@ def test_with_too_little_room_nobody_goes_on_and_with_the_rest_anyone(halving: H
     while (record := halving.next_to_go_on(room=8, anyone=True)) is not None:
         numbers.append(record.number)
     assert numbers == [0, 1, 2]
+
+
+def test_a_ladder_has_trials_of_settings_for_their_share_of_the_epochs(spec_text: str) -> None:
+    """40 % of 30 times 9 epochs; a trial is of 3, of which two thirds pause after the first."""
+    words = [*WORDS, "search.trials=30"]
+    assert trials_of_settings(parse_spec(spec_text, words)) == 30
+    ladder = parse_spec(spec_text, [*words, "search.strategy=ladder"])
+    assert trials_of_settings(ladder) == pytest.approx(108 / (1 + 2 / 3))
 
 
 def test_the_expected_epochs_count_who_reaches_each_part(spec_text: str) -> None:

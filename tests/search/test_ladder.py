@@ -321,6 +321,19 @@ def test_one_that_was_cut_off_goes_on(
     assert part(records, "links")
 
 
+def test_one_that_is_given_more_trials_trains_nothing_twice(whole: list[TrialRecord]) -> None:
+    """Its first round may be another, which takes what it needs of the trials that are there."""
+    more = climb(jobs_of("search.trials=40", known=whole))
+    epochs = {each.number: len(each.epochs) for each in whole}
+    keys = {each.task.key: each.number for each in whole}
+    last_ones = {each.number: each for each in more}
+    assert part(last_ones.values(), "links")
+    for each in last_ones.values():
+        assert keys.get(each.task.key, each.number) == each.number
+        assert len(each.epochs) > epochs.get(each.number, 0) or each.status == "failed"
+    assert sum(len(each.epochs) for each in last_ones.values()) <= 40 * EPOCHS
+
+
 def test_failed_trials_that_are_tried_again_keep_their_numbers(whole: list[TrialRecord]) -> None:
     known = {each.number: kept(each) for each in whole}
     finished = {number: each for number, each in known.items() if each.status != "failed"}

@@ -10,6 +10,7 @@ import pytest
 from kdsearch.execution.observers import Observer
 from kdsearch.results.cost import TrialCost
 from kdsearch.results.record import TrialRecord
+from kdsearch.search.estimate import sample_trials
 from kdsearch.search.loop import ProposedJobs
 from kdsearch.search.study_run import StudyRun
 from kdsearch.space.checks import make_plan
@@ -43,3 +44,18 @@ def test_the_clock_of_a_search_counts_predicted_costs(
     assert len({cost for _, cost in handed_out}) == len(handed_out)
     for record, cost in handed_out:
         assert cost == predicted(record, 1)
+
+
+def test_a_resumed_search_measures_no_latency_again(
+    spec_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measured anew it would be another, and so might be what keeps the limits."""
+    plan = make_plan(parse_spec(spec_text, ["search.size=[parameters, latency]"]))
+    run = StudyRun(plan, Observer())
+    run.directory.create(plan.spec)
+    (sample,) = sample_trials(plan, 1)
+    run.directory.trials.append(sample.model_copy(update={"latency": 12.5, "epochs": ()}))
+    monkeypatch.setattr(run, "_run", lambda *_: None)
+    runner: Any = None
+    run._search(runner)
+    assert plan.architectures.of_files(sample.task.model, ("latency",)) == {"latency": 12.5}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import asdict
 
 import pytest
 
 from kdsearch.errors import MissingExtraError, SpecError
+from kdsearch.results.resume import DataFacts, Inputs
 from kdsearch.space.checks import Plan, make_plan
 from kdsearch.spec import parse_spec
 
@@ -16,8 +19,8 @@ UNCUT = "{family: 'tests.space.own_networks:layer_norm', width: {choices: [2, 1]
 ONE = "{family: mlp, width: 0.5, depth: 1}"
 
 
-def plan_of(spec_text: str, students: str, *more: str) -> Plan:
-    return make_plan(parse_spec(spec_text, [*LADDER, f"students={students}", *more]))
+def plan_of(spec_text: str, students: str, *more: str, begun: Inputs | None = None) -> Plan:
+    return make_plan(parse_spec(spec_text, [*LADDER, f"students={students}", *more]), begun)
 
 
 def cut(plan: Plan) -> dict[str, bool]:
@@ -56,6 +59,17 @@ def test_cuts_need_the_extra_and_whole_trainings_do_not(
     with pytest.raises(MissingExtraError, match=r"pip install 'kdsearch\[prune\]'"):
         plan_of(spec_text, f"[{WIDE}]")
     assert cut(plan_of(spec_text, f"[{WIDE}]", "search.ladder.chains=false")) == {"convnet": False}
+
+
+def test_a_study_keeps_the_chains_with_which_it_began(spec_text: str) -> None:
+    """A latency that is measured anew may set other limits, as fewer parameters do here."""
+    plan = plan_of(spec_text, f"[{WIDE}, {ONE}]")
+    fields = json.loads(json.dumps([asdict(chain) for chain in plan.chains]))
+    data = DataFacts(name="digits", fingerprint="f", train=1, validation=1, inputs={})
+    begun = Inputs(id="a", data=data, checkpoints={}, chains=fields)
+    fewer = f"[{WIDE}, {ONE}]", "search.max_parameters=1000"
+    assert plan_of(spec_text, *fewer).chains != plan.chains
+    assert plan_of(spec_text, *fewer, begun=begun).chains == plan.chains
 
 
 def test_other_strategies_have_no_chains(spec_text: str) -> None:

@@ -11,6 +11,7 @@ from kdsearch.errors import SpecError
 from kdsearch.models import of_images
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.objectives import Objectives
+from kdsearch.results.resume import DataFacts, Inputs
 from kdsearch.results.study import Study
 from kdsearch.search.loop import ProposedJobs
 from kdsearch.search.proposer import Proposer
@@ -108,4 +109,6 @@ def test_a_folder_without_a_front_is_refused_with_its_place(
         with pytest.raises(SpecError, match=told) as caught:
             make_plan(spec)
         assert "--set search.warm_start" in str(caught.value)
-        assert make_plan(spec, [{"method": "kd"}]).past == [{"method": "kd"}]
+        data = DataFacts(name="digits", fingerprint="f", train=1, validation=1, inputs={})
+        begun = Inputs(id="a", data=data, checkpoints={}, past=[{"method": "kd"}])
+        assert make_plan(spec, begun).past == begun.past
