@@ -77,7 +77,9 @@ class Searches:
     def search(self, job: tuple[str, str, int]) -> dict[str, Any]:
         """The shares of the table's hypervolume that a search has after some trials."""
         name, search, seed = job
-        table = self._tables.setdefault(name, TABLES[name]())
+        if name not in self._tables:  # reading one takes most of a minute
+            self._tables[name] = TABLES[name]()
+        table = self._tables[name]
         sampler_at = SEARCHES[search](seed)
         study = optuna.create_study(directions=["minimize", "minimize"])
         draws = np.random.default_rng(seed)
