@@ -1,34 +1,12 @@
-"""Values of a method: published default, search range, and when its term counts."""
+"""Values that many methods share, and when a method's term counts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
-from kdsearch.spec.ranges import Choices, Range
-
-
-@dataclass(frozen=True)
-class Hyperparameter:
-    """One value of a method, with its published default beside its search range.
-
-    Attributes:
-        default: The value of the paper or of its reference implementation.
-        search: Range or choices that a search draws from; ``None`` keeps the default.
-        about: What the value does, in a few words.
-        whole: Whether only whole numbers make sense.
-        minimum: Smallest value that makes sense.
-        maximum: Largest value that makes sense, if there is one.
-    """
-
-    default: float
-    search: Range | Choices | None
-    about: str
-    whole: bool = False
-    minimum: float = 0.0
-    maximum: float | None = None
-
+from kdsearch.spec.hyperparameter import Hyperparameter
+from kdsearch.spec.ranges import Range
 
 WEIGHT_RANGE = Range(low=0.1, high=20.0, log=True)
 """Range of the weight of every logit term: the same for all, since gains of some published

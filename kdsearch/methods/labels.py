@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 
 from kdsearch.errors import MethodError
@@ -198,15 +197,9 @@ def check_value(label: str, name: str, declared: Hyperparameter, value: object) 
         MethodError: Not a finite number; below the smallest or above the largest value that makes
             sense; not a whole number of at least 1 where only those do.
     """
-    where = f"{label}: '{name}'"
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise MethodError(f"{where} must be a finite number, not {value!r}")
-    if declared.whole and (value != int(value) or value < 1):
-        raise MethodError(f"{where} must be a whole number of at least 1, not {value:g}")
-    if value < declared.minimum:
-        raise MethodError(f"{where} must be at least {declared.minimum:g}, not {value:g}")
-    if declared.maximum is not None and value > declared.maximum:
-        raise MethodError(f"{where} must be at most {declared.maximum:g}, not {value:g}")
+    fault = declared.fault(value)
+    if fault is not None:
+        raise MethodError(f"{label}: '{name}' {fault}")
 
 
 def _check_name(label: str, name: str) -> None:

@@ -13,6 +13,7 @@ from kdsearch.spec.concrete.network import (
     StoredAs,
 )
 from kdsearch.spec.concrete.training import ClassWeights, TrainingConfig
+from kdsearch.spec.concrete.way import WayConfig
 
 __all__ = [
     "BACKBONE",
@@ -30,4 +31,5 @@ __all__ = [
     "StoredAs",
     "TermConfig",
     "TrainingConfig",
+    "WayConfig",
 ]

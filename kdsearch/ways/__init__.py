@@ -1,0 +1,26 @@
+"""Ways to a small model beside width and depth: pruning, low rank, sharing, sparsity, quantization.
+
+``WAYS`` holds every way by name. A label such as ``"low_rank+quantize"`` names a sum of them.
+"""
+
+from kdsearch.ways.base import Way
+from kdsearch.ways.registry import (
+    WAYS,
+    find_way,
+    make_ways,
+    parse_ways,
+    way_configs,
+    way_hyperparameters,
+    way_names,
+)
+
+__all__ = [
+    "WAYS",
+    "Way",
+    "find_way",
+    "make_ways",
+    "parse_ways",
+    "way_configs",
+    "way_hyperparameters",
+    "way_names",
+]

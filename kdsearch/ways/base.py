@@ -1,0 +1,118 @@
+"""The one interface of every way to a small model beside width and depth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+from kdsearch.errors import ModelError
+from kdsearch.spec.hyperparameter import Hyperparameter
+from kdsearch.spec.names import suggest
+from kdsearch.ways.layers import Weighted, weighted_layers
+
+Changes = Literal["start", "layers", "weights"]
+"""What a way changes: what a training begins with, the layers themselves, or the form in which
+weights are stored. A sum has at most one way of each kind."""
+
+
+class Way:
+    """One way to make a student smaller, whatever it is taught by.
+
+    A way that changes ``layers`` does so in :meth:`reshape`, when the network is built, so that its
+    size is known before it is trained, and takes over the weights of the network as it was in
+    :meth:`fill`. One that changes ``weights`` holds them to its form while they are trained
+    (:meth:`constrain`, :meth:`step`), and stores each of them in few bytes (:meth:`pack`,
+    :meth:`unpack`).
+
+    Args:
+        values: Hyperparameters by name; absent ones take the published defaults.
+
+    Attributes:
+        values: Every hyperparameter with its value.
+
+    Raises:
+        ModelError: A hyperparameter that the way does not have, or a value that makes no sense.
+    """
+
+    name: ClassVar[str]
+    """The name in the spec."""
+    about: ClassVar[str]
+    """What it does, in a few words."""
+    paper: ClassVar[str]
+    """Authors, year and title."""
+    changes: ClassVar[Changes]
+    hyperparameters: ClassVar[Mapping[str, Hyperparameter]]
+
+    def __init__(self, **values: float) -> None:
+        for name, value in values.items():
+            if name not in self.hyperparameters:
+                raise ModelError(
+                    f"{self.name} has no hyperparameter '{name}'; "
+                    f"{suggest(name, self.hyperparameters)}"
+                )
+            fault = self.hyperparameters[name].fault(value)
+            if fault is not None:
+                raise ModelError(f"{self.name}: '{name}' {fault}")
+        self.values: dict[str, float] = {
+            name: values.get(name, declared.default)
+            for name, declared in self.hyperparameters.items()
+        }
+
+    def check(self, network: nn.Module) -> None:
+        """Refuse a network of which the way would make nothing.
+
+        Raises:
+            ModelError: With the reason.
+        """
+        if self.changes == "weights" and not list(self.layers(network)):
+            raise ModelError(
+                f"{self.name} has no weights to change: all are of a first convolution, or filter "
+                "each channel alone; choose a deeper student"
+            )
+
+    def layers(self, network: nn.Module) -> Iterator[tuple[str, Weighted]]:
+        """The layers whose ``weight`` it changes, by name."""
+        return weighted_layers(network)
+
+    def reshape(self, network: nn.Module) -> None:
+        """Change the layers of a network that was just built, in place; also without values, on the
+        meta device."""
+
+    def fill(self, network: nn.Module, whole: nn.Module) -> None:
+        """Give a reshaped network the weights that its layers had before.
+
+        Args:
+            network: What :meth:`reshape` changed.
+            whole: The same network unchanged.
+        """
+
+    def constrain(self, network: nn.Module) -> None:
+        """Hold the weights of a network to the way's form, before its training."""
+
+    def step(self, network: nn.Module, done: int, total: int) -> None:
+        """Go on with the form after a step of the optimiser.
+
+        Args:
+            network: The network, constrained.
+            done: Steps that are done, this one among them.
+            total: Steps of the training.
+        """
+
+    def pack(self, weight: Tensor) -> dict[str, Tensor]:
+        """A settled weight as it is stored: tensors by their part's name."""
+        raise NotImplementedError
+
+    def unpack(self, parts: Mapping[str, Tensor], shape: tuple[int, ...]) -> Tensor:
+        """The weight that :meth:`pack` stored, float32."""
+        raise NotImplementedError
+
+    def packed_bytes(self, shape: tuple[int, ...], bytes_each: int) -> int:
+        """Bytes of a stored weight, known before the training.
+
+        Args:
+            shape: Of the weight.
+            bytes_each: Of a floating-point number as the student is shipped.
+        """
+        raise NotImplementedError
