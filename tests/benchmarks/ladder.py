@@ -99,7 +99,9 @@ class Setting:
         spec = load_spec(self.space)
         cache = spec.cache.model_copy(update={"folder": folder / "cache"})
         teacher_section = spec.teacher.model_copy(update=given)
-        return spec.model_copy(update={"cache": cache, "teacher": teacher_section})
+        untimed = spec.finalists.model_copy(update={"latency": False})
+        update = {"cache": cache, "teacher": teacher_section, "finalists": untimed}
+        return spec.model_copy(update=update)
 
     def of_space(self) -> Setting:
         """The same with epochs and trials of the search-space file, where one is given."""
