@@ -31,6 +31,7 @@ from kdsearch.models.user_models import GROUP, build_own, is_own
 from kdsearch.plugins import installed
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.names import suggest
+from kdsearch.ways import make_ways, reshape
 
 _Builder: TypeAlias = Callable[[ModelConfig, Inputs, int], Network]
 
@@ -62,14 +63,14 @@ def build_network(config: ModelConfig, inputs: Inputs, outputs: int) -> Network:
             (:data:`~kdsearch.models.libraries.catalogue.LIBRARIES`), or ``module:function``, with
             its width and depth, and its own normalisation and size of images; with ``adopts``, an
             :class:`~kdsearch.models.adopted.AdoptedClassifier` around it, the backbone having
-            the very weights that it would have alone.
+            the very weights that it would have alone. With ``ways``, its layers are changed.
         inputs: The inputs of the data by name; the network takes those that ``config`` names, or
             all.
         outputs: Columns of its output: of one class a sample, the number of classes.
 
     Raises:
         ModelError: Unknown family, a depth or width that it cannot have, inputs that it does
-            not take, or a classifier that cannot be adopted.
+            not take, a classifier that cannot be adopted, or a way that makes nothing of it.
     """
     if config.adopts is not None and config.adopts.adopts is not None:
         raise ModelError(
@@ -87,6 +88,7 @@ def build_network(config: ModelConfig, inputs: Inputs, outputs: int) -> Network:
     network.family, network.other_classes = config.family, other
     if config.adopts is not None:
         network = AdoptedClassifier(network, blueprint(config.adopts, inputs, outputs))
+    reshape(network, make_ways(config.ways))
     network.stored, network.config, network.inputs = config.stored, config, taken
     if found is not None:
         network.prepared_input, network.preparation = found

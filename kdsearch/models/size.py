@@ -12,6 +12,7 @@ from kdsearch.models.dry_run import blank_inputs, evaluating
 from kdsearch.models.inputs import Inputs
 from kdsearch.models.network import Network
 from kdsearch.models.registry import blueprint
+from kdsearch.models.weights.packed import packed_layers
 from kdsearch.spec.concrete import ModelConfig
 
 _FLOAT_BYTES = {"float32": 4, "float16": 2}
@@ -28,7 +29,8 @@ class Size:
             activations and pooling are not counted.
         bytes: What the state dict takes as it is shipped: four bytes (float32) or two (float16)
             for every floating-point weight and buffer, and integer buffers (batch normalisation's
-            step counters) as they are; shared tensors once, file headers not counted.
+            step counters) as they are; shared tensors once, file headers not counted. Weights that
+            a way stores in another form take what that takes.
     """
 
     parameters: int
@@ -77,9 +79,14 @@ def _countable_attention() -> Iterator[None]:
 
 def _stored_bytes(network: Network) -> int:
     floats = _FLOAT_BYTES[network.stored]
-    state = network.state_dict(keep_vars=True).values()
-    tensors = {id(t): t for t in state if isinstance(t, torch.Tensor)}
+    way, shapes = packed_layers(network)
+    state = network.state_dict(keep_vars=True)
+    tensors = {
+        id(t): (name, t) for name, t in reversed(state.items()) if isinstance(t, torch.Tensor)
+    }
     return sum(
-        t.numel() * (floats if t.is_floating_point() else t.element_size())
-        for t in tensors.values()
+        way.packed_bytes(shapes[name], floats)
+        if way is not None and name in shapes
+        else t.numel() * (floats if t.is_floating_point() else t.element_size())
+        for name, t in tensors.values()
     )

@@ -196,5 +196,5 @@ def _architecture(given: ModelConfig, network: Network) -> Hashable:
     weights = tuple((name, tuple(value.shape)) for name, value in network.state_dict().items())
     inputs = tuple(network.inputs.items())
     view = model.image_size, model.normalise
-    classes = model.outputs, model.stands_for
+    classes = model.outputs, model.stands_for, model.ways
     return model.family, model.depth, model.adopts, model.stored, view, classes, inputs, weights

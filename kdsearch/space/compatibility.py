@@ -208,11 +208,14 @@ class Pairs:
         none to begin with in an earlier study."""
         if lacking := why_none(student, self.inputs):
             raise ModelError(f"{lacking}; {otherwise(random=False)}")
+        if student.ways:
+            self._architectures.size(student)  # which a way may make nothing of
         name = student.cut_from
         if name is None:
             return
         given, alone = self._spec.given_teachers[name].model, self._spec.tasks_of(name)
-        own = self._architectures.shapes(student.model_copy(update={"adopts": None}))
+        plain = student.model_copy(update={"adopts": None, "ways": ()})
+        own = self._architectures.shapes(plain)
         theirs = self._architectures.of_tasks(alone).shapes(given)
         reason = misfit(own.weights, theirs.weights)
         if own.inputs != theirs.inputs:

@@ -18,6 +18,7 @@ from kdsearch.training.class_balance import task_loss
 from kdsearch.training.starts import cut_start, load_start
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teaching
+from kdsearch.ways import fill, make_ways
 
 
 def initial_student(task: Task, data: Dataset, origin: Network | None = None) -> Network:
@@ -37,6 +38,8 @@ def initial_student(task: Task, data: Dataset, origin: Network | None = None) ->
         CheckpointError: The file is gone, is another one, or does not fit.
         ModelError: The network cannot be cut.
     """
+    if task.model.ways:
+        return _with_ways(task, data, origin)
     torch.manual_seed(task.seed)
     data = data.of_tasks(task.tasks)
     network = build_network(task.model, data.inputs, data.outputs)
@@ -49,6 +52,16 @@ def initial_student(task: Task, data: Dataset, origin: Network | None = None) ->
         raise CheckpointError(_changed(task.model, known))
     load_start(network, task.model, data)
     forget_weights()
+    return network
+
+
+def _with_ways(task: Task, data: Dataset, origin: Network | None) -> Network:
+    """The network of a task with ways: what it would begin with without them, in their form."""
+    plain = task.model.model_copy(update={"ways": ()})
+    whole = initial_student(task.model_copy(update={"model": plain}), data, origin)
+    known = data.of_tasks(task.tasks)
+    network = build_network(task.model, known.inputs, known.outputs)
+    fill(network, whole, make_ways(task.model.ways))
     return network
 
 

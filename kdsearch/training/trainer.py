@@ -35,6 +35,7 @@ from kdsearch.training.strong_views import strong_changes
 from kdsearch.training.target_statistics import target_statistics
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Reference, SplitName, Teaching, plain_views
+from kdsearch.ways import make_ways, settle
 
 
 class Trainer:
@@ -101,24 +102,34 @@ class Trainer:
         self._validation_views = plain_views(data, "validation", self.device, student.inputs)
         self._memory_format = memory_format(student)
         student.to(memory_format=self._memory_format)
-        tuning = fine_tuning_of(task.model, task.training)
-        self._freezing = Freezing(student, tuning)
         steps = task.training.epochs * self.steps_per_epoch
         self.distiller = Distiller(student, objective, hardware.compile(student, steps))
         self.distiller.to(self.device)
+        self._ema = None
+        if task.training.ema is not None:
+            self._ema = WeightAverage(student, exponential(task.training.ema))
+        self._rungs = frozenset(rungs)
+        self._average = WeightAverage(student, over_last_part()) if self._rungs else None
+        self._ways = make_ways(task.model.ways)
+        self._constrain()  # before anything goes by the names of weights
+        tuning = fine_tuning_of(task.model, task.training)
+        self._freezing = Freezing(student, tuning)
         self._autocast = hardware.autocast(task.training)
         groups = parameter_groups(self.distiller, task.training, tuning, self._freezing.always)
         self._optimizer = make_optimizer(groups, task.training)
         self._schedule = make_schedule(self._optimizer, task.training, self.steps_per_epoch)
         self._lr = float(self._schedule.get_last_lr()[0])
-        self._ema = None
-        if task.training.ema is not None:
-            self._ema = WeightAverage(student, exponential(task.training.ema))
         self._statistics = target_statistics(task, data, student, self.device, self.ranks)
-        self._rungs = frozenset(rungs)
-        self._average = WeightAverage(student, over_last_part()) if self._rungs else None
         self.epoch = 0
         self._module = self._begin_module()
+
+    def _constrain(self) -> None:
+        """Hold the weights to the form of the task's ways; averages, which are copies, as well:
+        PyTorch cannot free a copy of a module that was parametrized before."""
+        averages = (each.network for each in (self._ema, self._average) if each is not None)
+        for network in (self.distiller.student, *averages):
+            for way in self._ways:
+                way.constrain(network)
 
     def _begin_module(self) -> nn.Module:
         """What a step calls, for what is trained in the present epoch."""
@@ -186,6 +197,7 @@ class Trainer:
             raise self._diverged(f"the loss became {loss}")
         if self.finished:
             self._feed.close()
+            self._settle()
             # from now on the student is what is shipped, and so are all its scores
             round_to_stored(self.student)
             if self._statistics is not None:
@@ -195,6 +207,11 @@ class Trainer:
         averaged = self._score_average()
         seconds = time.perf_counter() - start
         return EpochReport(self.epoch, loss, self._lr, seconds, scores, averaged)
+
+    def _settle(self) -> None:
+        """Make the weights plain tensors of the form that the task's ways give them."""
+        settle(self.distiller.student)
+        settle(self.student)
 
     def _diverged(self, what: str) -> DivergedError:
         return DivergedError(
@@ -211,7 +228,8 @@ class Trainer:
         if self.teacher is not None:
             signals = self.teacher.observe(batch, self.distiller.objective.teacher_signals)
         done = self.epoch * self.steps_per_epoch + step
-        progress = done / (self.task.training.epochs * self.steps_per_epoch)
+        steps = self.task.training.epochs * self.steps_per_epoch
+        progress = done / steps
         with self._autocast:
             parts = self._module(batch.inputs, batch.targets, signals, progress, batch.strong)
             loss = parts["loss"]
@@ -225,6 +243,8 @@ class Trainer:
         if self.task.training.clip_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.distiller.parameters(), self.task.training.clip_grad_norm)
         self._optimizer.step()
+        for way in self._ways:
+            way.step(self.distiller.student, done + 1, steps)
         self._lr = float(self._schedule.get_last_lr()[0])
         self._schedule.step()
         for average in (self._ema, self._average):
@@ -299,6 +319,8 @@ class Trainer:
         """
         if state["task"] != self.task.key:
             raise ModelError("this checkpoint belongs to another training; remove it")
+        if state["epoch"] >= self.task.training.epochs:
+            self._settle()
         self.distiller.load_state_dict(state["distiller"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])

@@ -4,11 +4,15 @@
 """
 
 from kdsearch.ways.base import Way
+from kdsearch.ways.constraints import settle
 from kdsearch.ways.registry import (
     WAYS,
+    fill,
     find_way,
     make_ways,
     parse_ways,
+    reshape,
+    storing,
     way_configs,
     way_hyperparameters,
     way_names,
@@ -17,9 +21,13 @@ from kdsearch.ways.registry import (
 __all__ = [
     "WAYS",
     "Way",
+    "fill",
     "find_way",
     "make_ways",
     "parse_ways",
+    "reshape",
+    "settle",
+    "storing",
     "way_configs",
     "way_hyperparameters",
     "way_names",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from kdsearch.errors import ModelError
@@ -87,6 +88,7 @@ class Way:
             network: What :meth:`reshape` changed.
             whole: The same network unchanged.
         """
+        network.load_state_dict(whole.state_dict())
 
     def constrain(self, network: nn.Module) -> None:
         """Hold the weights of a network to the way's form, before its training."""
@@ -100,8 +102,13 @@ class Way:
             total: Steps of the training.
         """
 
-    def pack(self, weight: Tensor) -> dict[str, Tensor]:
-        """A settled weight as it is stored: tensors by their part's name."""
+    def pack(self, weight: Tensor, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+        """A settled weight as it is stored: tensors by their part's name.
+
+        Args:
+            weight: On the processor.
+            dtype: Of the numbers of a student as it is shipped: float32 or float16.
+        """
         raise NotImplementedError
 
     def unpack(self, parts: Mapping[str, Tensor], shape: tuple[int, ...]) -> Tensor:

@@ -102,12 +102,12 @@ class Codebook(Way):
                 form.codes.copy_(_codes(weight, self.entries))
                 form.active.fill_(True)
 
-    def pack(self, weight: Tensor) -> dict[str, Tensor]:
+    def pack(self, weight: Tensor, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
         """The values [entries], and a code for each place."""
         values, codes = weight.flatten().unique(return_inverse=True)
         book = torch.zeros(self.entries)
         book[: len(values)] = values
-        return {"values": book, "codes": pack_bits(codes, bits_for(self.entries))}
+        return {"values": book.to(dtype), "codes": pack_bits(codes, bits_for(self.entries))}
 
     def unpack(self, parts: Mapping[str, Tensor], shape: tuple[int, ...]) -> Tensor:
         count = torch.Size(shape).numel()

@@ -97,8 +97,8 @@ class Quantize(Way):
             for _, form in forms(network, Rounded):
                 form.active.fill_(True)
 
-    def pack(self, weight: Tensor) -> dict[str, Tensor]:
-        """The scales [O], float32, and the whole numbers."""
+    def pack(self, weight: Tensor, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+        """The scales [O], float32 in any case, and the whole numbers."""
         scale = scales(weight, largest(self.bits))
         numbers = (weight / _by_channel(scale, weight.ndim)).round().to(torch.int64).flatten()
         packed = pack_bits(numbers % 2**self.stored_bits, self.stored_bits)

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, get_args
 
+from torch import nn
+
 from kdsearch.errors import ModelError
 from kdsearch.plugins import installed, is_reference, load, resolve
 from kdsearch.spec.concrete import WayConfig
@@ -128,6 +130,29 @@ def make_ways(configs: Sequence[WayConfig]) -> list[Way]:
         ModelError: There is no such way, or a value makes no sense.
     """
     return [find_way(each.name)(**each.values) for each in configs]
+
+
+def reshape(network: nn.Module, ways: Sequence[Way]) -> None:
+    """Change a network that was just built as its ways say.
+
+    Raises:
+        ModelError: A way would make nothing of it.
+    """
+    for way in ways:
+        way.check(network)
+        way.reshape(network)
+
+
+def fill(network: nn.Module, whole: nn.Module, ways: Sequence[Way]) -> None:
+    """Give a network of some ways the weights of the same network without them."""
+    changing = [way for way in ways if way.changes == "layers"]
+    way = next(iter(changing), ways[0])
+    way.fill(network, whole)
+
+
+def storing(ways: Sequence[Way]) -> Way | None:
+    """The way that says how weights are stored, if one does."""
+    return next((way for way in ways if way.changes == "weights"), None)
 
 
 def _reference(way: type[Way], label: str) -> str:

@@ -59,13 +59,13 @@ class _Masking(Way):
         """Weights that are no zeros at the end."""
         raise NotImplementedError
 
-    def pack(self, weight: Tensor) -> dict[str, Tensor]:
+    def pack(self, weight: Tensor, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
         """The values [K] that are no zeros, and a bit for each place."""
         flat, count = weight.flatten(), self.kept(tuple(weight.shape))
         places = flat.abs().topk(count).indices.sort().values
         used = torch.zeros(len(flat), dtype=torch.uint8)
         used[places] = 1
-        return {"values": flat[places], "used": pack_bits(used, 1)}
+        return {"values": flat[places].to(dtype), "used": pack_bits(used, 1)}
 
     def unpack(self, parts: Mapping[str, Tensor], shape: tuple[int, ...]) -> Tensor:
         count = torch.Size(shape).numel()
@@ -165,9 +165,12 @@ class TwoOfFour(_Masking):
         mask = torch.zeros_like(fours, dtype=torch.bool)
         return mask.scatter_(1, fours.topk(2, dim=1).indices, True).reshape(weight.shape)
 
-    def pack(self, weight: Tensor) -> dict[str, Tensor]:
+    def pack(self, weight: Tensor, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
         """Two values of each four [K], and a bit for each place."""
         fours = weight.reshape(-1, 4)
         places = fours.abs().topk(2, dim=1).indices.sort(dim=1).values
         used = torch.zeros_like(fours, dtype=torch.uint8).scatter_(1, places, 1)
-        return {"values": fours.gather(1, places).flatten(), "used": pack_bits(used.flatten(), 1)}
+        return {
+            "values": fours.gather(1, places).flatten().to(dtype),
+            "used": pack_bits(used.flatten(), 1),
+        }

@@ -12,6 +12,7 @@ from kdsearch.models.network import Network
 from kdsearch.models.parts import head_names, is_within
 from kdsearch.models.weights.fit import Misfits, check_fit, wrapper_of
 from kdsearch.models.weights.forms import read_state, renamed
+from kdsearch.models.weights.packed import unpack_state
 from kdsearch.models.weights.saving import tensors_of
 
 Head = Literal["whole", "fitting", "other"]
@@ -36,7 +37,7 @@ def load_weights(network: Network, path: Path, what: str) -> None:
     Raises:
         CheckpointError: The file is missing, is no file of weights, or fits another architecture.
     """
-    fit_weights(network, read_state(path, what), str(path), what)
+    fit_weights(network, unpack_state(network, read_state(path, what)), str(path), what)
 
 
 def fit_weights(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from kdsearch.errors import DivergedError
 from kdsearch.files import checksum, write_atomically
 from kdsearch.models.network import Network
+from kdsearch.models.weights.packed import pack_state, unpack_state
 
 
 def save_weights(network: Network, path: Path) -> None:
@@ -29,17 +30,13 @@ def save_weights(network: Network, path: Path) -> None:
 
 def shipped_content(network: Network) -> bytes:
     """The content of a file of :func:`save_weights`."""
-    return save(
-        {
-            name: _shipped(tensor.detach().cpu(), network).contiguous().clone()
-            for name, tensor in tensors_of(network).items()
-        }
-    )
+    state = {name: value.detach().cpu() for name, value in tensors_of(network).items()}
+    packed = pack_state(network, state, _dtype(network))
+    return save({name: value.contiguous().clone() for name, value in packed.items()})
 
 
-def _shipped(values: Tensor, network: Network) -> Tensor:
-    half = network.stored == "float16" and values.is_floating_point()
-    return values.half() if half else values
+def _dtype(network: Network) -> torch.dtype:
+    return torch.float16 if network.stored == "float16" else torch.float32
 
 
 def round_to_stored(network: Network) -> None:
@@ -50,9 +47,11 @@ def round_to_stored(network: Network) -> None:
     """
     if network.stored == "float32":  # as which it is trained
         return
+    state = {name: value.detach().cpu() for name, value in tensors_of(network).items()}
+    read = unpack_state(network, pack_state(network, state, _dtype(network)))
     with torch.no_grad():
         for name, values in tensors_of(network).items():
-            rounded = _shipped(values, network).to(values.dtype)
+            rounded = read[name].to(values.device, values.dtype)
             if not torch.equal(rounded.isfinite(), values.isfinite()):
                 raise DivergedError(f"{name} is beyond what {network.stored} holds; ship float32")
             values.copy_(rounded)

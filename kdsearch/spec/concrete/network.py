@@ -17,6 +17,7 @@ from pydantic import (
 
 from kdsearch.spec.base import Section
 from kdsearch.spec.concrete.initial_weights import EarlierStudent, InitialWeights
+from kdsearch.spec.concrete.way import WayConfig
 from kdsearch.spec.values import Number, Whole, at_home, each_once, listed
 
 InputNames = Annotated[
@@ -131,6 +132,8 @@ class ModelConfig(Section):
     says of ``weights``, else the mean and deviation of the training split."""
     stored: StoredAs = "float32"
     """Precision in which its weights are shipped, to which they are rounded after the training."""
+    ways: tuple[WayConfig, ...] = ()
+    """How it is made small beside its width and depth. kdsearch fills it in, by ``ways``."""
     outputs: Whole | None = Field(default=None, ge=0)
     """Of a teacher that is taken as it is, from ``checkpoint`` or from ``weights``: its number of
     outputs, where they are not the classes of the data; 0: it has no head. Only methods that read

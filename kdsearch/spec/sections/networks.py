@@ -64,6 +64,8 @@ class TeacherSection(Section):
             raise ValueError("model.stored is for students, which are shipped; remove it")
         if self.model.cut_from is not None:
             raise ValueError("model.cut_from is for students (students[].init); remove it")
+        if self.model.ways:
+            raise ValueError("model.ways is for students (the section ways); remove it")
         _check_source(self.model.weights)
         if self.checkpoint is not None and self.model.weights is not None:
             raise ValueError(
