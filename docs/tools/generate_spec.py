@@ -50,7 +50,7 @@ plain list of names is enough where nothing is changed: `methods: [none, kd, kd+
 [Choosing methods](methods.md) lists all of them.
 """
 
-REFUSED = {("ModelConfig", name) for name in ("adopts", "stored", "cut_from")} | {
+REFUSED = {("ModelConfig", name) for name in ("adopts", "stored", "cut_from", "ways")} | {
     ("InitialWeights", "student")
 }
 """Keys that are refused: of a teacher's model, since students alone have them, and what kdsearch

@@ -1,4 +1,4 @@
-"""Ways to a small model beside width and depth: pruning, low rank, sharing, sparsity, quantization.
+"""Ways to a small model beside width and depth: low rank, sharing, sparsity, quantization.
 
 ``WAYS`` holds every way by name. A label such as ``"low_rank+quantize"`` names a sum of them.
 """

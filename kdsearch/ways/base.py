@@ -13,9 +13,9 @@ from kdsearch.spec.hyperparameter import Hyperparameter
 from kdsearch.spec.names import suggest
 from kdsearch.ways.layers import Weighted, weighted_layers
 
-Changes = Literal["start", "layers", "weights"]
-"""What a way changes: what a training begins with, the layers themselves, or the form in which
-weights are stored. A sum has at most one way of each kind."""
+Changes = Literal["layers", "weights"]
+"""What a way changes: the layers themselves, or the form in which weights are stored. A sum has at
+most one way of each kind."""
 
 
 class Way:

@@ -18,12 +18,11 @@ from kdsearch.spec.ways import NO_WAY
 from kdsearch.ways.base import Changes, Way
 from kdsearch.ways.codebook import Codebook
 from kdsearch.ways.low_rank import LowRank
-from kdsearch.ways.prune import Prune
 from kdsearch.ways.quantize import Quantize
 from kdsearch.ways.share import Share
 from kdsearch.ways.sparse import Sparse, TwoOfFour
 
-_CLASSES: tuple[type[Way], ...] = (Prune, LowRank, Share, Sparse, TwoOfFour, Codebook, Quantize)
+_CLASSES: tuple[type[Way], ...] = (LowRank, Share, Sparse, TwoOfFour, Codebook, Quantize)
 
 WAYS: Mapping[str, type[Way]] = MappingProxyType({cls.name: cls for cls in _CLASSES})
 """Every way of kdsearch by its name in the spec."""
@@ -83,7 +82,6 @@ def parse_ways(label: str) -> tuple[type[Way], ...]:
 
 
 _CHANGED = {
-    "start": "what the training begins with",
     "layers": "the layers",
     "weights": "how weights are stored",
 }

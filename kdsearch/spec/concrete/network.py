@@ -133,7 +133,7 @@ class ModelConfig(Section):
     stored: StoredAs = "float32"
     """Precision in which its weights are shipped, to which they are rounded after the training."""
     ways: tuple[WayConfig, ...] = ()
-    """How it is made small beside its width and depth. kdsearch fills it in, by ``ways``."""
+    """How it is made small beside its width and depth. kdsearch fills it in."""
     outputs: Whole | None = Field(default=None, ge=0)
     """Of a teacher that is taken as it is, from ``checkpoint`` or from ``weights``: its number of
     outputs, where they are not the classes of the data; 0: it has no head. Only methods that read
