@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from kdsearch.errors import KdsearchError, described
 from kdsearch.import_path import current_directory_searched
 from kdsearch.spec.names import suggest
+
+Part = TypeVar("Part")
 
 
 def is_reference(name: str) -> bool:
@@ -85,6 +88,64 @@ def load(point: EntryPoint, error: type[KdsearchError]) -> Any:
             f"the installed plug-in '{point.name}' ({point.value}) cannot be loaded "
             f"({described(fault)}); fix or uninstall it"
         ) from fault
+
+
+def find_class(
+    name: str,
+    known: Mapping[str, type[Part]],
+    group: str,
+    names: Callable[[], Iterable[str]],
+    what: str,
+    error: type[KdsearchError],
+) -> Any:
+    """What a name of the spec stands for: kdsearch's own class, or a plug-in that is still to be
+    checked (:func:`check_class`).
+
+    Args:
+        name: Of ``known``, of an installed plug-in, or ``module:Class``.
+        known: kdsearch's own classes.
+        group: Entry-point group of the installed ones.
+        names: Tells all that the message may suggest; to ask searches the installed packages.
+        what: What it should be, in the words of the message: "method".
+        error: The kind of error to raise.
+
+    Raises:
+        KdsearchError: Of the given kind: there is none of that name, or it cannot be imported.
+    """
+    if name in known:
+        return known[name]
+    if is_reference(name):
+        return resolve(name, "class", error)
+    point = installed(group).get(name)
+    if point is None:
+        raise error(f"unknown {what} '{name}'; {suggest(name, names())}")
+    return load(point, error)
+
+
+def check_class(
+    found: Any, reference: str, base: type, facts: Iterable[str], error: type[KdsearchError]
+) -> None:
+    """Refuse what is no subclass of ``base``, or does not state one of its facts.
+
+    Raises:
+        KdsearchError: Of the given kind.
+    """
+    if not (isinstance(found, type) and issubclass(found, base)):
+        public = ".".join((*base.__module__.split(".")[:2], base.__name__))
+        raise error(f"{reference} is no {public}; derive the class from it")
+    for fact in facts:
+        if not hasattr(found, fact):
+            raise error(f"{reference} does not state its '{fact}'; add the class attribute")
+
+
+def check_own_name(name: str, reference: str, error: type[KdsearchError]) -> None:
+    """Refuse a name that a class gives itself and that cannot stand in a sum of names.
+
+    Raises:
+        KdsearchError: Of the given kind.
+    """
+    if not re.fullmatch(r"[A-Za-z_]\w*", name):
+        raise error(f"{reference} has the name '{name}'; use letters, digits and '_'")
 
 
 def _import(name: str, reference: str, error: type[KdsearchError]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -43,7 +42,7 @@ from kdsearch.methods.simkd import SimKD
 from kdsearch.methods.sp import SimilarityPreserving
 from kdsearch.methods.vid import VID
 from kdsearch.methods.weight_copy import WeightCopy
-from kdsearch.plugins import installed, is_reference, load, resolve
+from kdsearch.plugins import check_class, check_own_name, find_class, installed
 from kdsearch.spec.names import suggest
 from kdsearch.spec.teaching import UNDISTILLED
 
@@ -110,27 +109,17 @@ def find_method(name: str) -> type[Method]:
     Raises:
         MethodError: There is none of that name, or what is there is no complete method.
     """
-    if name in METHODS:
-        return METHODS[name]
-    if is_reference(name):
-        return _checked(resolve(name, "class", MethodError), name)
-    point = installed(GROUP).get(name)
-    if point is None:
-        raise MethodError(f"unknown method '{name}'; {suggest(name, method_names())}")
-    return _checked(load(point, MethodError), name)
+    found = find_class(name, METHODS, GROUP, method_names, "method", MethodError)
+    return found if name in METHODS else _checked(found, name)
 
 
 def _checked(found: Any, reference: str) -> type[Method]:
     """What a plug-in gives, if it states all that a method must."""
-    if not (isinstance(found, type) and issubclass(found, Method)):
-        raise MethodError(f"{reference} is no kdsearch.methods.Method; derive the class from it")
-    for fact in ("name", "kind", "paper", "signals", "hyperparameters"):
-        if not hasattr(found, fact):
-            raise MethodError(f"{reference} does not state its '{fact}'; add the class attribute")
+    facts = ("name", "kind", "paper", "signals", "hyperparameters")
+    check_class(found, reference, Method, facts, MethodError)
     if found.kind not in KINDS:
         raise MethodError(f"{reference} has the kind '{found.kind}'; {suggest(found.kind, KINDS)}")
-    if not re.fullmatch(r"[A-Za-z_]\w*", found.name):
-        raise MethodError(f"{reference} has the name '{found.name}'; use letters, digits and '_'")
+    check_own_name(found.name, reference, MethodError)
     if found.kind not in WITHOUT_LOSS and "weight" not in found.hyperparameters:
         raise MethodError(f"{reference} has no hyperparameter 'weight'; add it")
     if not found.relative_cost > 0:

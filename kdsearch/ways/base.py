@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from kdsearch.errors import ModelError
 from kdsearch.spec.hyperparameter import Hyperparameter
 from kdsearch.spec.names import suggest
+from kdsearch.ways.constraints import constrain
 from kdsearch.ways.layers import Weighted, weighted_layers
 
 Changes = Literal["layers", "weights"]
@@ -92,6 +93,13 @@ class Way:
 
     def constrain(self, network: nn.Module) -> None:
         """Hold the weights of a network to the way's form, before its training."""
+        if self.changes == "weights":
+            for _, layer in list(self.layers(network)):
+                constrain(layer, self.form(layer.weight.shape))
+
+    def form(self, shape: torch.Size) -> nn.Module:
+        """What a weight of a shape is given by while it is trained: a parametrization."""
+        raise NotImplementedError
 
     def step(self, network: nn.Module, done: int, total: int) -> None:
         """Go on with the form after a step of the optimiser.

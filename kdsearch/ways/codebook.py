@@ -13,7 +13,7 @@ from kdsearch.spec.hyperparameter import Hyperparameter
 from kdsearch.spec.ranges import Choices
 from kdsearch.ways.base import Way
 from kdsearch.ways.bits import bits_for, pack_bits, packed_size, unpack_bits
-from kdsearch.ways.constraints import constrain, forms
+from kdsearch.ways.constraints import begins_now, forms
 
 _ITERATIONS = 30
 """Of k-means: on a line, from evenly spread centres, it changes little after."""
@@ -89,13 +89,11 @@ class Codebook(Way):
                     f"{name}; give fewer, or widen the student"
                 )
 
-    def constrain(self, network: nn.Module) -> None:
-        for _, layer in list(self.layers(network)):
-            constrain(layer, Clustered(layer.weight.shape, self.entries))
+    def form(self, shape: torch.Size) -> nn.Module:
+        return Clustered(shape, self.entries)
 
     def step(self, network: nn.Module, done: int, total: int) -> None:
-        begins = round(self.values["after"] * total)
-        if done != max(begins, 1):
+        if not begins_now(self.values["after"], done, total):
             return
         with torch.no_grad():
             for weight, form in forms(network, Clustered):

@@ -27,6 +27,11 @@ def forms(network: nn.Module, kind: type[Form]) -> Iterator[tuple[Tensor, Form]]
             yield from ((held.original, form) for form in held if isinstance(form, kind))
 
 
+def begins_now(after: float, done: int, total: int) -> bool:
+    """Whether a form that begins after a share of the training does so with this step."""
+    return done == max(round(after * total), 1)
+
+
 def settle(network: nn.Module) -> None:
     """Make the weights plain tensors with the values that their forms give them."""
     for layer in list(network.modules()):

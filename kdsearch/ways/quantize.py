@@ -12,7 +12,7 @@ from kdsearch.spec.hyperparameter import Hyperparameter
 from kdsearch.spec.ranges import Choices
 from kdsearch.ways.base import Way
 from kdsearch.ways.bits import bits_for, pack_bits, packed_size, unpack_bits
-from kdsearch.ways.constraints import constrain, forms
+from kdsearch.ways.constraints import begins_now, forms
 
 _MANTISSA = 16
 """Bits of a scale's mantissa. The product with a whole number of 8 bits then has at most 24, as
@@ -88,12 +88,11 @@ class Quantize(Way):
         """Bits in which it is stored, so that bytes have no rest."""
         return bits_for(2**self.bits)
 
-    def constrain(self, network: nn.Module) -> None:
-        for _, layer in list(self.layers(network)):
-            constrain(layer, Rounded(self.bits))
+    def form(self, shape: torch.Size) -> nn.Module:
+        return Rounded(self.bits)
 
     def step(self, network: nn.Module, done: int, total: int) -> None:
-        if done >= max(round(self.values["after"] * total), 1):
+        if begins_now(self.values["after"], done, total):
             for _, form in forms(network, Rounded):
                 form.active.fill_(True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, get_args
@@ -10,7 +9,7 @@ from typing import Any, get_args
 from torch import nn
 
 from kdsearch.errors import ModelError
-from kdsearch.plugins import installed, is_reference, load, resolve
+from kdsearch.plugins import check_class, check_own_name, find_class, installed
 from kdsearch.spec.concrete import WayConfig
 from kdsearch.spec.hyperparameter import Hyperparameter
 from kdsearch.spec.names import suggest
@@ -44,14 +43,8 @@ def find_way(name: str) -> type[Way]:
     Raises:
         ModelError: There is none of that name, or what is there is no complete way.
     """
-    if name in WAYS:
-        return WAYS[name]
-    if is_reference(name):
-        return _checked(resolve(name, "class", ModelError), name)
-    point = installed(GROUP).get(name)
-    if point is None:
-        raise ModelError(f"unknown way '{name}'; {suggest(name, way_names())}")
-    return _checked(load(point, ModelError), name)
+    found = find_class(name, WAYS, GROUP, way_names, "way", ModelError)
+    return found if name in WAYS else _checked(found, name)
 
 
 def parse_ways(label: str) -> tuple[type[Way], ...]:
@@ -160,13 +153,9 @@ def _reference(way: type[Way], label: str) -> str:
 
 def _checked(found: Any, reference: str) -> type[Way]:
     """What a plug-in gives, if it states all that a way must."""
-    if not (isinstance(found, type) and issubclass(found, Way)):
-        raise ModelError(f"{reference} is no kdsearch.ways.Way; derive the class from it")
-    for fact in ("name", "about", "paper", "changes", "hyperparameters"):
-        if not hasattr(found, fact):
-            raise ModelError(f"{reference} does not state its '{fact}'; add the class attribute")
+    facts = ("name", "about", "paper", "changes", "hyperparameters")
+    check_class(found, reference, Way, facts, ModelError)
     if found.changes not in _ORDER:
         raise ModelError(f"{reference} changes '{found.changes}'; {suggest(found.changes, _ORDER)}")
-    if not re.fullmatch(r"[A-Za-z_]\w*", found.name):
-        raise ModelError(f"{reference} has the name '{found.name}'; use letters, digits and '_'")
+    check_own_name(found.name, reference, ModelError)
     return found

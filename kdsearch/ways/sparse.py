@@ -13,7 +13,7 @@ from kdsearch.spec.hyperparameter import Hyperparameter
 from kdsearch.spec.ranges import Range
 from kdsearch.ways.base import Way
 from kdsearch.ways.bits import pack_bits, packed_size, unpack_bits
-from kdsearch.ways.constraints import constrain, forms
+from kdsearch.ways.constraints import forms
 from kdsearch.ways.layers import Weighted
 
 UPDATES = 100
@@ -39,9 +39,8 @@ class _Masking(Way):
 
     changes = "weights"
 
-    def constrain(self, network: nn.Module) -> None:
-        for _, layer in list(self.layers(network)):
-            constrain(layer, Masked(layer.weight.shape))
+    def form(self, shape: torch.Size) -> nn.Module:
+        return Masked(shape)
 
     def step(self, network: nn.Module, done: int, total: int) -> None:
         updates = [UPDATES * steps // total for steps in (done - 1, done)]

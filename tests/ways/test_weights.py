@@ -150,7 +150,7 @@ def test_codes_are_those_of_k_means(network: nn.Module) -> None:
 def test_weights_are_rounded_by_output_channel(network: nn.Module, bits: int) -> None:
     way, constrained = Quantize(bits=bits), deepcopy(network)
     way.constrain(constrained)
-    way.step(constrained, STEPS, STEPS)
+    way.step(constrained, STEPS // 2, STEPS)
     most = 2 ** (bits - 1) - 1
     for name, layer in way.layers(constrained):
         whole = network.get_submodule(name).weight.detach().double().numpy()
