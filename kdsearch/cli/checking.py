@@ -25,12 +25,14 @@ def validate(spec: Spec, overrides: Sets = None) -> None:
         exported = export_warnings(loaded, plan.data)
     data, students = plan.data, len(plan.space.students)
     families = f"{students} student {'family' if students == 1 else 'families'}"
+    count = len(plan.space.ways)
+    ways = f"{count} ways, " if count > 1 else ""
     print_wrapped(
         console,
         f"{spec}: sound; {data.name}: {len(data.train)} training, {len(data.validation)} "
         f"validation, {len(data.test)} test samples of {data.told_inputs}, "
         f"{data.problem.told}; {len(plan.space.methods)} methods with none, "
-        f"{families}, taught by {', '.join(loaded.taught_by)}",
+        f"{ways}{families}, taught by {', '.join(loaded.taught_by)}",
     )
     for line in specialist_lines(loaded):
         print_wrapped(console, line)

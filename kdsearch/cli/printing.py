@@ -31,7 +31,14 @@ def print_front(console: Console, content: Mapping[str, Any], wide: bool = False
 
 
 def print_ranking(console: Console, content: Mapping[str, Any], wide: bool = False) -> None:
-    from kdsearch.render.ranking import ranked, ranking_notes, ranking_view, too_few_note
+    from kdsearch.render.ranking import (
+        ranked,
+        ranking_notes,
+        ranking_view,
+        too_few_note,
+        ways_note,
+        ways_view,
+    )
 
     if not ranked(content):
         note = too_few_note(content) or "no trial has ended yet, so there is nothing to rank"
@@ -41,6 +48,11 @@ def print_ranking(console: Console, content: Mapping[str, Any], wide: bool = Fal
     print_layout(console, shown)
     for note in ranking_notes(content, shown):
         console.print(note, style="dim", markup=False, highlight=False)
+    ways = ways_view(content, room(console))
+    if ways is not None:
+        console.print()
+        print_layout(console, ways)
+        console.print(ways_note(content), style="dim", markup=False, highlight=False)
 
 
 def room(console: Console) -> int | None:

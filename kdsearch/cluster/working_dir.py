@@ -63,7 +63,7 @@ def own_modules(spec: StudySpec) -> list[str]:
     names = [spec.data.source, *([spec.target.source] if spec.target else [])]
     names += [teacher.model.family for teacher in spec.given_teachers.values()]
     names += [student.family for student in spec.students]
-    names += [term for label in spec.methods for term in label.split("+")]
+    names += [part for label in (*spec.methods, *spec.ways) for part in label.split("+")]
     return [name.partition(":")[0] for name in names if ":" in name]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kdsearch.export.exported import CARD, Exported
 from kdsearch.results.limits import told, told_size
-from kdsearch.results.naming import student_told
+from kdsearch.results.naming import small_student_told
 
 
 def exported_lines(done: Exported) -> Iterator[str]:
@@ -17,7 +17,7 @@ def exported_lines(done: Exported) -> Iterator[str]:
             f"the study has not ended ({done.state}): this is the best of its "
             f"{row['seeds']} trainings so far"
         )
-    yield f"trial {row['trial']}: {row['method']}, {student_told(row)}"
+    yield f"trial {row['trial']}: {row['method']}, {small_student_told(row)}"
     width = max(len(file.name) for file in done.files)
     for file in done.files:
         parts = [f"{file.name:{width}}", f"{told_size('bytes', file.bytes):>10}"]

@@ -8,7 +8,7 @@ from typing import Any
 from kdsearch.results.domains import adapts, alone, itself, on_the_test, source_score, worth
 from kdsearch.results.gains import compared_with, undistilled
 from kdsearch.results.limits import RETAINED, Limits, told, told_size
-from kdsearch.results.naming import student_told
+from kdsearch.results.naming import small_student_told
 from kdsearch.results.pick import Pick, Row
 from kdsearch.spec.domains import SOURCE
 from kdsearch.spec.teaching import UNDISTILLED
@@ -29,7 +29,7 @@ def pick_lines(
         limits: What it had to keep.
     """
     row, objective = found.row, content["objective"]
-    yield "ship", f"trial {row['trial']}: {row['method']}, {student_told(row)}"
+    yield "ship", f"trial {row['trial']}: {row['method']}, {small_student_told(row)}"
     yield content["metrics"][objective]["head"], _scored(content, row)
     if adapts(content):
         yield "", f"{_mean(content, row, f'test_{source_score(content)}')} on the source's test"
@@ -59,7 +59,7 @@ def pick_line(content: Mapping[str, Any], found: Pick) -> str:
         score = f"{score} {on_the_test(content)}"
         retained += f"; {_mean(content, row, f'test_{source_score(content)}')} on the source's"
     return (
-        f"ship trial {row['trial']}, {row['method']} {student_told(row)}: "
+        f"ship trial {row['trial']}, {row['method']} {small_student_told(row)}: "
         f"{told_size(content['sizes'][0], row[content['sizes'][0]])}, {score}{retained}"
     )
 

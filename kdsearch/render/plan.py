@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kdsearch.render.columns import Column, Layout, fitted
-from kdsearch.render.front import size_head
+from kdsearch.render.front import shown_way, size_head
 from kdsearch.results.naming import student_told
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.tables import describe_trial
-from kdsearch.space.compatibility import Fitting
+from kdsearch.space.fitting import Fitting
 from kdsearch.spec.names import together
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import BY_TASK, TEACHER, called
@@ -30,6 +30,7 @@ def samples_view(records: Sequence[TrialRecord], width: int | None = None) -> La
         Column("taught by", taught, 5, right=False),
         Column("values", values, 3, right=False, least=16),
         Column("student", [student_told(row) for row in rows], 1, right=False, least=17),
+        Column("way", [shown_way(row) for row in rows], 1, right=False, least=8),
         Column("lr", [f"{row['lr']:.3g}" for row in rows], 6),
         *(
             Column(size_head(name), [f"{row[name]:,}" for row in rows], rank)
@@ -40,18 +41,24 @@ def samples_view(records: Sequence[TrialRecord], width: int | None = None) -> La
 
 
 def unfit_lines(fitting: Fitting) -> list[str]:
-    """The pairs on which a method cannot work, and why; the search proposes none of them."""
+    """The pairs on which a method cannot work, and the students of which a way makes nothing, and
+    why; the search proposes none of them."""
     teachers: dict[tuple[str, str, str], list[str]] = {}
     for (label, teacher, student), reason in fitting.unfit.items():
         teachers.setdefault((label, student, reason), []).append(teacher)
     students: dict[tuple[str, str, str], list[str]] = {}
     for (label, student, reason), names in teachers.items():
         students.setdefault((label, together(names), reason), []).append(student)
-    return [
+    methods = [
         f"never proposed: {label} for {together(keys)}{f', taught by {by}' if by else ''}: "
         f"{reason.partition(' cannot work on this pair: ')[2] or reason}"
         for (label, by, reason), keys in students.items()
     ]
+    ways = [
+        f"never proposed: {label} of {key}: {reason.removeprefix(f'{label}: ')}"
+        for (label, key), reason in fitting.unfit_ways.items()
+    ]
+    return methods + ways
 
 
 def specialist_lines(spec: StudySpec) -> list[str]:

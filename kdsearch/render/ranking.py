@@ -7,7 +7,7 @@ from typing import Any
 
 from kdsearch.problems.described import Described
 from kdsearch.render.columns import Column, Layout, fitted, in_parts
-from kdsearch.render.front import Content, Row, described
+from kdsearch.render.front import Content, Row, described, size_head
 from kdsearch.results.gains import undistilled
 from kdsearch.spec.teaching import UNDISTILLED
 
@@ -75,6 +75,40 @@ def ranking_notes(content: Content, shown: Layout) -> list[str]:
     )
     few = too_few_note(content)
     return [each for each in (note, few, shown.hint) if each]
+
+
+def ways_view(content: Content, width: int | None = None) -> Layout | None:
+    """What n trials of each way reach at most sizes, the best way first; none where there is one.
+
+    A study of an earlier version had none.
+    """
+    rows = content.get("ways") or []
+    if not rows:
+        return None
+    metric = _metric(content)
+    form = (".1f" if metric.share else ".3f", metric.scale)
+    size = rows[0]["size"]
+    best = [_bracketed(row, "best_score", *form) if row["fits"] else "" for row in rows]
+    told = [f"{row['at_most']:,.0f}" if row["first"] else "" for row in rows]
+    columns = (
+        Column(f"at most {size_head(size)}", told),
+        Column("way", [row["way"] for row in rows], right=False, least=10),
+        Column(f"best {metric.head}", best),
+        Column("trials so small", [f"{row['fits']} of {row['trials']}" for row in rows], 2),
+        Column("clear", ["yes" if row["clear"] else "" for row in rows], 1, right=False),
+    )
+    return fitted(columns, width, f"ways of {content['study']} by size")
+
+
+def ways_note(content: Content) -> str:
+    """How the figures of :func:`ways_view` came about."""
+    rows = content["ways"]
+    return (
+        f"what {rows[0]['budget']} complete trials of a way reach on validation with students of "
+        "at most this size, the same number for each, whatever their method; a trial whose student "
+        "is larger counts as the worst; 95 % intervals as above; clear: the interval of the lead "
+        "over the second leaves out 0"
+    )
 
 
 def _base(content: Content) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from kdsearch.report.style import SIZE_NAMES
 from kdsearch.results.gains import undistilled
-from kdsearch.results.naming import student_told
+from kdsearch.results.naming import student_told, way_told
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
 from kdsearch.results.tables import SOFTENED, describe_trial
@@ -42,6 +42,7 @@ def trial_rows(
                 "method": told["method"],
                 "teacher": told["teacher"],
                 "student": student_told(told),
+                "way": way_told(told),
                 "values": _values(told),
                 "sizes": {name: told[name] for name in SIZE_NAMES if told.get(name) is not None},
                 "response": response(record),
@@ -126,6 +127,8 @@ def _values(told: Mapping[str, Any]) -> dict[str, Any]:
         "family": told["family"],
         "width": told["width"],
         "depth": told["depth"],
+        "way": told["way"],
+        **{f"{told['way']}.{name}": value for name, value in told["way_values"].items()},
         "stored as": told["stored"],
         **({"inputs": told["inputs"]} if "inputs" in told else {}),
         **({} if told["init"] == "random" else {"begins with": begins_with}),

@@ -64,14 +64,15 @@ def front_content(study: Study, table: pd.DataFrame | None = None) -> dict[str, 
 def ranking_content(study: Study, table: pd.DataFrame | None = None) -> dict[str, Any]:
     """What ``ranking.json`` says: the methods, and what a reader needs to know of their columns.
 
-    ``least_trials`` is how many complete trials a method needs; each row of ``ranking`` is one of
-    :func:`kdsearch.results.ranking.method_ranking`.
+    ``least_trials`` is how many complete trials a method or way needs; each row of ``ranking`` is
+    one of :func:`kdsearch.results.ranking.method_ranking`, each of ``ways`` one of
+    :func:`kdsearch.results.way_ranking.way_ranking`.
 
     Args:
         study: The study.
         table: Its ranking, where it is known.
     """
-    from kdsearch.results.ranking import MIN_TRIALS
+    from kdsearch.results.expected import MIN_TRIALS
 
     score = study.objectives.score
     return {
@@ -80,6 +81,7 @@ def ranking_content(study: Study, table: pd.DataFrame | None = None) -> dict[str
         "least_trials": MIN_TRIALS,
         "metrics": {score: metric_facts(score)},
         "ranking": rows(study.ranking if table is None else table),
+        "ways": rows(study.way_ranking),
     }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from kdsearch.spec.ways import NO_WAY
+
 
 def network_told(family: str, width: float, depth: float | None) -> str:
     """A network by its knobs: ``convnet-3 ×0.669``."""
@@ -22,3 +24,21 @@ def student_told(row: Mapping[str, Any]) -> str:
     size = row.get("side")
     side = "" if size is None or size != size else f" @{int(size)}"  # a table has NaN for none
     return f"{network_told(row['family'], row['width'], row.get('depth'))}{side}{of}"
+
+
+def way_told(row: Mapping[str, Any]) -> str:
+    """The ways of a student by its row of a table: ``quantize (bits 4)``; empty where it has none.
+
+    A study of an earlier version had none.
+    """
+    label = row.get("way") or NO_WAY
+    if label == NO_WAY:
+        return ""
+    values = ", ".join(f"{name} {value:.3g}" for name, value in row["way_values"].items())
+    return f"{label} ({values})" if values else label
+
+
+def small_student_told(row: Mapping[str, Any]) -> str:
+    """A student with its ways: ``convnet-3 ×0.669 by quantize (bits 4)``."""
+    way = way_told(row)
+    return f"{student_told(row)} by {way}" if way else student_told(row)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,16 +15,17 @@ import pandas as pd
 
 from kdsearch.data import derive
 from kdsearch.problems import Metric
+from kdsearch.results.expected import (
+    ENDS,
+    MIN_TRIALS,
+    Figure,
+    best_of_draws,
+    draws,
+    expected_best,
+)
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
 
-MIN_TRIALS = 3
-"""Complete trials that a method needs to be scored."""
-
-DRAWS = 2000
-"""Bootstrap samples of each method."""
-
-ENDS = ("", "_low", "_high")
 SCORES = tuple(f"{name}{end}" for name in ("hypervolume", "best_score", "gain") for end in ENDS)
 COLUMNS = ("method", "objective", "trials", "budget", "undistilled", *SCORES, "clear")
 
@@ -36,14 +36,15 @@ def method_ranking(
     """What n trials of each method reach on validation, best first; one row a method label.
 
     The budget n is the smallest number of complete trials that a method has, of those with at
-    least :data:`MIN_TRIALS`. The hypervolume (see :func:`~kdsearch.results.front.hypervolume`) and
-    the best score by the search's objective are expectations over n of the method's trials drawn
-    without replacement, which is without bias however many trials there are (Tang et al. 2020,
-    "Showing Your Work Doesn't Always Work"). At n trials out of n that has no spread, so the
-    interval is that of n draws with replacement, the 2.5 and 97.5 % quantiles of :data:`DRAWS` of
-    them, moved to the expectation and always around it. ``gain`` is the hypervolume beyond
-    that of the undistilled baseline, or of the best method that needs no teacher, and ``clear``
-    tells that its interval leaves out 0.
+    least :data:`~kdsearch.results.expected.MIN_TRIALS`. The hypervolume (see
+    :func:`~kdsearch.results.front.hypervolume`) and the best score by the search's objective are
+    expectations over n of the method's trials drawn without replacement, which is without bias
+    however many trials there are (Tang et al. 2020, "Showing Your Work Doesn't Always Work"). At n
+    trials out of n that has no spread, so the interval is that of n draws with replacement, the
+    2.5 and 97.5 % quantiles of :data:`~kdsearch.results.expected.DRAWS` of them, moved to the
+    expectation and always around it. ``gain`` is the hypervolume beyond that of the undistilled
+    baseline, or of the best method that needs no teacher, and ``clear`` tells that its interval
+    leaves out 0.
 
     What this is not: the trials were chosen by a sampler that learns, so the trials of a method
     that it liked are placed better than chance, and one of few trials kept its early ones. The
@@ -89,33 +90,9 @@ def method_ranking(
     )
 
 
-@dataclass(frozen=True)
-class _Figure:
-    """What n trials of one method reach.
-
-    Attributes:
-        mean: The expectation.
-        draws: [DRAWS] of n draws with replacement.
-        most: The largest that it can be.
-        least: The smallest.
-    """
-
-    mean: float
-    draws: np.ndarray
-    most: float = 1.0
-    least: float = 0.0
-
-    def ends(self) -> tuple[float, float, float]:
-        """The mean, and the 95 % interval of the draws about it instead of their own mean."""
-        moved = np.quantile(self.draws, [0.025, 0.975]) - self.draws.mean() + self.mean
-        low, high = np.clip(moved, self.least, self.most)
-        # draws that are alike but for a few rare ones leave their own mean outside
-        return self.mean, float(min(low, self.mean)), float(max(high, self.mean))
-
-
 def _reached(
     trials: Sequence[TrialRecord], objectives: Objectives, largest: float, budget: int, seed: int
-) -> dict[str, _Figure]:
+) -> dict[str, Figure]:
     """The hypervolume and the best score of so many of the trials.
 
     With b_k the best score among the first k trials, small ones first, as a height between 0 and
@@ -127,45 +104,27 @@ def _reached(
     heights = np.maximum(1 - losses / objectives.worst, 0.0)
     ends = log_sizes / np.log10(largest) if largest > 1 else np.ones(len(log_sizes))
     steps = np.diff(np.minimum(ends, 1.0), append=1.0)
-    chosen = np.random.default_rng(seed).integers(len(heights), size=(DRAWS, budget))
-    drawn = np.zeros((DRAWS, len(heights)))
-    np.put_along_axis(drawn, chosen, heights[chosen], axis=1)
-    volumes = np.maximum.accumulate(drawn, axis=1) @ steps
-    smallest, drawn_losses = -_expected_best(-losses, budget)[-1], losses[chosen].min(axis=1)
+    chosen = draws(len(heights), budget, seed)
+    volumes = best_of_draws(heights, chosen) @ steps
+    smallest, drawn_losses = -expected_best(-losses, budget)[-1], losses[chosen].min(axis=1)
     best = _best(objectives.metric, smallest, drawn_losses)
-    volume = _Figure(float(_expected_best(heights, budget) @ steps), volumes)
+    volume = Figure(float(expected_best(heights, budget) @ steps), volumes)
     return {"hypervolume": volume, "best_score": best}
 
 
-def _best(metric: Metric, smallest: float, drawn: np.ndarray) -> _Figure:
+def _best(metric: Metric, smallest: float, drawn: np.ndarray) -> Figure:
     """The best score from the expected smallest loss, and that of each draw [DRAWS]."""
     low, high = metric.limits
-    return _Figure(metric.from_loss(smallest), metric.from_loss(drawn), most=high, least=low)
+    return Figure(metric.from_loss(smallest), metric.from_loss(drawn), most=high, least=low)
 
 
-def _expected_best(scores: np.ndarray, budget: int) -> np.ndarray:
-    """[N] expected best score among the first k of N trials, ``budget`` of which are drawn.
-
-    Drawn without replacement; none drawn counts as 0. The i-th best of the first k is the best that
-    was drawn if the i − 1 better ones are absent and it is not, and i given trials are absent with
-    probability C(N − i, n) / C(N, n).
-    """
-    count = len(scores)
-    left = count - np.arange(count)
-    absent = np.cumprod(np.append(1.0, np.maximum(left - budget, 0) / left))
-    first = absent[:-1] - absent[1:]
-    return np.array(
-        [np.sort(scores[:k])[::-1] @ first[:k] for k in range(1, count + 1)], dtype=float
-    )
-
-
-def _scores(own: Mapping[str, _Figure], base: _Figure | None) -> dict[str, Any]:
+def _scores(own: Mapping[str, Figure], base: Figure | None) -> dict[str, Any]:
     """The scores of a row; none where there are none, no gain without anything to compare with."""
     figures = dict(own)
     if own and base is not None:
         volume = own["hypervolume"]
         gain = volume.mean - base.mean
-        figures["gain"] = _Figure(gain, volume.draws - base.draws, math.inf, -math.inf)
+        figures["gain"] = Figure(gain, volume.draws - base.draws, math.inf, -math.inf)
     row: dict[str, Any] = {
         f"{name}{end}": value
         for name, figure in figures.items()

@@ -21,6 +21,7 @@ from kdsearch.results.objectives import Objectives
 from kdsearch.results.ranking import method_ranking
 from kdsearch.results.record import TrialRecord, by_task
 from kdsearch.results.tables import front_table, trials_table
+from kdsearch.results.way_ranking import way_ranking
 from kdsearch.spec.domains import SOURCE
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.recipe import Recipe
@@ -198,6 +199,12 @@ class Study:
         records = [each for each in self.records() if each.compares_settings]
         largest = self.largest[0] if records else 1  # without a trial there may be no teacher yet
         return method_ranking(records, self.objectives, largest, self.spec.study.seed)
+
+    @property
+    def way_ranking(self) -> pd.DataFrame:
+        """One row a size and a way, with what it reaches there; none where there is one way."""
+        records = [each for each in self.records() if each.compares_settings]
+        return way_ranking(records, self.objectives, self.spec.study.seed)
 
     def hypervolumes(self) -> list[float]:
         """Hypervolume of the validation front after each complete trial, by their ends."""

@@ -16,13 +16,14 @@ from kdsearch.results.int8 import int8_columns
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
 from kdsearch.training.measured import MEASURED
+from kdsearch.ways import way_label, way_values
 
 SOFTENED = frozenset(name for name, method in METHODS.items() if method.kind == "logit")
 """Methods whose temperature is that of a softmax over the classes."""
 
 
 def describe_trial(record: TrialRecord) -> dict[str, Any]:
-    """What a trial is: method with its values, teacher, student, sizes."""
+    """What a trial is: method and way with their values, teacher, student, sizes."""
     task = record.task
     values = {
         (f"{term.name}.{name}" if len(task.method.terms) > 1 else name): value
@@ -45,6 +46,8 @@ def describe_trial(record: TrialRecord) -> dict[str, Any]:
         "family": task.model.family,
         "width": task.model.width,
         "depth": task.model.depth,
+        "way": way_label(task.model.ways),
+        "way_values": way_values(task.model.ways),
         "stored": task.model.stored,
         "init": task.model.init,
         **({"began_with": earlier.told} if (earlier := task.model.earlier) else {}),

@@ -16,6 +16,7 @@ from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.teaching import BORN_AGAIN, MUTUAL
 from kdsearch.training.recipe import Recipe
 from kdsearch.training.task import Task
+from kdsearch.ways import make_ways
 
 PRIOR_HALVES = 8
 """Trials after which half as many begin near one of the first."""
@@ -87,11 +88,13 @@ class AnchoredSpace(Space):
 
 
 def is_chainable(task: Task) -> bool:
-    """Whether students of a task's method and teacher can be cut from trained ones.
+    """Whether students of a task's method, teacher and way can be cut from trained ones.
 
     Not where the method prepares the student or gives it a classifier, nor where it is taught by
-    its own like, which would have to be cut too.
+    its own like, which would have to be cut too, nor where a way changes its layers.
     """
+    if any(way.changes == "layers" for way in make_ways(task.model.ways)):
+        return False
     return task.teacher not in (BORN_AGAIN, MUTUAL) and not any(
         term.adopts_classifier
         or term.kind == "parameter"

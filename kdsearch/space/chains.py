@@ -18,6 +18,7 @@ from kdsearch.spec.ranges import Choices, Range, every, extremes
 from kdsearch.spec.sections import StudentSection
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.recipe import Recipe
+from kdsearch.ways import way_values
 
 MOST_DEPTHS = 4
 """Depths of an entry of ``students`` that have a chain, evenly spread over its range."""
@@ -86,6 +87,9 @@ def plain_recipe(space: Space, chain: Chain, place: int) -> tuple[Recipe, int, d
     values: dict[str, Any] = {"method": UNDISTILLED, **chain.parameters(place)}
     values |= dict.fromkeys(("student", f"{UNDISTILLED}.alone.student"), key)
     values |= {f"{key}.stored": section.smallest_stored, f"{key}.init": easiest(section)}
+    way = space.ways_of(key)[0]
+    values |= dict.fromkeys(("way", f"{key}.way"), way)
+    values |= {f"{way}.{name}": v for name, v in way_values(space.way_probes(way)[0]).items()}
     if section.image_size is not None:
         values[f"{key}.image_size"] = extremes(section.image_size)[0]
     given = Given(values)

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from kdsearch.data import Dataset, load_study_data
-from kdsearch.errors import CheckpointError, DataError, MethodError, ModelError
+from kdsearch.errors import CheckpointError, DataError, ModelError
 from kdsearch.graphs.cores import reserved_core
 from kdsearch.graphs.stopwatch import Stopwatch
-from kdsearch.methods import (
-    UNDISTILLED,
-    idle_hyperparameters,
-    label_hyperparameters,
-    needs_teacher,
-)
-from kdsearch.methods.labels import check_value, find_hyperparameter
+from kdsearch.methods import UNDISTILLED, needs_teacher
 from kdsearch.models import Size, blueprint
 from kdsearch.results.cost import trial_lengths
 from kdsearch.results.resume import Inputs
@@ -30,11 +26,13 @@ from kdsearch.space.class_checks import (
     check_top_k,
     trainings,
 )
-from kdsearch.space.compatibility import Pairs, corners, every_start, find_fitting, who_teaches
+from kdsearch.space.compatibility import Pairs, corners, every_start, who_teaches
 from kdsearch.space.domain_checks import check_domain_settings
 from kdsearch.space.fine_tuning_checks import check_fine_tuning
+from kdsearch.space.fitting import find_fitting
 from kdsearch.space.initial_checks import check_cuts, check_initial
 from kdsearch.space.label_checks import check_unlabelled_methods, check_unlabelled_ratio
+from kdsearch.space.label_values import check_methods, check_ways
 from kdsearch.space.ladder_checks import find_chains
 from kdsearch.space.space import Space
 from kdsearch.space.strong_checks import check_strong_methods, check_strong_views
@@ -43,7 +41,6 @@ from kdsearch.space.try_out import TryOut
 from kdsearch.space.warm_start import past_fronts, warm_start_proposals
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.origin import KeyPath
-from kdsearch.spec.ranges import Range, every
 from kdsearch.spec.searching import FILE_SIZES
 from kdsearch.spec.sections import DataSection, TargetSection
 from kdsearch.spec.study import StudySpec
@@ -97,7 +94,8 @@ def make_plan(
         DataError: The data set is missing or is not what it should be.
         CheckpointError: The teacher's checkpoint does not fit.
     """
-    _check_methods(spec)
+    check_methods(spec)
+    check_ways(spec)
     check_teaching(spec)
     check_domain_settings(spec)
     check_strong_views(spec)
@@ -125,10 +123,12 @@ def make_plan(
     check_cuts(spec, data, architectures)
     whole = Space(spec)
     probes = {label: whole.probes(label) for label in whole.methods if label != UNDISTILLED}
-    fitting = find_fitting(spec, probes, Pairs(spec, architectures))
+    of_ways = {label: whole.way_probes(label) for label in whole.ways}
+    fitting = find_fitting(spec, probes, of_ways, Pairs(spec, architectures))
     space = Space(spec, fitting, data.inputs)
     _check_pairs(spec, space)
-    _check_limits(spec, architectures)
+    _check_students_of_ways(spec, space)
+    _check_limits(spec, space, architectures)
     past = begun.past if begun else None
     if past is None:
         past = warm_start_proposals(space, past_fronts(spec))
@@ -142,29 +142,6 @@ def make_plan(
     warnings = told_of_weights + told_of_chains
     warnings += TryOut(spec, data, architectures, space).run(given)
     return Plan(spec, data, space, architectures, sizes, given, past, warnings, found)
-
-
-def _check_methods(spec: StudySpec) -> None:
-    for label, given in spec.methods.items():
-        try:
-            label_hyperparameters(label)
-        except MethodError as error:
-            raise spec.refuse(("methods", label), str(error)) from None
-        for name, dimension in given.items():
-            path = ("methods", label, name)
-            try:
-                declared = find_hyperparameter(label, name)
-                for value in every(dimension):
-                    check_value(label, name, declared, value)
-            except MethodError as error:
-                raise spec.refuse(path, str(error)) from None
-            if name in idle_hyperparameters(label, spec.problem.kinds):
-                kinds = " or ".join(sorted(spec.problem.kinds))
-                told = f"{name} has no effect on a task of kind {kinds}; remove it"
-                raise spec.refuse(path, told)
-            if declared.whole and isinstance(dimension, Range) and (dimension.step or 1) % 1:
-                told = f"{name} is a whole number; its step ({dimension.step:g}) is not"
-                raise spec.refuse(path, told)
 
 
 def _load_data(spec: StudySpec) -> Dataset:
@@ -227,7 +204,26 @@ def _check_pairs(spec: StudySpec, space: Space) -> None:
             )
 
 
-def _check_limits(spec: StudySpec, architectures: Architectures) -> None:
+def _check_students_of_ways(spec: StudySpec, space: Space) -> None:
+    """Refuse a way that makes nothing of any student, and a student of which none does."""
+    reasons, keys, labels = space.fitting.unfit_ways, list(space.students), list(spec.ways)
+    for label in labels:
+        if all((label, key) in reasons for key in keys):
+            raise spec.refuse(
+                ("ways", label),
+                f"{reasons[label, keys[0]]}; {label} works on no student of the study, so remove "
+                "it or change those",
+            )
+    for number, key in enumerate(keys):
+        if not space.fitting.ways(key, labels):
+            raise spec.refuse(
+                ("students", number),
+                f"none of the ways works on {key} ({reasons[labels[0], key]}); add none to ways, "
+                "or remove these students",
+            )
+
+
+def _check_limits(spec: StudySpec, space: Space, architectures: Architectures) -> None:
     """Refuse a budget that holds no trial, and size limits that no student of the space keeps."""
     longest, allowed = max(trial_lengths(spec)), spec.search.max_epochs
     if allowed is not None and allowed < longest:
@@ -239,13 +235,7 @@ def _check_limits(spec: StudySpec, architectures: Architectures) -> None:
     limits = {name: most for name, most in spec.search.limits.items() if name not in FILE_SIZES}
     if not limits:
         return
-    # with each start, since given weights may have a size of images of their own
-    models = (
-        model
-        for section in spec.students
-        for model in every_start(section, spec, architectures.inputs)
-    )
-    sizes = [architectures.size(model) for model in models]
+    sizes = list(_sizes(space, architectures))
     for name, limit in limits.items():
         smallest = min(getattr(size, name) for size in sizes)
         if smallest > limit:
@@ -254,6 +244,17 @@ def _check_limits(spec: StudySpec, architectures: Architectures) -> None:
                 f"the smallest student of the space has {smallest} {name}, more than "
                 f"search.max_{name} ({limit}); raise it, or allow narrower students",
             )
+
+
+def _sizes(space: Space, architectures: Architectures) -> Iterator[Size]:
+    """Of the students at the ends, with each way."""
+    for key, section in space.students.items():
+        every_way = [ways for label in space.ways_of(key) for ways in space.way_probes(label)]
+        # with each start, since given weights may have a size of images of their own
+        starts = every_start(section, space.spec, architectures.inputs)
+        for model, ways in product(starts, every_way):
+            with suppress(ModelError):  # of some students a way makes nothing
+                yield architectures.size(model.model_copy(update={"ways": ways}))
 
 
 def _given_teachers(spec: StudySpec, data: Dataset) -> dict[str, StoredTeacher]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from itertools import product
 
 import torch
@@ -17,7 +16,7 @@ from kdsearch.models.inputs import Inputs
 from kdsearch.models.libraries.catalogue import with_own_view
 from kdsearch.space.architectures import Architectures
 from kdsearch.space.nearest import otherwise, why_none
-from kdsearch.space.starts import beginning, easiest
+from kdsearch.space.starts import beginning
 from kdsearch.spec.concrete import MethodConfig, ModelConfig
 from kdsearch.spec.ranges import Range, every, extremes
 from kdsearch.spec.sections import StudentSection
@@ -26,30 +25,8 @@ from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, BY_TASK, MUTUAL, called
 from kdsearch.training.teacher import shapes_of_logits
 from kdsearch.training.teacher_store import describe
 
-Triple = tuple[str, str, str]
-"""Label, who teaches, and the student's key in the space."""
-
-
 NOBODY = ""
 """Who teaches a student by methods that need no teacher."""
-
-
-@dataclass(frozen=True)
-class Fitting:
-    """What cannot be proposed, with the reason of each."""
-
-    unfit: Mapping[Triple, str] = field(default_factory=dict)
-
-    def students(self, label: str, teacher: str, keys: Sequence[str]) -> list[str]:
-        """Those of the students on whom a method works under a teacher."""
-        return [key for key in keys if (label, teacher, key) not in self.unfit]
-
-    def teachers(self, label: str, names: Sequence[str], keys: Sequence[str]) -> list[str]:
-        """Those who can teach at least one of the students by a method.
-
-        Of a method that needs no teacher, :data:`NOBODY` is to be asked about.
-        """
-        return [name for name in names if self.students(label, name, keys)]
 
 
 def keyed_students(students: Sequence[StudentSection]) -> dict[str, StudentSection]:
@@ -129,33 +106,6 @@ def who_teaches(spec: StudySpec, label: str) -> tuple[str, ...]:
     return spec.taught_by if needs_teacher(label) else (NOBODY,)
 
 
-def find_fitting(
-    spec: StudySpec,
-    probes: Mapping[str, Sequence[MethodConfig]],
-    pairs: Pairs,
-) -> Fitting:
-    """Try every method on every pair, at the corners of every family, without training.
-
-    A pair is unfit if no corner of the family can take any of the ``probes``, the configurations
-    of each method that are tried. What lies between, such as one width of several, is found out
-    when it is proposed.
-    """
-    unfit: dict[Triple, str] = {}
-    for key, section in keyed_students(spec.students).items():
-        pairs_of = ((each, name) for each in probes for name in who_teaches(spec, each))
-        for label, name in pairs_of:
-            reasons = []
-            for corner, method in product(corners(section), probes[label]):
-                start = easiest(section)
-                model = beginning(corner, start, section, spec, name, pairs.inputs)
-                reasons.append(pairs.reason(method, name, model))
-                if not reasons[-1]:
-                    break
-            else:
-                unfit[label, name, key] = reasons[0]
-    return Fitting(unfit)
-
-
 class Pairs:
     """Tells whether a method works on a pair of teacher and student.
 
@@ -199,6 +149,14 @@ class Pairs:
         earlier study; empty where it can."""
         try:
             self._check_start(student)
+        except ModelError as error:
+            return str(error)
+        return ""
+
+    def unfit_ways(self, student: ModelConfig) -> str:
+        """Why the ways of a student make nothing of it; empty where they do."""
+        try:
+            self._architectures.size(student)
         except ModelError as error:
             return str(error)
         return ""

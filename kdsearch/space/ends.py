@@ -23,6 +23,7 @@ from kdsearch.spec.teaching import called
 from kdsearch.training.recipe import Recipe
 from kdsearch.training.task import Task
 from kdsearch.training.teacher_store import describe
+from kdsearch.ways import parse_ways
 
 
 @dataclass(frozen=True)
@@ -57,37 +58,53 @@ class Ends:
         self._spec, self._space, self._architectures = spec, space, architectures
 
     def networks(self) -> Iterator[EndTraining]:
-        """The narrowest and widest students of the least and greatest depths, undistilled."""
+        """The narrowest and widest students of the least and greatest depths, undistilled, and one
+        with each way."""
         for number, (key, section) in enumerate(self._space.students.items()):
             for model in self.students(key):
-                yield EndTraining(
-                    self._task(model, method_config(UNDISTILLED, {}), None),
-                    ("students", number, "family"),
-                    describe(model),
-                    self._architectures.size(model).macs,
-                    is_own(section.family),
-                )
+                yield self._alone(model, ("students", number, "family"), is_own(section.family))
+            for label, model in self._with_other_ways(key):
+                own = is_own(section.family) or _are_own(parse_ways(label))
+                yield self._alone(model, ("ways", label), own)
+
+    def _alone(self, model: ModelConfig, path: KeyPath, own: bool) -> EndTraining:
+        task = self._task(model, method_config(UNDISTILLED, {}), None)
+        macs = self._architectures.size(model).macs
+        return EndTraining(task, path, describe(model), macs, own)
 
     def students(self, key: str) -> list[ModelConfig]:
         """The ends of one family that keep the size limits of the search.
 
-        All of them begin with what goes with most methods; one more with each other start.
+        All of them begin with what goes with most methods, and have the simplest way; one more
+        with each other start.
         """
         section = self._space.students[key]
-        first = easiest(section)
-        found = list(self._beginning(section, first))
+        first, (label, *_) = easiest(section), self._space.ways_of(key)
+        found = list(self._beginning(key, first, label))
         for init in section.inits:
             if init != first:
-                found += islice(self._beginning(section, init), 1)
+                found += islice(self._beginning(key, init, label), 1)
         return found
 
-    def _beginning(self, section: StudentSection, init: Init) -> Iterator[ModelConfig]:
-        """The ends that can have one start, and keep the size limits."""
+    def _with_other_ways(self, key: str) -> Iterator[tuple[str, ModelConfig]]:
+        """A student with each way but the simplest, and the way's label."""
+        first, (_, *others) = easiest(self._space.students[key]), self._space.ways_of(key)
+        for label in others:
+            for model in islice(self._beginning(key, first, label), 1):
+                yield label, model
+
+    def _beginning(self, key: str, init: Init, label: str) -> Iterator[ModelConfig]:
+        """The ends that can have one start and one way, and keep the size limits."""
+        section = self._space.students[key]
         pairs = Pairs(self._spec, self._architectures)
         for end in _ends(section):
-            model = beginning(end, init, section, self._spec, None, self._architectures.inputs)
-            if not pairs.unfit_start(model) and self._keeps_limits(model):
-                yield model
+            for ways in self._space.way_probes(label):
+                plain = end.model_copy(update={"ways": ways})
+                inputs = self._architectures.inputs
+                model = beginning(plain, init, section, self._spec, None, inputs)
+                if not pairs.unfit_start(model) and self._keeps_limits(model):
+                    yield model
+                    break
 
     def _keeps_limits(self, model: ModelConfig) -> bool:
         return all(
@@ -129,7 +146,7 @@ class Ends:
                 ("methods", label),
                 f"{label}{of} on {describe(model)}",
                 sum(self._architectures.size(each).macs for each in models),
-                any(is_own(each.family) for each in models) or _is_own_method(label),
+                any(is_own(each.family) for each in models) or _are_own(parse_label(label)),
             )
         return None
 
@@ -147,8 +164,9 @@ def signals_of_label(label: str) -> frozenset[Signal]:
     )
 
 
-def _is_own_method(label: str) -> bool:
-    return any(not term.__module__.startswith("kdsearch.") for term in parse_label(label))
+def _are_own(parts: Sequence[type]) -> bool:
+    """Whether one of the methods or ways is the user's."""
+    return any(not part.__module__.startswith("kdsearch.") for part in parts)
 
 
 def _ends(section: StudentSection) -> Sequence[ModelConfig]:

@@ -68,7 +68,10 @@ def _uncut(space: Space, chain: Chain, data: Dataset) -> str:
     """Why the second student of a chain cannot be cut from the first; empty where it can."""
     if len(chain.widths) == 1:
         return f"{chain.student} has no two widths within the limits"
-    models = [plain_recipe(space, chain, place)[0].model for place in (0, 1)]
+    models = [
+        plain_recipe(space, chain, place)[0].model.model_copy(update={"ways": ()})
+        for place in (0, 1)
+    ]
     with torch.random.fork_rng(devices=[]):
         wide, narrow = (build_network(each, data.inputs, data.outputs) for each in models)
         try:

@@ -78,12 +78,13 @@ def why_none(model: ModelConfig, inputs: Inputs | None) -> str:
     if able := _able(model, folder):
         return _misfit(model, able[0], inputs)
     family = [each.model for each in earlier_students(folder) if each.model.family == model.family]
-    own = [each for each in family if each.adopts is None]
+    own = [each for each in family if _is_origin(each)]
     there = ", ".join(dict.fromkeys(map(_knobs, own))) or f"no {model.family}"
     if len(own) < len(family):
-        there += (
-            "" if own else " but"
-        ) + " those that took a teacher's classifier over (simkd), which no student begins with"
+        there += ("" if own else " but") + (
+            " those that took a teacher's classifier over (simkd) or were made small by a way, "
+            "which no student begins with"
+        )
     return (
         f"no finalist of the study in {folder} is a {model.family} of {_knobs(model)} or wider: it "
         f"has {there}"
@@ -106,10 +107,15 @@ def otherwise(random: bool) -> str:
 
 def _able(model: ModelConfig, folder: Path) -> list[Earlier]:
     """Those that are a student's kind and wide enough, the narrowest first."""
-    own = (each for each in earlier_students(folder) if each.model.adopts is None)
+    own = (each for each in earlier_students(folder) if _is_origin(each.model))
     alike = (each for each in own if _kind(each.model) == _kind(model))
     able = [each for each in alike if each.model.width >= model.width]
     return sorted(able, key=lambda each: each.model.width)
+
+
+def _is_origin(model: ModelConfig) -> bool:
+    """Whether students can begin with a finalist's weights: its own layers, as they are."""
+    return model.adopts is None and not model.ways
 
 
 def _seeing(model: ModelConfig, found: Earlier, inputs: Inputs | None) -> ModelConfig:

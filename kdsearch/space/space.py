@@ -1,4 +1,4 @@
-"""The conditional search space: method first, then that method's own values, then the student."""
+"""The conditional search space: method first, then its own values, then the student and its way."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from kdsearch.methods import (
     searched_hyperparameters,
 )
 from kdsearch.models.inputs import Inputs
-from kdsearch.space.compatibility import NOBODY, Fitting, adopting, keyed_students
+from kdsearch.space.compatibility import NOBODY, adopting, keyed_students
+from kdsearch.space.fitting import Fitting, Ways
 from kdsearch.space.starts import beginning
 from kdsearch.spec.concrete import Init, MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.ranges import Choices, Range, Scalar, extremes, holds, is_searched
 from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import BORN_AGAIN
+from kdsearch.spec.ways import NO_WAY
 from kdsearch.training.recipe import Recipe
+from kdsearch.ways import searched_way_values, way_configs
 
 Searched = Scalar | Range | Choices
 
@@ -70,6 +73,7 @@ class Space:
         self.fitting = fitting or Fitting()
         self.methods: dict[str, Mapping[str, Searched]] = dict(spec.methods)
         self.methods.setdefault(UNDISTILLED, {})
+        self.ways: dict[str, Mapping[str, Searched]] = dict(spec.ways)
         self.students = keyed_students(spec.students)
 
     def drawing(self, trial: Drawing) -> Drawing:
@@ -142,11 +146,27 @@ class Space:
             image_size=side,
             normalise=section.normalise,
             stored=_choose(trial, f"{key}.stored", list(section.stored)),
+            ways=self._way(trial, key),
         )
         init = cast(Init, _choose(trial, f"{key}.init", list(section.inits)))
         model = beginning(model, init, section, self.spec, teacher, self.inputs)
         given = self.spec.given_teachers.get(teacher or "")
         return model if given is None else adopting(label, model, given.model)
+
+    def _way(self, trial: Suggester, key: str) -> Ways:
+        every = list(self.ways)
+        able = self.fitting.ways(key, every)
+        label = _choose(trial, "way" if able == every else f"{key}.way", able)
+        dimensions = searched_way_values(label, self.ways[label])
+        values = {
+            name: float(_draw(trial, f"{label}.{name}", dimension, declared.whole))
+            for name, (declared, dimension) in dimensions.items()
+        }
+        return way_configs(label, values)
+
+    def ways_of(self, key: str) -> list[str]:
+        """The ways that make something of a student, the simplest first: none, if it is one."""
+        return sorted(self.fitting.ways(key, list(self.ways)), key=lambda label: label != NO_WAY)
 
     def _training(self, trial: Suggester) -> TrainingConfig:
         section = self.spec.training
@@ -167,16 +187,13 @@ class Space:
 
         Of a published value that its dimension does not hold, the first has the lowest.
         """
-        dimensions = self.dimensions(label)
-        lowest = {name: float(extremes(each)[0]) for name, (_, each) in dimensions.items()}
-        highest = {name: float(extremes(each)[1]) for name, (_, each) in dimensions.items()}
-        published = lowest | {
-            name: declared.default
-            for name, (declared, each) in dimensions.items()
-            if holds(each, declared.default)
-        }
-        configs = [method_config(label, values) for values in (published, lowest, highest)]
+        configs = [method_config(label, values) for values in _probed(self.dimensions(label))]
         return [each for place, each in enumerate(configs) if each not in configs[:place]]
+
+    def way_probes(self, label: str) -> list[Ways]:
+        """Configurations that stand for all of a way's, as those of :meth:`probes`."""
+        dimensions = searched_way_values(label, self.ways[label])
+        return list(dict.fromkeys(way_configs(label, values) for values in _probed(dimensions)))
 
     def published(self, label: str) -> dict[str, Any]:
         """The published values of a method as fixed parameters of a first trial."""
@@ -187,6 +204,20 @@ class Space:
                     int(declared.default) if declared.whole else declared.default
                 )
         return fixed
+
+
+def _probed(
+    dimensions: Mapping[str, tuple[Hyperparameter, Searched]],
+) -> tuple[dict[str, float], ...]:
+    """Published values, the lowest and the highest."""
+    lowest = {name: float(extremes(each)[0]) for name, (_, each) in dimensions.items()}
+    highest = {name: float(extremes(each)[1]) for name, (_, each) in dimensions.items()}
+    published = lowest | {
+        name: declared.default
+        for name, (declared, each) in dimensions.items()
+        if holds(each, declared.default)
+    }
+    return published, lowest, highest
 
 
 def _choose(trial: Suggester, name: str, options: list[str]) -> str:

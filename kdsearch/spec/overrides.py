@@ -10,6 +10,9 @@ from kdsearch.spec.masking import masked_setting
 from kdsearch.spec.origin import KeyPath, Origin, dotted, parse_yaml
 from kdsearch.spec.wording import brief
 
+_BY_NAME = ("methods", "ways")
+"""Sections whose keys are names that may hold dots, and that may be written as a list."""
+
 
 def apply_override(origin: Origin, text: str) -> None:
     """Set one value of a document that has been read.
@@ -27,7 +30,7 @@ def apply_override(origin: Origin, text: str) -> None:
     if not equals or not all(parts):
         raise SpecError(f"--set {text}: write it as section.key=value")
     parsed = _parse(value, text)
-    _name_methods(origin.data, parts)
+    _name_items(origin.data, parts)
     here: Any = origin.data
     path: KeyPath = ()
     for part in parts[:-1]:
@@ -45,8 +48,9 @@ def apply_override(origin: Origin, text: str) -> None:
 
 
 def _split(name: str) -> list[str]:
-    """The parts of a dotted path; a method's own keys may hold dots of their own."""
-    return name.split(".", maxsplit=2) if name.startswith("methods.") else name.split(".")
+    """The parts of a dotted path; keys of a method or a way may hold dots of their own."""
+    by_name = name.startswith(tuple(f"{section}." for section in _BY_NAME))
+    return name.split(".", maxsplit=2) if by_name else name.split(".")
 
 
 def _parse(value: str, text: str) -> Any:
@@ -56,12 +60,13 @@ def _parse(value: str, text: str) -> Any:
         raise SpecError(f"--set {text}: {error.message}") from None
 
 
-def _name_methods(data: dict[str, Any], parts: list[str]) -> None:
-    """Turn a plain list of methods into sections, so that one of them can be given a value."""
-    methods = data.get("methods")
-    by_name = parts[0] == "methods" and len(parts) > 1 and not parts[1].isdigit()
-    if by_name and isinstance(methods, list) and all(isinstance(name, str) for name in methods):
-        data["methods"] = {name: {} for name in methods}
+def _name_items(data: dict[str, Any], parts: list[str]) -> None:
+    """Turn a plain list of methods or ways into sections, so that one of them can be given a
+    value."""
+    listed = data.get(parts[0])
+    by_name = parts[0] in _BY_NAME and len(parts) > 1 and not parts[1].isdigit()
+    if by_name and isinstance(listed, list) and all(isinstance(name, str) for name in listed):
+        data[parts[0]] = {name: {} for name in listed}
 
 
 def _key(here: Any, part: str, path: KeyPath, text: str) -> str | int:

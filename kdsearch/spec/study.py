@@ -27,6 +27,7 @@ from kdsearch.spec.sections import (
     TrialTraining,
 )
 from kdsearch.spec.teaching import AVERAGE, BY_TASK, TEACHER, TeachingSection, teacher_path
+from kdsearch.spec.ways import NO_WAY
 from kdsearch.spec.wording import brief, instead
 
 
@@ -55,6 +56,9 @@ class StudySpec(Section):
     """The architectures of students to search, as a list with an entry for each family."""
     methods: dict[str, dict[str, Dimension]] = Field(min_length=1)
     """The distillation methods to search."""
+    ways: dict[str, dict[str, Dimension]] = Field(default={NO_WAY: {}}, min_length=1)
+    """The ways by which students are made small, beside their width and depth. The search chooses
+    among them; ``none`` is a student as it is."""
     training: TrialTraining = TrialTraining()
     """How every trial is trained. Learning rate, weight decay and label smoothing may be
     searched."""
@@ -79,16 +83,17 @@ class StudySpec(Section):
 
     _origin: Origin | None = PrivateAttr(default=None)
 
-    @field_validator("methods", mode="before")
+    @field_validator("methods", "ways", mode="before")
     @classmethod
-    def _names_alone(cls, value: Any) -> Any:
-        """A plain list of names stands for methods without overrides."""
+    def _names_alone(cls, value: Any, info: ValidationInfo) -> Any:
+        """A plain list of names stands for methods, or ways, without overrides."""
+        what = "method" if info.field_name == "methods" else "way"
         if isinstance(value, list):
-            return {name: {} for name in _distinct_names(value)}
+            return {name: {} for name in _distinct_names(value, what)}
         if isinstance(value, dict):
             return {name: {} if given is None else given for name, given in value.items()}
         raise ValueError(
-            f"must be a list of names, or a section with a key for each method{instead(value)}"
+            f"must be a list of names, or a section with a key for each {what}{instead(value)}"
         )
 
     @field_validator("students")
@@ -218,13 +223,14 @@ class StudySpec(Section):
         return self._origin.error(path, message)
 
 
-def _distinct_names(names: list[Any]) -> list[str]:
+def _distinct_names(names: list[Any], what: str) -> list[str]:
+    example = "kd: {temperature: 4}" if what == "method" else "quantize: {bits: 4}"
     for number, name in enumerate(names):
         if not isinstance(name, str):
             raise ValueError(
-                f"item {number} of the list must be a method's name{instead(name)}; a method with "
-                "values of its own is written as a key, such as 'kd: {temperature: 4}'"
+                f"item {number} of the list must be a {what}'s name{instead(name)}; a {what} with "
+                f"values of its own is written as a key, such as '{example}'"
             )
         if names.index(name) < number:
-            raise ValueError(f"the method '{brief(name)}' is named twice; remove one")
+            raise ValueError(f"the {what} '{brief(name)}' is named twice; remove one")
     return names

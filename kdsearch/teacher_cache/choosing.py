@@ -17,7 +17,7 @@ from kdsearch.methods.base import read_of_teacher
 from kdsearch.models import Signal
 from kdsearch.results.directory import StudyDirectory
 from kdsearch.space.checks import Plan
-from kdsearch.space.compatibility import Fitting, keyed_students
+from kdsearch.space.fitting import Fitting, keyed_students
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER, called
 from kdsearch.teacher_cache.cache_plan import (

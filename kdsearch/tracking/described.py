@@ -11,8 +11,10 @@ from kdsearch.results.record import TrialRecord
 from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import UNDISTILLED
+from kdsearch.spec.ways import NO_WAY
 from kdsearch.tracking.lineage import Lineage
 from kdsearch.tracking.lookup import KEY_DIGITS
+from kdsearch.ways import way_label
 
 DIGITS = 4
 """Digits of a number: more are noise beside others. The study's own files have all of them."""
@@ -34,7 +36,9 @@ class Description:
 def run_name(record: TrialRecord, lineage: Lineage) -> str:
     """What a training is, in a few words: ``dist 1,445 parameters``."""
     kind, label = lineage.kind(record), record.task.method.label
-    student = f"{record.parameter_count:,} parameters"
+    way = way_label(record.task.model.ways)
+    by = "" if way == NO_WAY else f"with {way} "
+    student = f"{by}{record.parameter_count:,} parameters"
     plain = "not adapted" if lineage.adapts else "undistilled"
     alone = plain if label == UNDISTILLED else label
     if kind == "sweep":
@@ -62,6 +66,9 @@ def described(record: TrialRecord, spec: StudySpec, lineage: Lineage) -> Descrip
         "width": model.width,
         "depth": model.depth,
     }
+    if set(spec.ways) != {NO_WAY}:
+        found["way"] = way_label(model.ways)
+        found |= {f"{way.name}.{n}": value for way in model.ways for n, value in way.values.items()}
     if any(len(student.stored) > 1 for student in spec.students):
         found["stored"] = model.stored
     if model.side:

@@ -15,6 +15,7 @@ from kdsearch.report.colours import method_colour
 from kdsearch.results.naming import network_told
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
+from kdsearch.spec.ways import NO_WAY
 from kdsearch.tracking.described import Description, rounded, run_name
 from kdsearch.tracking.lineage import Lineage
 from kdsearch.tracking.lookup import EPOCHS, KEY_DIGITS, KIND, STUDY
@@ -23,6 +24,7 @@ from kdsearch.tracking.page.note import NOTE, running_note
 from kdsearch.tracking.provenance import git_commit, versions
 from kdsearch.tracking.store import Store
 from kdsearch.training.measured import MEASURED
+from kdsearch.ways import way_label
 
 BATCH = 900
 """MLflow takes at most 1000 metrics a call."""
@@ -101,6 +103,8 @@ def create_nested(
         "task": record.task.key[:KEY_DIGITS],
         "method": label,
     }
+    if set(study.spec.ways) != {NO_WAY}:
+        tags["way"] = way_label(record.task.model.ways)
     trial = lineage.trial(record)
     if trial is not None:
         tags["trial"] = str(trial.number)

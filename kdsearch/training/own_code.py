@@ -15,6 +15,7 @@ from kdsearch.plugins import installed, is_reference, load, resolve
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.concrete.network import HUGGING_FACE
 from kdsearch.spec.study import StudySpec
+from kdsearch.ways.registry import GROUP as WAYS
 
 
 def code_digest(model: ModelConfig) -> str:
@@ -30,7 +31,7 @@ def code_digest(model: ModelConfig) -> str:
 
 
 def own_code(spec: StudySpec) -> dict[str, str]:
-    """The user's networks and methods in a study, each with the SHA-256 of its files.
+    """The user's networks, methods and ways in a study, each with the SHA-256 of its files.
 
     Of a data set's loader the data are compared, whatever code reads them.
 
@@ -41,8 +42,10 @@ def own_code(spec: StudySpec) -> dict[str, str]:
     families = [each.family for each in spec.students]
     families += [section.model.family for section in spec.given_teachers.values()]
     names = dict.fromkeys(part for label in spec.methods for part in label.split("+"))
+    ways = dict.fromkeys(part for label in spec.ways for part in label.split("+"))
     found = {name: _digest(name, MODELS, "function", ModelError) for name in families}
     found |= {name: _digest(name, METHODS, "class", MethodError) for name in names}
+    found |= {name: _digest(name, WAYS, "class", ModelError) for name in ways}
     return {name: digest for name, digest in found.items() if digest}
 
 

@@ -19,6 +19,7 @@ from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER
 from kdsearch.training.own_code import code_digest
 from kdsearch.training.task import Task
+from kdsearch.ways import way_label
 
 FORMAT = 4
 """Raised when a change of the training loop or of a family makes earlier teachers incomparable."""
@@ -118,7 +119,8 @@ def describe(model: ModelConfig) -> str:
     of = "" if model.inputs is None else f" of {', '.join(model.inputs)}"
     as_half = ", float16" if model.stored == "float16" else ""
     side = "" if model.image_size is None else f" at {model.image_size}×{model.image_size} pixels"
-    return f"{model.family}{depth} width {model.width:g}{step}{side}{of}{as_half}"
+    by = f", {way_label(model.ways)}" if model.ways else ""
+    return f"{model.family}{depth} width {model.width:g}{step}{side}{of}{by}{as_half}"
 
 
 class TeacherStore:

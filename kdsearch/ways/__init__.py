@@ -5,16 +5,21 @@
 
 from kdsearch.ways.base import Way
 from kdsearch.ways.constraints import settle
+from kdsearch.ways.labels import (
+    parse_ways,
+    searched_way_values,
+    way_configs,
+    way_hyperparameters,
+    way_label,
+    way_values,
+)
 from kdsearch.ways.registry import (
     WAYS,
     fill,
     find_way,
     make_ways,
-    parse_ways,
     reshape,
     storing,
-    way_configs,
-    way_hyperparameters,
     way_names,
 )
 
@@ -26,9 +31,12 @@ __all__ = [
     "make_ways",
     "parse_ways",
     "reshape",
+    "searched_way_values",
     "settle",
     "storing",
     "way_configs",
     "way_hyperparameters",
+    "way_label",
     "way_names",
+    "way_values",
 ]

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kdsearch.results.expected import MIN_TRIALS
 from kdsearch.results.front import hypervolume
 from kdsearch.results.objectives import Objectives
-from kdsearch.results.ranking import COLUMNS, MIN_TRIALS, method_ranking
+from kdsearch.results.ranking import COLUMNS, method_ranking
 from kdsearch.results.record import TrialRecord
 from kdsearch.spec import MethodConfig
 from tests.records import trial

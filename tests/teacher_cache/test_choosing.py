@@ -14,7 +14,7 @@ from kdsearch.data import Dataset
 from kdsearch.errors import SpecError, TeacherError
 from kdsearch.models import Signal, build_network, of_images
 from kdsearch.space.checks import Plan, make_plan
-from kdsearch.space.compatibility import Fitting
+from kdsearch.space.fitting import Fitting
 from kdsearch.spec import ModelConfig, parse_spec
 from kdsearch.spec.sections import CacheSection
 from kdsearch.teacher_cache import choosing

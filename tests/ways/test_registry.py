@@ -13,7 +13,9 @@ from kdsearch.ways import (
     parse_ways,
     way_configs,
     way_hyperparameters,
+    way_label,
     way_names,
+    way_values,
 )
 
 
@@ -62,6 +64,17 @@ def test_values_have_published_defaults_and_the_ways_names() -> None:
         "sparse.sparsity",
         "sparse.until",
     }
+    assert set(way_hyperparameters("quantize")) == {"bits", "after"}
+    (config,) = way_configs("quantize", {"bits": 3})
+    assert config.values["bits"] == 3
+
+
+def test_labels_and_values_are_those_of_the_spec() -> None:
+    assert (way_label(()), way_values(())) == ("none", {})
+    configs = way_configs("quantize+low_rank", {"quantize.bits": 4})
+    assert way_label(configs) == "low_rank+quantize"
+    assert way_values(configs) == {"low_rank.rank": 0.5, "quantize.bits": 4, "quantize.after": 0.5}
+    assert way_values(way_configs("quantize", {})) == {"bits": 8, "after": 0.5}
 
 
 def test_a_class_of_the_user_is_a_way() -> None:

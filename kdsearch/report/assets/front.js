@@ -191,6 +191,7 @@ function trialLines(row) {
     `<b>trial ${row.trial}: ${literal(row.method)}</b>${row.front ? ", on the front" : ""}`,
     values && literal(values),
     literal(row.student) + `, learning rate ${digits(row.values.lr)}`,
+    row.way && literal(row.way),
     ...sizes,
   ];
 }

@@ -60,13 +60,14 @@ function fillChosen() {
   const which = state.chosen === null ? "Finalists" : rows.length === 1 ? "1 trial" : `${rows.length} trials`;
   document.getElementById("chosen-title").textContent = `${which}: ${headed(metric)}`;
   const finalists = new Map(DATA.finalists.map((each) => [each.trial, each]));
+  const ways = rows.some((row) => row.way);
   fillTable("chosen", [
-    ["trial", true], ["method", false], ["student", false], [sizeHead(state.size), true],
-    ["validation", true], ["test", true],
+    ["trial", true], ["method", false], ["student", false], ...(ways ? [["way", false]] : []),
+    [sizeHead(state.size), true], ["validation", true], ["test", true],
   ], rows.map((row) => ({
     trial: row.trial,
     cells: [
-      row.trial, row.method, row.student, plainNumber(row.sizes[state.size]),
+      row.trial, row.method, row.student, ...(ways ? [row.way] : []), plainNumber(row.sizes[state.size]),
       row.scores[state.metric] === undefined ? row.status : bare(metric, row.scores[state.metric]),
       toldPair(metric, finalists.get(row.trial)?.test[state.metric]),
     ],
@@ -87,9 +88,10 @@ function fillFinalists() {
   const retained = DATA.finalists.some((each) => each.retained);
   const others = DATA.finalists.some((each) => each.baseline_method);
   const chained = DATA.finalists.some((each) => each.start === "chain");
+  const ways = DATA.finalists.some((each) => TRIALS.get(each.trial).way);
   const heads = [
     ["trial", true], ["method", false], ["values", false], ["student", false],
-    [sizeHead(DATA.size), true],
+    ...(ways ? [["way", false]] : []), [sizeHead(DATA.size), true],
     ...names.flatMap((name) => testHeads(name)),
     [headed(objective, others ? `baseline ${objective.head}` : DATA.domains ? `${objective.head} without adaptation` : `undistilled ${objective.head}`), true],
     ...(DATA.domains ? [[headed(objective, "on source without adaptation"), true]] : []),
@@ -105,6 +107,7 @@ function fillFinalists() {
       trial: each.trial,
       cells: [
         `${each.trial}${each.member ? "" : " *"}`, row.method, toldValues(row.values.hyperparameters), row.student,
+        ...(ways ? [row.way] : []),
         whole(row.sizes[DATA.size]),
         ...names.flatMap((name) => testCells(name, each.test)),
         each.undistilled ? "itself" : toldBaseline(objective, each),

@@ -13,3 +13,7 @@ class WayConfig(Section):
     """The name that the way gives itself."""
     values: dict[str, Number] = {}
     """Its values by name."""
+
+    def __hash__(self) -> int:
+        """Of equal values equal, in whatever order they are."""
+        return hash((self.name, frozenset(self.values.items())))

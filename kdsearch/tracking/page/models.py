@@ -17,8 +17,8 @@ from mlflow.types import ColSpec, Schema, TensorSpec
 from safetensors.numpy import load_file
 
 from kdsearch.files import checksum
-from kdsearch.render.pick import student_told
 from kdsearch.results.limits import told_size
+from kdsearch.results.naming import small_student_told
 from kdsearch.results.study import Study
 from kdsearch.tracking.lookup import STUDY
 from kdsearch.tracking.page.note import Places
@@ -86,7 +86,7 @@ def _log(
     client, run = store.client, places.trials[row["trial"]]
     name = _FORBIDDEN.sub("-", f"{row['method']} {told_size('parameters', row['parameters'])}")
     tags = {STUDY: study.directory.inputs().id, "trial": str(row["trial"]), "sha256": digest}
-    facts = {"method": row["method"], "student": student_told(row)}
+    facts = {"method": row["method"], "student": small_student_told(row)}
     model = client.create_logged_model(
         store.experiment_id, name, run, tags, facts, model_type="student"
     )

@@ -13,7 +13,7 @@ from kdsearch.results.domains import adapts, itself, source_score, worth
 from kdsearch.results.front_file import front_content
 from kdsearch.results.gains import compared_with, undistilled
 from kdsearch.results.limits import RETAINED, told, told_size
-from kdsearch.results.naming import network_told, student_told
+from kdsearch.results.naming import network_told, small_student_told
 from kdsearch.results.pick import pick
 from kdsearch.results.size_classes import size_classes
 from kdsearch.results.spent import spent_told
@@ -169,7 +169,7 @@ def _front(content: Mapping[str, Any], places: Places) -> str:
     rows = [heads, ["---", "---", "---", "---:", *("---:" for _ in tests), "---:", "---"]]
     for row in content["front"]:
         kept = row.get(RETAINED)
-        cells = [places.trial(row["trial"]), row["method"], student_told(row)]
+        cells = [places.trial(row["trial"]), row["method"], small_student_told(row)]
         cells.append(told_size(size, row[size]).removesuffix(f" {size}"))
         cells += [_scored(content, row, test) for test in tests]
         cells += ["not known" if kept is None else f"{kept:.1%}", _gain(content, row)]

@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from kdsearch.render.pick import gain_told
 from kdsearch.results.domains import worth
 from kdsearch.results.limits import told_size
-from kdsearch.results.naming import student_told
+from kdsearch.results.naming import small_student_told
 from kdsearch.results.pick import pick
 from kdsearch.results.size_classes import size_classes
 from kdsearch.results.study import Study
@@ -91,7 +91,7 @@ def _register(
             places.trials[row["trial"]],
             tags={"trial": str(row["trial"]), "method": row["method"], MODEL: model.model_id},
             description=(
-                f"trial {row['trial']}: {row['method']} {student_told(row)}, "
+                f"trial {row['trial']}: {row['method']} {small_student_told(row)}, "
                 f"{told_size(content['sizes'][0], row[content['sizes'][0]])}; {worth(content)}: "
                 f"{gain_told(content, row)}"
             ),

@@ -1,0 +1,87 @@
+"""What of a space can be proposed: methods on pairs of teacher and student, ways on students."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+from kdsearch.space.compatibility import Pairs, corners, keyed_students, who_teaches
+from kdsearch.space.starts import beginning, easiest
+from kdsearch.spec.concrete import MethodConfig, WayConfig
+from kdsearch.spec.study import StudySpec
+
+Triple = tuple[str, str, str]
+"""Label, who teaches, and the student's key in the space."""
+
+OfStudent = tuple[str, str]
+"""Label of a way, and the student's key in the space."""
+
+Ways = tuple[WayConfig, ...]
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What cannot be proposed, with the reason of each."""
+
+    unfit: Mapping[Triple, str] = field(default_factory=dict)
+    unfit_ways: Mapping[OfStudent, str] = field(default_factory=dict)
+
+    def students(self, label: str, teacher: str, keys: Sequence[str]) -> list[str]:
+        """Those of the students on whom a method works under a teacher."""
+        return [key for key in keys if (label, teacher, key) not in self.unfit]
+
+    def teachers(self, label: str, names: Sequence[str], keys: Sequence[str]) -> list[str]:
+        """Those who can teach at least one of the students by a method.
+
+        Of a method that needs no teacher, :data:`NOBODY` is to be asked about.
+        """
+        return [name for name in names if self.students(label, name, keys)]
+
+    def ways(self, key: str, labels: Sequence[str]) -> list[str]:
+        """Those of the ways that make something of a student."""
+        return [label for label in labels if (label, key) not in self.unfit_ways]
+
+
+def find_fitting(
+    spec: StudySpec,
+    probes: Mapping[str, Sequence[MethodConfig]],
+    way_probes: Mapping[str, Sequence[Ways]],
+    pairs: Pairs,
+) -> Fitting:
+    """Try every method on every pair, at the corners of every family, without training.
+
+    A pair is unfit if no corner of the family can take any of the ``probes``, the configurations
+    of each method that are tried. What lies between, such as one width of several, is found out
+    when it is proposed. Likewise each way is tried on every family, by ``way_probes``.
+    """
+    unfit: dict[Triple, str] = {}
+    for key, section in keyed_students(spec.students).items():
+        pairs_of = ((each, name) for each in probes for name in who_teaches(spec, each))
+        for label, name in pairs_of:
+            reasons = []
+            for corner, method in product(corners(section), probes[label]):
+                start = easiest(section)
+                model = beginning(corner, start, section, spec, name, pairs.inputs)
+                reasons.append(pairs.reason(method, name, model))
+                if not reasons[-1]:
+                    break
+            else:
+                unfit[label, name, key] = reasons[0]
+    return Fitting(unfit, _unfit_ways(spec, way_probes, pairs))
+
+
+def _unfit_ways(
+    spec: StudySpec, probes: Mapping[str, Sequence[Ways]], pairs: Pairs
+) -> dict[OfStudent, str]:
+    """The ways that make nothing of any corner of a family, with the reason of the first."""
+    unfit: dict[OfStudent, str] = {}
+    for (key, section), label in product(keyed_students(spec.students).items(), probes):
+        reasons = []
+        for corner, ways in product(corners(section), probes[label]):
+            reasons.append(pairs.unfit_ways(corner.model_copy(update={"ways": ways})))
+            if not reasons[-1]:
+                break
+        else:
+            unfit[label, key] = reasons[0]
+    return unfit
