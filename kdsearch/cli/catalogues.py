@@ -1,4 +1,4 @@
-"""``kdsearch methods`` and ``models``: what may be searched."""
+"""``kdsearch methods``, ``ways`` and ``models``: what may be searched."""
 
 from __future__ import annotations
 
@@ -55,6 +55,43 @@ def methods(
         if place:
             console.print()
         console.print(method_view(find_facts(term), term), markup=False, highlight=False)
+
+
+@app.command(
+    epilog=examples("kdsearch ways", "kdsearch ways low_rank", "kdsearch ways low_rank+quantize")
+)
+def ways(
+    name: Annotated[
+        str | None, typer.Argument(help="One way, a sum, or module:Class, in full.")
+    ] = None,
+) -> None:
+    """List the ways to a small model beside width and depth."""
+    from kdsearch.render.catalogue import method_view
+    from kdsearch.render.catalogue_file import kept
+    from kdsearch.render.way_catalogue import find_way_facts, ways_notes, ways_view
+    from kdsearch.spec.ways import NO_WAY
+
+    console = open_console()
+    if name is None:
+        print_layout(console, ways_view(room(console)))
+        console.print()
+        for note in ways_notes():
+            print_wrapped(console, note)
+        if console.is_terminal:
+            print_wrapped(console, "\nkdsearch ways NAME tells all of one")
+        return
+    if name == NO_WAY:
+        print(f"{name}: a student as it is, small by its width and depth alone")
+        return
+    parts = name.split("+")
+    if len(parts) > 1 or parts[0] not in kept()["ways"]:
+        from kdsearch.ways import parse_ways
+
+        parse_ways(name)  # refuses what is no way, or no sum of ways
+    for place, part in enumerate(parts):
+        if place:
+            console.print()
+        console.print(method_view(find_way_facts(part), part), markup=False, highlight=False)
 
 
 @app.command(epilog=examples("kdsearch models"))

@@ -88,7 +88,7 @@ def _method_rows(methods: Mapping[str, Facts], wide: bool) -> Iterator[tuple[str
             yield f"{kind} methods", "", "", ""
         for name, facts in of_kind.items():
             first, *others = _told_values(facts, wide) or [""]
-            reads, paper = ", ".join(facts["signals"]), _authors(facts["paper"])
+            reads, paper = ", ".join(facts["signals"]), authors(facts["paper"])
             yield f"  {name}", reads, first, paper
             yield from (("", "", value, "") for value in others)
 
@@ -169,7 +169,7 @@ def find_facts(name: str) -> Facts:
     return method_facts(find_method(name))
 
 
-def _authors(paper: str) -> str:
+def authors(paper: str) -> str:
     """First author and year of a paper; the whole where it has no year."""
     cited = re.match(r"(?P<names>.+?),? (?P<year>\d{4}[a-z]?)\b", paper)
     if cited is None:

@@ -1,6 +1,6 @@
 """What kdsearch offers, as plain facts that ``catalogue.json`` keeps for those without PyTorch.
 
-``python -m kdsearch.render.offered`` writes that file anew, once a method or family has changed.
+``python -m kdsearch.render.offered`` writes that file anew, once one of them has changed.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from kdsearch.methods.labels import CE_WEIGHT
 from kdsearch.models import FAMILIES
 from kdsearch.render.catalogue_file import FILE
 from kdsearch.spec.ranges import Choices, Range
+from kdsearch.ways import WAYS, Way
+from kdsearch.ways.base import CHANGED
 
 
 def offered() -> dict[str, Any]:
-    """What is kdsearch's own: its methods and families, and the schedule of every method."""
+    """What is kdsearch's own: methods, ways and families, and the schedule of every method."""
     return {
         "methods": {name: method_facts(method) for name, method in METHODS.items()},
+        "ways": {name: way_facts(way) for name, way in WAYS.items()},
         "families": [
             [family.name, family.about, family.width, family.depth] for family in FAMILIES.values()
         ],
@@ -49,6 +52,22 @@ def method_facts(method: type[Method]) -> dict[str, Any]:
             for name, declared in method.hyperparameters.items()
             if not _without_effect(name, declared)
         ],
+    }
+
+
+def way_facts(way: type[Way]) -> dict[str, Any]:
+    """What there is to tell of a way, in words and letters."""
+    values = [
+        [name, _number(declared.default), _range(declared.search), declared.about]
+        for name, declared in way.hyperparameters.items()
+    ]
+    return {
+        "name": way.name,
+        "told": way.about,
+        "paper": way.paper,
+        "about": _paragraphs(way.__doc__),
+        "facts": {"paper": way.paper, "changes": CHANGED[way.changes]},
+        "values": values,
     }
 
 

@@ -18,6 +18,9 @@ Changes = Literal["layers", "weights"]
 """What a way changes: the layers themselves, or the form in which weights are stored. A sum has at
 most one way of each kind."""
 
+CHANGED: Mapping[Changes, str] = {"layers": "the layers", "weights": "how weights are stored"}
+"""Each kind of change in words."""
+
 
 class Way:
     """One way to make a student smaller, whatever it is taught by.

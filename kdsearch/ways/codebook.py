@@ -55,7 +55,7 @@ class Codebook(Way):
     """
 
     name = "codebook"
-    about = "the weights of each layer share a few values"
+    about = "weights have one of a few values"
     paper = "Han et al. 2016, Deep Compression"
     changes = "weights"
     hyperparameters = MappingProxyType(

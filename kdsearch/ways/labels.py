@@ -9,7 +9,7 @@ from kdsearch.spec.concrete import WayConfig
 from kdsearch.spec.hyperparameter import Hyperparameter
 from kdsearch.spec.ranges import Dimension
 from kdsearch.spec.ways import NO_WAY
-from kdsearch.ways.base import Way
+from kdsearch.ways.base import CHANGED, Way
 from kdsearch.ways.registry import ORDER, find_way
 
 
@@ -34,16 +34,10 @@ def parse_ways(label: str) -> tuple[type[Way], ...]:
         if other is not None:
             raise ModelError(
                 f"'{label}': {other.name} and {way.name} both change "
-                f"{_CHANGED[way.changes]}; keep one"
+                f"{CHANGED[way.changes]}; keep one"
             )
         found[way.changes] = way
     return tuple(found[each] for each in ORDER if each in found)
-
-
-_CHANGED = {
-    "layers": "the layers",
-    "weights": "how weights are stored",
-}
 
 
 def way_hyperparameters(label: str) -> dict[str, Hyperparameter]:

@@ -27,7 +27,7 @@ class LowRank(Way):
     """
 
     name = "low_rank"
-    about = "layers become products of smaller ones (SVD, Tucker-2)"
+    about = "layers as products of smaller ones"
     paper = "Kim et al. 2016, Compression of Deep Convolutional Neural Networks"
     changes = "layers"
     hyperparameters = MappingProxyType(

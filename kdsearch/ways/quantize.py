@@ -64,7 +64,7 @@ class Quantize(Way):
     """
 
     name = "quantize"
-    about = "weights of 8 or 4 bits, by a training that knows of it"
+    about = "weights of 2 to 8 bits"
     paper = "Jacob et al. 2018, Quantization and Training of Neural Networks"
     changes = "weights"
     hyperparameters = MappingProxyType(

@@ -25,7 +25,7 @@ class Share(Way):
     """
 
     name = "share"
-    about = "blocks that follow each other have the same weights"
+    about = "blocks in a row share their layers"
     paper = "Boulch 2018, Reducing Parameter Number in Residual Networks by Sharing Weights"
     changes = "layers"
     hyperparameters = MappingProxyType(

@@ -85,7 +85,7 @@ class Sparse(_Masking):
     """
 
     name = "sparse"
-    about = "the smallest weights of each layer become zero"
+    about = "the smallest weights become zero"
     paper = "Zhu & Gupta 2018, To Prune, or Not to Prune"
     hyperparameters = MappingProxyType(
         {
@@ -136,7 +136,7 @@ class TwoOfFour(_Masking):
     """
 
     name = "two_of_four"
-    about = "of every four weights in a row the two smaller become zero"
+    about = "two of any four weights are zero"
     paper = "Mishra et al. 2021, Accelerating Sparse Deep Neural Networks"
     hyperparameters = MappingProxyType(
         {
