@@ -64,6 +64,7 @@ def test_the_shipped_spaces_are_these() -> None:
         "digits",
         "digits_few_labels",
         "digits_multitask",
+        "digits_ways",
         *SHAPES,
     }
 
