@@ -109,11 +109,17 @@ def test_the_section_on_teachers_is_sound() -> None:
     assert plan.spec.taught_by == tuple(teachers["teaching"]["by"])
 
 
-def test_the_method_of_ones_own_passes_the_suite_in_at_most_20_lines(tmp_path: Path) -> None:
-    example = block("plugins.md", "python", "class Cosine")
-    assert len(example.strip().splitlines()) <= 20
+@pytest.mark.parametrize(
+    ("name", "suite", "lines"),
+    [("class Cosine", "MethodConformance", 20), ("class Signs", "WayConformance", 35)],
+)
+def test_a_class_of_ones_own_passes_its_suite_in_few_lines(
+    tmp_path: Path, name: str, suite: str, lines: int
+) -> None:
+    example = block("plugins.md", "python", name)
+    assert len(example.strip().splitlines()) <= lines
     (tmp_path / "mine.py").write_text(example)
-    (tmp_path / "test_mine.py").write_text(block("plugins.md", "python", "MethodConformance"))
+    (tmp_path / "test_mine.py").write_text(block("plugins.md", "python", suite))
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"],
         cwd=tmp_path,

@@ -18,10 +18,20 @@ The suite holds a method to what the training loop and the search count on: it r
 declares, trains the student and its helpers but never the teacher, stays finite, keeps all that it
 has learned in the checkpoint and nothing of it in the exported student. Its tests need no data and
 take a second or two. A test that says nothing of a method is skipped with the reason.
+
+:class:`WayConformance` does the same for a way to a small model.
 """
 
 from kdsearch.testing.conformance import MethodConformance
 from kdsearch.testing.material import PAIRS, SEQUENCES, Pair
 from kdsearch.testing.projectors import identity_projectors
+from kdsearch.testing.ways import WayConformance
 
-__all__ = ["PAIRS", "SEQUENCES", "MethodConformance", "Pair", "identity_projectors"]
+__all__ = [
+    "PAIRS",
+    "SEQUENCES",
+    "MethodConformance",
+    "Pair",
+    "WayConformance",
+    "identity_projectors",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,11 +22,14 @@ from kdsearch.testing.material import BATCH, build, present, random_data
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Batch, Teacher
 from kdsearch.training.trainer import Trainer
+from kdsearch.ways import Way
 
 State = dict[str, Tensor]
 
 # Adam's steps do not shrink with the gradient, and without decay nothing else moves a weight.
-_TRAINING = TrainingConfig(epochs=2, batch_size=BATCH, optimizer="adamw", lr=1e-3, weight_decay=0)
+TRAINING = TrainingConfig(epochs=2, batch_size=BATCH, optimizer="adamw", lr=1e-3, weight_decay=0)
+"""How every student of a suite is trained."""
+
 _STRONG = Augmentation(crop=1, cutout=3)
 _STAND_IN = "kdsearch_method_under_test"
 
@@ -101,7 +104,7 @@ def train(
         method.register_forward_pre_hook(note)
         learnable = _parameters(method)
         trainer.train_epoch()
-        checkpoint = _through_a_file(trainer.state_dict())
+        checkpoint = through_a_file(trainer.state_dict())
         uninterrupted = trainer.train_epoch().loss
         resumed = Trainer(task, random_data(cls.adapts), Teacher(build(teacher)))
         resumed.load_state_dict(checkpoint)
@@ -124,9 +127,14 @@ def train(
 
 
 @contextmanager
-def label_of(cls: type[Method]) -> Iterator[str]:
-    """A name under which a spec finds the class, wherever it was defined."""
-    if METHODS.get(cls.name) is cls:
+def label_of(cls: type[Method] | type[Way], known: Mapping[str, type] = METHODS) -> Iterator[str]:
+    """A name under which a spec finds the class, wherever it was defined.
+
+    Args:
+        cls: A method, or a way.
+        known: kdsearch's own by name.
+    """
+    if known.get(cls.name) is cls:
         yield cls.name
         return
     module = ModuleType(_STAND_IN)
@@ -142,7 +150,7 @@ def _task(label: str, student: ModelConfig, hyperparameters: dict[str, float]) -
     return Task(
         model=student,
         method=method_config(label, hyperparameters),
-        training=_TRAINING,
+        training=TRAINING,
         strong=_STRONG if reads_strong_view(label) else None,
         views_seed=1,
         seed=2,
@@ -154,7 +162,8 @@ def _parameters(method: Method) -> State:
     return {name: value.detach().clone() for name, value in named if value.requires_grad}
 
 
-def _through_a_file(state: dict[str, Any]) -> dict[str, Any]:
+def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
+    """A state as it comes back from a checkpoint."""
     file = io.BytesIO()
     torch.save(state, file)
     file.seek(0)
