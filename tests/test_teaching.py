@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pandas as pd
@@ -14,8 +13,7 @@ from kdsearch.models import build_network, of_images
 from kdsearch.results.record import TrialRecord
 from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, MUTUAL
 from tests.command_line import CallCommand
-from tests.empty_database import put_database
-from tests.user_study import command
+from tests.user_study import run_whole
 
 pytestmark = pytest.mark.slow
 
@@ -58,14 +56,7 @@ class Cosine(Method):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("teaching")
-    put_database(path)
-    (path / "space.yaml").write_text(SPEC)
-    (path / "mine.py").write_text(MINE)
-    done = subprocess.run(
-        command("run", "space.yaml"), cwd=path, capture_output=True, text=True, timeout=900
-    )
-    assert done.returncode == 0, done.stderr
-    assert "method" in done.stdout
+    assert "method" in run_whole(path, SPEC, "mine", MINE)
     return path
 
 

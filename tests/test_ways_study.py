@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import onnxruntime
@@ -15,8 +14,7 @@ from safetensors.torch import load_file
 
 import kdsearch
 from tests.command_line import CallCommand
-from tests.empty_database import put_database
-from tests.user_study import command
+from tests.user_study import run_whole
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +39,7 @@ ways:
   codebook: {entries: 4}
   quantize: {bits: {choices: [2, 4, 8]}}
   low_rank+quantize:
-  "mine:Halved":
+  "small_ways:Halved":
 training: {epochs: 2, lr: {low: 0.02, high: 0.1, log: true}, clip_grad_norm: 5}
 search: {trials: 60, sampler: random, size: bytes}
 finalists: {seeds: 2, max: 3, latency: false}
@@ -59,14 +57,7 @@ class Halved(Way):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("ways")
-    put_database(path)
-    (path / "space.yaml").write_text(SPEC)
-    (path / "mine.py").write_text(MINE)
-    done = subprocess.run(
-        command("run", "space.yaml"), cwd=path, capture_output=True, text=True, timeout=900
-    )
-    assert done.returncode == 0, done.stderr
-    assert "ways of small by size" in done.stdout
+    assert "ways of small by size" in run_whole(path, SPEC, "small_ways", MINE)
     return path
 
 

@@ -89,6 +89,21 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def run_whole(path: Path, spec: str, module: str, code: str) -> str:
+    """Run a study in a folder, with a module beside it; what the command printed.
+
+    Tests that read the study load the module, so each has a name of its own.
+    """
+    put_database(path)
+    (path / "space.yaml").write_text(spec)
+    (path / f"{module}.py").write_text(code)
+    done = subprocess.run(
+        command("run", "space.yaml"), cwd=path, capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 TAUGHT = "teacher.checkpoint=teacher.safetensors"
 """For a study that takes the teacher of :func:`train_teacher`."""
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from kdsearch.cli.printing import print_layout, print_wrapped, room
 from kdsearch.cli.program import Wide, app, examples, open_console
+
+if TYPE_CHECKING:
+    from kdsearch.render.catalogue import Facts
 
 
 @app.command(
@@ -25,7 +30,7 @@ def methods(
     wide: Wide = False,
 ) -> None:
     """List the distillation methods."""
-    from kdsearch.render.catalogue import find_facts, method_view, methods_notes, methods_view
+    from kdsearch.render.catalogue import find_facts, methods_notes, methods_view
     from kdsearch.render.catalogue_file import kept
     from kdsearch.spec.sums import check_sum
     from kdsearch.spec.teaching import UNDISTILLED
@@ -51,10 +56,7 @@ def methods(
         from kdsearch.methods import parse_label
 
         parse_label(name)  # refuses what is no method, or no sum of methods
-    for place, term in enumerate(terms):
-        if place:
-            console.print()
-        console.print(method_view(find_facts(term), term), markup=False, highlight=False)
+    _print_in_full(console, terms, find_facts)
 
 
 @app.command(
@@ -66,7 +68,6 @@ def ways(
     ] = None,
 ) -> None:
     """List the ways to a small model beside width and depth."""
-    from kdsearch.render.catalogue import method_view
     from kdsearch.render.catalogue_file import kept
     from kdsearch.render.way_catalogue import find_way_facts, ways_notes, ways_view
     from kdsearch.spec.ways import NO_WAY
@@ -88,10 +89,7 @@ def ways(
         from kdsearch.ways import parse_ways
 
         parse_ways(name)  # refuses what is no way, or no sum of ways
-    for place, part in enumerate(parts):
-        if place:
-            console.print()
-        console.print(method_view(find_way_facts(part), part), markup=False, highlight=False)
+    _print_in_full(console, parts, find_way_facts)
 
 
 @app.command(epilog=examples("kdsearch models"))
@@ -100,3 +98,13 @@ def models() -> None:
     from kdsearch.render.catalogue import models_view
 
     open_console().print(models_view(), markup=False, highlight=False)
+
+
+def _print_in_full(console: Console, parts: Sequence[str], find: Callable[[str], Facts]) -> None:
+    """Print all there is to tell of each part of a sum."""
+    from kdsearch.render.catalogue import method_view
+
+    for place, part in enumerate(parts):
+        if place:
+            console.print()
+        console.print(method_view(find(part), part), markup=False, highlight=False)

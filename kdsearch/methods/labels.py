@@ -10,6 +10,7 @@ from kdsearch.methods.hyperparameter import SCHEDULE, Hyperparameter
 from kdsearch.methods.registry import find_method, method_names
 from kdsearch.problems import Kind
 from kdsearch.spec.concrete import MethodConfig, TermConfig
+from kdsearch.spec.hyperparameter import lacking
 from kdsearch.spec.names import suggest
 from kdsearch.spec.ranges import Dimension
 from kdsearch.spec.sums import check_sum
@@ -139,10 +140,9 @@ def find_hyperparameter(label: str, name: str) -> Hyperparameter:
         MethodError: As :func:`parse_label`; the label has no such value.
     """
     declared = label_hyperparameters(label)
-    if not declared:
-        raise MethodError(f"'{label}' has no hyperparameters; remove '{name}'")
-    if name not in declared:
-        raise MethodError(f"'{label}' has no hyperparameter '{name}'; {suggest(name, declared)}")
+    told = lacking(label, name, declared)
+    if told is not None:
+        raise MethodError(told)
     return declared[name]
 
 

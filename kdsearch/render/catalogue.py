@@ -6,7 +6,7 @@ What is its own is read from a file, without PyTorch; only a user's own parts ar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from kdsearch.errors import MethodError
+from kdsearch.errors import KdsearchError
 from kdsearch.plugins import installed
 from kdsearch.render.catalogue_file import kept
 from kdsearch.render.columns import Column, Layout, fitted
@@ -141,17 +141,28 @@ def models_view() -> RenderableType:
     return grid
 
 
-def _known() -> tuple[dict[str, Facts], dict[str, str]]:
-    """Every method by its name in the spec, and why some plug-ins cannot be used."""
-    found: dict[str, Facts] = dict(kept()["methods"])
-    broken: dict[str, str] = {}
-    for name in installed(_METHODS):
+def with_plugins(
+    own: Mapping[str, Facts], group: str, find: Callable[[str], Facts]
+) -> tuple[dict[str, Facts], dict[str, str]]:
+    """What there is to list, by its name in the spec, and why some plug-ins cannot be used.
+
+    Args:
+        own: kdsearch's own.
+        group: Entry-point group of the others.
+        find: What there is to tell of one.
+    """
+    found, broken = dict(own), dict[str, str]()
+    for name in installed(group):
         if name not in found:
             try:
-                found[name] = find_facts(name)
-            except MethodError as error:
+                found[name] = find(name)
+            except KdsearchError as error:
                 broken[name] = str(error)
     return found, broken
+
+
+def _known() -> tuple[dict[str, Facts], dict[str, str]]:
+    return with_plugins(kept()["methods"], _METHODS, find_facts)
 
 
 def find_facts(name: str) -> Facts:

@@ -10,9 +10,8 @@ from kdsearch.problems.described import Described
 from kdsearch.render.columns import ALWAYS, Column, Layout, fitted, in_parts
 from kdsearch.results.domains import adapts, source_score
 from kdsearch.results.gains import undistilled
-from kdsearch.results.naming import student_told
+from kdsearch.results.naming import shown_way, student_told, way_values_told
 from kdsearch.spec.teaching import TEACHER
-from kdsearch.spec.ways import NO_WAY
 
 NEAR = "*"
 """Stands after the number of a trial that is not on the front but within noise of it."""
@@ -69,7 +68,7 @@ def _columns(content: Content, rows: Sequence[Row]) -> Iterator[Column]:
     rank = 4 if adapts(content) else 2  # gives way to the gain where there are two tests
     yield Column("student", [student_told(row) for row in rows], rank, right=False, least=17)
     yield Column("way", [shown_way(row) for row in rows], 1, right=False, least=8)
-    yield Column("way's values", [_way_values(row) for row in rows], 9, right=False)
+    yield Column("way's values", [way_values_told(row) for row in rows], 9, right=False)
     yield from _sizes(content, rows)
     metrics, objective = described(content), content["objective"]
     if judged(content):
@@ -77,16 +76,6 @@ def _columns(content: Content, rows: Sequence[Row]) -> Iterator[Column]:
     main = metrics[objective]
     shown = [_number(main, row[f"validation_{objective}"]) for row in rows]
     yield Column(f"validation {main.head}", shown, 8 if judged(content) else ALWAYS)
-
-
-def shown_way(row: Row) -> str:
-    """The ways of a student; empty where it has none."""
-    label = row.get("way") or NO_WAY
-    return "" if label == NO_WAY else str(label)
-
-
-def _way_values(row: Row) -> str:
-    return ", ".join(f"{name} {value:.3g}" for name, value in row.get("way_values", {}).items())
 
 
 def _of_teacher(content: Content) -> dict[str, str]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from kdsearch.spec.study import StudySpec
-from kdsearch.spec.ways import NO_WAY
 
 
 def headline(spec: StudySpec) -> str:
     """What a study searches, in a line that needs no PyTorch."""
     families = list(dict.fromkeys(str(each.family) for each in spec.students))
     shown = ", ".join(families[:3]) + (f" and {len(families) - 3} more" if families[3:] else "")
-    ways = "" if set(spec.ways) == {NO_WAY} else f", {_counted(spec.ways, 'way')}"
+    ways = f", {_counted(spec.ways, 'way')}" if spec.has_ways else ""
     return (
         f"study {spec.study.name}: {spec.search.trials} trials over "
         f"{_counted(spec.methods, 'method')}{ways} and students of {shown}, data {spec.told_data}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from kdsearch.methods import METHODS, Hyperparameter, Method
@@ -35,10 +36,6 @@ def offered() -> dict[str, Any]:
 
 def method_facts(method: type[Method]) -> dict[str, Any]:
     """What there is to tell of a method, in words and letters."""
-    values = [
-        [name, _number(declared.default), _range(declared.search), declared.about]
-        for name, declared in method.hyperparameters.items()
-    ]
     return {
         "name": method.name,
         "kind": method.kind,
@@ -46,7 +43,10 @@ def method_facts(method: type[Method]) -> dict[str, Any]:
         "paper": method.paper,
         "about": [*_paragraphs(method.__doc__), *_formulas(method)],
         "facts": _facts(method),
-        "values": [*values, [CE_WEIGHT, _number(method.ce_weight), "fixed", _CE_ABOUT]],
+        "values": [
+            *_values(method.hyperparameters),
+            [CE_WEIGHT, _number(method.ce_weight), "fixed", _CE_ABOUT],
+        ],
         "own": [  # without the schedule where it has no effect
             name
             for name, declared in method.hyperparameters.items()
@@ -57,18 +57,22 @@ def method_facts(method: type[Method]) -> dict[str, Any]:
 
 def way_facts(way: type[Way]) -> dict[str, Any]:
     """What there is to tell of a way, in words and letters."""
-    values = [
-        [name, _number(declared.default), _range(declared.search), declared.about]
-        for name, declared in way.hyperparameters.items()
-    ]
     return {
         "name": way.name,
         "told": way.about,
         "paper": way.paper,
         "about": _paragraphs(way.__doc__),
         "facts": {"paper": way.paper, "changes": CHANGED[way.changes]},
-        "values": values,
+        "values": _values(way.hyperparameters),
     }
+
+
+def _values(hyperparameters: Mapping[str, Hyperparameter]) -> list[list[str]]:
+    """Each value's name, published default, range and meaning."""
+    return [
+        [name, _number(declared.default), _range(declared.search), declared.about]
+        for name, declared in hyperparameters.items()
+    ]
 
 
 _CE_ABOUT = "weight of the cross-entropy; a sum takes that of its first term that lowers it"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kdsearch.render.columns import Column, Layout, fitted
-from kdsearch.render.front import shown_way, size_head
-from kdsearch.results.naming import student_told
+from kdsearch.render.front import size_head
+from kdsearch.results.naming import shown_way, student_told
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.tables import describe_trial
 from kdsearch.space.fitting import Fitting

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from kdsearch.errors import ModelError
-from kdsearch.plugins import installed
-from kdsearch.render.catalogue import Facts, authors
+from kdsearch.render.catalogue import Facts, authors, with_plugins
 from kdsearch.render.catalogue_file import kept
 from kdsearch.render.columns import Column, Layout, fitted
 from kdsearch.spec.ways import NO_WAY
@@ -57,13 +55,4 @@ def find_way_facts(name: str) -> Facts:
 
 
 def _known() -> tuple[dict[str, Facts], dict[str, str]]:
-    """Every way by its name in the spec, and why some plug-ins cannot be used."""
-    found: dict[str, Facts] = dict(kept()["ways"])
-    broken: dict[str, str] = {}
-    for name in installed(_WAYS):
-        if name not in found:
-            try:
-                found[name] = find_way_facts(name)
-            except ModelError as error:
-                broken[name] = str(error)
-    return found, broken
+    return with_plugins(kept()["ways"], _WAYS, find_way_facts)

@@ -26,15 +26,23 @@ def student_told(row: Mapping[str, Any]) -> str:
     return f"{network_told(row['family'], row['width'], row.get('depth'))}{side}{of}"
 
 
-def way_told(row: Mapping[str, Any]) -> str:
-    """The ways of a student by its row of a table: ``quantize (bits 4)``; empty where it has none.
+def shown_way(row: Mapping[str, Any]) -> str:
+    """The ways of a student by its row of a table; empty where it has none.
 
     A study of an earlier version had none.
     """
-    label = row.get("way") or NO_WAY
-    if label == NO_WAY:
-        return ""
-    values = ", ".join(f"{name} {value:.3g}" for name, value in row["way_values"].items())
+    label = str(row.get("way") or NO_WAY)
+    return "" if label == NO_WAY else label
+
+
+def way_values_told(row: Mapping[str, Any]) -> str:
+    """The values of a student's ways: ``bits 4, after 0.5``."""
+    return ", ".join(f"{name} {value:.3g}" for name, value in row.get("way_values", {}).items())
+
+
+def way_told(row: Mapping[str, Any]) -> str:
+    """A student's ways with their values: ``quantize (bits 4)``; empty where it has none."""
+    label, values = shown_way(row), way_values_told(row)
     return f"{label} ({values})" if values else label
 
 

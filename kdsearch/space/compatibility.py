@@ -146,17 +146,9 @@ class Pairs:
 
     def unfit_start(self, student: ModelConfig) -> str:
         """Why a student cannot begin with the channels of its teacher, or of a finalist of an
-        earlier study; empty where it can."""
+        earlier study, or why its ways make nothing of it; empty where it can."""
         try:
             self._check_start(student)
-        except ModelError as error:
-            return str(error)
-        return ""
-
-    def unfit_ways(self, student: ModelConfig) -> str:
-        """Why the ways of a student make nothing of it; empty where they do."""
-        try:
-            self._architectures.size(student)
         except ModelError as error:
             return str(error)
         return ""

@@ -79,7 +79,7 @@ def _unfit_ways(
     for (key, section), label in product(keyed_students(spec.students).items(), probes):
         reasons = []
         for corner, ways in product(corners(section), probes[label]):
-            reasons.append(pairs.unfit_ways(corner.model_copy(update={"ways": ways})))
+            reasons.append(pairs.unfit_start(corner.model_copy(update={"ways": ways})))
             if not reasons[-1]:
                 break
         else:

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 
 from kdsearch.errors import KdsearchError
 from kdsearch.methods import idle_hyperparameters, label_hyperparameters
-from kdsearch.spec.hyperparameter import Hyperparameter
-from kdsearch.spec.names import suggest
+from kdsearch.spec.hyperparameter import Hyperparameter, lacking
 from kdsearch.spec.ranges import Dimension, Range, every
 from kdsearch.spec.study import StudySpec
 from kdsearch.ways import way_hyperparameters
@@ -58,10 +57,9 @@ def _fault(
     label: str, name: str, dimension: Dimension, declared: Mapping[str, Hyperparameter]
 ) -> str | None:
     """What is wrong with what a value may be; ``None`` where it is sound."""
-    if not declared:
-        return f"'{label}' has no hyperparameters; remove '{name}'"
-    if name not in declared:
-        return f"'{label}' has no hyperparameter '{name}'; {suggest(name, declared)}"
+    told = lacking(label, name, declared)
+    if told is not None:
+        return told
     for value in every(dimension):
         fault = declared[name].fault(value)
         if fault is not None:

@@ -29,6 +29,9 @@ from kdsearch.ways import searched_way_values, way_configs
 
 Searched = Scalar | Range | Choices
 
+Dimensions = Mapping[str, tuple[Hyperparameter, Searched]]
+"""Each hyperparameter of a method or a way with what it may be."""
+
 
 class Suggester(Protocol):
     """The part of ``optuna.Trial`` that a space uses; ``FixedTrial`` has it too."""
@@ -95,10 +98,7 @@ class Space:
     def suggest(self, trial: Suggester) -> Recipe:
         """Draw one recipe."""
         label = _choose(trial, "method", list(self.methods))
-        values = {
-            name: float(_draw(trial, f"{label}.{name}", dimension, declared.whole))
-            for name, (declared, dimension) in self.dimensions(label).items()
-        }
+        values = _draw_values(trial, label, self.dimensions(label))
         teacher = self._teacher(trial, label) if needs_teacher(label) else None
         model = self._student(trial, label, teacher)
         generations = self.spec.teaching.generations if teacher == BORN_AGAIN else 1
@@ -158,11 +158,7 @@ class Space:
         able = self.fitting.ways(key, every)
         label = _choose(trial, "way" if able == every else f"{key}.way", able)
         dimensions = searched_way_values(label, self.ways[label])
-        values = {
-            name: float(_draw(trial, f"{label}.{name}", dimension, declared.whole))
-            for name, (declared, dimension) in dimensions.items()
-        }
-        return way_configs(label, values)
+        return way_configs(label, _draw_values(trial, label, dimensions))
 
     def ways_of(self, key: str) -> list[str]:
         """The ways that make something of a student, the simplest first: none, if it is one."""
@@ -207,7 +203,7 @@ class Space:
 
 
 def _probed(
-    dimensions: Mapping[str, tuple[Hyperparameter, Searched]],
+    dimensions: Dimensions,
 ) -> tuple[dict[str, float], ...]:
     """Published values, the lowest and the highest."""
     lowest = {name: float(extremes(each)[0]) for name, (_, each) in dimensions.items()}
@@ -222,6 +218,14 @@ def _probed(
 
 def _choose(trial: Suggester, name: str, options: list[str]) -> str:
     return options[0] if len(options) == 1 else trial.suggest_categorical(name, options)
+
+
+def _draw_values(trial: Suggester, label: str, dimensions: Dimensions) -> dict[str, float]:
+    """A value of each hyperparameter of a method or a way."""
+    return {
+        name: float(_draw(trial, f"{label}.{name}", dimension, declared.whole))
+        for name, (declared, dimension) in dimensions.items()
+    }
 
 
 def _draw(trial: Suggester, name: str, dimension: Searched, whole: bool = False) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kdsearch.spec.names import suggest
 from kdsearch.spec.ranges import Choices, Range
 
 
@@ -41,3 +43,18 @@ class Hyperparameter:
         if self.maximum is not None and value > self.maximum:
             return f"must be at most {self.maximum:g}, not {value:g}"
         return None
+
+
+def lacking(label: str, name: str, declared: Mapping[str, Hyperparameter]) -> str | None:
+    """What is wrong with a name that a label has no value of; ``None`` where it has one.
+
+    Args:
+        label: Of methods or ways, for the message.
+        name: As given.
+        declared: All that the label has.
+    """
+    if not declared:
+        return f"'{label}' has no hyperparameters; remove '{name}'"
+    if name not in declared:
+        return f"'{label}' has no hyperparameter '{name}'; {suggest(name, declared)}"
+    return None

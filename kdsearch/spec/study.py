@@ -113,6 +113,11 @@ class StudySpec(Section):
         )
 
     @property
+    def has_ways(self) -> bool:
+        """Whether students are made small by more than width and depth."""
+        return set(self.ways) != {NO_WAY}
+
+    @property
     def told_data(self) -> str:
         """Where the samples come from: ``mnist``, or ``mnist → digits`` with a target domain."""
         sources = (self.data.source, *([self.target.source] if self.target else []))

@@ -66,7 +66,7 @@ def described(record: TrialRecord, spec: StudySpec, lineage: Lineage) -> Descrip
         "width": model.width,
         "depth": model.depth,
     }
-    if set(spec.ways) != {NO_WAY}:
+    if spec.has_ways:
         found["way"] = way_label(model.ways)
         found |= {f"{way.name}.{n}": value for way in model.ways for n, value in way.values.items()}
     if any(len(student.stored) > 1 for student in spec.students):

@@ -15,7 +15,6 @@ from kdsearch.report.colours import method_colour
 from kdsearch.results.naming import network_told
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.study import Study
-from kdsearch.spec.ways import NO_WAY
 from kdsearch.tracking.described import Description, rounded, run_name
 from kdsearch.tracking.lineage import Lineage
 from kdsearch.tracking.lookup import EPOCHS, KEY_DIGITS, KIND, STUDY
@@ -103,7 +102,7 @@ def create_nested(
         "task": record.task.key[:KEY_DIGITS],
         "method": label,
     }
-    if set(study.spec.ways) != {NO_WAY}:
+    if study.spec.has_ways:
         tags["way"] = way_label(record.task.model.ways)
     trial = lineage.trial(record)
     if trial is not None:

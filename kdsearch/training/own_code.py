@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
@@ -41,12 +42,15 @@ def own_code(spec: StudySpec) -> dict[str, str]:
     """
     families = [each.family for each in spec.students]
     families += [section.model.family for section in spec.given_teachers.values()]
-    names = dict.fromkeys(part for label in spec.methods for part in label.split("+"))
-    ways = dict.fromkeys(part for label in spec.ways for part in label.split("+"))
     found = {name: _digest(name, MODELS, "function", ModelError) for name in families}
-    found |= {name: _digest(name, METHODS, "class", MethodError) for name in names}
-    found |= {name: _digest(name, WAYS, "class", ModelError) for name in ways}
+    found |= {name: _digest(name, METHODS, "class", MethodError) for name in _parts(spec.methods)}
+    found |= {name: _digest(name, WAYS, "class", ModelError) for name in _parts(spec.ways)}
     return {name: digest for name, digest in found.items() if digest}
+
+
+def _parts(labels: Iterable[str]) -> list[str]:
+    """The names in sums, each once."""
+    return list(dict.fromkeys(part for label in labels for part in label.split("+")))
 
 
 def _digest(part: str, group: str, what: str, error: type[KdsearchError]) -> str:
