@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from kdsearch.errors import ModelError
 from kdsearch.spec.concrete import WayConfig
-from kdsearch.spec.hyperparameter import Hyperparameter
+from kdsearch.spec.hyperparameter import Hyperparameter, lacking
 from kdsearch.spec.ranges import Dimension
 from kdsearch.spec.ways import NO_WAY
 from kdsearch.ways.base import CHANGED, Way
@@ -80,9 +80,12 @@ def way_configs(label: str, values: Mapping[str, float]) -> tuple[WayConfig, ...
         values: By the names of :func:`way_hyperparameters`.
 
     Raises:
-        ModelError: As :func:`parse_ways`; a value that makes no sense.
+        ModelError: As :func:`parse_ways`; a value that makes no sense or is of no way.
     """
-    found, ways = [], parse_ways(label)
+    found, ways, declared = [], parse_ways(label), way_hyperparameters(label)
+    for name in values:
+        if told := lacking(label, name, declared):
+            raise ModelError(told)
     for way in ways:
         full = {name: _full_name(ways, way, name) for name in way.hyperparameters}
         own = {name: values[known] for name, known in full.items() if known in values}

@@ -19,7 +19,7 @@ from kdsearch.training.programs import begin_training
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher
 from kdsearch.training.trainer import Trainer, shipped_weights
-from kdsearch.ways import make_ways, storing, way_configs
+from kdsearch.ways import make_ways, storing, way_configs, way_hyperparameters
 from tests.training.trainings import assert_same_weights, finish, through_a_file
 
 LABELS = [
@@ -38,7 +38,8 @@ MLP = {"family": "mlp", "width": 0.5, "depth": 3}
 @pytest.fixture
 def task_of(make_task: Callable[..., Task]) -> Callable[..., Task]:
     def make(label: str, method: str = "none", stored: str = "float32", **training: Any) -> Task:
-        ways = [each.model_dump() for each in way_configs(label, {"low_rank.rank": 0.3})]
+        rank = {name: 0.3 for name in way_hyperparameters(label) if name.endswith("rank")}
+        ways = [each.model_dump() for each in way_configs(label, rank)]
         model = MLP | {"stored": stored, "ways": ways}
         return make_task(method, model=model, **training)
 

@@ -69,6 +69,11 @@ def test_values_have_published_defaults_and_the_ways_names() -> None:
     assert config.values["bits"] == 3
 
 
+def test_a_value_of_no_way_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"'quantize' has no hyperparameter 'quantize.bits'"):
+        way_configs("quantize", {"quantize.bits": 4})
+
+
 def test_labels_and_values_are_those_of_the_spec() -> None:
     assert (way_label(()), way_values(())) == ("none", {})
     configs = way_configs("quantize+low_rank", {"quantize.bits": 4})
