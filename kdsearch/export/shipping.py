@@ -134,19 +134,14 @@ def write_shipment(
     """
     contents: dict[str, bytes] = {}
     files = []
-    if int8 or "onnx" in formats:
-        metadata = metadata_of(shipment.module)
-        onnx = to_onnx(shipment.module, metadata)
-        if "onnx" in formats:
-            contents["student.onnx"] = onnx
-            files.append(_checked_onnx(shipment, onnx))
-        if int8:
-            samples = calibration_samples(shipment.data, shipment.module.inputs, CALIBRATION)
-            quantized = to_int8(onnx, samples)
-            contents["student-int8.onnx"] = quantized
-            files.append(
-                ShippedFile("student-int8.onnx", len(quantized), None, _scores(shipment, quantized))
-            )
+    if "onnx" in formats:
+        contents["student.onnx"] = onnx = to_onnx(shipment.module, metadata_of(shipment.module))
+        files.append(_checked_onnx(shipment, onnx))
+    if int8:
+        contents["student-int8.onnx"] = quantized = _quantized(shipment)
+        files.append(
+            ShippedFile("student-int8.onnx", len(quantized), None, _scores(shipment, quantized))
+        )
     if "pt2" in formats:
         contents["student.pt2"] = program = to_pt2(shipment.module)
         difference = check_pt2(program, shipment.module, _samples(shipment))
@@ -179,6 +174,12 @@ def _finalist(study: Study, trial: int) -> Finalist:
 def _checked_onnx(shipment: Shipment, content: bytes) -> ShippedFile:
     difference = check_onnx(content, shipment.module, _samples(shipment))
     return ShippedFile("student.onnx", len(content), difference, _scores(shipment, content))
+
+
+def _quantized(shipment: Shipment) -> bytes:
+    module = shipment.module
+    plain = to_onnx(module, metadata_of(module), packed=False)
+    return to_int8(plain, calibration_samples(shipment.data, module.inputs, CALIBRATION))
 
 
 def _scores(shipment: Shipment, content: bytes) -> dict[str, float]:

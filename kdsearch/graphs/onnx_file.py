@@ -10,6 +10,7 @@ import torch
 
 from kdsearch.errors import ModelError, described
 from kdsearch.graphs.compare import TOLERANCE, compare
+from kdsearch.graphs.packed import packs, with_packed_weights
 from kdsearch.graphs.program import to_program
 from kdsearch.graphs.quiet import quiet
 from kdsearch.graphs.run import Session
@@ -21,12 +22,15 @@ OPSET = 20
 OUTPUT = "outputs"
 """Name of the one output."""
 
+_SMALL = 64
+"""Constants of more bytes, or values, are not folded where weights are packed."""
+
 NETWORK = "network/"
 """What the names of the nodes of the network itself start with; the others prepare samples, and
 bring values into their own unit."""
 
 
-def to_onnx(module: SampleNetwork, metadata: Mapping[str, str]) -> bytes:
+def to_onnx(module: SampleNetwork, metadata: Mapping[str, str], packed: bool = True) -> bytes:
     """A network as an ONNX file of any number of samples.
 
     Its inputs have the names of the data's, images uint8 and numbers float64; its one output is
@@ -36,13 +40,16 @@ def to_onnx(module: SampleNetwork, metadata: Mapping[str, str]) -> bytes:
         module: The network, on the processor; its mode is left as it was.
         metadata: What is written into the file, such as what
             :func:`~kdsearch.graphs.metadata.metadata_of` tells.
+        packed: Whether weights are in the file as the network's way stores them. The graph unpacks
+            them, which onnxruntime does once, when it loads the file. The network must be trained.
 
     Raises:
         ModelError: It cannot be traced, or ONNX lacks an operator.
     """
     import onnx
 
-    program = to_program(module)
+    packed = packed and packs(module)
+    program = to_program(with_packed_weights(module) if packed else module)
     try:
         with quiet():
             made = torch.onnx.export(
@@ -52,15 +59,20 @@ def to_onnx(module: SampleNetwork, metadata: Mapping[str, str]) -> bytes:
                 input_names=list(module.inputs),
                 output_names=[OUTPUT],
                 verbose=False,
+                optimize=not packed,
             )
+            assert made is not None
+            if packed:
+                _optimize(made.model)
     except Exception as error:
         raise ModelError(
             f"{module.called} cannot be written as ONNX ({described(_cause(error))}); ship it as "
             "pt2, or build it of other operators"
         ) from error
-    assert made is not None
     model = made.model_proto
     _tidy(model, module)
+    if packed:
+        del model.graph.value_info[:]  # shapes between operators, of which unpacking has many
     onnx.helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model)
     return model.SerializeToString()
@@ -87,6 +99,13 @@ def check_onnx(
         RunError: It is larger, or not a number.
     """
     return compare(Session(content).outputs(samples), module, samples, "ONNX file", tolerance)
+
+
+def _optimize(model: Any) -> None:
+    """Fold what is constant, but for packed weights: they would be as large as before."""
+    from onnxscript.optimizer import optimize_ir
+
+    optimize_ir(model, input_size_limit=_SMALL, output_size_limit=_SMALL)
 
 
 def _tidy(model: Any, module: SampleNetwork) -> None:

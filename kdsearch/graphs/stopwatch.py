@@ -98,7 +98,7 @@ def files_of(
     halves = {name: (0.5,) * each.shape[0] for name, each in inputs.items()}
     scales = {name: Scale(each, each) for name, each in halves.items()}
     module = SampleNetwork(network.cpu().eval(), heads, inputs, scales)
-    content = to_onnx(module, {})
+    content = to_onnx(module, {}, packed=False)
     return content, to_int8(content, _noise(inputs)) if int8 else None
 
 

@@ -8,6 +8,7 @@ from kdsearch.data import Dataset
 from kdsearch.errors import KdsearchError, described
 from kdsearch.graphs.int8_file import CALIBRATION, to_int8
 from kdsearch.graphs.onnx_file import to_onnx
+from kdsearch.graphs.packed import packs
 from kdsearch.graphs.run import Session
 from kdsearch.graphs.samples import SampleNetwork, calibration_samples
 from kdsearch.graphs.scores import scores_of, split_outputs
@@ -51,7 +52,8 @@ def quantized(network: Network, data: Dataset, reference: Reference | None, thre
             deepcopy(network).cpu().eval(), data.problem.heads, network.inputs, data.scales
         )
         original = to_onnx(module, {})
-        content = to_int8(original, calibration_samples(data, module.inputs, CALIBRATION))
+        plain = to_onnx(module, {}, packed=False) if packs(module) else original
+        content = to_int8(plain, calibration_samples(data, module.inputs, CALIBRATION))
         session = Session(content, threads)
         scores = {
             split: _scores(session, module, data, split, reference)

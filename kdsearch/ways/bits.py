@@ -31,6 +31,10 @@ def pack_bits(numbers: Tensor, bits: int) -> Tensor:
 
 
 def unpack_bits(packed: Tensor, bits: int, count: int) -> Tensor:
-    """The numbers [count], uint8, of :func:`pack_bits`."""
-    places = torch.arange(8 // bits, dtype=torch.uint8) * bits
-    return ((packed[:, None] >> places) & (2**bits - 1)).flatten()[:count]
+    """The numbers [count], int32, of :func:`pack_bits`."""
+    if bits == 8:
+        return packed.int()
+    below = torch.tensor([2**place for place in range(0, 8, bits)], dtype=torch.int32)
+    # a division, since PyTorch exports no shift of bytes as ONNX
+    shifted = torch.div(packed.int()[:, None], below, rounding_mode="trunc")
+    return torch.fmod(shifted, 2**bits).flatten()[:count]

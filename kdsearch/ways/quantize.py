@@ -97,17 +97,16 @@ class Quantize(Way):
                 form.active.fill_(True)
 
     def pack(self, weight: Tensor, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-        """The scales [O], float32 in any case, and the whole numbers."""
-        scale = scales(weight, largest(self.bits))
+        """The scales [O], float32 in any case, and the whole numbers, the smallest of them as 0."""
+        most = largest(self.bits)
+        scale = scales(weight, most)
         numbers = (weight / _by_channel(scale, weight.ndim)).round().to(torch.int64).flatten()
-        packed = pack_bits(numbers % 2**self.stored_bits, self.stored_bits)
-        return {"scales": scale, "numbers": packed}
+        return {"scales": scale, "numbers": pack_bits(numbers + most, self.stored_bits)}
 
     def unpack(self, parts: Mapping[str, Tensor], shape: tuple[int, ...]) -> Tensor:
-        bits, count = self.stored_bits, torch.Size(shape).numel()
-        numbers = unpack_bits(parts["numbers"], bits, count).float()
-        signed = torch.where(numbers >= 2 ** (bits - 1), numbers - 2**bits, numbers)
-        return signed.reshape(shape) * _by_channel(parts["scales"].float(), len(shape))
+        count = torch.Size(shape).numel()
+        numbers = unpack_bits(parts["numbers"], self.stored_bits, count) - largest(self.bits)
+        return numbers.reshape(shape).float() * _by_channel(parts["scales"], len(shape))
 
     def packed_bytes(self, shape: tuple[int, ...], bytes_each: int) -> int:
         return 4 * shape[0] + packed_size(torch.Size(shape).numel(), self.stored_bits)

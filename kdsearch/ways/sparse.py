@@ -68,9 +68,9 @@ class _Masking(Way):
 
     def unpack(self, parts: Mapping[str, Tensor], shape: tuple[int, ...]) -> Tensor:
         count = torch.Size(shape).numel()
-        flat = torch.zeros(count)
-        flat[unpack_bits(parts["used"], 1, count).bool()] = parts["values"].float()
-        return flat.reshape(shape)
+        used = unpack_bits(parts["used"], 1, count)
+        places = (used.cumsum(0) - 1).clamp(min=0)  # of each weight among the values
+        return (parts["values"].float()[places] * used).reshape(shape)
 
     def packed_bytes(self, shape: tuple[int, ...], bytes_each: int) -> int:
         return self.kept(shape) * bytes_each + packed_size(torch.Size(shape).numel(), 1)

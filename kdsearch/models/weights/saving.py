@@ -31,11 +31,12 @@ def save_weights(network: Network, path: Path) -> None:
 def shipped_content(network: Network) -> bytes:
     """The content of a file of :func:`save_weights`."""
     state = {name: value.detach().cpu() for name, value in tensors_of(network).items()}
-    packed = pack_state(network, state, _dtype(network))
+    packed = pack_state(network, state, stored_dtype(network))
     return save({name: value.contiguous().clone() for name, value in packed.items()})
 
 
-def _dtype(network: Network) -> torch.dtype:
+def stored_dtype(network: Network) -> torch.dtype:
+    """Of the floating-point numbers of a network as it is shipped."""
     return torch.float16 if network.stored == "float16" else torch.float32
 
 
@@ -48,7 +49,7 @@ def round_to_stored(network: Network) -> None:
     if network.stored == "float32":  # as which it is trained
         return
     state = {name: value.detach().cpu() for name, value in tensors_of(network).items()}
-    read = unpack_state(network, pack_state(network, state, _dtype(network)))
+    read = unpack_state(network, pack_state(network, state, stored_dtype(network)))
     with torch.no_grad():
         for name, values in tensors_of(network).items():
             rounded = read[name].to(values.device, values.dtype)
