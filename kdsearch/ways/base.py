@@ -123,7 +123,10 @@ class Way:
         raise NotImplementedError
 
     def unpack(self, parts: Mapping[str, Tensor], shape: tuple[int, ...]) -> Tensor:
-        """The weight that :meth:`pack` stored, float32."""
+        """The weight that :meth:`pack` stored, float32.
+
+        Exported files unpack their weights by it, so it must be of operators that ONNX has.
+        """
         raise NotImplementedError
 
     def packed_bytes(self, shape: tuple[int, ...], bytes_each: int) -> int:
