@@ -13,6 +13,7 @@ from kdsearch.results.preference import neighbour_order, preference
 from kdsearch.results.record import TrialRecord
 from kdsearch.results.sweep import rung_epochs
 from kdsearch.search.budget import whole_budget
+from kdsearch.search.rounds import epochs_of_settings
 from kdsearch.space.chains import shortened_epochs
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.programs import total_epochs
@@ -128,7 +129,7 @@ def trials_of_settings(spec: StudySpec) -> float:
     if search.strategy != "ladder":
         return search.trials
     of_one = Halving(spec).expected_epochs(epochs, epochs)
-    return search.ladder.settings * whole_budget(spec) / of_one
+    return epochs_of_settings(spec) / of_one
 
 
 def expected_epochs(spec: StudySpec) -> float:

@@ -9,17 +9,18 @@ from kdsearch.results.record import TrialRecord
 from kdsearch.search.budget import Budget, whole_budget
 from kdsearch.search.links import LinkedJobs
 from kdsearch.search.loop import ProposedJobs
+from kdsearch.search.rounds import round_end, settings_share
 from kdsearch.spec.study import StudySpec
 
 
 class LadderJobs(Jobs):
     """Hands out trials of the settings, and then those of chains with the best of them, in rounds.
 
-    The first round takes the epochs of ``search.ladder.first_round`` whole trainings, and each next
-    one twice as many; one that would leave less than its own length to the next takes that too. In
-    each the settings have ``search.ladder.settings`` of the epochs. Chains begin when all trials of
-    the settings are through, and the other way round, so that the order in which they end changes
-    nothing.
+    A round takes the epochs of ``search.ladder.round`` whole trainings; one that would leave less
+    than its own length to the next takes that too. In the first the settings have
+    ``search.ladder.settings`` of the epochs, and in the later ones half of that share. Chains begin
+    when all trials of the settings are through, and the other way round, so that the order in which
+    they end changes nothing.
 
     The proposer counts the trials of the settings alone; in the study they have numbers among all.
 
@@ -52,11 +53,12 @@ class LadderJobs(Jobs):
         self.spent: str | None = None
 
     def _begin_settings(self) -> None:
-        spent, search = self._budget.spent, self._spec.search
-        self._round_end = round_end(max(spent, self._round_end), self._spec)
-        share = round(search.ladder.settings * (self._round_end - spent))
+        spent = self._budget.spent
+        begun = max(spent, self._round_end)
+        self._round_end = round_end(begun, self._spec)
+        epochs = round(settings_share(begun, self._spec) * (self._round_end - spent))
         # without any settings there would be no students either
-        self._budget.limit = min(spent + max(share, self._budget.longest), self._round_end)
+        self._budget.limit = min(spent + max(epochs, self._budget.longest), self._round_end)
         self._now = self._settings
 
     def _begin_links(self) -> None:
@@ -117,13 +119,3 @@ class LadderJobs(Jobs):
             self._settings.ended(self._placed(record))
         else:
             self._links.ended(record)
-
-
-def round_end(spent: int, spec: StudySpec) -> int:
-    """The epochs after which a round ends that begins when so many are spent; at most all."""
-    whole, length = whole_budget(spec), spec.search.ladder.first_round * spec.training.epochs
-    end = length
-    while end <= spent:
-        length *= 2
-        end += length
-    return whole if whole - end < length else end

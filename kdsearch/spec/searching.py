@@ -44,11 +44,12 @@ class SchedulerSection(Section):
 class LadderSection(Section):
     """``search.ladder``: how a ladder of sizes is built, by the strategy of that name."""
 
-    first_round: Whole = Field(default=15, ge=1)
-    """Length of the first round, in whole trainings; each next one is twice as long."""
+    round: Whole = Field(default=8, ge=1)
+    """Length of a round, in whole trainings."""
     settings: Share = 0.4
-    """Share of the epochs of each round for the settings: all that is searched beside widths and
-    depths, on one student of middle width and depth of each entry of ``students``."""
+    """Share of the epochs of the first round for the settings: all that is searched beside widths
+    and depths, on one student of middle width and depth of each entry of ``students``. Later rounds
+    give them half of it."""
     chains: bool = True
     """Whether students are cut from wider ones; else each is trained in full."""
     factor: Number = Field(default=1.3, gt=1)

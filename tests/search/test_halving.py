@@ -159,11 +159,12 @@ def test_with_too_little_room_nobody_goes_on_and_with_the_rest_anyone(halving: H
 
 
 def test_a_ladder_has_trials_of_settings_for_their_share_of_the_epochs(spec_text: str) -> None:
-    """40 % of 30 times 9 epochs; a trial is of 3, of which two thirds pause after the first."""
+    """40 % of 8 times 9 epochs, 20 % of the other 22 times 9; a trial is of 3, of which two thirds
+    pause after the first."""
     words = [*WORDS, "search.trials=30"]
     assert trials_of_settings(parse_spec(spec_text, words)) == 30
     ladder = parse_spec(spec_text, [*words, "search.strategy=ladder"])
-    assert trials_of_settings(ladder) == pytest.approx(108 / (1 + 2 / 3))
+    assert trials_of_settings(ladder) == pytest.approx((28.8 + 39.6) / (1 + 2 / 3))
 
 
 def test_the_expected_epochs_count_who_reaches_each_part(spec_text: str) -> None:

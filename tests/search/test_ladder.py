@@ -14,7 +14,7 @@ from tempfile import gettempdir
 import pytest
 
 from kdsearch.results.record import TrialRecord
-from kdsearch.search.ladder import LadderJobs, round_end
+from kdsearch.search.ladder import LadderJobs
 from kdsearch.search.strand import STRIDE
 from kdsearch.search.strategies import Before, search_jobs
 from kdsearch.space.checks import Plan, make_plan
@@ -38,6 +38,7 @@ training: {{epochs: 9, lr: {{low: 0.02, high: 0.2, log: true}}}}
 search:
   strategy: ladder
   trials: 16
+  ladder: {{round: 15}}
   scheduler: {{name: halving, rungs: [0.34]}}
   max_parameters: 20000
 resources: {{concurrent: 2}}
@@ -256,34 +257,17 @@ def test_a_short_search_has_settings_too(trials: int) -> None:
 
 
 def test_rounds_go_on_with_the_settings() -> None:
-    given = "search.ladder.first_round=4", "search.trials=30"
+    given = "search.ladder.round=10", "search.trials=30"
     whole = by_number(climb(jobs_of(*given)))
     parts = [each.ladder == "settings" for each in whole]
     turns = sum(a != b for a, b in pairwise(parts))
-    assert turns == 5  # settings and chains of three rounds: up to 4, 12 and 30 trainings
+    assert turns == 5  # settings and chains of three rounds: up to 10, 20 and 30 trainings
     assert [each.number for each in whole] == list(range(len(whole)))
     assert sum(len(each.epochs) for each in whole) <= 30 * EPOCHS
     ended = climb(jobs_of(*given), last, cut=40)
     latest = {record.number: record for record in ended}
     rest = climb(jobs_of(*given, known=latest.values()))
     assert by_number([*ended, *rest]) == whole
-
-
-def test_a_round_that_would_leave_little_takes_the_rest(rising: StudySpec) -> None:
-    def ends(trials: int) -> list[int]:
-        search = rising.search.model_copy(update={"trials": trials})
-        spec = rising.model_copy(update={"search": search})
-        found, spent = [], 0
-        while spent < trials * EPOCHS:
-            spent = round_end(spent, spec)
-            found.append(spent // EPOCHS)
-        return found
-
-    assert ends(10) == [10]
-    assert ends(25) == [25]
-    assert ends(30) == [15, 30]
-    assert ends(60) == [15, 60]
-    assert ends(200) == [15, 45, 105, 200]
 
 
 def test_one_that_fails_ends_its_chain_alone(whole: list[TrialRecord]) -> None:
