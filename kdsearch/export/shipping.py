@@ -15,7 +15,7 @@ from kdsearch.export.student import refuse_lost, save_student
 from kdsearch.files import remove_partial, write_atomically
 from kdsearch.graphs.int8_file import CALIBRATION, to_int8
 from kdsearch.graphs.metadata import metadata_of
-from kdsearch.graphs.onnx_file import check_onnx, to_onnx
+from kdsearch.graphs.onnx_file import check_onnx, to_onnx, with_plain_weights
 from kdsearch.graphs.program import check_pt2, to_pt2
 from kdsearch.graphs.run import Session
 from kdsearch.graphs.samples import SampleNetwork, calibration_samples, samples_of
@@ -134,14 +134,16 @@ def write_shipment(
     """
     contents: dict[str, bytes] = {}
     files = []
-    if "onnx" in formats:
-        contents["student.onnx"] = onnx = to_onnx(shipment.module, metadata_of(shipment.module))
-        files.append(_checked_onnx(shipment, onnx))
-    if int8:
-        contents["student-int8.onnx"] = quantized = _quantized(shipment)
-        files.append(
-            ShippedFile("student-int8.onnx", len(quantized), None, _scores(shipment, quantized))
-        )
+    if int8 or "onnx" in formats:
+        onnx = to_onnx(shipment.module, metadata_of(shipment.module))
+        if "onnx" in formats:
+            contents["student.onnx"] = onnx
+            files.append(_checked_onnx(shipment, onnx))
+        if int8:
+            contents["student-int8.onnx"] = quantized = _quantized(shipment, onnx)
+            files.append(
+                ShippedFile("student-int8.onnx", len(quantized), None, _scores(shipment, quantized))
+            )
     if "pt2" in formats:
         contents["student.pt2"] = program = to_pt2(shipment.module)
         difference = check_pt2(program, shipment.module, _samples(shipment))
@@ -176,9 +178,9 @@ def _checked_onnx(shipment: Shipment, content: bytes) -> ShippedFile:
     return ShippedFile("student.onnx", len(content), difference, _scores(shipment, content))
 
 
-def _quantized(shipment: Shipment) -> bytes:
+def _quantized(shipment: Shipment, onnx: bytes) -> bytes:
     module = shipment.module
-    plain = to_onnx(module, metadata_of(module), packed=False)
+    plain = with_plain_weights(onnx, module, metadata_of(module))
     return to_int8(plain, calibration_samples(shipment.data, module.inputs, CALIBRATION))
 
 

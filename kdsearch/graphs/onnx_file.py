@@ -78,6 +78,17 @@ def to_onnx(module: SampleNetwork, metadata: Mapping[str, str], packed: bool = T
     return model.SerializeToString()
 
 
+def with_plain_weights(content: bytes, module: SampleNetwork, metadata: Mapping[str, str]) -> bytes:
+    """A file of :func:`to_onnx` without packed weights, as it is quantized; itself if it has none.
+
+    Args:
+        content: The file.
+        module: As it was given.
+        metadata: As it was given.
+    """
+    return to_onnx(module, metadata, packed=False) if packs(module) else content
+
+
 def check_onnx(
     content: bytes,
     module: SampleNetwork,

@@ -51,9 +51,10 @@ def with_packed_weights(module: SampleNetwork) -> SampleNetwork:
     forms: dict[int, Unpacked] = {}
     gone = nn.Parameter(torch.empty(0), requires_grad=False)
     for _, layer in list(way.layers(held.network)):
-        weight = layer.weight.detach()
-        form = forms.setdefault(id(layer.weight), Unpacked(way, weight, dtype))
+        place = id(layer.weight)
+        if place not in forms:  # of layers that share a weight, the first
+            forms[place] = Unpacked(way, layer.weight.detach(), dtype)
         layer.weight = gone
         # unsafe: nothing is left of the weight that could be compared with what is unpacked
-        parametrize.register_parametrization(layer, "weight", form, unsafe=True)
+        parametrize.register_parametrization(layer, "weight", forms[place], unsafe=True)
     return held

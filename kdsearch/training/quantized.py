@@ -7,8 +7,7 @@ from copy import deepcopy
 from kdsearch.data import Dataset
 from kdsearch.errors import KdsearchError, described
 from kdsearch.graphs.int8_file import CALIBRATION, to_int8
-from kdsearch.graphs.onnx_file import to_onnx
-from kdsearch.graphs.packed import packs
+from kdsearch.graphs.onnx_file import to_onnx, with_plain_weights
 from kdsearch.graphs.run import Session
 from kdsearch.graphs.samples import SampleNetwork, calibration_samples
 from kdsearch.graphs.scores import scores_of, split_outputs
@@ -52,7 +51,7 @@ def quantized(network: Network, data: Dataset, reference: Reference | None, thre
             deepcopy(network).cpu().eval(), data.problem.heads, network.inputs, data.scales
         )
         original = to_onnx(module, {})
-        plain = to_onnx(module, {}, packed=False) if packs(module) else original
+        plain = with_plain_weights(original, module, {})
         content = to_int8(plain, calibration_samples(data, module.inputs, CALIBRATION))
         session = Session(content, threads)
         scores = {
