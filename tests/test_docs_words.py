@@ -59,12 +59,12 @@ def prose(text: str, tables: bool) -> list[str]:
 def sentences(text: str) -> list[str]:
     """The sentences of a page, of its tables' cells at last.
 
-    One ends at a full stop before a capital letter or code.
+    One ends at a full stop before a capital letter or code, and at the dot between two links.
     """
     rows = [part for part in prose(text, tables=True) if part.startswith("|")]
     cells = [cell.strip() for row in rows for cell in re.split(r"(?<!\\)\|", row)]
     parts = [*prose(text, tables=False), *filter(None, cells)]
-    marked = (re.sub(r"([.!?][\"')*]*)\s+(?=[\"A-Z`*(])", r"\1\n", part) for part in parts)
+    marked = (re.sub(r"([.!?][\"')*]*| ·)\s+(?=[\"A-Z`*(])", r"\1\n", part) for part in parts)
     return [each for part in marked for each in part.split("\n")]
 
 

@@ -100,6 +100,11 @@ def fit(trainer: TorchTrainer, reports: WorkerReports, needs: Mapping[str, float
 
     In the main thread Ray would take the interrupt for itself, never give it back, and leave as if
     all had gone well.
+
+    Raises:
+        RunError: A worker failed; the message is its reason.
+        RayError: A process was lost while Ray Train started or steered the workers, so that its
+            own retries did not cover it.
     """
     outcome: Future[Any] = Future()
 
@@ -119,6 +124,9 @@ def fit(trainer: TorchTrainer, reports: WorkerReports, needs: Mapping[str, float
                     print(f"kdsearch: {why}", file=sys.stderr, flush=True)
             result = outcome.result()
         except ray.train.TrainingFailedError as error:
+            steering = getattr(error, "controller_failure", None)
+            if isinstance(steering, RayError):
+                raise steering from error
             raise RunError(_reason(error)) from error
     if reports.failure is not None:
         raise RunError(reports.failure)

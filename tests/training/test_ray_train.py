@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray.exceptions import ActorUnavailableError
+from ray.train import ControllerError
+from ray.train.torch import TorchTrainer
 
 from kdsearch.data import Dataset
 from kdsearch.errors import TeacherError
@@ -175,6 +178,36 @@ def test_a_lost_process_of_ray_train_costs_no_training(
     trainer, history = in_process(task, digits)
     assert_same_weights(run.network, trainer.student, 0)
     assert without_times(run.history) == without_times(history)
+
+
+@pytest.mark.parametrize("lost", [1, 9])
+def test_a_node_that_is_lost_while_workers_start_counts_as_one_restart(
+    digits: Dataset,
+    make_task: Callable[..., Task],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lost: int,
+) -> None:
+    """Ray Train does not try again then: its placement group is gone with the node."""
+    left = [lost]
+    really = TorchTrainer.fit
+
+    def loses(trainer: TorchTrainer) -> Any:
+        if left[0]:
+            left[0] -= 1
+            raise ControllerError(ActorUnavailableError("its placement group was removed", None))
+        return really(trainer)
+
+    monkeypatch.setattr(TorchTrainer, "fit", loses)
+    task = make_task(model={"family": "mlp", "width": 2}, epochs=1)
+    resources = ResourcesSection(max_restarts=1)
+    if lost == 1:
+        run = Run(task, digits, 1, tmp_path, resources=resources)
+        assert_same_weights(run.network, in_process(task, digits)[0].student, 0)
+    else:
+        with pytest.raises(TeacherError, match="its placement group was removed"):
+            Run(task, digits, 1, tmp_path, resources=resources)
+        assert left[0] == lost - 2
 
 
 def test_what_a_cluster_lacks_is_told() -> None:
