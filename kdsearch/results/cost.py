@@ -15,6 +15,8 @@ from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import BORN_AGAIN, MUTUAL
 from kdsearch.training.fine_tuning import phases
 from kdsearch.training.programs import epochs_with_forebears
+from kdsearch.training.stages import model_stages
+from kdsearch.training.task import Task
 
 STEP = 55.0
 """What a training step costs beside its samples, in millions of multiply-accumulates."""
@@ -71,7 +73,7 @@ class TrialCost:
 
     def __call__(self, record: TrialRecord, epochs: float) -> float:
         """What so many epochs of a trial cost, wherever in the training they lie."""
-        task, macs = record.task, record.macs / 1e6
+        task, macs = record.task, record.macs / 1e6 * _widening(record.task)
         batch = task.training.batch_size
         scored = PLACE / 3 * self.places + macs
         step = (STEP + _passes(task.training) * scored * batch) * relative_cost(task.method.label)
@@ -79,6 +81,15 @@ class TrialCost:
             step += scored * batch
         trained = (1 + (task.teacher == MUTUAL)) * step * (self.samples // batch)
         return epochs * (trained + scored * self.validation)
+
+
+def _widening(task: Task) -> float:
+    """Mean multiply-accumulates of a training's networks, as multiples of its student's.
+
+    Channels go in and come out, so that they grow with the square of the width.
+    """
+    stages = model_stages(task.model, task.training.epochs)
+    return sum(stage.epochs * stage.width**2 for stage in stages) / task.training.epochs
 
 
 def _passes(training: TrainingConfig) -> float:

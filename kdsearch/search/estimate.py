@@ -29,7 +29,8 @@ from kdsearch.training.by_task import ByTask
 from kdsearch.training.fine_tuning import phases
 from kdsearch.training.hardware import Hardware
 from kdsearch.training.initial import initial_student, origin_of
-from kdsearch.training.programs import teaching_of, total_epochs
+from kdsearch.training.programs import judged_epochs, teaching_of, total_epochs
+from kdsearch.training.stages import stage_tasks
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Batch, Teacher, Teaching
 from kdsearch.training.teacher_store import teacher_task
@@ -134,7 +135,10 @@ def estimate_cost(plan: Plan, samples: Sequence[TrialRecord]) -> Cost:
     lengths = [total_epochs(each.task) for each in trials]
     halving, own = Halving(spec), spec.training.epochs
     is_ladder = spec.search.strategy == "ladder"  # which spends all that it may, and no more
-    expected = [own if is_ladder else halving.expected_epochs(length, own) for length in lengths]
+    expected = [
+        own if is_ladder else halving.expected_epochs(length, judged_epochs(each.task))
+        for each, length in zip(trials, lengths, strict=True)
+    ]
     whole = unit * fmean(map(predicted, trials, lengths))
     found = unit * fmean(map(predicted, trials, expected))
     search = _within_budgets(spec, found * spec.search.trials, whole / fmean(lengths))
@@ -169,12 +173,14 @@ def _within_budgets(spec: StudySpec, seconds: float, per_epoch: float) -> float:
 
 
 def _seconds(task: Task, plan: Plan, teachers: Mapping[str, Teaching], hardware: Hardware) -> float:
-    """Seconds of a whole training, from a few steps and one evaluation of each of its phases."""
+    """Seconds of a whole training, from a few steps and one evaluation of each stage's phases."""
     total = 0.0
-    for epochs, training in phases(task.training):
-        phase = task.model_copy(update={"training": training})
-        share = epochs / task.training.epochs
-        total += share * _seconds_alike(phase, plan, teachers, hardware)
+    for stage in stage_tasks(task, origin_of(task, teachers)):
+        for epochs, training in phases(stage.training):
+            # of whatever weights, it takes as long
+            phase = stage.model_copy(update={"training": training, "parent": task.parent})
+            share = epochs / stage.training.epochs
+            total += share * _seconds_alike(phase, plan, teachers, hardware)
     return total
 
 

@@ -14,9 +14,8 @@ from kdsearch.results.record import TrialRecord
 from kdsearch.results.sweep import rung_epochs
 from kdsearch.search.budget import whole_budget
 from kdsearch.search.rounds import epochs_of_settings
-from kdsearch.space.chains import shortened_epochs
 from kdsearch.spec.study import StudySpec
-from kdsearch.training.programs import total_epochs
+from kdsearch.training.programs import judged_epochs, total_epochs
 from kdsearch.training.reports import AVERAGED
 from kdsearch.training.task import Task
 
@@ -44,8 +43,9 @@ class Halving:
         self._rungs = [_Rung() for _ in self._scheduler.rungs]
 
     def rungs(self, task: Task) -> tuple[int, ...]:
-        """The epochs of a training's reports after which it pauses; none is a forebear's."""
-        return self._marks(total_epochs(task), task.training.epochs)
+        """The epochs of a training's reports after which it pauses; none is a forebear's, or of
+        a stage in which the network is not yet the student."""
+        return self._marks(total_epochs(task), judged_epochs(task))
 
     def _marks(self, epochs: int, own: int) -> tuple[int, ...]:
         if self._scheduler.name == "none":
@@ -125,7 +125,7 @@ class Halving:
 
 def trials_of_settings(spec: StudySpec) -> float:
     """About how many trials compare settings: all of a search, or those of a ladder that do."""
-    search, epochs = spec.search, shortened_epochs(spec.training.epochs, spec)
+    search, epochs = spec.search, spec.search.ladder.shortened(spec.training.epochs)
     if search.strategy != "ladder":
         return search.trials
     of_one = Halving(spec).expected_epochs(epochs, epochs)

@@ -15,7 +15,7 @@ from kdsearch.search.budget import Budget
 from kdsearch.search.ordered import CostOf, OrderedJobs, after
 from kdsearch.search.strand import Step, Strand
 from kdsearch.space.anchored import is_chainable
-from kdsearch.space.chains import Chain, shortened, shortened_epochs
+from kdsearch.space.chains import Chain, shortened
 from kdsearch.space.given import Given
 from kdsearch.space.space import Space
 from kdsearch.space.usable import Usable
@@ -66,7 +66,7 @@ class LinkedJobs(OrderedJobs):
             self._budget.hand_out(sum(len(each.epochs) for each in finished.values()))
         self._spec, self._chains, self._space, self._usable = spec, chains, space, usable
         self._objectives = Objectives.of(spec)
-        self._link = shortened_epochs(spec.training.epochs, spec)
+        self._link = spec.search.ladder.shortened(spec.training.epochs)
         self._by_task = {each.task.key: each.number for each in known.values()}
         self._number = number
         self._settings: list[TrialRecord] = []
@@ -168,7 +168,7 @@ class LinkedJobs(OrderedJobs):
             task = record.task.model_copy(
                 update={
                     "model": record.task.model.model_copy(
-                        update={"importance": section.importance}
+                        update={"importance": section.importance[0]}
                     ),
                     "training": shortened(Recipe.of(record.task), self._spec).training,
                     "parent": parent_of(strand.done[step.parent].task),

@@ -14,7 +14,6 @@ from kdsearch.search.links import LinkedJobs
 from kdsearch.search.loop import ProposedJobs
 from kdsearch.search.proposer import Proposer
 from kdsearch.space.anchored import AnchoredSpace
-from kdsearch.space.chains import shortened_epochs
 from kdsearch.space.checks import Plan
 from kdsearch.space.usable import Usable
 
@@ -68,7 +67,7 @@ def _ladder(plan: Plan, before: Before, deterministic: bool) -> LadderJobs:
     most = search.model_copy(update={"trials": whole_budget(spec)})
     numbers = [n for n in sorted(before.known) if before.known[n].ladder == "settings"]
     places = {number: place for place, number in enumerate(numbers)}
-    longest = max(trial_lengths(spec, shortened_epochs(spec.training.epochs, spec)))
+    longest = max(trial_lengths(spec, spec.search.ladder.shortened(spec.training.epochs)))
     budget = Budget(spec, before.seconds, before.keep, longest)
     number = (each for each in count() if each not in before.known)
     space, cost_of = AnchoredSpace(plan.space, plan.chains), TrialCost.on(plan.data)

@@ -91,9 +91,10 @@ def is_chainable(task: Task) -> bool:
     """Whether students of a task's method, teacher and way can be cut from trained ones.
 
     Not where the method prepares the student or gives it a classifier, nor where it is taught by
-    its own like, which would have to be cut too, nor where a way changes its layers.
+    its own like, which would have to be cut too, nor where a way changes its layers or cuts it
+    itself.
     """
-    if any(way.changes == "layers" for way in make_ways(task.model.ways)):
+    if any(way.changes != "weights" for way in make_ways(task.model.ways)):
         return False
     return task.teacher not in (BORN_AGAIN, MUTUAL) and not any(
         term.adopts_classifier

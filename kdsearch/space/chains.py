@@ -87,6 +87,7 @@ def plain_recipe(space: Space, chain: Chain, place: int) -> tuple[Recipe, int, d
     values: dict[str, Any] = {"method": UNDISTILLED, **chain.parameters(place)}
     values |= dict.fromkeys(("student", f"{UNDISTILLED}.alone.student"), key)
     values |= {f"{key}.stored": section.smallest_stored, f"{key}.init": easiest(section)}
+    values[f"{key}.importance"] = section.importance[0]
     way = space.ways_of(key)[0]
     values |= dict.fromkeys(("way", f"{key}.way"), way)
     values |= {f"{way}.{name}": v for name, v in way_values(space.way_probes(way)[0]).items()}
@@ -131,11 +132,7 @@ def _on_grid(value: float, width: Range) -> float:
     return min(float(width.low + steps * width.step), float(width.high))
 
 
-def shortened_epochs(whole: int, spec: StudySpec) -> int:
-    """Epochs of a training that is shortened, by those of a whole one."""
-    return max(round(whole * spec.search.ladder.link), 1)
-
-
 def shortened(recipe: Recipe, spec: StudySpec) -> Recipe:
     """A recipe with ``search.ladder.link`` of the epochs, on a schedule of its own."""
-    return recipe.lasting(shortened_epochs(recipe.training.epochs, spec), recipe.training)
+    epochs = spec.search.ladder.shortened(recipe.training.epochs)
+    return recipe.lasting(epochs, recipe.training)

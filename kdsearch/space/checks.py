@@ -126,8 +126,8 @@ def make_plan(
     of_ways = {label: whole.way_probes(label) for label in whole.ways}
     fitting = find_fitting(spec, probes, of_ways, Pairs(spec, architectures))
     space = Space(spec, fitting, data.inputs)
-    _check_pairs(spec, space)
     _check_students_of_ways(spec, space)
+    _check_pairs(spec, space)
     _check_limits(spec, space, architectures)
     past = begun.past if begun else None
     if past is None:

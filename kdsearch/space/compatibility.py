@@ -7,11 +7,12 @@ from itertools import product
 
 import torch
 
+from kdsearch.compression import check_cut
 from kdsearch.compression.matching import misfit
 from kdsearch.errors import MethodError, ModelError, described
 from kdsearch.methods import Method, Objective, needs_teacher, parse_label
 from kdsearch.methods.task_loss import TaskLoss
-from kdsearch.models import SignalShapes
+from kdsearch.models import SignalShapes, build_network
 from kdsearch.models.inputs import Inputs
 from kdsearch.models.libraries.catalogue import with_own_view
 from kdsearch.space.architectures import Architectures
@@ -22,8 +23,10 @@ from kdsearch.spec.ranges import Range, every, extremes
 from kdsearch.spec.sections import StudentSection
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, BY_TASK, MUTUAL, called
+from kdsearch.training.stages import model_stages, stage_model
 from kdsearch.training.teacher import shapes_of_logits
 from kdsearch.training.teacher_store import describe
+from kdsearch.ways import Stage, make_ways, staging
 
 NOBODY = ""
 """Who teaches a student by methods that need no teacher."""
@@ -77,10 +80,19 @@ def every_start(section: StudentSection, spec: StudySpec, inputs: Inputs) -> Ite
 
 
 def _check_initial(terms: Sequence[type[Method]], teacher: str, student: ModelConfig) -> None:
-    """Refuse what would make nothing of the weights that a student begins with."""
-    if student.init == "random":
+    """Refuse what would make nothing of the weights that a student begins with, or is cut from."""
+    way = staging(make_ways(student.ways))
+    if way is not None and teacher in (BORN_AGAIN, MUTUAL):
+        raise MethodError(
+            f"{way.name} cuts a student while it is trained, and {teacher} trains another of its "
+            "size beside it or before; leave one out"
+        )
+    if way is not None:
+        whose = f"the wider network of {way.name}"
+    elif student.init == "random":
         return
-    whose = "a file" if student.init == "pretrained" else "a teacher"
+    else:
+        whose = "a file" if student.init == "pretrained" else "a teacher"
     for term in terms:
         if term.adopts_classifier or term.kind == "parameter":
             raise MethodError(
@@ -160,6 +172,7 @@ class Pairs:
             raise ModelError(f"{lacking}; {otherwise(random=False)}")
         if student.ways:
             self._architectures.size(student)  # which a way may make nothing of
+            self._check_stages(student)
         name = student.cut_from
         if name is None:
             return
@@ -175,6 +188,60 @@ class Pairs:
                 f"{describe(student)} cannot be cut from the {called(name)} ({describe(given)}): "
                 f"{reason}"
             )
+
+    def _check_stages(self, student: ModelConfig) -> None:
+        """Refuse a student that cannot be cut from wider ones, or has no channels to lose."""
+        way = staging(make_ways(student.ways))
+        if way is None:
+            return
+        if student.earlier is not None:
+            raise ModelError(
+                f"{way.name} begins with a wider network, and weights of an earlier study are of "
+                f"the student's own size; leave {way.name} out, or begin with other weights"
+            )
+        for stage in model_stages(student, self._epochs)[:-1]:
+            wider = self._stage_model(student, stage)
+            self._check_start(wider)
+            if self._size(wider) <= self._size(student.model_copy(update={"ways": ()})):
+                raise ModelError(
+                    f"{way.name}: {describe(wider)} has no more channels than the student; raise "
+                    "the way's factor, or narrow the student"
+                )
+
+    def uncut(self, student: ModelConfig) -> str:
+        """Why a student cannot be cut from the wider networks that its training begins with, found
+        out by doing it; empty where it can.
+
+        Raises:
+            MissingExtraError: Torch-Pruning is not installed.
+        """
+        narrow = student.model_copy(update={"ways": ()})
+        for stage in reversed(model_stages(student, self._epochs)[:-1]):
+            wide = self._stage_model(student, stage)
+            with torch.random.fork_rng(devices=[]):
+                outputs = self._architectures.outputs
+                source, target = (build_network(m, self.inputs, outputs) for m in (wide, narrow))
+                try:
+                    check_cut(source, target, student.importance)
+                except ModelError as error:
+                    return str(error)
+            narrow = wide
+        return ""
+
+    @property
+    def _epochs(self) -> int:
+        """Of the shortest training of a search, if it is not cut from another trial's."""
+        epochs, search = self._spec.training.epochs, self._spec.search
+        return search.ladder.shortened(epochs) if search.strategy == "ladder" else epochs
+
+    def _stage_model(self, student: ModelConfig, stage: Stage) -> ModelConfig:
+        """The network of an early stage of a student's training."""
+        name = student.cut_from
+        width = None if name is None else self._spec.given_teachers[name].model.width
+        return stage_model(student, stage, width)
+
+    def _size(self, model: ModelConfig) -> int:
+        return self._architectures.size(model).parameters
 
     def _check_terms(self, terms: Sequence[type[Method]], teacher: str) -> None:
         for term in terms:

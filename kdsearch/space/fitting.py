@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
 from kdsearch.space.compatibility import Pairs, corners, keyed_students, who_teaches
 from kdsearch.space.starts import beginning, easiest
-from kdsearch.spec.concrete import MethodConfig, WayConfig
+from kdsearch.spec.concrete import MethodConfig, ModelConfig, WayConfig
+from kdsearch.spec.sections import StudentSection
 from kdsearch.spec.study import StudySpec
+from kdsearch.ways import is_cut_from_wider
 
 Triple = tuple[str, str, str]
 """Label, who teaches, and the student's key in the space."""
@@ -56,13 +58,15 @@ def find_fitting(
     when it is proposed. Likewise each way is tried on every family, by ``way_probes``.
     """
     unfit: dict[Triple, str] = {}
+    always = _in_every_way(way_probes)
     for key, section in keyed_students(spec.students).items():
         pairs_of = ((each, name) for each in probes for name in who_teaches(spec, each))
         for label, name in pairs_of:
             reasons = []
             for corner, method in product(corners(section), probes[label]):
                 start = easiest(section)
-                model = beginning(corner, start, section, spec, name, pairs.inputs)
+                model = corner.model_copy(update={"ways": always})
+                model = beginning(model, start, section, spec, name, pairs.inputs)
                 reasons.append(pairs.reason(method, name, model))
                 if not reasons[-1]:
                     break
@@ -71,17 +75,44 @@ def find_fitting(
     return Fitting(unfit, _unfit_ways(spec, way_probes, pairs))
 
 
+def _in_every_way(probes: Mapping[str, Sequence[Ways]]) -> Ways:
+    """What cuts students from wider ones, if all ways do: not every method goes with it."""
+    found = [tuple(filter(is_cut_from_wider, each[0])) for each in probes.values()]
+    return found[0] if all(found) else ()
+
+
 def _unfit_ways(
     spec: StudySpec, probes: Mapping[str, Sequence[Ways]], pairs: Pairs
 ) -> dict[OfStudent, str]:
     """The ways that make nothing of any corner of a family, with the reason of the first."""
     unfit: dict[OfStudent, str] = {}
     for (key, section), label in product(keyed_students(spec.students).items(), probes):
-        reasons = []
-        for corner, ways in product(corners(section), probes[label]):
-            reasons.append(pairs.unfit_start(corner.model_copy(update={"ways": ways})))
-            if not reasons[-1]:
-                break
-        else:
-            unfit[label, key] = reasons[0]
+        for tried in _ends(section, spec, probes[label], pairs):
+            reasons = []
+            for model in tried:
+                reasons.append(pairs.unfit_start(model) or pairs.uncut(model))
+                if not reasons[-1]:
+                    break
+            else:
+                unfit.setdefault((label, key), reasons[0])
     return unfit
+
+
+def _ends(
+    section: StudentSection, spec: StudySpec, probes: Sequence[Ways], pairs: Pairs
+) -> Iterator[list[ModelConfig]]:
+    """The corners of a family with each of a way's configurations; by each importance where
+    they are cut from wider networks, which must have that many channels."""
+    found = [
+        corner.model_copy(update={"ways": ways})
+        for corner, ways in product(corners(section), probes)
+    ]
+    if not any(map(is_cut_from_wider, probes[0])):
+        yield found
+        return
+    start = easiest(section)
+    for importance in section.importance:
+        yield [
+            beginning(model, start, section, spec, None, pairs.inputs, importance)
+            for model in found
+        ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 from pathlib import Path
 
 from kdsearch.data import Dataset
@@ -13,7 +14,7 @@ from kdsearch.space.compatibility import Pairs, corners
 from kdsearch.space.earlier_students import earlier_students, refuse_unfinished, study_sum
 from kdsearch.space.nearest import otherwise, why_none
 from kdsearch.space.starts import beginning, origins
-from kdsearch.spec.concrete import ModelConfig
+from kdsearch.spec.concrete import Init, ModelConfig
 from kdsearch.spec.origin import KeyPath, dotted
 from kdsearch.spec.ranges import Choices, extremes
 from kdsearch.spec.sections import StudentSection
@@ -103,15 +104,16 @@ def check_cuts(spec: StudySpec, data: Dataset, architectures: Architectures) -> 
     for number, students in enumerate(spec.students):
         if "cut_from_teacher" not in students.inits:
             continue
-        reasons = []
         # without any, the first says so
         names: list[str | None] = [*origins(spec, students)] or [None]
-        for name in names:
-            for corner in corners(students):
-                model = beginning(corner, "cut_from_teacher", students, spec, name, data.inputs)
+        for importance in students.importance:
+            reasons = []
+            for name, corner in product(names, corners(students)):
+                init: Init = "cut_from_teacher"
+                model = beginning(corner, init, students, spec, name, data.inputs, importance)
                 reasons.append(pairs.unfit_start(model) or _uncut(spec, model, data))
-        if all(reasons):
-            raise spec.refuse(("students", number, "init"), reasons[0])
+            if all(reasons):
+                raise spec.refuse(("students", number, "init"), reasons[0])
 
 
 def _check_earlier(spec: StudySpec, data: Dataset) -> list[str]:
@@ -166,8 +168,10 @@ def _beginning(
             yield path, f"the {called(name)}", section.model, known
     for number, students in enumerate(spec.students):
         if students.weights is not None:
-            for corner in (*corners(students), *_meeting_others(students)):
-                model = beginning(corner, "pretrained", students, spec, None, data.inputs)
+            every = (*corners(students), *_meeting_others(students))
+            for corner, importance in product(every, students.importance):
+                init: Init = "pretrained"
+                model = beginning(corner, init, students, spec, None, data.inputs, importance)
                 if why_none(model, data.inputs):  # it begins with random weights
                     continue
                 yield ("students", number, "weights"), "the student", model, data

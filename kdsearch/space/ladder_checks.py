@@ -75,7 +75,7 @@ def _uncut(space: Space, chain: Chain, data: Dataset) -> str:
     with torch.random.fork_rng(devices=[]):
         wide, narrow = (build_network(each, data.inputs, data.outputs) for each in models)
         try:
-            check_cut(wide, narrow, space.students[chain.student].importance)
+            check_cut(wide, narrow, space.students[chain.student].importance[0])
         except ModelError as error:
             return str(error)
     return ""

@@ -18,14 +18,14 @@ from kdsearch.models.inputs import Inputs
 from kdsearch.space.compatibility import NOBODY, adopting, keyed_students
 from kdsearch.space.fitting import Fitting, Ways
 from kdsearch.space.starts import beginning
-from kdsearch.spec.concrete import Init, MethodConfig, ModelConfig, TrainingConfig
+from kdsearch.spec.concrete import Importance, Init, MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.ranges import Choices, Range, Scalar, extremes, holds, is_searched
 from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import BORN_AGAIN
 from kdsearch.spec.ways import NO_WAY
 from kdsearch.training.recipe import Recipe
-from kdsearch.ways import searched_way_values, way_configs
+from kdsearch.ways import is_cut_from_wider, searched_way_values, way_configs
 
 Searched = Scalar | Range | Choices
 
@@ -149,7 +149,11 @@ class Space:
             ways=self._way(trial, key),
         )
         init = cast(Init, _choose(trial, f"{key}.init", list(section.inits)))
-        model = beginning(model, init, section, self.spec, teacher, self.inputs)
+        importance = None
+        if init != "random" or any(map(is_cut_from_wider, model.ways)):
+            drawn = _choose(trial, f"{key}.importance", list(section.importance))
+            importance = cast(Importance, drawn)
+        model = beginning(model, init, section, self.spec, teacher, self.inputs, importance)
         given = self.spec.given_teachers.get(teacher or "")
         return model if given is None else adopting(label, model, given.model)
 

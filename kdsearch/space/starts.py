@@ -5,9 +5,10 @@ from __future__ import annotations
 from kdsearch.models.inputs import Inputs
 from kdsearch.models.libraries.catalogue import with_own_view
 from kdsearch.space.nearest import begun_with_nearest
-from kdsearch.spec.concrete import Init, ModelConfig
+from kdsearch.spec.concrete import Importance, Init, ModelConfig
 from kdsearch.spec.sections import StudentSection
 from kdsearch.spec.study import StudySpec
+from kdsearch.ways import is_cut_from_wider
 
 _FITTING: tuple[Init, ...] = ("random", "pretrained", "cut_from_teacher")
 """From what goes with most methods and teachers to what goes with fewest."""
@@ -25,6 +26,7 @@ def beginning(
     spec: StudySpec,
     teacher: str | None,
     inputs: Inputs | None,
+    importance: Importance | None = None,
 ) -> ModelConfig:
     """A student with what it begins with.
 
@@ -35,14 +37,19 @@ def beginning(
         spec: The study.
         teacher: Who teaches it, if anybody.
         inputs: Of a sample of the data, if known.
+        importance: What decides which channels are kept of a wider network; absent: the first that
+            the entry names.
 
     Raises:
         SpecError: No teacher is of its family.
         StudyError: The earlier study that it is to begin with cannot be read.
     """
-    if init == "random":
+    cut = any(map(is_cut_from_wider, model.ways))
+    if init == "random" and not cut:
         return model
-    update: dict[str, object] = {"importance": section.importance}
+    update: dict[str, object] = {"importance": importance or section.importance[0]}
+    if init == "random":
+        return model.model_copy(update=update)
     if init == "pretrained":
         model, weights = model.model_copy(update=update), section.weights
         assert weights is not None, "a section with this start has them"

@@ -57,6 +57,10 @@ class LadderSection(Section):
     link: Share = 0.33
     """Share of ``training.epochs`` for which a student is trained that was cut from another."""
 
+    def shortened(self, epochs: int) -> int:
+        """Epochs of a training that is shortened to a link of a chain, by those of a whole one."""
+        return max(round(epochs * self.link), 1)
+
 
 KnownSize = Literal["parameters", "macs", "bytes", "latency", "int8_bytes", "int8_latency"]
 """What is known of a student's size before it is trained, and may be limited."""

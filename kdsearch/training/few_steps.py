@@ -24,6 +24,7 @@ from kdsearch.training.hardware import memory_format
 from kdsearch.training.initial import initial_student, origin_of
 from kdsearch.training.packing import pack_teacher, unpack_teacher
 from kdsearch.training.programs import TrainingProgram, begin_training
+from kdsearch.training.stages import model_stages
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher, Teaching, plain_views
 
@@ -73,10 +74,11 @@ def _by_turns(order: Tensor, kind: Tensor) -> Tensor:
 
 
 def short_task(task: Task, workers: int = 1) -> Task:
-    """The task cut to one epoch of small batches, none larger than a worker's share of its own."""
+    """The task cut to one epoch, of each stage, of small batches, none larger than a worker's share
+    of its own."""
     training = task.training
     update = {
-        "epochs": 1,
+        "epochs": len(model_stages(task.model, training.epochs)),
         "batch_size": min(BATCH, training.batch_size // workers),
         "lr": min(_RATE, training.lr),
         "warmup_epochs": 0.0,

@@ -13,6 +13,7 @@ from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.fine_tuning.phases import fine_tuning_of
 from kdsearch.training.task import Task
+from kdsearch.ways import is_cut_from_wider
 
 
 @dataclass(frozen=True)
@@ -68,23 +69,23 @@ class Recipe:
             epochs: Its length.
             like: Has the epochs of warm-up, and those of the head alone, as shares of its own.
         """
-        share, tuning = epochs / like.epochs, self.training.fine_tuning
-        update: dict[str, object] = {"epochs": epochs, "warmup_epochs": like.warmup_epochs * share}
-        if tuning is not None and like.fine_tuning is not None:
-            alone = min(round(like.fine_tuning.head_epochs * share), epochs - 1)
-            update["fine_tuning"] = tuning.model_copy(update={"head_epochs": alone})
-        return replace(self, training=self.training.model_copy(update=update))
+        return replace(self, training=lasting(self.training, epochs, like))
 
     def undistilled(
         self, label: str = UNDISTILLED, values: Mapping[str, float] | None = None
     ) -> Recipe:
         """The same student under the same budget, without a teacher and with its own classifier.
 
+        It is cut from no wider network either, but has its size from the start.
+
         Args:
             label: A method that needs no teacher.
             values: Its hyperparameters; absent ones take the published defaults.
         """
-        plain = self.model.model_copy(update={"adopts": None})
+        ways = tuple(way for way in self.model.ways if not is_cut_from_wider(way))
+        plain = self.model.model_copy(update={"adopts": None, "ways": ways})
+        if not plain.pretrained:  # it is cut from nothing
+            plain = plain.model_copy(update={"importance": "magnitude"})
         method = method_config(label, values or {})
         return Recipe(plain, method, self.training, task_weights=self.task_weights)
 
@@ -118,6 +119,22 @@ class Recipe:
             uncertainty=spec.problem.weighting == "uncertainty",
             two_domains=spec.target is not None,
         )
+
+
+def lasting(training: TrainingConfig, epochs: int, like: TrainingConfig) -> TrainingConfig:
+    """A training of another length.
+
+    Args:
+        training: The training.
+        epochs: Its new length.
+        like: Has the epochs of warm-up, and those of the head alone, as shares of its own.
+    """
+    share, tuning = epochs / like.epochs, training.fine_tuning
+    update: dict[str, object] = {"epochs": epochs, "warmup_epochs": like.warmup_epochs * share}
+    if tuning is not None and like.fine_tuning is not None:
+        alone = min(round(like.fine_tuning.head_epochs * share), epochs - 1)
+        update["fine_tuning"] = tuning.model_copy(update={"head_epochs": alone})
+    return training.model_copy(update=update)
 
 
 def with_weights_of(spec: StudySpec, model: ModelConfig) -> ModelConfig:

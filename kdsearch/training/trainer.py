@@ -54,7 +54,9 @@ class Trainer:
         student: The network to train, where it must be a certain object; else it is made.
         rungs: Epochs after which the average of the latest weights is scored too. It changes
             nothing else.
-        origin: The trained teacher that the student is cut from, where the task names one.
+        origin: The trained network that the student is cut from, where the task names one.
+        since: Epochs that a training had before which this one goes on; samples and views are
+            those of the epochs after them.
 
     Raises:
         DataError: Fewer training samples than one batch.
@@ -73,8 +75,10 @@ class Trainer:
         student: Network | None = None,
         rungs: Collection[int] = (),
         origin: Network | None = None,
+        since: int = 0,
     ) -> None:
         self.task = task
+        self._since = since
         hardware = hardware or Hardware()
         self.device = hardware.device
         self.ranks = ranks or Ranks()
@@ -164,16 +168,17 @@ class Trainer:
         """Make ready for an epoch; the batches that it is made of, one a step."""
         # Dropout draws from torch's one generator: seeded by epoch, it does not depend on what the
         # process did before, on a resume, or on the method's own initial weights.
-        torch.manual_seed(derive(self.task.seed, "epoch", self.epoch, self.ranks.rank))
+        epoch = self._since + self.epoch
+        torch.manual_seed(derive(self.task.seed, "epoch", epoch, self.ranks.rank))
         self.distiller.train()
         if self._freezing.begin_epoch(self.epoch):  # workers exchange the gradients of others
             self._module = self._begin_module()
         training, seed = self.task.training, self.task.seed
         labels, domain = self._labels, self._domain
-        drawn = epoch_samples(training, seed, self.epoch, labels, self.steps_per_epoch, domain)
+        drawn = epoch_samples(training, seed, epoch, labels, self.steps_per_epoch, domain)
         batches = self._learnt[drawn].split(training.batch_size)
         indices = [self.ranks.share(part) for part in batches]
-        return self._batches(indices, self.epoch)
+        return self._batches(indices, epoch)
 
     def _batches(self, indices: Sequence[Tensor], epoch: int) -> Iterator[Batch]:
         """Batches in the memory format in which the student is fast."""

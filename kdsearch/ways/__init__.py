@@ -1,11 +1,12 @@
-"""Ways to a small model beside width and depth: low rank, sharing, sparsity, quantization.
+"""Ways to a small model beside width and depth: pruning, low rank, sharing, sparsity, quantization.
 
 ``WAYS`` holds every way by name. A label such as ``"low_rank+quantize"`` names a sum of them.
 """
 
-from kdsearch.ways.base import Way
+from kdsearch.ways.base import Stage, Way
 from kdsearch.ways.constraints import settle
 from kdsearch.ways.labels import (
+    is_cut_from_wider,
     parse_ways,
     searched_way_values,
     way_configs,
@@ -19,20 +20,24 @@ from kdsearch.ways.registry import (
     find_way,
     make_ways,
     reshape,
+    staging,
     storing,
     way_names,
 )
 
 __all__ = [
     "WAYS",
+    "Stage",
     "Way",
     "fill",
     "find_way",
+    "is_cut_from_wider",
     "make_ways",
     "parse_ways",
     "reshape",
     "searched_way_values",
     "settle",
+    "staging",
     "storing",
     "way_configs",
     "way_hyperparameters",

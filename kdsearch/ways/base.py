@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,22 +14,40 @@ from kdsearch.spec.names import suggest
 from kdsearch.ways.constraints import constrain
 from kdsearch.ways.layers import Weighted, weighted_layers
 
-Changes = Literal["layers", "weights"]
-"""What a way changes: the layers themselves, or the form in which weights are stored. A sum has at
-most one way of each kind."""
+Changes = Literal["start", "layers", "weights"]
+"""What a way changes: what a student is cut from, the layers themselves, or the form in which
+weights are stored. A sum has at most one way of each kind."""
 
-CHANGED: Mapping[Changes, str] = {"layers": "the layers", "weights": "how weights are stored"}
+CHANGED: Mapping[Changes, str] = {
+    "start": "what it is cut from",
+    "layers": "the layers",
+    "weights": "how weights are stored",
+}
 """Each kind of change in words."""
+
+
+class Stage(NamedTuple):
+    """A part of a training.
+
+    Attributes:
+        width: Of the network in it, as a multiple of the student's.
+        epochs: Its length.
+    """
+
+    width: float
+    epochs: int
 
 
 class Way:
     """One way to make a student smaller, whatever it is taught by.
 
-    A way that changes ``layers`` does so in :meth:`reshape`, when the network is built, so that its
-    size is known before it is trained, and takes over the weights of the network as it was in
-    :meth:`fill`. One that changes ``weights`` holds them to its form while they are trained
-    (:meth:`constrain`, :meth:`step`), and stores each of them in few bytes (:meth:`pack`,
-    :meth:`unpack`).
+    A way that changes the ``start`` divides the training into stages (:meth:`stages`). Each trains
+    a network of another width, whose most important channels the next one keeps; that of the last
+    is the student, with what other ways change. A way that changes ``layers`` does so in
+    :meth:`reshape`, when the network is built, so that its size is known before it is trained, and
+    takes over the weights of the network as it was in :meth:`fill`. One that changes ``weights``
+    holds them to its form while they are trained (:meth:`constrain`, :meth:`step`), and stores each
+    of them in few bytes (:meth:`pack`, :meth:`unpack`).
 
     Args:
         values: Hyperparameters by name; absent ones take the published defaults.
@@ -76,6 +94,17 @@ class Way:
                 f"{self.name} has no weights to change: all are of a first convolution, or filter "
                 "each channel alone; choose a deeper student"
             )
+
+    def stages(self, epochs: int) -> list[Stage]:
+        """The parts of a training, of ways that change the ``start``; the last is of width 1.
+
+        Args:
+            epochs: Of the whole training.
+
+        Raises:
+            ModelError: They are too few.
+        """
+        raise NotImplementedError
 
     def layers(self, network: nn.Module) -> Iterator[tuple[str, Weighted]]:
         """The layers whose ``weight`` it changes, by name."""

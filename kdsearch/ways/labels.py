@@ -108,6 +108,18 @@ def way_values(configs: Sequence[WayConfig]) -> dict[str, float]:
     }
 
 
+def is_cut_from_wider(config: WayConfig) -> bool:
+    """Whether a way cuts the student from a wider network while it is trained.
+
+    One of the user's own that is not found where a study is only looked at counts as one that does
+    not.
+    """
+    try:
+        return find_way(config.name).changes == "start"
+    except ModelError:
+        return False
+
+
 def _full_name(ways: Sequence[type[Way]], way: type[Way], name: str) -> str:
     return name if len(ways) == 1 else f"{way.name}.{name}"
 

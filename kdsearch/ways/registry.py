@@ -16,11 +16,20 @@ from kdsearch.spec.ways import NO_WAY
 from kdsearch.ways.base import Changes, Way
 from kdsearch.ways.codebook import Codebook
 from kdsearch.ways.low_rank import LowRank
+from kdsearch.ways.prune import Prune
 from kdsearch.ways.quantize import Quantize
 from kdsearch.ways.share import Share
 from kdsearch.ways.sparse import Sparse, TwoOfFour
 
-_CLASSES: tuple[type[Way], ...] = (LowRank, Share, Sparse, TwoOfFour, Codebook, Quantize)
+_CLASSES: tuple[type[Way], ...] = (
+    Prune,
+    LowRank,
+    Share,
+    Sparse,
+    TwoOfFour,
+    Codebook,
+    Quantize,
+)
 
 WAYS: Mapping[str, type[Way]] = MappingProxyType({cls.name: cls for cls in _CLASSES})
 """Every way of kdsearch by its name in the spec."""
@@ -69,14 +78,21 @@ def reshape(network: nn.Module, ways: Sequence[Way]) -> None:
 
 def fill(network: nn.Module, whole: nn.Module, ways: Sequence[Way]) -> None:
     """Give a network of some ways the weights of the same network without them."""
-    changing = [way for way in ways if way.changes == "layers"]
-    way = next(iter(changing), ways[0])
-    way.fill(network, whole)
+    (_that_changes(ways, "layers") or ways[0]).fill(network, whole)
 
 
 def storing(ways: Sequence[Way]) -> Way | None:
     """The way that says how weights are stored, if one does."""
-    return next((way for way in ways if way.changes == "weights"), None)
+    return _that_changes(ways, "weights")
+
+
+def staging(ways: Sequence[Way]) -> Way | None:
+    """The way that divides the training into stages, if one does."""
+    return _that_changes(ways, "start")
+
+
+def _that_changes(ways: Sequence[Way], what: Changes) -> Way | None:
+    return next((way for way in ways if way.changes == what), None)
 
 
 def _checked(found: Any, reference: str) -> type[Way]:

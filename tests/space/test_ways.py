@@ -8,10 +8,13 @@ import optuna
 import pytest
 
 from kdsearch.errors import SpecError
+from kdsearch.methods import method_config
 from kdsearch.render.plan import unfit_lines
 from kdsearch.space.checks import Plan, make_plan
+from kdsearch.space.compatibility import Pairs
 from kdsearch.spec import parse_spec
-from kdsearch.ways import way_label
+from kdsearch.spec.concrete import ModelConfig
+from kdsearch.ways import way_configs, way_label
 
 EVERY = "ways={none: {}, quantize: {bits: {choices: [2, 4]}}, low_rank+quantize: {}, sparse: {}}"
 CONVNET = "students=[{family: convnet, depth: {low: 2, high: 3}, width: {low: 0.2, high: 1.0}}]"
@@ -117,4 +120,86 @@ def test_a_way_of_the_users_that_breaks_is_told_at_its_line(
     monkeypatch.syspath_prepend(str(tmp_path))
     spec = parse_spec(spec_text, [CONVNET, "methods=[none]", "ways=[none, 'own_ways:Broken']"])
     with pytest.raises(SpecError, match=r"own_ways:Broken.* cannot be used, since .*no luck"):
+        make_plan(spec)
+
+
+PRUNED = "ways={prune: {factor: 2.0, cuts: 1}}"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (
+            ["ways={prune: {cuts: 8}}", "training.epochs=8"],
+            "with 8 cuts a training needs at least 9 epochs, and it has 8",
+        ),
+        (
+            ["ways={prune: {cuts: 4}}", "search.strategy=ladder", "training.epochs=12"],
+            "with 4 cuts a training needs at least 5 epochs, and it has 4",
+        ),
+        (
+            ["ways={prune: {factor: 1.02, cuts: 1}}", "students=[{family: mlp, width: 0.1}]"],
+            "no more channels than the student; raise the way's factor",
+        ),
+        ([PRUNED, "methods=[none, weight_copy]"], "the wider network of prune"),
+        (
+            [
+                PRUNED,
+                "teacher.model={family: convnet, depth: 2, width: 0.5}",
+                "students=[{family: convnet, depth: 2, width: 0.5, init: cut_from_teacher}]",
+            ],
+            "no more channels than the student; raise the way's factor, or narrow the student",
+        ),
+        (
+            [PRUNED, "students=[{family: 'tests.space.own_networks:layer_norm', width: 0.5}]"],
+            "a LayerNorm is none of the layers that are cut",
+        ),
+    ],
+)
+def test_a_student_that_cannot_be_cut_from_a_wider_one_is_refused(
+    spec_text: str, overrides: list[str], words: str
+) -> None:
+    spec = parse_spec(spec_text, [CONVNET, "methods=[none, kd]", "training.epochs=2", *overrides])
+    with pytest.raises(SpecError, match=words):
+        make_plan(spec)
+
+
+def test_what_sets_the_students_weights_or_teaches_its_like_is_not_pruned(spec_text: str) -> None:
+    plan = make_plan(parse_spec(spec_text, [CONVNET, "training.epochs=2"]))
+    pairs = Pairs(plan.spec, plan.architectures)
+    ways = way_configs("prune", {})
+    student = ModelConfig(family="convnet", depth=2, width=0.5, ways=ways)
+    for label, teacher, words in [
+        ("weight_copy", "teacher", "the wider network of prune"),
+        ("simkd", "teacher", "the wider network of prune"),
+        ("kd", "born_again", "prune cuts a student while it is trained, and born_again"),
+        ("kd", "mutual", "and mutual trains another"),
+    ]:
+        assert words in pairs.reason(method_config(label, {}), teacher, student)
+    assert pairs.reason(method_config("kd", {}), "teacher", student) == ""
+
+
+def test_the_importance_is_searched_where_students_are_cut(spec_text: str) -> None:
+    entry = "students=[{family: convnet, depth: 2, width: 0.5, importance: [bn_scale, taylor]}]"
+    ways = "ways={none: {}, prune: {cuts: 1}, quantize: {}}"
+    plan = make_plan(parse_spec(spec_text, [entry, ways, "training.epochs=2"]))
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    found = set()
+    for _ in range(60):
+        trial = study.ask()
+        model = plan.space.suggest(trial).model
+        assert (way_label(model.ways) == "prune") == ("convnet.importance" in trial.params)
+        found.add((way_label(model.ways), model.importance))
+    assert found == {
+        ("none", "magnitude"),
+        ("quantize", "magnitude"),
+        ("prune", "bn_scale"),
+        ("prune", "taylor"),
+    }
+
+
+def test_each_importance_must_be_one_by_which_students_can_be_cut(spec_text: str) -> None:
+    entry = "students=[{family: mlp, depth: 2, width: 0.5, importance: [magnitude, bn_scale]}]"
+    spec = parse_spec(spec_text, [entry, PRUNED, "methods=[none]", "training.epochs=2"])
+    with pytest.raises(SpecError, match="bn_scale"):
         make_plan(spec)

@@ -31,6 +31,7 @@ LABELS = [
     "quantize",
     "low_rank+quantize",
     "share+sparse",
+    "prune+low_rank+quantize",
 ]
 MLP = {"family": "mlp", "width": 0.5, "depth": 3}
 

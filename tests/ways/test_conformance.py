@@ -10,10 +10,14 @@ from torch import Tensor, nn
 
 from kdsearch.errors import ModelError
 from kdsearch.testing import WayConformance
-from kdsearch.ways import WAYS, Way
+from kdsearch.ways import WAYS, Stage, Way
 from kdsearch.ways.quantize import Quantize
 
 pytest_plugins = ["pytester"]
+
+
+class TestPrune(WayConformance):
+    way = "prune"
 
 
 class TestLowRank(WayConformance):
@@ -102,6 +106,15 @@ class Nothing(Way):
     hyperparameters = {}
 
 
+class AsWide(Nothing):
+    """Begins with no more channels than the student has."""
+
+    name, changes = "as_wide", "start"
+
+    def stages(self, epochs: int) -> list[Stage]:
+        return [Stage(1.0, 1), Stage(1.0, epochs - 1)]
+
+
 class Picky(Nothing):
     """Refuses every student."""
 
@@ -118,6 +131,7 @@ class Picky(Nothing):
         (Lossy, "test_stored_weights_are_read_to_the_bit", "let unpack undo pack"),
         (Dead, "test_all_that_is_trained_moves", "let the gradient pass"),
         (Nothing, "test_it_makes_something_of_a_student", "let check refuse it"),
+        (AsWide, "test_it_makes_something_of_a_student", "no wider than the student"),
         (Picky, "test_it_makes_something_of_a_student", "no student is accepted"),
     ],
 )

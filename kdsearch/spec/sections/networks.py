@@ -137,10 +137,16 @@ class StudentSection(Section):
     """What they begin with: random weights, ``weights`` (pretrained), or the most important
     channels of a trained teacher of their family. A list is searched. Absent: ``weights`` where
     they are given, else random ones."""
-    importance: Importance = "magnitude"
+    importance: Annotated[
+        tuple[Importance, ...],
+        BeforeValidator(listed),
+        AfterValidator(each_once("importance")),
+        Field(min_length=1),
+    ] = ("magnitude",)
     """What decides which channels are kept: the norm of a channel's weights, the scale of its batch
     normalisation, or its activation on some training samples. ``taylor``: the norm of its weights
-    times the gradients of the loss on some training samples."""
+    times the gradients of the loss on some training samples. A list is searched, but for the chains
+    of a ladder, which have the first."""
     image_size: SideDimension | None = None
     """Side in pixels to which the students resize the images of the data. Absent: what
     ``data.image_size`` may be, where that is searched; else that of ``weights``, where a library

@@ -1,0 +1,76 @@
+"""Trainings in stages: of a wider network first, from which the student is cut while it is trained.
+
+Each stage is a task of its own, with a schedule of its own. All but the first go on from the one
+before as a student of a chain does.
+"""
+
+from __future__ import annotations
+
+from kdsearch.models import Network
+from kdsearch.spec.concrete import ModelConfig
+from kdsearch.training.fine_tuning import phases
+from kdsearch.training.recipe import lasting
+from kdsearch.training.task import Parent, Task
+from kdsearch.ways import Stage, make_ways, staging
+
+
+def model_stages(model: ModelConfig, epochs: int) -> list[Stage]:
+    """The stages of a student's training; of most, one.
+
+    Args:
+        model: The student.
+        epochs: Of the whole training.
+
+    Raises:
+        ModelError: They are too few.
+    """
+    way = staging(make_ways(model.ways))
+    return [Stage(1.0, epochs)] if way is None else way.stages(epochs)
+
+
+def stage_tasks(task: Task, origin: Network | None = None) -> list[Task]:
+    """The tasks of a training's stages; the last one's network is the student.
+
+    Args:
+        task: The whole training.
+        origin: The trained network that it begins with, if there is one.
+
+    Raises:
+        ModelError: It has too few epochs.
+    """
+    config = None if origin is None else origin.config
+    found: list[Task] = []
+    stages = model_stages(task.model, task.training.epochs)
+    for number, stage in enumerate(stages):
+        model = task.model
+        if stage is not stages[-1]:
+            model = stage_model(model, stage, None if config is None else config.width)
+        training = lasting(task.training, stage.epochs, task.training)
+        parent = task.parent
+        if number:  # its head is trained
+            training = phases(training)[-1][1]
+            before = found[-1]
+            parent = Parent(key=before.key, model=before.model, epochs=before.lineage_epochs)
+        update = {"model": model, "training": training, "parent": parent}
+        found.append(task.model_copy(update=update))
+    return found
+
+
+def stage_model(model: ModelConfig, stage: Stage, origin: float | None) -> ModelConfig:
+    """The network of a stage before the last, as it is without ways.
+
+    It is no wider than what it begins with.
+
+    Args:
+        model: The student.
+        stage: The stage.
+        origin: The width of the trained network that the student begins with, if it begins with
+            one that is trained in its study.
+    """
+    width = model.width * stage.width
+    if model.weights is not None and model.cut_from is None:
+        origin = max(1.0, model.width)
+    if origin is not None:
+        width = min(width, origin)
+    # what is cut again is not shipped
+    return model.model_copy(update={"width": width, "ways": (), "stored": "float32"})

@@ -1,0 +1,133 @@
+"""Trainings of students that are cut from a wider network while it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import torch
+
+from kdsearch.compression import cut
+from kdsearch.data import Dataset
+from kdsearch.models import build_network, measure
+from kdsearch.spec.concrete import FineTuning, ModelConfig
+from kdsearch.training.programs import begin_training, judged_epochs, total_epochs
+from kdsearch.training.programs.staged import Staged
+from kdsearch.training.recipe import Recipe
+from kdsearch.training.stages import stage_tasks
+from kdsearch.training.task import Task
+from kdsearch.training.teacher import Teacher
+from kdsearch.training.trainer import Trainer
+from kdsearch.ways import way_configs
+from tests.training.trainings import assert_same_weights, finish, through_a_file
+
+MODEL = {"family": "convnet", "width": 0.25, "depth": 2}
+
+
+@pytest.fixture
+def task_of(make_task: Callable[..., Task]) -> Callable[..., Task]:
+    def make(
+        label: str = "prune", method: str = "none", model: Any = None, **training: Any
+    ) -> Task:
+        values = {"factor": 4.0, "cuts": 2, "wide": 0.4}
+        named = {(n if label == "prune" else f"prune.{n}"): v for n, v in values.items()}
+        ways = [each.model_dump() for each in way_configs(label, named)]
+        given = MODEL | (model or {}) | {"ways": ways}
+        options = {"epochs": 5, "lr": 0.05, "warmup_epochs": 1.0} | training
+        return make_task(method, model=given, **options)
+
+    return make
+
+
+def test_stages_are_the_trainings_of_three_networks_each_cut_from_the_last(
+    digits: Dataset, task_of: Callable[..., Task]
+) -> None:
+    """Done here one after another, by the trainer and the cut alone."""
+    task = task_of()
+    program = begin_training(task, digits, {})
+    assert isinstance(program, Staged)
+    reports = finish(program)
+    assert [report.epoch for report in reports] == [1, 2, 3, 4, 5]
+    network, since = None, 0
+    for width, epochs in ((1.0, 2), (0.5, 1), (0.25, 2)):
+        model = ModelConfig(**(MODEL | {"width": width}))
+        training = task.training.model_copy(update={"epochs": epochs, "warmup_epochs": epochs / 5})
+        plain = task.model_copy(update={"model": model, "training": training})
+        student = None
+        if network is not None:
+            student = build_network(model, digits.inputs, digits.outputs)
+            cut(network, student, "magnitude")
+        trainer = Trainer(plain, digits, student=student, since=since)
+        expected = finish(trainer)
+        assert [r.loss for r in expected] == [r.loss for r in reports[since : since + epochs]]
+        network, since = deepcopy(trainer.student), since + epochs
+    assert network is not None
+    assert_same_weights(program.student, network, 0)
+    assert program.score_test() == trainer.score_test()
+
+
+@pytest.mark.parametrize("done", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("label", ["prune", "prune+low_rank+quantize"])
+def test_a_resumed_training_is_the_uninterrupted_one(
+    digits: Dataset, task_of: Callable[..., Task], label: str, done: int
+) -> None:
+    task = task_of(label, ema=0.9)
+    program = begin_training(task, digits, {}, rungs=(4,))
+    reports = [program.train_epoch() for _ in range(done)]
+    state = through_a_file(program.state_dict())
+    reports += finish(program)
+    torch.manual_seed(3)
+    again = begin_training(task, digits, {}, rungs=(4,))
+    again.load_state_dict(state)
+    rest = finish(again)
+    assert [r.epoch for r in rest] == list(range(done + 1, 6))
+    assert [r.scores for r in rest] == [r.scores for r in reports[done:]]
+    assert_same_weights(again.student, program.student, 0)
+
+
+def test_only_rungs_of_the_last_stage_are_scored(
+    digits: Dataset, task_of: Callable[..., Task]
+) -> None:
+    task = task_of()
+    assert (total_epochs(task), judged_epochs(task)) == (5, 2)
+    reports = finish(begin_training(task, digits, {}, rungs=(1, 3, 4)))
+    assert [report.epoch for report in reports if report.averaged] == [4]
+
+
+def test_a_student_that_begins_with_its_teachers_channels_begins_with_more_of_them(
+    digits: Dataset, task_of: Callable[..., Task], make_teacher: Callable[..., Teacher]
+) -> None:
+    """Never with more than it has: of four times the width, half a teacher's, there are twice."""
+    config = ModelConfig(**(MODEL | {"width": 0.5}))
+    torch.manual_seed(4)
+    teacher = Teacher(build_network(config, digits.inputs, digits.outputs))
+    task = task_of(model={"cut_from": "teacher"}, method="kd")
+    task = task.model_copy(update={"teacher": "teacher"})
+    program = begin_training(task, digits, {"teacher": teacher})
+    assert measure(program.student) == measure(teacher.network)
+    assert_same_weights(program.student, teacher.network, 0)
+    finish(program)
+    small = build_network(ModelConfig(**MODEL), digits.inputs, digits.outputs)
+    assert measure(program.student) == measure(small)
+
+
+def test_the_head_is_trained_alone_before_the_first_cut_only(
+    task_of: Callable[..., Task],
+) -> None:
+    task = task_of(fine_tuning=FineTuning(head_epochs=2))
+    alone = [each.training.fine_tuning for each in stage_tasks(task)]
+    assert [tuning and tuning.head_epochs for tuning in alone] == [1, 0, 0]
+
+
+def test_the_baseline_has_its_size_from_the_start_and_no_teacher(
+    task_of: Callable[..., Task],
+) -> None:
+    task = task_of("prune+quantize", model={"importance": "bn_scale"})
+    assert not task.is_baseline
+    plain = Recipe.of(task).undistilled().model
+    assert plain == task.model.model_copy(
+        update={"ways": task.model.ways[1:], "importance": "magnitude"}
+    )
+    assert task.model_copy(update={"model": plain}).is_baseline
