@@ -36,8 +36,6 @@ def print_ranking(console: Console, content: Mapping[str, Any], wide: bool = Fal
         ranking_notes,
         ranking_view,
         too_few_note,
-        ways_note,
-        ways_view,
     )
 
     if not ranked(content):
@@ -48,11 +46,22 @@ def print_ranking(console: Console, content: Mapping[str, Any], wide: bool = Fal
     print_layout(console, shown)
     for note in ranking_notes(content, shown):
         console.print(note, style="dim", markup=False, highlight=False)
-    ways = ways_view(content, room(console))
-    if ways is not None:
+    if content.get("ways"):
         console.print()
-        print_layout(console, ways)
-        console.print(ways_note(content), style="dim", markup=False, highlight=False)
+        print_ways(console, content)
+
+
+def print_ways(console: Console, content: Mapping[str, Any]) -> None:
+    from kdsearch.render.ranking import ways_note, ways_view
+
+    ways = ways_view(content, room(console))
+    if ways is None:
+        least = content["least_trials"]
+        told = f"fewer than two ways have {least} complete trials, so there is nothing to rank"
+        console.print(told, markup=False, highlight=False)
+        return
+    print_layout(console, ways)
+    console.print(ways_note(content), style="dim", markup=False, highlight=False)
 
 
 def room(console: Console) -> int | None:

@@ -5,10 +5,12 @@ What its folder holds of that is printed as it is, within half a second.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from kdsearch.cli.picking import print_pick
-from kdsearch.cli.printing import print_front, print_json, print_ranking, print_wrapped
+from kdsearch.cli.printing import print_front, print_json, print_ranking, print_ways, print_wrapped
 from kdsearch.cli.program import AsJson, StudyFolder, Wide, app, examples, open_console
 from kdsearch.cli.summaries import read_summary
 
@@ -34,12 +36,24 @@ def front(study: StudyFolder, wide: Wide = False, as_json: AsJson = False) -> No
     print_pick(console, content, str(study))
 
 
-@app.command(epilog=examples("kdsearch ranking studies/digits"))
-def ranking(study: StudyFolder, wide: Wide = False, as_json: AsJson = False) -> None:
-    """Rank a study's methods at one tuning budget."""
+@app.command(
+    epilog=examples("kdsearch ranking studies/digits", "kdsearch ranking studies/digits --ways")
+)
+def ranking(
+    study: StudyFolder,
+    wide: Wide = False,
+    ways: Annotated[
+        bool, typer.Option("--ways", help="Only the ways to a small model, by size.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Rank a study's methods, and its ways to a small model, at one tuning budget."""
     content = read_summary(study, "ranking")
     if as_json:
-        print_json(content["ranking"])
+        print_json(content["ways"] if ways else content["ranking"])
+        return
+    if ways:
+        print_ways(open_console(), content)
         return
     print_ranking(open_console(), content, wide)
 

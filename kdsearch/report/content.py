@@ -69,6 +69,7 @@ def content(study: Study, ended: bool = False) -> dict[str, Any]:
         "finalists": finalist_rows(study, front) if len(front) else [],
         "progress": progress(lines, objectives, study.largest) if members else [],
         "ranking": ranking.to_dict("records"),
+        "ways": study.way_ranking.to_dict("records"),
         "importance": importances(study),
         "curves": {"names": names, "loss": LOSS, "trials": curves(latest, lines, names)},
     }

@@ -13,6 +13,7 @@ from kdsearch.results.directory import StudyDirectory
 from kdsearch.results.study import Study
 from kdsearch.spec import parse_spec
 from kdsearch.spec.teaching import TEACHER
+from kdsearch.ways import way_configs
 from tests.conftest import TEXT
 from tests.records import trial
 
@@ -61,6 +62,26 @@ def test_no_heavy_import_is_needed_to_read(study: StudyDirectory, command: str) 
     assert as_json.stdout.splitlines()[-1] == "code 0 heavy []"
     rows = json.loads("".join(as_json.stdout.splitlines()[:-1]))
     assert len(rows) == (2 if command == "front" else 1)
+
+
+def test_the_ways_alone_are_ranked(study: StudyDirectory) -> None:
+    where = study.path.parent
+    told = python("-m", "kdsearch.cli", "ranking", "tiny", "--ways", cwd=where).stdout
+    assert told.startswith("fewer than two ways have 3 complete trials")
+    for number in range(3, 12):
+        made = scored(number)
+        ways = way_configs("quantize", {}) if number % 2 else ()
+        model = made.task.model.model_copy(update={"ways": ways})
+        task = made.task.model_copy(update={"model": model})
+        study.trials.append(made.model_copy(update={"task": task}))
+    told = python("-m", "kdsearch.cli", "ranking", "tiny", "--ways", cwd=where).stdout
+    assert told.startswith("ways of tiny by size")
+    assert "methods" not in told.splitlines()[0]
+    found = python("-m", "kdsearch.cli", "ranking", "tiny", "--ways", "--json", cwd=where).stdout
+    rows = json.loads(found)
+    assert {row["way"] for row in rows} == {"none", "quantize"}
+    largest = [row for row in rows if row["at_most"] == max(row["at_most"] for row in rows)]
+    assert [row["fits"] for row in largest] == [row["trials"] for row in largest]
 
 
 def test_a_study_that_has_gone_on_is_read_anew(study: StudyDirectory) -> None:

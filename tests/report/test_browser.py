@@ -46,6 +46,14 @@ def rows(page: Any, table: str) -> list[list[str]]:
     )
 
 
+WAYS = CLASSES.replace(
+    "methods:", "ways: {{none: {{}}, quantize: {{}}, prune: {{}}, low_rank: {{}}}}\nmethods:"
+).replace(
+    "{{trials: 60, scheduler: {{name: halving, score: raw}}}}",
+    "{{trials: 60, size: bytes, scheduler: {{score: raw}}}}",
+)
+
+
 def brush(page: Any, figure: str, box: tuple[float, float, float, float]) -> None:
     """Draw a box over a part of a figure: left, top, right, bottom, as shares of its plot."""
     page.locator(f"#{figure}").evaluate("each => each.scrollIntoView({block: 'center'})")
@@ -299,3 +307,26 @@ def test_a_study_that_has_barely_begun_is_told(browser: Any, study: Study, tmp_p
         assert "no front" in page.inner_text("#front-figure")
         assert "No finalist" in page.inner_text("#finalists-note")
         assert rows(page, "chosen") == []
+
+
+def test_ways_are_compared_by_size_where_there_are_some(
+    browser: Any, files: dict[str, Path], tmp_path: Path
+) -> None:
+    study = make_study(tmp_path, WAYS)
+    expected = study.way_ranking
+    assert expected["at_most"].nunique() > 1
+    with opened(browser, write_page(study)) as page:
+        assert page.is_visible("#ways")
+        told = rows(page, "ways-table")
+        assert [row[1] for row in told] == expected["way"].tolist()
+        assert [row[5] for row in told] == ["yes" if c else "" for c in expected["clear"]]
+        for cells, (_, row) in zip(told, expected.iterrows(), strict=True):
+            score = f"{100 * row['best_score']:.2f}" if row["fits"] else ""
+            assert cells[2] == score
+            assert cells[4] == f"{row['fits']} of {row['trials']}"
+            assert cells[0] == (f"{row['at_most']:,.0f}" if row["first"] else "")
+        assert page.evaluate(CUT) == []
+        heads = page.eval_on_selector_all("#chosen th", "all => all.map(each => each.textContent)")
+        assert "way" in heads
+    with opened(browser, files["classes"]) as page:
+        assert not page.is_visible("#ways")

@@ -220,9 +220,11 @@ function start() {
   drawScaled();
   drawProgress();
   drawMethods();
+  fillWays();
   drawImportance();
   document.getElementById("progress-note").textContent = progressNote();
   document.getElementById("methods-note").textContent = methodsNote();
+  document.getElementById("ways-note").textContent = waysNote();
   document.getElementById("importance-note").textContent = importanceNote();
   document.getElementById("response-note").textContent = responseNote();
   window.addEventListener("beforeprint", () => fitPaper(true));

@@ -82,6 +82,31 @@ function methodsNote() {
     + `chose the trials.${left}`;
 }
 
+/** What so many trials of each way reach with students of at most some sizes; nothing where there is one way. */
+function fillWays() {
+  document.getElementById("ways").hidden = !DATA.ways.length;
+  if (!DATA.ways.length) return;
+  const metric = DATA.metrics[DATA.objective];
+  const heads = [[`at most ${sizeHead(DATA.ways[0].size)}`, true], ["way", false],
+                 [headed(metric, `best ${metric.head}`), true], ["95 % interval", true],
+                 ["trials so small", true], ["clear", false]];
+  fillTable("ways-table", heads, DATA.ways.map((row) => ({
+    cells: [
+      row.first ? whole(row.at_most) : "", row.way,
+      ...(row.fits ? [bare(metric, row.best_score),
+                      `${bare(metric, row.best_score_low)} to ${bare(metric, row.best_score_high)}`] : ["", ""]),
+      `${row.fits} of ${row.trials}`, row.clear ? "yes" : "",
+    ],
+  })));
+}
+
+function waysNote() {
+  if (!DATA.ways.length) return "";
+  return `What ${DATA.ways[0].budget} complete trials of a way reach on validation with students of at most this size: the `
+    + "same number for each, whatever their method. A trial whose student is larger counts as the worst. Clear: the "
+    + "interval of the lead over the second leaves out 0. Intervals are over trials (bootstrap), not over training seeds.";
+}
+
 /** A figure of bars for each objective, in cards side by side. */
 function drawImportance() {
   const holder = document.getElementById("importance-figures");

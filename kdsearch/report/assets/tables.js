@@ -33,7 +33,7 @@ function fillTable(id, heads, rows) {
     cells.forEach((text, place) => {
       const cell = row.insertCell();
       cell.textContent = text ?? "";
-      cell.className = heads[place][1] ? "number" : heads[place][0] === "values" ? "wraps" : "";
+      cell.className = heads[place][1] ? "number" : ["values", "way"].includes(heads[place][0]) ? "wraps" : "";
     });
     if (trial !== undefined) linkRow(row, trial);
   }
