@@ -64,7 +64,7 @@ class Ends:
             for model in self.students(key):
                 yield self._alone(model, ("students", number, "family"), is_own(section.family))
             for label, model in self._with_other_ways(key):
-                own = is_own(section.family) or _are_own(parse_ways(label))
+                own = is_own(section.family) or are_own(parse_ways(label))
                 yield self._alone(model, ("ways", label), own)
 
     def _alone(self, model: ModelConfig, path: KeyPath, own: bool) -> EndTraining:
@@ -146,7 +146,7 @@ class Ends:
                 ("methods", label),
                 f"{label}{of} on {describe(model)}",
                 sum(self._architectures.size(each).macs for each in models),
-                any(is_own(each.family) for each in models) or _are_own(parse_label(label)),
+                any(is_own(each.family) for each in models) or are_own(parse_label(label)),
             )
         return None
 
@@ -164,7 +164,7 @@ def signals_of_label(label: str) -> frozenset[Signal]:
     )
 
 
-def _are_own(parts: Sequence[type]) -> bool:
+def are_own(parts: Sequence[type]) -> bool:
     """Whether one of the methods or ways is the user's."""
     return any(not part.__module__.startswith("kdsearch.") for part in parts)
 

@@ -192,7 +192,7 @@ class Space:
 
     def way_probes(self, label: str) -> list[Ways]:
         """Configurations that stand for all of a way's, as those of :meth:`probes`."""
-        dimensions = searched_way_values(label, self.ways[label])
+        dimensions = searched_way_values(label, self.ways.get(label, {}))
         return list(dict.fromkeys(way_configs(label, values) for values in _probed(dimensions)))
 
     def published(self, label: str) -> dict[str, Any]:

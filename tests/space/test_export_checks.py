@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from kdsearch.data import Dataset
 from kdsearch.space.export_checks import export_warnings
 from kdsearch.spec import parse_spec
+from kdsearch.ways.quantize import Quantize
 from tests.command_line import CallCommand
 
 TEXT = """
@@ -24,6 +26,16 @@ training: {{epochs: 1}}
 """
 
 MINE = "tests.space.test_export_checks:"
+
+
+class Undone(Quantize):
+    """A way of the user's whose weights are unpacked by what values decide."""
+
+    name = "undone"
+
+    def unpack(self, parts: Mapping[str, Tensor], shape: tuple[int, ...]) -> Tensor:
+        weight = super().unpack(parts, shape)
+        return weight if float(weight.sum()) > 0 else weight * 2
 
 
 class Branching(nn.Module):
@@ -67,6 +79,21 @@ def test_a_network_that_cannot_be_traced(
         assert line.startswith("<text>:7:")
         assert "torch.export cannot trace" in line
         assert "\n" not in line
+
+
+@pytest.mark.parametrize("family", ["mlp", f"{MINE}plain"])
+def test_a_way_whose_weights_cannot_be_unpacked(
+    digits: Dataset, tmp_path: Path, family: str
+) -> None:
+    text = TEXT.format(folder=tmp_path, family=family)
+    spec = parse_spec(text, [f"ways={{none: {{}}, quantize: {{}}, '{MINE}Undone': {{}}}}"])
+    found = export_warnings(spec, digits, own_alone=True)
+    assert len(found) == 2  # of both families
+    for line in found:
+        assert line.startswith("--set ways=")
+        assert "torch.export cannot trace" in line
+    sound = parse_spec(text, ["ways=[none, low_rank, prune+quantize]"])
+    assert export_warnings(sound, digits) == []
 
 
 def test_validate_warns_of_it(tmp_path: Path, call_command: CallCommand) -> None:
