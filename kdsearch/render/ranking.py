@@ -102,12 +102,14 @@ def ways_view(content: Content, width: int | None = None) -> Layout | None:
 
 def ways_note(content: Content) -> str:
     """How the figures of :func:`ways_view` came about."""
-    rows = content["ways"]
+    rows, few = content["ways"], content.get("ways_of_few") or {}
+    told = ", ".join(f"{label} ({count})" for label, count in few.items())
+    left = f"; too few complete trials: {told}" if told else ""
     return (
         f"what {rows[0]['budget']} complete trials of a way reach on validation with students of "
         "at most this size, the same number for each, whatever their method; a trial whose student "
-        "is larger counts as the worst; 95 % intervals as above; clear: the interval of the lead "
-        "over the second leaves out 0"
+        "is larger counts as the worst; in brackets 95 % intervals over trials, by bootstrap; "
+        f"clear: the interval of the lead over the second leaves out 0{left}"
     )
 
 

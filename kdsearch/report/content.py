@@ -70,6 +70,7 @@ def content(study: Study, ended: bool = False) -> dict[str, Any]:
         "progress": progress(lines, objectives, study.largest) if members else [],
         "ranking": ranking.to_dict("records"),
         "ways": study.way_ranking.to_dict("records"),
+        "ways_of_few": study.ways_of_few,
         "importance": importances(study),
         "curves": {"names": names, "loss": LOSS, "trials": curves(latest, lines, names)},
     }

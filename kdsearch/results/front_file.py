@@ -66,7 +66,8 @@ def ranking_content(study: Study, table: pd.DataFrame | None = None) -> dict[str
 
     ``least_trials`` is how many complete trials a method or way needs; each row of ``ranking`` is
     one of :func:`kdsearch.results.ranking.method_ranking`, each of ``ways`` one of
-    :func:`kdsearch.results.way_ranking.way_ranking`.
+    :func:`kdsearch.results.way_ranking.way_ranking`. ``ways_of_few`` has the other ways, each with
+    the number of its complete trials.
 
     Args:
         study: The study.
@@ -82,6 +83,7 @@ def ranking_content(study: Study, table: pd.DataFrame | None = None) -> dict[str
         "metrics": {score: metric_facts(score)},
         "ranking": rows(study.ranking if table is None else table),
         "ways": rows(study.way_ranking),
+        "ways_of_few": study.ways_of_few,
     }
 
 

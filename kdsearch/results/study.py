@@ -21,7 +21,7 @@ from kdsearch.results.objectives import Objectives
 from kdsearch.results.ranking import method_ranking
 from kdsearch.results.record import TrialRecord, by_task
 from kdsearch.results.tables import front_table, trials_table
-from kdsearch.results.way_ranking import way_ranking
+from kdsearch.results.way_ranking import way_ranking, ways_of_few
 from kdsearch.spec.domains import SOURCE
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.recipe import Recipe
@@ -196,15 +196,22 @@ class Study:
     @property
     def ranking(self) -> pd.DataFrame:
         """One row a method, with what it reaches at one tuning budget; the best first."""
-        records = [each for each in self.records() if each.compares_settings]
+        records = self._comparing()
         largest = self.largest[0] if records else 1  # without a trial there may be no teacher yet
         return method_ranking(records, self.objectives, largest, self.spec.study.seed)
 
     @property
     def way_ranking(self) -> pd.DataFrame:
         """One row a size and a way, with what it reaches there; none where there is one way."""
-        records = [each for each in self.records() if each.compares_settings]
-        return way_ranking(records, self.objectives, self.spec.study.seed)
+        return way_ranking(self._comparing(), self.objectives, self.spec.study.seed)
+
+    @property
+    def ways_of_few(self) -> dict[str, int]:
+        """The ways that have too few complete trials to be ranked, with their number."""
+        return ways_of_few(self._comparing())
+
+    def _comparing(self) -> list[TrialRecord]:
+        return [each for each in self.records() if each.compares_settings]
 
     def hypervolumes(self) -> list[float]:
         """Hypervolume of the validation front after each complete trial, by their ends."""

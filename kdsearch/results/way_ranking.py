@@ -63,10 +63,7 @@ def way_ranking(records: Sequence[TrialRecord], objectives: Objectives, seed: in
         The columns of :data:`COLUMNS`, the smallest size first and the best way first; no row where
         fewer than two ways have enough trials.
     """
-    by_way: dict[str, list[TrialRecord]] = {}
-    for record in records:
-        if record.complete:
-            by_way.setdefault(way_label(record.task.model.ways), []).append(record)
+    by_way = _by_way(records)
     enough = {label: own for label, own in by_way.items() if len(own) >= MIN_TRIALS}
     if len(enough) < 2:
         return pd.DataFrame(columns=list(COLUMNS))
@@ -79,6 +76,22 @@ def way_ranking(records: Sequence[TrialRecord], objectives: Objectives, seed: in
     limits = dict.fromkeys(sizes[max(round(share * len(sizes)), 1) - 1] for share in SHARES)
     rows = [row for limit in limits for row in _at(float(limit), reached, objectives, budget)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def ways_of_few(records: Sequence[TrialRecord]) -> dict[str, int]:
+    """The ways of some trials that have too few complete ones to be ranked, with their number."""
+    counts = {label: len(own) for label, own in _by_way(records).items()}
+    return {label: count for label, count in counts.items() if count < MIN_TRIALS}
+
+
+def _by_way(records: Sequence[TrialRecord]) -> dict[str, list[TrialRecord]]:
+    """The complete ones of some trials."""
+    found: dict[str, list[TrialRecord]] = {}
+    for record in records:
+        own = found.setdefault(way_label(record.task.model.ways), [])
+        if record.complete:
+            own.append(record)
+    return found
 
 
 @dataclass(frozen=True)

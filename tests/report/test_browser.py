@@ -46,8 +46,9 @@ def rows(page: Any, table: str) -> list[list[str]]:
     )
 
 
+_NAMES = ("none", "quantize", "prune", "sparse", "prune+quantize", "prune+sparse")
 WAYS = CLASSES.replace(
-    "methods:", "ways: {{none: {{}}, quantize: {{}}, prune: {{}}, low_rank: {{}}}}\nmethods:"
+    "methods:", f"ways: {{{{{', '.join(f'{name}: {{{{}}}}' for name in _NAMES)}}}}}\nmethods:"
 ).replace(
     "{{trials: 60, scheduler: {{name: halving, score: raw}}}}",
     "{{trials: 60, size: bytes, scheduler: {{score: raw}}}}",
@@ -310,9 +311,10 @@ def test_a_study_that_has_barely_begun_is_told(browser: Any, study: Study, tmp_p
 
 
 def test_ways_are_compared_by_size_where_there_are_some(
-    browser: Any, files: dict[str, Path], tmp_path: Path
+    browser: Any, files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = make_study(tmp_path, WAYS)
+    monkeypatch.setattr(Study, "ways_of_few", {"share": 2, "mine": 0})
     expected = study.way_ranking
     assert expected["at_most"].nunique() > 1
     with opened(browser, write_page(study)) as page:
@@ -325,6 +327,9 @@ def test_ways_are_compared_by_size_where_there_are_some(
             assert cells[2] == score
             assert cells[4] == f"{row['fits']} of {row['trials']}"
             assert cells[0] == (f"{row['at_most']:,.0f}" if row["first"] else "")
+        assert page.inner_text("#ways-note").endswith(
+            "Too few complete trials: share (2), mine (0)."
+        )
         assert page.evaluate(CUT) == []
         heads = page.eval_on_selector_all("#chosen th", "all => all.map(each => each.textContent)")
         assert "way" in heads

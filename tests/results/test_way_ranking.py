@@ -11,7 +11,7 @@ import pytest
 
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
-from kdsearch.results.way_ranking import way_ranking
+from kdsearch.results.way_ranking import way_ranking, ways_of_few
 from kdsearch.ways import way_configs
 from tests.records import trial
 
@@ -20,7 +20,14 @@ QUANTIZE = [(0.9, 80), (0.55, 10), (0.7, 40), (0.8, 55), (0.3, 5), (0.45, 12)]
 SHARE = [(0.95, 12), (0.94, 11), (0.96, 13)]
 
 
-def ranking(**ways: Sequence[tuple[float | None, int]]) -> pd.DataFrame:
+Pairs = Sequence[tuple[float | None, int]]
+
+
+def ranking(**ways: Pairs) -> pd.DataFrame:
+    return way_ranking(trials(**ways), Objectives(), 0)
+
+
+def trials(**ways: Pairs) -> list[TrialRecord]:
     records: list[TrialRecord] = []
     for label, pairs in ways.items():
         for number, pair in enumerate(pairs):
@@ -28,7 +35,7 @@ def ranking(**ways: Sequence[tuple[float | None, int]]) -> pd.DataFrame:
             model = record.task.model.model_copy(update={"ways": way_configs(label, {})})
             task = record.task.model_copy(update={"model": model})
             records.append(record.model_copy(update={"task": task}))
-    return way_ranking(records, Objectives(), 0)
+    return records
 
 
 def best(chosen: Sequence[tuple[float, int]], limit: float) -> float:
@@ -75,3 +82,10 @@ def test_without_two_ways_of_enough_trials_there_is_nothing_to_rank() -> None:
     assert ranking(none=NONE).empty
     assert ranking(none=NONE, share=SHARE[:2]).empty
     assert ranking(none=NONE, share=[*SHARE[:2], (None, 5)]).empty
+
+
+def test_ways_that_are_not_ranked_are_told_with_their_complete_trials() -> None:
+    few = [(0.5, 10), (0.6, 20), (None, 30)]
+    records = trials(none=NONE, quantize=QUANTIZE, sparse=few, prune=[(None, 10)])
+    assert ways_of_few(records) == {"sparse": 2, "prune": 0}
+    assert set(way_ranking(records, Objectives(), 0)["way"]) == {"none", "quantize"}

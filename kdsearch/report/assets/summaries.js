@@ -102,9 +102,12 @@ function fillWays() {
 
 function waysNote() {
   if (!DATA.ways.length) return "";
+  const few = Object.entries(DATA.ways_of_few).map(([label, count]) => `${label} (${count})`);
+  const left = few.length ? ` Too few complete trials: ${few.join(", ")}.` : "";
   return `What ${DATA.ways[0].budget} complete trials of a way reach on validation with students of at most this size: the `
     + "same number for each, whatever their method. A trial whose student is larger counts as the worst. Clear: the "
-    + "interval of the lead over the second leaves out 0. Intervals are over trials (bootstrap), not over training seeds.";
+    + "interval of the lead over the second leaves out 0. Intervals are over trials (bootstrap), "
+    + `not over training seeds.${left}`;
 }
 
 /** A figure of bars for each objective, in cards side by side. */
