@@ -12,7 +12,7 @@ import torch
 from kdsearch.compression import cut
 from kdsearch.data import Dataset
 from kdsearch.models import build_network, measure
-from kdsearch.spec.concrete import FineTuning, ModelConfig
+from kdsearch.spec.concrete import FineTuning, ModelConfig, WayConfig
 from kdsearch.training.programs import begin_training, judged_epochs, total_epochs
 from kdsearch.training.programs.staged import Staged
 from kdsearch.training.recipe import Recipe
@@ -131,3 +131,13 @@ def test_the_baseline_has_its_size_from_the_start_and_no_teacher(
         update={"ways": task.model.ways[1:], "importance": "magnitude"}
     )
     assert task.model_copy(update={"model": plain}).is_baseline
+
+
+def test_a_way_that_is_not_found_hides_no_figures(task_of: Callable[..., Task]) -> None:
+    """As where a study with a way of the user's is looked at on another machine."""
+    task = task_of()
+    gone = WayConfig(name="gone_away:Mine", values={})
+    other = task.model_copy(update={"model": task.model.model_copy(update={"ways": (gone,)})})
+    assert (total_epochs(other), judged_epochs(other)) == (5, 5)
+    assert other.is_baseline
+    assert Recipe.of(other).undistilled().model == other.model
