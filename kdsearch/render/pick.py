@@ -78,7 +78,9 @@ def gain_told(content: Mapping[str, Any], row: Row) -> str:
     if gain - half > 0:
         return f"{over}: it helps (the 95 % interval lies above 0)"
     if gain + half < 0:
-        return f"{over}: {worth(content)} does not help here (the interval lies below 0)"
+        # without a teacher, a student that has a gain is cut from a wider network
+        what = "pruning" if row["method"] == UNDISTILLED else worth(content)
+        return f"{over}: {what} does not help here (the interval lies below 0)"
     return f"{over}: not sure that it helps here (the 95 % interval holds 0)"
 
 

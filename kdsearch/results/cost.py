@@ -15,7 +15,7 @@ from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import BORN_AGAIN, MUTUAL
 from kdsearch.training.fine_tuning import phases
 from kdsearch.training.programs import epochs_with_forebears
-from kdsearch.training.stages import model_stages
+from kdsearch.training.stages import model_stages, stage_model
 from kdsearch.training.task import Task
 
 STEP = 55.0
@@ -86,10 +86,14 @@ class TrialCost:
 def _widening(task: Task) -> float:
     """Mean multiply-accumulates of a training's networks, as multiples of its student's.
 
-    Channels go in and come out, so that they grow with the square of the width.
+    Channels go in and come out, so that they grow with the square of the width. Of students that
+    are cut from their teacher it is not known here how wide that is.
     """
-    stages = model_stages(task.model, task.training.epochs)
-    return sum(stage.epochs * stage.width**2 for stage in stages) / task.training.epochs
+    model, total = task.model, 0.0
+    *wide, last = model_stages(model, task.training.epochs)
+    for stage in wide:
+        total += stage.epochs * (stage_model(model, stage, None).width / model.width) ** 2
+    return (total + last.epochs) / task.training.epochs
 
 
 def _passes(training: TrainingConfig) -> float:

@@ -13,8 +13,13 @@ Row = Mapping[Any, Any]
 
 
 def undistilled(row: Row) -> bool:
-    """Whether nobody teaches a finalist, which then is its own baseline."""
-    return row["method"] == UNDISTILLED or bool(row.get("undistilled"))
+    """Whether nobody teaches a finalist, which then is its own baseline.
+
+    Not so where it is cut from a wider network in its training, as its baseline is not. Earlier
+    versions did not tell, and had no such finalists.
+    """
+    told = row.get("undistilled")
+    return row["method"] == UNDISTILLED if told is None else bool(told)
 
 
 def compared_with(row: Row, content: Mapping[str, Any]) -> str:
@@ -30,7 +35,7 @@ def compared_with(row: Row, content: Mapping[str, Any]) -> str:
 def gain_note(content: Mapping[str, Any]) -> str:
     """Where distillation, or adaptation, helps and where not, by the intervals of the gains.
 
-    Empty without any.
+    Empty without any. A student that is pruned without a teacher gains by something else.
 
     Args:
         content: That of ``front.json``.
@@ -38,7 +43,7 @@ def gain_note(content: Mapping[str, Any]) -> str:
     size = content["sizes"][0]
     sides: dict[str, list[Row]] = {"helps": [], "costs": [], "is undecided": []}
     for row in content["front"]:
-        if row["gain"] is not None:
+        if row["gain"] is not None and row.get("method") != UNDISTILLED:
             sides[_side(row)].append(row)
     count = sum(map(len, sides.values()))
     parts = [

@@ -44,8 +44,13 @@ def rung_epochs(epochs: int, fractions: Sequence[float], forebears: int = 0) -> 
     ``fractions``, each in (0, 1), are shares of the ``epochs`` of the student's own training; those
     of its ``forebears`` come before them and do not tell how good it will be.
     """
-    marks = {max(1, round(epochs * fraction)) for fraction in fractions}
-    return tuple(forebears + mark for mark in sorted(marks) if mark < epochs)
+    return tuple(sorted(rung_places(epochs, fractions, forebears)))
+
+
+def rung_places(epochs: int, fractions: Sequence[float], forebears: int = 0) -> dict[int, int]:
+    """The same, each with its place among the fractions: the last of those that round alike."""
+    marks = {max(1, round(epochs * each)): place for place, each in enumerate(fractions)}
+    return {forebears + mark: place for mark, place in marks.items() if mark < epochs}
 
 
 def _going_on(count: int, scheduler: SchedulerSection) -> int:

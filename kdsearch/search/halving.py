@@ -11,7 +11,7 @@ from kdsearch.results.cost import trial_lengths
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.preference import neighbour_order, preference
 from kdsearch.results.record import TrialRecord
-from kdsearch.results.sweep import rung_epochs
+from kdsearch.results.sweep import rung_epochs, rung_places
 from kdsearch.search.budget import whole_budget
 from kdsearch.search.rounds import epochs_of_settings
 from kdsearch.spec.study import StudySpec
@@ -80,7 +80,10 @@ class Halving:
         Args:
             waits: Whether it may go on; others are compared with it in any case.
         """
-        rung = self._rungs[self.rungs(record.task).index(len(record.epochs))]
+        task, fractions = record.task, self._scheduler.rungs
+        total, own = total_epochs(task), judged_epochs(task)
+        # of a short last stage some rungs are one, and the others stand at other epochs
+        rung = self._rungs[rung_places(own, fractions, total - own)[len(record.epochs)]]
         if waits:
             rung.waiting.add(len(rung.records))
         rung.records.append(record)

@@ -87,6 +87,12 @@ def _check_initial(terms: Sequence[type[Method]], teacher: str, student: ModelCo
             f"{way.name} cuts a student while it is trained, and {teacher} trains another of its "
             "size beside it or before; leave one out"
         )
+    for term in terms:
+        if way is not None and "initialisation" in term.hyperparameters:
+            raise MethodError(
+                f"{term.name} prepares a student in its first epochs, and each stage of {way.name} "
+                "would begin with that; leave one out"
+            )
     if way is not None:
         whose = f"the wider network of {way.name}"
     elif student.init == "random":

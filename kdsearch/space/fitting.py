@@ -63,9 +63,9 @@ def find_fitting(
         pairs_of = ((each, name) for each in probes for name in who_teaches(spec, each))
         for label, name in pairs_of:
             reasons = []
-            for corner, method in product(corners(section), probes[label]):
+            for corner, method, ways in product(corners(section), probes[label], always):
                 start = easiest(section)
-                model = corner.model_copy(update={"ways": always})
+                model = corner.model_copy(update={"ways": ways})
                 model = beginning(model, start, section, spec, name, pairs.inputs)
                 reasons.append(pairs.reason(method, name, model))
                 if not reasons[-1]:
@@ -75,10 +75,10 @@ def find_fitting(
     return Fitting(unfit, _unfit_ways(spec, way_probes, pairs))
 
 
-def _in_every_way(probes: Mapping[str, Sequence[Ways]]) -> Ways:
-    """What cuts students from wider ones, if all ways do: not every method goes with it."""
-    found = [tuple(filter(is_cut_from_wider, each[0])) for each in probes.values()]
-    return found[0] if all(found) else ()
+def _in_every_way(probes: Mapping[str, Sequence[Ways]]) -> list[Ways]:
+    """What may cut students from wider ones, if all ways do so: not every method goes with it."""
+    found = [tuple(filter(is_cut_from_wider, ways)) for each in probes.values() for ways in each]
+    return list(dict.fromkeys(found)) if all(found) else [()]
 
 
 def _unfit_ways(

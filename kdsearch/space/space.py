@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -191,9 +192,20 @@ class Space:
         return [each for place, each in enumerate(configs) if each not in configs[:place]]
 
     def way_probes(self, label: str) -> list[Ways]:
-        """Configurations that stand for all of a way's, as those of :meth:`probes`."""
+        """Configurations that stand for all of a way's, as those of :meth:`probes`.
+
+        Of one that cuts students from wider ones they are all ends: few cuts need few epochs, and a
+        large factor finds channels to cut.
+        """
         dimensions = searched_way_values(label, self.ways.get(label, {}))
-        return list(dict.fromkeys(way_configs(label, values) for values in _probed(dimensions)))
+        found = [way_configs(label, values) for values in _probed(dimensions)]
+        if any(map(is_cut_from_wider, found[0])):
+            ends = [map(float, dict.fromkeys(extremes(each))) for _, each in dimensions.values()]
+            found += [
+                way_configs(label, dict(zip(dimensions, values, strict=True)))
+                for values in product(*ends)
+            ]
+        return list(dict.fromkeys(found))
 
     def published(self, label: str) -> dict[str, Any]:
         """The published values of a method as fixed parameters of a first trial."""

@@ -57,6 +57,8 @@ class Trainer:
         origin: The trained network that the student is cut from, where the task names one.
         since: Epochs that a training had before which this one goes on; samples and views are
             those of the epochs after them.
+        whole: Epochs of the whole training, by which terms know how far it has come; absent: it
+            ends with this one.
 
     Raises:
         DataError: Fewer training samples than one batch.
@@ -76,9 +78,10 @@ class Trainer:
         rungs: Collection[int] = (),
         origin: Network | None = None,
         since: int = 0,
+        whole: int | None = None,
     ) -> None:
         self.task = task
-        self._since = since
+        self._since, self._whole = since, whole or since + task.training.epochs
         hardware = hardware or Hardware()
         self.device = hardware.device
         self.ranks = ranks or Ranks()
@@ -234,7 +237,8 @@ class Trainer:
             signals = self.teacher.observe(batch, self.distiller.objective.teacher_signals)
         done = self.epoch * self.steps_per_epoch + step
         steps = self.task.training.epochs * self.steps_per_epoch
-        progress = done / steps
+        before = self._since * self.steps_per_epoch
+        progress = (before + done) / (self._whole * self.steps_per_epoch)
         with self._autocast:
             parts = self._module(batch.inputs, batch.targets, signals, progress, batch.strong)
             loss = parts["loss"]

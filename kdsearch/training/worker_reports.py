@@ -125,9 +125,9 @@ def fit(trainer: TorchTrainer, reports: WorkerReports, needs: Mapping[str, float
             result = outcome.result()
         except ray.train.TrainingFailedError as error:
             steering = getattr(error, "controller_failure", None)
-            if isinstance(steering, RayError):
+            if isinstance(steering, RayError) and reports.failure is None:
                 raise steering from error
-            raise RunError(_reason(error)) from error
+            raise RunError(reports.failure or _reason(error)) from error
     if reports.failure is not None:
         raise RunError(reports.failure)
     return result

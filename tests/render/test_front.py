@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from kdsearch.results.gains import gain_note
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.tables import front_table
 from kdsearch.spec import MethodConfig, TermConfig
+from kdsearch.ways import way_configs
 from tests.records import trial
 from tests.render.reading import block, shown
 
@@ -232,6 +234,27 @@ def test_the_note_says_where_distillation_pays() -> None:
     )
     assert gain_note(summary | {"front": []}) == ""
     assert gain_note(summary | {"front": front[4:5]}) == ""
+
+
+@pytest.mark.parametrize(
+    ("gain", "told"), [(0.03, "it helps (the"), (-0.03, "pruning does not help here (the interval")]
+)
+def test_what_is_pruned_without_a_teacher_has_a_gain_that_is_none_of_distillation(
+    gain: float, told: str
+) -> None:
+    pruned = judged(0, "none", None, SCORES)
+    ways = way_configs("prune", {})
+    model = pruned.trial.task.model.model_copy(update={"ways": ways})
+    task = pruned.trial.task.model_copy(update={"model": model})
+    pruned = replace(pruned, trial=pruned.trial.model_copy(update={"task": task}))
+    content = summary_of(pruned)
+    (row,) = content["front"]
+    assert row["undistilled"] is False
+    row |= {"gain": gain, "gain_ci": 0.01}
+    assert "baseline" not in table(content, 180).splitlines()[-1]
+    assert f"{100 * gain:+.2f}" in table(content, 180)
+    assert told in gain_told(content, row)
+    assert gain_note(content) == ""
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from kdsearch.results.record import TrialRecord
 from kdsearch.search.halving import Halving, trials_of_settings
 from kdsearch.spec import StudySpec, parse_spec
 from kdsearch.spec.teaching import BORN_AGAIN
+from kdsearch.ways import way_configs
 from tests.records import trial
 from tests.search.halved import EPOCHS, RUNGS, WORDS, Definition, by_number, drive, noted, searched
 from tests.search.test_loop import first, last, make_jobs
@@ -146,6 +147,30 @@ def test_no_rung_lies_among_the_epochs_of_a_forebear(spec_text: str) -> None:
     assert halving.rungs(task) == (18 + 1, 18 + 3)
     assert halving.until(record.model_copy(update={"task": task})) == 18 + 1
     assert halving.expected_epochs(27, EPOCHS) == pytest.approx(19 + 2 / 3 + 6 / 9)
+
+
+def test_rungs_of_a_short_last_stage_compare_at_their_own_fractions(spec_text: str) -> None:
+    """After two cuts it has 3 of 9 epochs: both rungs would be after 1, which is a third."""
+    halving = Halving(parse_spec(spec_text, [*WORDS, "search.scheduler.score=raw"]))
+    plain = at_first_rung(0, 0.9)
+    assert halving.rungs(plain.task) == (1, 3)
+    ways = way_configs("prune", {"cuts": 2.0, "wide": 0.4})
+    model = plain.task.model.model_copy(update={"ways": ways})
+    pruned = plain.model_copy(
+        update={
+            "number": 1,
+            "task": plain.task.model_copy(update={"model": model}),
+            "epochs": plain.epochs * 7,
+        }
+    )
+    assert halving.rungs(pruned.task) == (7,)
+    third = plain.model_copy(update={"number": 2, "epochs": plain.epochs * 3})
+    for record in (third, third.model_copy(update={"number": 3})):
+        halving.reached(record)
+    halving.reached(pruned)  # the third of that rung, of which one may go on
+    assert halving.next_to_go_on() is not None
+    halving.reached(plain)  # alone at its own
+    assert halving.next_to_go_on() is None
 
 
 def test_with_too_little_room_nobody_goes_on_and_with_the_rest_anyone(halving: Halving) -> None:

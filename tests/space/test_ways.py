@@ -172,6 +172,7 @@ def test_what_sets_the_students_weights_or_teaches_its_like_is_not_pruned(spec_t
     for label, teacher, words in [
         ("weight_copy", "teacher", "the wider network of prune"),
         ("simkd", "teacher", "the wider network of prune"),
+        ("ab", "teacher", "ab prepares a student in its first epochs, and each stage of prune"),
         ("kd", "born_again", "prune cuts a student while it is trained, and born_again"),
         ("kd", "mutual", "and mutual trains another"),
     ]:
@@ -203,3 +204,17 @@ def test_each_importance_must_be_one_by_which_students_can_be_cut(spec_text: str
     spec = parse_spec(spec_text, [entry, PRUNED, "methods=[none]", "training.epochs=2"])
     with pytest.raises(SpecError, match="bn_scale"):
         make_plan(spec)
+
+
+@pytest.mark.parametrize("ways", ["none: {}, ", ""])
+@pytest.mark.parametrize("epochs", [4, 12])
+def test_pruning_is_refused_only_where_no_end_of_its_ranges_works(
+    spec_text: str, ways: str, epochs: int
+) -> None:
+    """The lowest factor cuts nothing, and the most cuts are too many for four epochs."""
+    entry = "students=[{family: convnet, depth: 2, width: 0.3}]"
+    given = f"ways={{{ways}prune: {{factor: {{low: 1.02, high: 1.9}}}}}}"
+    overrides = [entry, given, "methods=[none, kd]", f"training.epochs={epochs}"]
+    plan = make_plan(parse_spec(spec_text, overrides))
+    assert plan.space.fitting.unfit_ways == {}
+    assert plan.space.fitting.unfit == {}

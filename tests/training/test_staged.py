@@ -13,6 +13,7 @@ from kdsearch.compression import cut
 from kdsearch.data import Dataset
 from kdsearch.models import build_network, measure
 from kdsearch.spec.concrete import FineTuning, ModelConfig, WayConfig
+from kdsearch.training.distiller import Distiller
 from kdsearch.training.programs import begin_training, judged_epochs, total_epochs
 from kdsearch.training.programs.staged import Staged
 from kdsearch.training.recipe import Recipe
@@ -131,6 +132,21 @@ def test_the_baseline_has_its_size_from_the_start_and_no_teacher(
         update={"ways": task.model.ways[1:], "importance": "magnitude"}
     )
     assert task.model_copy(update={"model": plain}).is_baseline
+
+
+def test_terms_know_how_far_the_whole_training_has_come(
+    digits: Dataset, task_of: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[float] = []
+    forward = Distiller.forward
+
+    def listens(self: Distiller, *given: Any) -> Any:
+        told.append(given[3])
+        return forward(self, *given)
+
+    monkeypatch.setattr(Distiller, "forward", listens)
+    finish(begin_training(task_of(), digits, {}))
+    assert told == pytest.approx([step / len(told) for step in range(len(told))])
 
 
 def test_a_way_that_is_not_found_hides_no_figures(task_of: Callable[..., Task]) -> None:

@@ -68,6 +68,7 @@ class Staged(TrainingProgram):
             rungs=[rung - self._before for rung in self._rungs if last and rung > self._before],
             origin=origin,
             since=self._before,
+            whole=sum(each.training.epochs for each in self._tasks),
         )
 
     @property
