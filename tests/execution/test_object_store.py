@@ -73,7 +73,8 @@ def test_trainings_are_paused_lost_and_go_on_in_a_bucket(phase: Phase, store: Ob
     assert look.told == [
         "its process ended without a word: killed, out of memory, or its node was lost"
     ]
-    assert 1 <= seen[0] <= 4
+    # each of the two that run may just have a new one beside the one that it replaces
+    assert 1 <= seen[0] <= 4 + 2
     assert not store.names("checkpoint_")
 
 
