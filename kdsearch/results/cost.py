@@ -73,7 +73,7 @@ class TrialCost:
 
     def __call__(self, record: TrialRecord, epochs: float) -> float:
         """What so many epochs of a trial cost, wherever in the training they lie."""
-        task, macs = record.task, record.macs / 1e6 * _widening(record.task)
+        task, macs = record.task, record.macs / 1e6 * widening(record.task)
         batch = task.training.batch_size
         scored = PLACE / 3 * self.places + macs
         step = (STEP + _passes(task.training) * scored * batch) * relative_cost(task.method.label)
@@ -83,7 +83,7 @@ class TrialCost:
         return epochs * (trained + scored * self.validation)
 
 
-def _widening(task: Task) -> float:
+def widening(task: Task) -> float:
     """Mean multiply-accumulates of a training's networks, as multiples of its student's.
 
     Channels go in and come out, so that they grow with the square of the width. Of students that

@@ -11,7 +11,7 @@ from kdsearch.results.cost import trial_lengths
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.preference import neighbour_order, preference
 from kdsearch.results.record import TrialRecord
-from kdsearch.results.sweep import rung_epochs, rung_places
+from kdsearch.results.sweep import rung_places
 from kdsearch.search.budget import whole_budget
 from kdsearch.search.rounds import epochs_of_settings
 from kdsearch.spec.study import StudySpec
@@ -45,12 +45,16 @@ class Halving:
     def rungs(self, task: Task) -> tuple[int, ...]:
         """The epochs of a training's reports after which it pauses; none is a forebear's, or of
         a stage in which the network is not yet the student."""
+        return tuple(sorted(self._places(task)))
+
+    def _places(self, task: Task) -> dict[int, int]:
+        """These epochs, each with its rung: of a short last stage, several rungs may be one."""
         return self._marks(total_epochs(task), judged_epochs(task))
 
-    def _marks(self, epochs: int, own: int) -> tuple[int, ...]:
+    def _marks(self, epochs: int, own: int) -> dict[int, int]:
         if self._scheduler.name == "none":
-            return ()
-        return rung_epochs(own, self._scheduler.rungs, epochs - own)
+            return {}
+        return rung_places(own, self._scheduler.rungs, epochs - own)
 
     def until(self, record: TrialRecord) -> int | None:
         """The epochs at the next rung of a trial; ``None`` where only its end is ahead."""
@@ -70,7 +74,7 @@ class Halving:
             epochs: Of a whole training.
             own: Those of them that are not its forebears'.
         """
-        marks = np.array([0, *self._marks(epochs, own), epochs])
+        marks = np.array([0, *sorted(self._marks(epochs, own)), epochs])
         reaching = self._scheduler.reduction ** -np.arange(len(marks) - 1.0)
         return float(np.diff(marks) @ reaching)
 
@@ -80,10 +84,7 @@ class Halving:
         Args:
             waits: Whether it may go on; others are compared with it in any case.
         """
-        task, fractions = record.task, self._scheduler.rungs
-        total, own = total_epochs(task), judged_epochs(task)
-        # of a short last stage some rungs are one, and the others stand at other epochs
-        rung = self._rungs[rung_places(own, fractions, total - own)[len(record.epochs)]]
+        rung = self._rungs[self._places(record.task)[len(record.epochs)]]
         if waits:
             rung.waiting.add(len(rung.records))
         rung.records.append(record)

@@ -18,7 +18,7 @@ from kdsearch.space.space import Space
 from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.ways import NO_WAY
-from kdsearch.ways import make_ways, parse_ways, settle
+from kdsearch.ways import form_at_end, make_ways, parse_ways
 
 
 def export_warnings(spec: StudySpec, data: Dataset, own_alone: bool = False) -> list[str]:
@@ -51,17 +51,13 @@ def export_warnings(spec: StudySpec, data: Dataset, own_alone: bool = False) -> 
 
 def _failure(spec: StudySpec, plain: ModelConfig, configs: Ways, data: Dataset) -> str:
     """Why a student with some ways cannot be exported; empty where it can, or is never proposed."""
-    ways = make_ways(configs)
     with torch.random.fork_rng(devices=[]):
         try:
             model = plain.model_copy(update={"ways": configs})
             network = build_network(model, data.inputs, data.outputs)
         except ModelError:
             return ""
-        for way in ways:  # weights as they are at the end of a training
-            way.constrain(network)
-            way.step(network, 1, 1)
-        settle(network)
+        form_at_end(network, make_ways(configs))
     try:
         to_onnx(SampleNetwork.of(network, data, spec.data), {})
     except ModelError as error:

@@ -11,7 +11,7 @@ from kdsearch.space.starts import beginning, easiest
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, WayConfig
 from kdsearch.spec.sections import StudentSection
 from kdsearch.spec.study import StudySpec
-from kdsearch.ways import is_cut_from_wider
+from kdsearch.ways import wider_ways
 
 Triple = tuple[str, str, str]
 """Label, who teaches, and the student's key in the space."""
@@ -77,7 +77,7 @@ def find_fitting(
 
 def _in_every_way(probes: Mapping[str, Sequence[Ways]]) -> list[Ways]:
     """What may cut students from wider ones, if all ways do so: not every method goes with it."""
-    found = [tuple(filter(is_cut_from_wider, ways)) for each in probes.values() for ways in each]
+    found = [wider_ways(ways) for each in probes.values() for ways in each]
     return list(dict.fromkeys(found)) if all(found) else [()]
 
 
@@ -107,7 +107,7 @@ def _ends(
         corner.model_copy(update={"ways": ways})
         for corner, ways in product(corners(section), probes)
     ]
-    if not any(map(is_cut_from_wider, probes[0])):
+    if not wider_ways(probes[0]):
         yield found
         return
     start = easiest(section)

@@ -26,7 +26,7 @@ from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import BORN_AGAIN
 from kdsearch.spec.ways import NO_WAY
 from kdsearch.training.recipe import Recipe
-from kdsearch.ways import is_cut_from_wider, searched_way_values, way_configs
+from kdsearch.ways import searched_way_values, way_configs, wider_ways
 
 Searched = Scalar | Range | Choices
 
@@ -151,7 +151,7 @@ class Space:
         )
         init = cast(Init, _choose(trial, f"{key}.init", list(section.inits)))
         importance = None
-        if init != "random" or any(map(is_cut_from_wider, model.ways)):
+        if init != "random" or wider_ways(model.ways):
             drawn = _choose(trial, f"{key}.importance", list(section.importance))
             importance = cast(Importance, drawn)
         model = beginning(model, init, section, self.spec, teacher, self.inputs, importance)
@@ -199,7 +199,7 @@ class Space:
         """
         dimensions = searched_way_values(label, self.ways.get(label, {}))
         found = [way_configs(label, values) for values in _probed(dimensions)]
-        if any(map(is_cut_from_wider, found[0])):
+        if wider_ways(found[0]):
             ends = [map(float, dict.fromkeys(extremes(each))) for _, each in dimensions.values()]
             found += [
                 way_configs(label, dict(zip(dimensions, values, strict=True)))

@@ -8,7 +8,7 @@ from kdsearch.space.nearest import begun_with_nearest
 from kdsearch.spec.concrete import Importance, Init, ModelConfig
 from kdsearch.spec.sections import StudentSection
 from kdsearch.spec.study import StudySpec
-from kdsearch.ways import is_cut_from_wider
+from kdsearch.ways import wider_ways
 
 _FITTING: tuple[Init, ...] = ("random", "pretrained", "cut_from_teacher")
 """From what goes with most methods and teachers to what goes with fewest."""
@@ -44,8 +44,7 @@ def beginning(
         SpecError: No teacher is of its family.
         StudyError: The earlier study that it is to begin with cannot be read.
     """
-    cut = any(map(is_cut_from_wider, model.ways))
-    if init == "random" and not cut:
+    if init == "random" and not wider_ways(model.ways):
         return model
     update: dict[str, object] = {"importance": importance or section.importance[0]}
     if init == "random":

@@ -13,7 +13,7 @@ from kdsearch.spec.sections import SEARCHED_TRAINING
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.fine_tuning.phases import fine_tuning_of
 from kdsearch.training.task import Task
-from kdsearch.ways import is_cut_from_wider
+from kdsearch.ways import wider_ways
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ class Recipe:
             label: A method that needs no teacher.
             values: Its hyperparameters; absent ones take the published defaults.
         """
-        ways = tuple(way for way in self.model.ways if not is_cut_from_wider(way))
+        wider = wider_ways(self.model.ways)
+        ways = tuple(way for way in self.model.ways if way not in wider)
         plain = self.model.model_copy(update={"adopts": None, "ways": ways})
         if not plain.pretrained:  # it is cut from nothing
             plain = plain.model_copy(update={"importance": "magnitude"})

@@ -11,7 +11,7 @@ from kdsearch.spec.concrete import ModelConfig
 from kdsearch.training.fine_tuning import phases
 from kdsearch.training.recipe import lasting
 from kdsearch.training.task import Parent, Task
-from kdsearch.ways import Stage, is_cut_from_wider, make_ways, staging
+from kdsearch.ways import Stage, make_ways, staging, wider_ways
 
 
 def model_stages(model: ModelConfig, epochs: int) -> list[Stage]:
@@ -24,7 +24,7 @@ def model_stages(model: ModelConfig, epochs: int) -> list[Stage]:
     Raises:
         ModelError: They are too few.
     """
-    if not any(map(is_cut_from_wider, model.ways)):
+    if not wider_ways(model.ways):
         return [Stage(1.0, epochs)]
     way = staging(make_ways(model.ways))
     assert way is not None, "one of them is"

@@ -9,7 +9,7 @@ from kdsearch.methods import is_baseline
 from kdsearch.spec.base import Section
 from kdsearch.spec.concrete import MethodConfig, ModelConfig, TrainingConfig
 from kdsearch.spec.sections import Augmentation
-from kdsearch.ways import is_cut_from_wider
+from kdsearch.ways import wider_ways
 
 _ADDED_TRAINING = (
     "class_weights",
@@ -75,7 +75,7 @@ class Task(Section):
     def is_baseline(self) -> bool:
         """Whether others' gains are over it: by ``none`` or ``pseudo_label``, where nobody teaches,
         nothing adapts it, and it is cut from no wider network."""
-        if any(map(is_cut_from_wider, self.model.ways)):
+        if wider_ways(self.model.ways):
             return False
         return self.teacher is None and is_baseline(self.method.label, self.two_domains)
 

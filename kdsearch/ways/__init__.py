@@ -6,18 +6,19 @@
 from kdsearch.ways.base import Stage, Way
 from kdsearch.ways.constraints import settle
 from kdsearch.ways.labels import (
-    is_cut_from_wider,
     parse_ways,
     searched_way_values,
     way_configs,
     way_hyperparameters,
     way_label,
     way_values,
+    wider_ways,
 )
 from kdsearch.ways.registry import (
     WAYS,
     fill,
     find_way,
+    form_at_end,
     make_ways,
     reshape,
     staging,
@@ -31,7 +32,7 @@ __all__ = [
     "Way",
     "fill",
     "find_way",
-    "is_cut_from_wider",
+    "form_at_end",
     "make_ways",
     "parse_ways",
     "reshape",
@@ -44,4 +45,5 @@ __all__ = [
     "way_label",
     "way_names",
     "way_values",
+    "wider_ways",
 ]

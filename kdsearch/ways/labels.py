@@ -108,12 +108,16 @@ def way_values(configs: Sequence[WayConfig]) -> dict[str, float]:
     }
 
 
-def is_cut_from_wider(config: WayConfig) -> bool:
-    """Whether a way cuts the student from a wider network while it is trained.
+def wider_ways(configs: Sequence[WayConfig]) -> tuple[WayConfig, ...]:
+    """Those of a network's ways that cut it from a wider one while it is trained.
 
     One of the user's own that is not found where a study is only looked at counts as one that does
     not.
     """
+    return tuple(each for each in configs if _cuts(each))
+
+
+def _cuts(config: WayConfig) -> bool:
     try:
         return find_way(config.name).changes == "start"
     except ModelError:

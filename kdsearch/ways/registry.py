@@ -15,6 +15,7 @@ from kdsearch.spec.names import suggest
 from kdsearch.spec.ways import NO_WAY
 from kdsearch.ways.base import Changes, Way
 from kdsearch.ways.codebook import Codebook
+from kdsearch.ways.constraints import settle
 from kdsearch.ways.low_rank import LowRank
 from kdsearch.ways.prune import Prune
 from kdsearch.ways.quantize import Quantize
@@ -79,6 +80,16 @@ def reshape(network: nn.Module, ways: Sequence[Way]) -> None:
 def fill(network: nn.Module, whole: nn.Module, ways: Sequence[Way]) -> None:
     """Give a network of some ways the weights of the same network without them."""
     (_that_changes(ways, "layers") or ways[0]).fill(network, whole)
+
+
+def form_at_end(network: nn.Module, ways: Sequence[Way], steps: int = 1) -> None:
+    """Give the weights of a network the form that they have at the end of so many steps of a
+    training, without training them."""
+    for way in ways:
+        way.constrain(network)
+        for done in range(1, steps + 1):
+            way.step(network, done, steps)
+    settle(network)
 
 
 def storing(ways: Sequence[Way]) -> Way | None:

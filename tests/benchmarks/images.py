@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import zipfile
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -62,3 +64,37 @@ def load(
     # copies, since a view of a few images would keep them all in memory
     parts = (images[:samples].copy(), labels[:samples], images[samples:].copy(), labels[samples:])
     return RawData(*parts)
+
+
+def data_of(place: Path, samples: int, test: int) -> dict[str, Any]:
+    """The section ``data``: CIFAR-10 of an archive, Fashion-MNIST of a folder.
+
+    Args:
+        place: As :func:`takes_images` adds it to a command line.
+        samples: Training and validation samples together.
+        test: Test images of CIFAR-10.
+    """
+    if place.is_dir():
+        augment = {"crop": 2, "flip": True}
+        return {
+            "source": "fashion_mnist",
+            "root": str(place),
+            "limit": samples,
+            "augment": augment,
+        }
+    options = {"samples": samples, "test": test, "shape": (3, 32, 32)}
+    options |= {"classes": 10, "archive": str(place)}
+    return {"source": "images:load", "options": options, "augment": {"crop": 4, "flip": True}}
+
+
+def takes_images(parser: ArgumentParser) -> None:
+    """Add the place of the images that :func:`data_of` reads; it must be there."""
+    help_text = "a folder with FashionMNIST/raw, or the archive"
+    parser.add_argument("data", type=_there, help=help_text)
+
+
+def _there(name: str) -> Path:
+    place = Path(name)
+    if not place.exists():
+        raise ArgumentTypeError(f"there is nothing at {name}; give the folder or the archive")
+    return place

@@ -22,17 +22,17 @@ from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import partial
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from command import carry_out, command_line, keeps_outcomes
-from links_training import DEPTHS, Bench, Link, Setting, configs, teacher_file
+from images import data_of, takes_images
+from links_training import DEPTHS, Bench, Link, Setting, configs
 from measuring import machine
 from rich.console import Console, Group
 from rich.table import Table
 from seeded import PERCENT, told
-from side_by_side import side_by_side, train_teacher, working_folder
+from side_by_side import counted, side_by_side, taught, working_folder
 
 from kdsearch.results.finalists import interval
 
@@ -41,29 +41,14 @@ QUICK = Setting(
 )
 
 
-def data_of(place: Path, setting: Setting) -> dict[str, Any]:
-    """The section ``data``: CIFAR-10 of an archive, Fashion-MNIST of a folder."""
-    if place.is_dir():
-        augment = {"crop": 2, "flip": True}
-        return {
-            "source": "fashion_mnist",
-            "root": str(place),
-            "limit": setting.samples,
-            "augment": augment,
-        }
-    options = {"samples": setting.samples, "test": setting.test, "shape": (3, 32, 32)}
-    options |= {"classes": 10, "archive": str(place)}
-    return {"source": "images:load", "options": options, "augment": {"crop": 4, "flip": True}}
-
-
 def measure(options: Namespace, setting: Setting, console: Console) -> dict[str, Any]:
     """Train everything; the figures, and what they were made of."""
     with working_folder(options.keep) as folder:
-        data, seeds = data_of(options.data, setting), range(1, setting.seeds + 1)
-        spec = setting.spec(data, options.family, folder)
-        if spec.teacher.checkpoint is None:
-            train_teacher(spec, teacher_file(folder))
-            spec = setting.spec(data, options.family, folder)
+        data, seeds = (
+            data_of(options.data, setting.samples, setting.test),
+            range(1, setting.seeds + 1),
+        )
+        spec = taught(lambda: setting.spec(data, options.family, folder), folder)
         tried = configs(setting.rates)
         with side_by_side(Bench, (setting, spec), "whole", folder) as whole:
             jobs = [(w, c, seed) for seed in seeds for w in setting.anchors for c in tried]
@@ -85,16 +70,6 @@ def measure(options: Namespace, setting: Setting, console: Console) -> dict[str,
         "runs": {"anchors": anchors, "scratch": scratch, "links": linked},
         "machine": machine(),
     }
-
-
-def counted(found: Iterable[Any], jobs: int, console: Console) -> list[Any]:
-    """The outcomes of jobs, told as they come."""
-    kept = []
-    for each in found:
-        kept.append(each)
-        if len(kept) % 10 == 0 or len(kept) == jobs:
-            console.print(f"{len(kept)} of {jobs}")
-    return kept
 
 
 def _by_config(runs: Iterable[dict[str, Any]], width: float) -> dict[str, float]:
@@ -170,12 +145,10 @@ def table(found: dict[str, Any]) -> Group:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark from the command line."""
     parser = command_line(__doc__, quick="fewer images, epochs, widths and seeds")
-    parser.add_argument("data", type=Path, help="a folder with FashionMNIST/raw, or the archive")
+    takes_images(parser)
     keeps_outcomes(parser)
     parser.add_argument("family", choices=DEPTHS, help="of teacher and students")
     options = parser.parse_args(arguments)
-    if not options.data.exists():
-        parser.error(f"there is nothing at {options.data}; give the folder or the archive")
     setting = QUICK if options.quick else Setting()
     carry_out(options.json, partial(measure, options, setting), table)
 

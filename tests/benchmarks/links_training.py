@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from side_by_side import StudyBench
+from side_by_side import StudyBench, teacher_file
 
 from kdsearch.errors import DivergedError
 from kdsearch.methods import UNDISTILLED, method_config
@@ -66,11 +66,6 @@ def configs(rates: tuple[float, ...]) -> list[Config]:
         ("dist", ()),
     ]
     return [Config(label, lr, params) for (label, params), lr in product(methods, rates)]
-
-
-def teacher_file(folder: Path) -> Path:
-    """The weights of the teacher, once it is trained."""
-    return folder / "teacher.safetensors"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from rich.console import Console
 from studies import StudyCache
 
 from kdsearch.models.weights import save_weights
@@ -50,6 +51,35 @@ def train_teacher(spec: StudySpec, weights: Path) -> None:
     while not trainer.finished:
         trainer.train_epoch()
     save_weights(trainer.student, weights)
+
+
+def teacher_file(folder: Path) -> Path:
+    """The weights of a benchmark's teacher, once it is trained."""
+    return folder / "teacher.safetensors"
+
+
+def taught(make: Callable[[], StudySpec], folder: Path) -> StudySpec:
+    """A study whose teacher is trained.
+
+    Args:
+        make: Makes the study, with :func:`teacher_file` as its checkpoint once that is there.
+        folder: Holds it.
+    """
+    spec = make()
+    if spec.teacher.checkpoint is not None:
+        return spec
+    train_teacher(spec, teacher_file(folder))
+    return make()
+
+
+def counted(found: Iterable[Any], jobs: int, console: Console) -> list[Any]:
+    """The outcomes of jobs, told as they come."""
+    kept = []
+    for each in found:
+        kept.append(each)
+        if len(kept) % 10 == 0 or len(kept) == jobs:
+            console.print(f"{len(kept)} of {jobs}")
+    return kept
 
 
 @contextmanager

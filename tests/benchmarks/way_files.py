@@ -33,8 +33,7 @@ from kdsearch.graphs.stopwatch import Stopwatch
 from kdsearch.models import Network, build_network, measure, of_images
 from kdsearch.problems import Head
 from kdsearch.spec.concrete import ModelConfig
-from kdsearch.ways import make_ways, way_configs
-from kdsearch.ways.constraints import settle
+from kdsearch.ways import form_at_end, make_ways, way_configs
 
 HEADS = (Head(names=tuple(map(str, range(10)))),)
 STUDENTS: Sequence[tuple[str, int, int]] = (
@@ -69,11 +68,7 @@ def formed(family: str, depth: int, side: int, label: str, values: dict[str, flo
     torch.manual_seed(0)
     config = ModelConfig(family=family, width=1.0, depth=depth, ways=way_configs(label, values))
     network = build_network(config, of_images((3, side, side)), len(HEADS[0].names))
-    for way in make_ways(config.ways):
-        way.constrain(network)
-        for done in range(1, STEPS + 1):
-            way.step(network, done, STEPS)
-    settle(network)
+    form_at_end(network, make_ways(config.ways), STEPS)
     return network.eval()
 
 

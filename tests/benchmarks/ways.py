@@ -22,18 +22,17 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 from command import carry_out, command_line, keeps_outcomes, results_file
-from links import counted, data_of
+from images import data_of, takes_images
 from measuring import machine
 from rich.console import Console
 from rich.table import Table
 from seeded import best_of, told
-from side_by_side import side_by_side, train_teacher, working_folder
+from side_by_side import counted, side_by_side, taught, working_folder
 from ways_figure import draw
-from ways_training import DISTILLED, METHODS, Bench, Job, Setting, teacher_file
+from ways_training import DISTILLED, METHODS, Bench, Job, Setting
 
 from kdsearch.methods import UNDISTILLED
 from kdsearch.results.finalists import interval
@@ -46,10 +45,8 @@ Run = dict[str, Any]
 def measure(options: Namespace, setting: Setting, console: Console) -> dict[str, Any]:
     """Train everything; the figures, and what they were made of."""
     with working_folder(options.keep) as folder:
-        data = data_of(options.data, setting)
-        if not teacher_file(folder).is_file():
-            train_teacher(setting.spec(data, folder), teacher_file(folder))
-        spec = setting.spec(data, folder)
+        data = data_of(options.data, setting.samples, setting.test)
+        spec = taught(lambda: setting.spec(data, folder), folder)
         kinds = list(product(setting.cases, METHODS))
         middle = setting.widths[len(setting.widths) // 2]
         with side_by_side(Bench, (setting, spec), "train", folder) as train:
@@ -150,12 +147,10 @@ def table(found: dict[str, Any]) -> Table:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark from the command line."""
     parser = command_line(__doc__, quick="fewer images, epochs, widths and seeds")
-    parser.add_argument("data", type=Path, help="a folder with FashionMNIST/raw, or the archive")
+    takes_images(parser)
     parser.add_argument("--figure", type=results_file, metavar="PATH", help="file of the figure")
     keeps_outcomes(parser)
     options = parser.parse_args(arguments)
-    if not options.data.exists():
-        parser.error(f"there is nothing at {options.data}; give the folder or the archive")
     setting = QUICK if options.quick else Setting()
     carry_out(options.json, partial(measure, options, setting), table)
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from side_by_side import StudyBench
+from side_by_side import StudyBench, teacher_file
 
 from kdsearch.errors import DivergedError
 from kdsearch.methods import UNDISTILLED, method_config
 from kdsearch.models import measure
+from kdsearch.results.cost import widening
 from kdsearch.spec.concrete import ModelConfig, TrainingConfig
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER
@@ -19,7 +20,6 @@ from kdsearch.spec.ways import NO_WAY
 from kdsearch.training.programs import begin_training
 from kdsearch.training.quantized import quantized
 from kdsearch.training.recipe import study_views_seed
-from kdsearch.training.stages import model_stages
 from kdsearch.training.task import Task
 from kdsearch.ways import way_configs
 
@@ -68,11 +68,6 @@ CASES = (
     Case("share", (), "mlp", 4),
 )
 """Blocks alike, which ``share`` needs, are those of the MLP."""
-
-
-def teacher_file(folder: Path) -> Path:
-    """The weights of the teacher, once it is trained."""
-    return folder / "teacher.safetensors"
 
 
 @dataclass(frozen=True)
@@ -160,7 +155,6 @@ class Bench(StudyBench):
         except DivergedError:
             return told | {"validation": 0.0, "diverged": True}
         size = measure(program.student)
-        stages = model_stages(task.model, task.training.epochs)
         told |= {
             "validation": report.scores["accuracy"],
             "test": program.score_test()["accuracy"],
@@ -168,7 +162,7 @@ class Bench(StudyBench):
             "bytes": size.bytes,
             "parameters": size.parameters,
             "macs": size.macs,
-            "compute": sum(e.epochs * e.width**2 for e in stages) / task.training.epochs,
+            "compute": widening(task),
         }
         if job.case.label == NO_WAY:
             int8 = quantized(program.student, self.data, None, 1)
