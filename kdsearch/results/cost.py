@@ -15,8 +15,6 @@ from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import BORN_AGAIN, MUTUAL
 from kdsearch.training.fine_tuning import phases
 from kdsearch.training.programs import epochs_with_forebears
-from kdsearch.training.stages import model_stages, stage_model
-from kdsearch.training.task import Task
 
 STEP = 55.0
 """What a training step costs beside its samples, in millions of multiply-accumulates."""
@@ -73,7 +71,7 @@ class TrialCost:
 
     def __call__(self, record: TrialRecord, epochs: float) -> float:
         """What so many epochs of a trial cost, wherever in the training they lie."""
-        task, macs = record.task, record.macs / 1e6 * widening(record.task)
+        task, macs = record.task, record.macs / 1e6 * record.widening
         batch = task.training.batch_size
         scored = PLACE / 3 * self.places + macs
         step = (STEP + _passes(task.training) * scored * batch) * relative_cost(task.method.label)
@@ -81,19 +79,6 @@ class TrialCost:
             step += scored * batch
         trained = (1 + (task.teacher == MUTUAL)) * step * (self.samples // batch)
         return epochs * (trained + scored * self.validation)
-
-
-def widening(task: Task) -> float:
-    """Mean multiply-accumulates of a training's networks, as multiples of its student's.
-
-    Channels go in and come out, so that they grow with the square of the width. Of students that
-    are cut from their teacher it is not known here how wide that is.
-    """
-    model, total = task.model, 0.0
-    *wide, last = model_stages(model, task.training.epochs)
-    for stage in wide:
-        total += stage.epochs * (stage_model(model, stage, None).width / model.width) ** 2
-    return (total + last.epochs) / task.training.epochs
 
 
 def _passes(training: TrainingConfig) -> float:

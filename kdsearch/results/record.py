@@ -38,6 +38,8 @@ class TrialRecord(Section):
     """Parameters of the student as shipped."""
     macs: int
     """Multiply-accumulates of one sample."""
+    widening: float = 1.0
+    """Mean multiply-accumulates of the networks of its training, as multiples of these."""
     bytes: int
     """Bytes of the stored weights."""
     latency: float | None = None

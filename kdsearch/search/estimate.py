@@ -30,7 +30,7 @@ from kdsearch.training.fine_tuning import phases
 from kdsearch.training.hardware import Hardware
 from kdsearch.training.initial import initial_student, origin_of
 from kdsearch.training.programs import judged_epochs, teaching_of, total_epochs
-from kdsearch.training.stages import stage_tasks
+from kdsearch.training.stages import origin_width, stage_tasks
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Batch, Teacher, Teaching
 from kdsearch.training.teacher_store import teacher_task
@@ -175,7 +175,7 @@ def _within_budgets(spec: StudySpec, seconds: float, per_epoch: float) -> float:
 def _seconds(task: Task, plan: Plan, teachers: Mapping[str, Teaching], hardware: Hardware) -> float:
     """Seconds of a whole training, from a few steps and one evaluation of each stage's phases."""
     total = 0.0
-    for stage in stage_tasks(task, origin_of(task, teachers)):
+    for stage in stage_tasks(task, origin_width(plan.spec, task.model, task.parent)):
         for epochs, training in phases(stage.training):
             # of whatever weights, it takes as long
             phase = stage.model_copy(update={"training": training, "parent": task.parent})

@@ -30,8 +30,8 @@ class JudgingJobs(Jobs):
             self._running.add(each.key)
             if each.key in self._known:  # it waits at a rung, or was cut off
                 return self._known[each.key].model_copy(update={"status": "running"})
-            search = self._judging.spec.search
-            return sized_record(self._architectures, search, each.number, each.phase, each.task)
+            spec = self._judging.spec
+            return sized_record(self._architectures, spec, each.number, each.phase, each.task)
         if self._running:
             return None
         raise NoMoreJobs

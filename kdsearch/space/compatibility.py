@@ -23,7 +23,7 @@ from kdsearch.spec.ranges import Range, every, extremes
 from kdsearch.spec.sections import StudentSection
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, BY_TASK, MUTUAL, called
-from kdsearch.training.stages import model_stages, stage_model
+from kdsearch.training.stages import model_stages, origin_width, stage_model
 from kdsearch.training.teacher import shapes_of_logits
 from kdsearch.training.teacher_store import describe
 from kdsearch.ways import Stage, make_ways, staging
@@ -242,9 +242,7 @@ class Pairs:
 
     def _stage_model(self, student: ModelConfig, stage: Stage) -> ModelConfig:
         """The network of an early stage of a student's training."""
-        name = student.cut_from
-        width = None if name is None else self._spec.given_teachers[name].model.width
-        return stage_model(student, stage, width)
+        return stage_model(student, stage, origin_width(self._spec, student))
 
     def _size(self, model: ModelConfig) -> int:
         return self._architectures.size(model).parameters

@@ -7,18 +7,20 @@ from typing import Any
 from kdsearch.results.record import Phase, TrialRecord
 from kdsearch.space.architectures import Architectures
 from kdsearch.spec.searching import SearchSection
+from kdsearch.spec.study import StudySpec
+from kdsearch.training.stages import origin_width, widening
 from kdsearch.training.task import Task
 
 
 def sized_record(
     architectures: Architectures,
-    search: SearchSection,
+    spec: StudySpec,
     number: int,
     phase: Phase,
     task: Task,
     parameters: dict[str, Any] | None = None,
 ) -> TrialRecord:
-    """The record of a training that is about to start, with the sizes that the search wants.
+    """The record of a training that is about to start, with the sizes that the study wants.
 
     ``parameters`` are the searched ones, as Optuna names them.
     """
@@ -30,8 +32,9 @@ def sized_record(
         parameters=parameters or {},
         parameter_count=size.parameters,
         macs=size.macs,
+        widening=widening(task, origin_width(spec, task.model, task.parent)),
         bytes=size.bytes,
-        **architectures.of_files(task.model, search.of_files),
+        **architectures.of_files(task.model, spec.search.of_files),
     )
 
 

@@ -34,9 +34,10 @@ class Usable:
         """
         if self._pairs.unfit_start(recipe.model):  # such a start has no checksum, nor a task
             return None
-        search, task = self._spec.search, recipe.task(self._spec, 0)
-        record = sized_record(self._architectures, search, number, "search", task, parameters)
-        return record if within_limits(record, search) and self._works(recipe) else None
+        task = recipe.task(self._spec, 0)
+        record = sized_record(self._architectures, self._spec, number, "search", task, parameters)
+        keeps = within_limits(record, self._spec.search)
+        return record if keeps and self._works(recipe) else None
 
     def _works(self, recipe: Recipe) -> bool:
         """Whether a recipe's method works on its very pair of teacher and student."""

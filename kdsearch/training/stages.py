@@ -6,8 +6,8 @@ before as a student of a chain does.
 
 from __future__ import annotations
 
-from kdsearch.models import Network
 from kdsearch.spec.concrete import ModelConfig
+from kdsearch.spec.study import StudySpec
 from kdsearch.training.fine_tuning import phases
 from kdsearch.training.recipe import lasting
 from kdsearch.training.task import Parent, Task
@@ -31,23 +31,22 @@ def model_stages(model: ModelConfig, epochs: int) -> list[Stage]:
     return way.stages(epochs)
 
 
-def stage_tasks(task: Task, origin: Network | None = None) -> list[Task]:
+def stage_tasks(task: Task, origin: float | None = None) -> list[Task]:
     """The tasks of a training's stages; the last one's network is the student.
 
     Args:
         task: The whole training.
-        origin: The trained network that it begins with, if there is one.
+        origin: As :func:`stage_model`.
 
     Raises:
         ModelError: It has too few epochs.
     """
-    config = None if origin is None else origin.config
     found: list[Task] = []
     stages = model_stages(task.model, task.training.epochs)
     for number, stage in enumerate(stages):
         model = task.model
         if stage is not stages[-1]:
-            model = stage_model(model, stage, None if config is None else config.width)
+            model = stage_model(model, stage, origin)
         training = lasting(task.training, stage.epochs, task.training)
         parent = task.parent
         if number:  # its head is trained
@@ -77,3 +76,28 @@ def stage_model(model: ModelConfig, stage: Stage, origin: float | None) -> Model
         width = min(width, origin)
     # what is cut again is not shipped
     return model.model_copy(update={"width": width, "ways": (), "stored": "float32"})
+
+
+def origin_width(spec: StudySpec, model: ModelConfig, parent: Parent | None = None) -> float | None:
+    """The width of the trained network that a student of a study begins with, if it begins with
+    one that is trained there: a teacher, or another student."""
+    if parent is not None:
+        return parent.model.width
+    name = model.cut_from
+    return None if name is None else spec.given_teachers[name].model.width
+
+
+def widening(task: Task, origin: float | None = None) -> float:
+    """Mean multiply-accumulates of a training's networks, as multiples of its student's.
+
+    Channels go in and come out, so that they grow with the square of the width.
+
+    Args:
+        task: The whole training.
+        origin: As :func:`stage_model`.
+    """
+    model, total = task.model, 0.0
+    *wide, last = model_stages(model, task.training.epochs)
+    for stage in wide:
+        total += stage.epochs * (stage_model(model, stage, origin).width / model.width) ** 2
+    return (total + last.epochs) / task.training.epochs

@@ -89,7 +89,11 @@ def way_configs(label: str, values: Mapping[str, float]) -> tuple[WayConfig, ...
     for way in ways:
         full = {name: _full_name(ways, way, name) for name in way.hyperparameters}
         own = {name: values[known] for name, known in full.items() if known in values}
-        found.append(WayConfig(name=_reference(way, label), values=way(**own).values))
+        found.append(
+            WayConfig(
+                name=_reference(way, label), values=way(**own).values, cuts=way.changes == "start"
+            )
+        )
     return tuple(found)
 
 
@@ -109,19 +113,8 @@ def way_values(configs: Sequence[WayConfig]) -> dict[str, float]:
 
 
 def wider_ways(configs: Sequence[WayConfig]) -> tuple[WayConfig, ...]:
-    """Those of a network's ways that cut it from a wider one while it is trained.
-
-    One of the user's own that is not found where a study is only looked at counts as one that does
-    not.
-    """
-    return tuple(each for each in configs if _cuts(each))
-
-
-def _cuts(config: WayConfig) -> bool:
-    try:
-        return find_way(config.name).changes == "start"
-    except ModelError:
-        return False
+    """Those of a network's ways that cut it from a wider one while it is trained."""
+    return tuple(each for each in configs if each.cuts)
 
 
 def _full_name(ways: Sequence[type[Way]], way: type[Way], name: str) -> str:

@@ -12,7 +12,6 @@ from side_by_side import StudyBench, teacher_file
 from kdsearch.errors import DivergedError
 from kdsearch.methods import UNDISTILLED, method_config
 from kdsearch.models import measure
-from kdsearch.results.cost import widening
 from kdsearch.spec.concrete import ModelConfig, TrainingConfig
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import TEACHER
@@ -20,6 +19,7 @@ from kdsearch.spec.ways import NO_WAY
 from kdsearch.training.programs import begin_training
 from kdsearch.training.quantized import quantized
 from kdsearch.training.recipe import study_views_seed
+from kdsearch.training.stages import widening
 from kdsearch.training.task import Task
 from kdsearch.ways import way_configs
 

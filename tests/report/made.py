@@ -103,7 +103,7 @@ def _searched(
     for number in range(spec.search.trials):
         asked = sampler.ask()
         task = space.suggest(asked).task(spec, 0)
-        record = sized_record(known, spec.search, number, "search", task, asked.params)
+        record = sized_record(known, spec, number, "search", task, asked.params)
         status, epochs = "complete", spec.training.epochs
         if spec.search.scheduler.name != "none":
             directory.trials.append(_trained(record, spec, "paused", 1))

@@ -57,6 +57,11 @@ def test_a_network_of_no_size_is_not_free() -> None:
     assert alone == pytest.approx(10 * STEP + PLACE * 64 * (640 + 100 / 3))
 
 
+def test_a_network_that_was_wider_in_its_training_costs_as_much_more() -> None:
+    wider = record().model_copy(update={"widening": 2.5})
+    assert COST(wider, 1) == COST(record(macs=5_000_000), 1)
+
+
 def test_costs_grow_with_epochs_and_fall_with_the_batch() -> None:
     assert COST(record(), 6) == pytest.approx(6 * COST(record(), 1))
     small, large = (COST(record(**with_batch(size)), 1) for size in (16, 64))

@@ -105,7 +105,7 @@ def test_latency_is_measured_once_an_architecture_and_limits_what_is_trained(
     def record(width: float) -> TrialRecord:
         model = ModelConfig(family="convnet", width=width, depth=3)
         task = TASK.model_copy(update={"model": model})
-        return sized_record(architectures, spec.search, 0, "search", task)
+        return sized_record(architectures, spec, 0, "search", task)
 
     small, large = record(0.25), record(16)
     assert small.latency is not None
@@ -120,6 +120,6 @@ def test_latency_is_measured_once_an_architecture_and_limits_what_is_trained(
 
 def test_without_need_no_latency_is_measured(spec_text: str) -> None:
     spec = parse_spec(spec_text)
-    found = sized_record(Architectures(of_images((1, 8, 8)), 10), spec.search, 0, "search", TASK)
+    found = sized_record(Architectures(of_images((1, 8, 8)), 10), spec, 0, "search", TASK)
     assert found.latency is None
     assert found.size("parameters") > 0

@@ -12,13 +12,14 @@ import torch
 from kdsearch.compression import cut
 from kdsearch.data import Dataset
 from kdsearch.models import build_network, measure
+from kdsearch.spec import parse_spec
 from kdsearch.spec.concrete import FineTuning, ModelConfig, WayConfig
 from kdsearch.training.distiller import Distiller
 from kdsearch.training.programs import begin_training, judged_epochs, total_epochs
 from kdsearch.training.programs.staged import Staged
 from kdsearch.training.recipe import Recipe
-from kdsearch.training.stages import stage_tasks
-from kdsearch.training.task import Task
+from kdsearch.training.stages import origin_width, stage_tasks, widening
+from kdsearch.training.task import Parent, Task
 from kdsearch.training.teacher import Teacher
 from kdsearch.training.trainer import Trainer
 from kdsearch.ways import way_configs
@@ -34,7 +35,7 @@ def task_of(make_task: Callable[..., Task]) -> Callable[..., Task]:
     ) -> Task:
         values = {"factor": 4.0, "cuts": 2, "wide": 0.4}
         named = {(n if label == "prune" else f"prune.{n}"): v for n, v in values.items()}
-        ways = [each.model_dump() for each in way_configs(label, named)]
+        ways = [each.model_dump() for each in way_configs(label, named if "prune" in label else {})]
         given = MODEL | (model or {}) | {"ways": ways}
         options = {"epochs": 5, "lr": 0.05, "warmup_epochs": 1.0} | training
         return make_task(method, model=given, **options)
@@ -152,8 +153,35 @@ def test_terms_know_how_far_the_whole_training_has_come(
 def test_a_way_that_is_not_found_hides_no_figures(task_of: Callable[..., Task]) -> None:
     """As where a study with a way of the user's is looked at on another machine."""
     task = task_of()
-    gone = WayConfig(name="gone_away:Mine", values={})
+    kept = WayConfig(name="gone_away:Mine", values={}, cuts=True).model_dump_json()
+    gone = WayConfig.model_validate_json(kept)
     other = task.model_copy(update={"model": task.model.model_copy(update={"ways": (gone,)})})
-    assert (total_epochs(other), judged_epochs(other)) == (5, 5)
-    assert other.is_baseline
-    assert Recipe.of(other).undistilled().model == other.model
+    assert total_epochs(other) == 5
+    assert not other.is_baseline
+    assert Recipe.of(other).undistilled() == Recipe.of(task).undistilled()
+
+
+def test_ways_that_cut_nothing_are_written_as_they_were_before_others_did() -> None:
+    (way,) = way_configs("quantize", {})
+    assert way.model_dump() == {"name": "quantize", "values": {"bits": 8.0, "after": 0.5}}
+
+
+@pytest.mark.parametrize(("origin", "widths"), [(None, (1.0, 0.5, 0.25)), (0.5, (0.5, 0.5, 0.25))])
+def test_early_stages_cost_as_much_as_their_networks(
+    task_of: Callable[..., Task], origin: float | None, widths: tuple[float, ...]
+) -> None:
+    """By the square of the width; of two, one and two epochs."""
+    expected = sum(n * (w / 0.25) ** 2 for n, w in zip((2, 1, 2), widths, strict=True)) / 5
+    assert widening(task_of(), origin) == pytest.approx(expected)
+    assert widening(task_of("quantize"), origin) == 1
+
+
+def test_a_student_begins_as_wide_as_its_teacher_or_its_parent(
+    spec_text: str, task_of: Callable[..., Task]
+) -> None:
+    spec, plain = parse_spec(spec_text), task_of()
+    assert origin_width(spec, plain.model) is None
+    taken = plain.model.model_copy(update={"cut_from": "teacher"})
+    assert origin_width(spec, taken) == spec.teacher.model.width
+    parent = Parent(key="", model=ModelConfig(**(MODEL | {"width": 0.75})), epochs=5)
+    assert origin_width(spec, plain.model, parent) == 0.75

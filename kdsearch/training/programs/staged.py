@@ -49,7 +49,8 @@ class Staged(TrainingProgram):
     ) -> None:
         self._data, self._teacher, self._hardware = data, teacher, hardware
         self._reference, self._rungs = reference, rungs
-        self._tasks = stage_tasks(task, origin)
+        config = None if origin is None else origin.config
+        self._tasks = stage_tasks(task, None if config is None else config.width)
         self._trainer = self._begin(0, origin)
 
     def _begin(
