@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import product, starmap
+from statistics import fmean
 
 import numpy as np
 
@@ -14,9 +16,12 @@ from kdsearch.results.record import TrialRecord
 from kdsearch.results.sweep import rung_places
 from kdsearch.search.budget import whole_budget
 from kdsearch.search.rounds import epochs_of_settings
+from kdsearch.space.space import Space
+from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.programs import judged_epochs, total_epochs
 from kdsearch.training.reports import AVERAGED
+from kdsearch.training.stages import model_stages
 from kdsearch.training.task import Task
 
 
@@ -140,7 +145,13 @@ def expected_epochs(spec: StudySpec) -> float:
     """About how many epochs the trials of a search take together; of a ladder, at most."""
     if spec.search.strategy == "ladder":
         return whole_budget(spec)
-    halving, own = Halving(spec), spec.training.epochs
-    lengths = [halving.expected_epochs(length, own) for length in trial_lengths(spec)]
-    each = sum(lengths) / len(lengths)
+    halving, owns = Halving(spec), _own_epochs(spec)
+    each = fmean(starmap(halving.expected_epochs, product(trial_lengths(spec), owns)))
     return min(spec.search.trials * each, spec.search.max_epochs or math.inf)
+
+
+def _own_epochs(spec: StudySpec) -> list[int]:
+    """Epochs of the students themselves, by each way, with the values that it publishes."""
+    space, epochs = Space(spec), spec.training.epochs
+    models = [ModelConfig(family="", ways=space.way_probes(label)[0]) for label in spec.ways]
+    return [model_stages(model, epochs)[-1].epochs for model in models]

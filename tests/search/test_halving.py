@@ -9,7 +9,7 @@ import pytest
 from kdsearch.results.front import pareto_front
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
-from kdsearch.search.halving import Halving, trials_of_settings
+from kdsearch.search.halving import Halving, expected_epochs, trials_of_settings
 from kdsearch.spec import StudySpec, parse_spec
 from kdsearch.spec.teaching import BORN_AGAIN
 from kdsearch.ways import way_configs
@@ -198,3 +198,12 @@ def test_the_expected_epochs_count_who_reaches_each_part(spec_text: str) -> None
     assert halving.expected_epochs(EPOCHS, EPOCHS) == pytest.approx(1 + 2 / 3 + 6 / 9)
     unbridled = Halving(parse_spec(spec_text))
     assert unbridled.expected_epochs(EPOCHS, EPOCHS) == EPOCHS
+
+
+def test_students_that_are_cut_pause_at_rungs_of_their_last_stage(spec_text: str) -> None:
+    """Of 9 epochs 4 are of a wider network, which pauses nowhere; of the other 5 after 1 and 2."""
+    words = [*WORDS, "ways=[none, prune, quantize]", "search.trials=30"]
+    plain = 1 + 2 / 3 + 6 / 9
+    pruned = 5 + 1 / 3 + 3 / 9
+    expected = 30 * (2 * plain + pruned) / 3
+    assert expected_epochs(parse_spec(spec_text, words)) == pytest.approx(expected)
