@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import product, starmap
 from statistics import fmean
 
 import numpy as np
 
+from kdsearch.errors import ModelError
 from kdsearch.results.cost import trial_lengths
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.preference import neighbour_order, preference
@@ -17,11 +19,10 @@ from kdsearch.results.sweep import rung_places
 from kdsearch.search.budget import whole_budget
 from kdsearch.search.rounds import epochs_of_settings
 from kdsearch.space.space import Space
-from kdsearch.spec.concrete import ModelConfig
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.programs import judged_epochs, total_epochs
 from kdsearch.training.reports import AVERAGED
-from kdsearch.training.stages import model_stages
+from kdsearch.training.stages import stages_of
 from kdsearch.training.task import Task
 
 
@@ -141,17 +142,21 @@ def trials_of_settings(spec: StudySpec) -> float:
     return epochs_of_settings(spec) / of_one
 
 
-def expected_epochs(spec: StudySpec) -> float:
+def expected_epochs(space: Space) -> float:
     """About how many epochs the trials of a search take together; of a ladder, at most."""
+    spec = space.spec
     if spec.search.strategy == "ladder":
         return whole_budget(spec)
-    halving, owns = Halving(spec), _own_epochs(spec)
-    each = fmean(starmap(halving.expected_epochs, product(trial_lengths(spec), owns)))
+    owns = [_own_epochs(space, label) for label in spec.ways]
+    lengths = product(trial_lengths(spec), owns)
+    each = fmean(starmap(Halving(spec).expected_epochs, lengths))
     return min(spec.search.trials * each, spec.search.max_epochs or math.inf)
 
 
-def _own_epochs(spec: StudySpec) -> list[int]:
-    """Epochs of the students themselves, by each way, with the values that it publishes."""
-    space, epochs = Space(spec), spec.training.epochs
-    models = [ModelConfig(family="", ways=space.way_probes(label)[0]) for label in spec.ways]
-    return [model_stages(model, epochs)[-1].epochs for model in models]
+def _own_epochs(space: Space, label: str) -> int:
+    """Epochs of the students themselves that a way makes, with the first of its probes that has
+    stages in the training."""
+    for ways in space.way_probes(label):
+        with suppress(ModelError):
+            return stages_of(ways, space.spec.training.epochs)[-1].epochs
+    raise AssertionError("a study has no way that none of its students can have")

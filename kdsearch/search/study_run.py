@@ -206,7 +206,7 @@ class StudyRun:
         jobs = search_jobs(self.plan, before, deterministic)
         total = None if spec.search.strategy == "ladder" else spec.search.trials
         done = list(finished.values())
-        self.observer.phase_started("search", total, done, expected_epochs(spec))
+        self.observer.phase_started("search", total, done, expected_epochs(self.plan.space))
         try:
             self._run(runner, jobs, journal)
         except BaseException:

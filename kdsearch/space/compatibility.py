@@ -23,7 +23,7 @@ from kdsearch.spec.ranges import Range, every, extremes
 from kdsearch.spec.sections import StudentSection
 from kdsearch.spec.study import StudySpec
 from kdsearch.spec.teaching import AVERAGE, BORN_AGAIN, BY_TASK, MUTUAL, called
-from kdsearch.training.stages import model_stages, origin_width, stage_model
+from kdsearch.training.stages import origin_width, stage_model, stages_of
 from kdsearch.training.teacher import shapes_of_logits
 from kdsearch.training.teacher_store import describe
 from kdsearch.ways import Stage, make_ways, staging
@@ -205,7 +205,7 @@ class Pairs:
                 f"{way.name} begins with a wider network, and weights of an earlier study are of "
                 f"the student's own size; leave {way.name} out, or begin with other weights"
             )
-        for stage in model_stages(student, self._epochs)[:-1]:
+        for stage in stages_of(student.ways, self._epochs)[:-1]:
             wider = self._stage_model(student, stage)
             self._check_start(wider)
             if self._size(wider) <= self._size(student.model_copy(update={"ways": ()})):
@@ -222,7 +222,7 @@ class Pairs:
             MissingExtraError: Torch-Pruning is not installed.
         """
         narrow = student.model_copy(update={"ways": ()})
-        for stage in reversed(model_stages(student, self._epochs)[:-1]):
+        for stage in reversed(stages_of(student.ways, self._epochs)[:-1]):
             wide = self._stage_model(student, stage)
             with torch.random.fork_rng(devices=[]):
                 outputs = self._architectures.outputs

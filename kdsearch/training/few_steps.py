@@ -24,7 +24,7 @@ from kdsearch.training.hardware import memory_format
 from kdsearch.training.initial import initial_student, origin_of
 from kdsearch.training.packing import pack_teacher, unpack_teacher
 from kdsearch.training.programs import TrainingProgram, begin_training
-from kdsearch.training.stages import model_stages
+from kdsearch.training.stages import stages_of
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import Teacher, Teaching, plain_views
 
@@ -78,7 +78,7 @@ def short_task(task: Task, workers: int = 1) -> Task:
     of its own."""
     training = task.training
     update = {
-        "epochs": len(model_stages(task.model, training.epochs)),
+        "epochs": len(stages_of(task.model.ways, training.epochs)),
         "batch_size": min(BATCH, training.batch_size // workers),
         "lr": min(_RATE, training.lr),
         "warmup_epochs": 0.0,

@@ -6,7 +6,9 @@ before as a student of a chain does.
 
 from __future__ import annotations
 
-from kdsearch.spec.concrete import ModelConfig
+from collections.abc import Sequence
+
+from kdsearch.spec.concrete import ModelConfig, WayConfig
 from kdsearch.spec.study import StudySpec
 from kdsearch.training.fine_tuning import phases
 from kdsearch.training.recipe import lasting
@@ -14,19 +16,19 @@ from kdsearch.training.task import Parent, Task
 from kdsearch.ways import Stage, make_ways, staging, wider_ways
 
 
-def model_stages(model: ModelConfig, epochs: int) -> list[Stage]:
+def stages_of(ways: Sequence[WayConfig], epochs: int) -> list[Stage]:
     """The stages of a student's training; of most, one.
 
     Args:
-        model: The student.
+        ways: Those of the student.
         epochs: Of the whole training.
 
     Raises:
         ModelError: They are too few.
     """
-    if not wider_ways(model.ways):
+    if not wider_ways(ways):
         return [Stage(1.0, epochs)]
-    way = staging(make_ways(model.ways))
+    way = staging(make_ways(ways))
     assert way is not None, "one of them is"
     return way.stages(epochs)
 
@@ -42,7 +44,7 @@ def stage_tasks(task: Task, origin: float | None = None) -> list[Task]:
         ModelError: It has too few epochs.
     """
     found: list[Task] = []
-    stages = model_stages(task.model, task.training.epochs)
+    stages = stages_of(task.model.ways, task.training.epochs)
     for number, stage in enumerate(stages):
         model = task.model
         if stage is not stages[-1]:
@@ -97,7 +99,7 @@ def widening(task: Task, origin: float | None = None) -> float:
         origin: As :func:`stage_model`.
     """
     model, total = task.model, 0.0
-    *wide, last = model_stages(model, task.training.epochs)
+    *wide, last = stages_of(model.ways, task.training.epochs)
     for stage in wide:
         total += stage.epochs * (stage_model(model, stage, origin).width / model.width) ** 2
     return (total + last.epochs) / task.training.epochs

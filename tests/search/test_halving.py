@@ -10,6 +10,7 @@ from kdsearch.results.front import pareto_front
 from kdsearch.results.objectives import Objectives
 from kdsearch.results.record import TrialRecord
 from kdsearch.search.halving import Halving, expected_epochs, trials_of_settings
+from kdsearch.space.space import Space
 from kdsearch.spec import StudySpec, parse_spec
 from kdsearch.spec.teaching import BORN_AGAIN
 from kdsearch.ways import way_configs
@@ -206,4 +207,4 @@ def test_students_that_are_cut_pause_at_rungs_of_their_last_stage(spec_text: str
     plain = 1 + 2 / 3 + 6 / 9
     pruned = 5 + 1 / 3 + 3 / 9
     expected = 30 * (2 * plain + pruned) / 3
-    assert expected_epochs(parse_spec(spec_text, words)) == pytest.approx(expected)
+    assert expected_epochs(Space(parse_spec(spec_text, words))) == pytest.approx(expected)

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import (
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
-from kdsearch.spec.base import Section
+from kdsearch.spec.base import GrownSection, Section
 from kdsearch.spec.values import Number, Whole, at_home
 
 _FILE_ENDINGS = (".pt", ".pth", ".safetensors", ".bin", ".ckpt", ".tar")
@@ -41,11 +36,13 @@ class EarlierStudent(Section):
         return f"{self.study} trial {self.trial}"
 
 
-class InitialWeights(Section):
+class InitialWeights(GrownSection):
     """Weights that a network begins with; their source alone stands for them.
 
     Where the checksum is known it is what they are compared by, wherever they lie.
     """
+
+    since_first: ClassVar[frozenset[str]] = frozenset({"source", "sha256"})
 
     source: str = Field(min_length=1)
     """``default`` or a tag of the family's library, such as ``IMAGENET1K_V2``, or a file of any
@@ -64,14 +61,6 @@ class InitialWeights(Section):
 
     def __hash__(self) -> int:
         return hash(self.sha256 or self.source)
-
-    @model_serializer(mode="wrap")
-    def _without_student(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The student only where there is one: files of before stay as they were."""
-        content: dict[str, Any] = written(self)
-        if self.student is None:
-            content.pop("student", None)
-        return content
 
     @model_validator(mode="before")
     @classmethod

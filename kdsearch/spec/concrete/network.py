@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    SerializerFunctionWrapHandler,
     WithJsonSchema,
-    model_serializer,
     model_validator,
 )
 
-from kdsearch.spec.base import Section
+from kdsearch.spec.base import GrownSection, Section
 from kdsearch.spec.concrete.initial_weights import EarlierStudent, InitialWeights
 from kdsearch.spec.concrete.way import WayConfig
 from kdsearch.spec.values import Number, Whole, at_home, each_once, listed
@@ -94,12 +92,10 @@ StandsFor = Annotated[
 """Classes of the data, each with the outputs that stand for it."""
 
 
-_ALWAYS = {"family", "width", "depth", "adopts"}
-"""What every file and key has of a network, since the first version."""
-
-
-class ModelConfig(Section):
+class ModelConfig(GrownSection):
     """One network: its architecture, what it begins with, and how it is shipped."""
+
+    since_first: ClassVar[frozenset[str]] = frozenset({"family", "width", "depth", "adopts"})
 
     family: FamilyName
     """A name that ``kdsearch models`` lists, one of a library such as ``torchvision/NAME``, or
@@ -142,15 +138,6 @@ class ModelConfig(Section):
     """Of a teacher with ``outputs``: for each class of the data, in their order, the outputs that
     stand for it, counted from 0, such as ``{cat: [281, 282], dog: 207}``. Every method then learns
     from it. Absent: none of them does."""
-
-    @model_serializer(mode="wrap")
-    def _without_defaults(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """What was added later only where it is set: files and keys of before stay as they were."""
-        content: dict[str, Any] = written(self)
-        for name in ModelConfig.model_fields.keys() - _ALWAYS:
-            if getattr(self, name) == ModelConfig.model_fields[name].default:
-                content.pop(name, None)
-        return content
 
     @property
     def pretrained(self) -> bool:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import ClassVar
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer
-
-from kdsearch.spec.base import Section
+from kdsearch.spec.base import GrownSection
 from kdsearch.spec.values import Number
 
 
-class WayConfig(Section):
+class WayConfig(GrownSection):
     """A way with every value decided."""
+
+    since_first: ClassVar[frozenset[str]] = frozenset({"name", "values"})
 
     name: str
     """The name that the way gives itself."""
@@ -20,14 +20,6 @@ class WayConfig(Section):
     cuts: bool = False
     """Whether it cuts the student from a wider network while it is trained. It is kept with the
     way, since a study is also looked at where a way of the user's own is not found."""
-
-    @model_serializer(mode="wrap")
-    def _without_default(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """``cuts`` only where it is so, which older files do not say."""
-        content: dict[str, Any] = written(self)
-        if not self.cuts:
-            del content["cuts"]
-        return content
 
     def __hash__(self) -> int:
         """Of equal values equal, in whatever order they are."""

@@ -13,7 +13,7 @@ from kdsearch.training.programs.base import TrainingProgram
 from kdsearch.training.programs.born_again import BornAgain
 from kdsearch.training.programs.mutual import Mutual
 from kdsearch.training.programs.staged import Staged
-from kdsearch.training.stages import model_stages
+from kdsearch.training.stages import stages_of
 from kdsearch.training.task import Task
 from kdsearch.training.teacher import AveragedTeachers, Reference, Teaching
 from kdsearch.training.trainer import Trainer
@@ -60,7 +60,7 @@ def begin_training(
     if task.teacher == MUTUAL:
         return Mutual(task, data, hardware, reference, rungs)
     teaching = teaching_of(task, teachers)
-    if len(model_stages(task.model, task.training.epochs)) > 1:
+    if len(stages_of(task.model.ways, task.training.epochs)) > 1:
         return Staged(task, data, teaching, hardware, reference, rungs, origin)
     return Trainer(task, data, teaching, hardware, reference=reference, rungs=rungs, origin=origin)
 
@@ -86,7 +86,7 @@ def total_epochs(task: Task) -> int:
 
 def judged_epochs(task: Task) -> int:
     """Those of them that tell how good the student will be: its own, of its last stage."""
-    return model_stages(task.model, task.training.epochs)[-1].epochs
+    return stages_of(task.model.ways, task.training.epochs)[-1].epochs
 
 
 def epochs_with_forebears(epochs: int, teacher: str | None, generations: int) -> int:
