@@ -18,6 +18,7 @@ from kdsearch.results.record import TrialRecord
 from kdsearch.results.sweep import rung_epochs
 from kdsearch.search.halving import expected_epochs
 from kdsearch.space.checks import make_plan
+from kdsearch.space.space import Space
 from kdsearch.spec import MethodConfig, ModelConfig, StudySpec, load_spec
 from kdsearch.spec.ranges import is_searched
 from tests.records import TASK, trial
@@ -112,7 +113,7 @@ def test_finalists_and_baselines_cost_at_most_their_share_of_the_search(path: Pa
     share = spec.finalists.share
     assert share == LARGER_SHARES.get(path.stem, 0.5)
     planned = planned_trainings(spec, spec.search.trials)
-    assert planned * spec.training.epochs <= expected_epochs(spec) * share
+    assert planned * spec.training.epochs <= expected_epochs(Space(spec)) * share
     for liked in (0.0, 1 / 3):
         records = made_search(spec, liked)
         whole = [r for r in records if len(r.epochs) == spec.training.epochs]
