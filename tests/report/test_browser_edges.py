@@ -85,6 +85,29 @@ def test_trials_that_are_all_alike_have_no_parallel_coordinates(
         assert page.inner_text("#parallel-figure") == "All complete trials are alike."
 
 
+def test_values_of_few_trials_have_no_axis_where_there_are_many(
+    browser: Any, shown: dict[str, Any], tmp_path: Path
+) -> None:
+    complete = [row for row in shown["trials"] if row["status"] == "complete"]
+    names = [f"low_rank+quantize.low_rank.rank{number}" for number in range(20)]
+    for place, row in enumerate(complete):
+        row["values"] |= {name: place / 7 for at, name in enumerate(names) if place < 2 + at}
+    with opened(browser, written(shown, tmp_path)) as page:
+        assert [found for found in page.evaluate(OVERLAPS) if "parallel" in found] == []
+        texts = page.evaluate(
+            "document.getElementById('parallel-figure').layout.annotations.map(each => each.text)"
+        )
+        titles = {text.replace("<br>", "") for text in texts}
+        drawn = [name for name in names if name in titles]
+        left = page.inner_text("#parallel-note")
+    assert 0 < len(drawn) < len(names)
+    assert drawn[-1] == names[-1], "which most trials have"
+    assert all(
+        (name in left.removesuffix(".").split(": ")[1].split(", ")) != (name in drawn)
+        for name in names
+    )
+
+
 def test_curves_of_a_thousand_epochs_are_drawn(
     browser: Any, shown: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -3,18 +3,32 @@
 
 const MISSING = -0.12;
 const MOST_CHOICES = 8;
+const MOST_VALUES = 11;
+const LONG_TITLE = 12;
+const TITLE_LINE = 14;
 
 /** The axes: what differs between trials, then the size and the score of the front's figure. */
 function parallelAxes(trials) {
+  const metric = DATA.metrics[state.metric];
+  const [values, left] = drawnValues(trials);
+  const axes = [
+    axisOf("method", trials.map((row) => row.method)),
+    ...values,
+    axisOf(sizeHead(state.size), trials.map((row) => row.sizes[state.size]), whole),
+    axisOf(`validation ${metric.head}`, trials.map((row) => row.scores[state.metric] ?? null),
+           (value) => told(metric, value), metric),
+  ];
+  return [axes.filter(Boolean), left];
+}
+
+/** The axes of as many values as there is room for, those of most trials, and the names of the others. */
+function drawnValues(trials) {
   const names = new Set(trials.flatMap((row) => Object.keys(row.values)));
   names.delete("hyperparameters");
-  const axes = [axisOf("method", trials.map((row) => row.method))];
-  for (const name of names) axes.push(axisOf(name, trials.map((row) => row.values[name] ?? null)));
-  const metric = DATA.metrics[state.metric];
-  axes.push(axisOf(sizeHead(state.size), trials.map((row) => row.sizes[state.size]), whole));
-  axes.push(axisOf(`validation ${metric.head}`, trials.map((row) => row.scores[state.metric] ?? null),
-                   (value) => told(metric, value), metric));
-  return axes.filter(Boolean);
+  const axes = [...names].map((name) => axisOf(name, trials.map((row) => row.values[name] ?? null))).filter(Boolean);
+  const held = (axis) => axis.places.filter((place) => place !== null).length;
+  const kept = new Set([...axes].sort((a, b) => held(b) - held(a)).slice(0, MOST_VALUES));
+  return [axes.filter((axis) => kept.has(axis)), axes.filter((axis) => !kept.has(axis)).map((axis) => axis.title)];
 }
 
 /** One axis from 0 to 1, or nothing where all trials that have the value are alike. */
@@ -57,9 +71,12 @@ function shortened(text) {
 
 function drawParallel() {
   const trials = complete();
+  document.getElementById("parallel-note").textContent = "";
   if (trials.length < 2) return empty("parallel-figure", "Fewer than two complete trials.");
-  const axes = parallelAxes(trials);
+  const [axes, left] = parallelAxes(trials);
   if (!axes.length) return empty("parallel-figure", "All complete trials are alike.");
+  if (left.length) document.getElementById("parallel-note").textContent =
+    `Without an axis, since fewer trials have them: ${left.join(", ")}.`;
   const gone = axes.map((axis) => axis.places.includes(null));
   const groups = DATA.methods.map((method) => ({ method, rows: [] }));
   const hidden = { rows: [] };
@@ -81,7 +98,8 @@ function drawParallel() {
     })),
     annotations: axes.flatMap((axis, place) => axisTexts(axis, place, gone[place])),
     legend: { orientation: "h", y: -0.02, yanchor: "top", x: 0, font: { size: 11 } },
-    margin: { l: 12 + 6.5 * most(axes[0].marks.map(([, told]) => told.length)), r: 10, t: 44, b: 30 },
+    margin: { l: 12 + 6.5 * most(axes[0].marks.map(([, told]) => told.length)), r: 44, b: 30,
+              t: 16 + TITLE_LINE * most(axes.map((axis) => inLines(axis.title).split("<br>").length)) },
   });
 }
 
@@ -116,9 +134,10 @@ function axisTexts(axis, place, gone) {
   ];
 }
 
-/** A title of several words in two lines. */
+/** A title of several words in two lines, a long name parted behind its dots and signs. */
 function inLines(title) {
   const words = literal(title).split(" ");
+  if (words.length < 2) return words[0].length > LONG_TITLE ? words[0].replace(/([.+])(?=.)/g, "$1<br>") : words[0];
   const half = Math.ceil(words.length / 2);
-  return words.length < 2 ? words[0] : `${words.slice(0, half).join(" ")}<br>${words.slice(half).join(" ")}`;
+  return `${words.slice(0, half).join(" ")}<br>${words.slice(half).join(" ")}`;
 }
