@@ -98,7 +98,7 @@ function drawParallel() {
     })),
     annotations: axes.flatMap((axis, place) => axisTexts(axis, place, gone[place])),
     legend: { orientation: "h", y: -0.02, yanchor: "top", x: 0, font: { size: 11 } },
-    margin: { l: 12 + 6.5 * most(axes[0].marks.map(([, told]) => told.length)), r: 44, b: 30,
+    margin: { l: 12 + 6.5 * most(axes[0].marks.map(([, told]) => told.length)), r: 10, b: 30,
               t: 16 + TITLE_LINE * most(axes.map((axis) => inLines(axis.title).split("<br>").length)) },
   });
 }
