@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,14 +80,13 @@ def test_the_example_runs_to_its_front(place: Path, call_command: CallCommand) -
 
 @pytest.mark.slow
 def test_students_cut_from_their_teacher_are_shipped_as_any_other(
-    place: Path, call_command: CallCommand, monkeypatch: pytest.MonkeyPatch
+    place: Path, call_command: CallCommand
 ) -> None:
     printed = PAGE.run_in_place(PAGE.spaces()["cut"], place, call_command)
     assert "points of accuracy" in printed
     study = place / "studies" / "cut"
     trials = pd.read_csv(study / "trials.csv")
     assert set(trials["init"]) == {"random", "cut_from_teacher"}
-    monkeypatch.setitem(sys.modules, "torch_pruning", None)
     for folder in (study / "students").iterdir():
         student = load_student(folder)
         channels = [len(layer.weight) for layer in student.modules() if isinstance(layer, Conv2d)]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from kdsearch.compression.layers import NORMALISATIONS, Side, sides
-from kdsearch.errors import MissingExtraError, ModelError, described
+from kdsearch.errors import ModelError, described
 from kdsearch.models.dry_run import blank_inputs
 from kdsearch.models.network import Network
 
@@ -40,7 +40,6 @@ def coupled_channels(network: Network) -> Channels:
     Pruning", as Torch-Pruning finds it by tracing a forward pass.
 
     Raises:
-        MissingExtraError: Torch-Pruning is not installed.
         ModelError: The graph cannot be traced.
     """
     counts = sides(network)
@@ -86,12 +85,9 @@ def _side(name: str | None, outwards: bool, starts: Mapping[Side, int]) -> Side 
 
 
 def _graph(network: Network) -> Any:
-    try:
-        from torch_pruning import DependencyGraph
-    except ImportError as error:
-        raise MissingExtraError(
-            f"cutting a network's channels needs {error.name}; pip install 'kdsearch[prune]'"
-        ) from error
+    # it is slow to import, and only what is cut needs it
+    from torch_pruning import DependencyGraph
+
     modes = {part: part.training for part in network.modules()}
     frozen = [weight for weight in network.parameters() if not weight.requires_grad]
     network.eval()

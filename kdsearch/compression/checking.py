@@ -31,7 +31,6 @@ def check_cut(source: Network, target: Network, importance: Importance = "magnit
         importance: What will decide; ``bn_scale`` needs batch normalisation.
 
     Raises:
-        MissingExtraError: Torch-Pruning is not installed.
         ModelError: As :func:`~kdsearch.compression.cut`, or both do not compute the same.
     """
     source.double()

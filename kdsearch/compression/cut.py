@@ -35,7 +35,6 @@ def cut(source: Network, target: Network, importance: Importance, batches: Batch
         For each channel of each layer of ``target``, its place in ``source``.
 
     Raises:
-        MissingExtraError: Torch-Pruning is not installed.
         ModelError: The networks do not have the same layers, or their channels are coupled in
             different ways, or something changes with the width that is not cut.
     """

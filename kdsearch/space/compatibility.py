@@ -217,9 +217,6 @@ class Pairs:
     def uncut(self, student: ModelConfig) -> str:
         """Why a student cannot be cut from the wider networks that its training begins with, found
         out by doing it; empty where it can.
-
-        Raises:
-            MissingExtraError: Torch-Pruning is not installed.
         """
         narrow = student.model_copy(update={"ways": ()})
         for stage in reversed(stages_of(student.ways, self._epochs)[:-1]):

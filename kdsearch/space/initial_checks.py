@@ -32,7 +32,6 @@ def check_initial(spec: StudySpec, data: Dataset) -> list[str]:
 
     Raises:
         CheckpointError: The message gives the line.
-        MissingExtraError: A network is to be cut, and Torch-Pruning is not installed.
         SpecError: A network cannot be cut from the one of width 1, or from any finalist of an
             earlier study.
     """
@@ -97,7 +96,6 @@ def check_cuts(spec: StudySpec, data: Dataset, architectures: Architectures) -> 
     Each family is tried at the ends of its widths, as far as they are smaller than a teacher.
 
     Raises:
-        MissingExtraError: Torch-Pruning is not installed.
         SpecError: Students cannot be cut from a teacher of their family, or there is none.
     """
     pairs = Pairs(spec, architectures)

@@ -36,7 +36,6 @@ def find_chains(
         The chains; and of which entries of ``students`` none can be cut, in sentences.
 
     Raises:
-        MissingExtraError: Torch-Pruning is not installed, and students are to be cut.
         SpecError: No student can be cut, though they are to be.
     """
     spec = space.spec

@@ -43,7 +43,6 @@ def load_start(network: Network, model: ModelConfig, data: Dataset) -> None:
 
     Raises:
         CheckpointError: The weights cannot be had, or fit neither network.
-        MissingExtraError: Torch-Pruning is needed and not installed.
         ModelError: The network cannot be cut, or not by its importance.
     """
     wider, _ = _loaded(network, model, data)
@@ -128,7 +127,6 @@ def cut_start(network: Network, teacher: Network, model: ModelConfig, data: Data
         data: Its training samples tell the importances ``activation`` and ``taylor``.
 
     Raises:
-        MissingExtraError: Torch-Pruning is not installed.
         ModelError: The student cannot be cut from the teacher.
     """
     wider = _as_deep(network, deepcopy(teacher).cpu(), model)
@@ -144,7 +142,6 @@ def check_cut_start(model: ModelConfig, teacher: ModelConfig, data: Dataset) -> 
         data: The data set.
 
     Raises:
-        MissingExtraError: Torch-Pruning is not installed.
         ModelError: The student cannot be cut from the teacher.
     """
     # both at the student's size, so that they compute the same

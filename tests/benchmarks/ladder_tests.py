@@ -21,6 +21,7 @@ def volume_on_test(study: Study) -> float:
     """
     bench, members = StudyBench(study.spec), study.members()
     by_key = {each.task.key: each for each in study.records()}
+    weighed = (study.objectives.score, *study.objectives.more)
 
     @cache
     def student(key: str) -> Network:
@@ -32,13 +33,13 @@ def volume_on_test(study: Study) -> float:
         program = begin_training(task, bench.data, bench.teachers, parent=parent)
         while not program.finished:
             report = program.train_epoch()
-        if report.scores["accuracy"] != record.scores["accuracy"]:
+        if any(report.scores[name] != record.scores[name] for name in weighed):
             raise AssertionError(f"trial {record.number} was not trained again to the same weights")
         return program
 
     tested = []
     for record in members:
-        score = trained(record).score_test()["accuracy"]
-        last = {**record.epochs[-1], "accuracy": score}
+        scores = trained(record).score_test()
+        last = record.epochs[-1] | {name: scores[name] for name in weighed}
         tested.append(record.model_copy(update={"epochs": (*record.epochs[:-1], last)}))
     return hypervolume(tested, study.objectives, study.largest)

@@ -7,7 +7,7 @@ from torch import nn
 
 from kdsearch.compression import Samples, check_cut, cut
 from kdsearch.compression.layers import NORMALISATIONS
-from kdsearch.errors import MissingExtraError, ModelError
+from kdsearch.errors import ModelError
 from kdsearch.models import Network, build_network, of_images
 from kdsearch.models.dry_run import evaluating
 from kdsearch.spec.concrete import ModelConfig
@@ -251,13 +251,6 @@ def test_what_is_measured_needs_batches(importance):
     source, target = network_of("mlp", 8), network_of("mlp", 8, width=0.5)
     with pytest.raises(ModelError, match=f"{importance} needs batches of training samples"):
         cut(source, target, importance)
-
-
-def test_the_extra_is_named_where_it_is_missing(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "torch_pruning", None)
-    source, target = network_of("mlp", 8), network_of("mlp", 8, width=0.5)
-    with pytest.raises(MissingExtraError, match=r"pip install 'kdsearch\[prune\]'"):
-        cut(source, target, "magnitude")
 
 
 @pytest.mark.parametrize("family", ["resnet", "mobilenet_v2", "vgg"])

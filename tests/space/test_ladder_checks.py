@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 
 import pytest
 
-from kdsearch.errors import MissingExtraError, SpecError
+from kdsearch.errors import SpecError
 from kdsearch.results.resume import DataFacts, Inputs
 from kdsearch.space.checks import Plan, make_plan
 from kdsearch.spec import parse_spec
@@ -50,15 +49,6 @@ def test_a_ladder_of_which_nothing_can_be_cut_is_refused(spec_text: str, student
     plan = plan_of(spec_text, f"[{students}]", "search.ladder.chains=false")
     assert set(cut(plan).values()) == {False}
     assert told(plan) == []
-
-
-def test_cuts_need_the_extra_and_whole_trainings_do_not(
-    spec_text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "torch_pruning", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'kdsearch\[prune\]'"):
-        plan_of(spec_text, f"[{WIDE}]")
-    assert cut(plan_of(spec_text, f"[{WIDE}]", "search.ladder.chains=false")) == {"convnet": False}
 
 
 def test_a_study_keeps_the_chains_with_which_it_began(spec_text: str) -> None:

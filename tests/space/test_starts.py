@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from optuna.trial import FixedTrial
 
-from kdsearch.errors import CheckpointError, MissingExtraError, SpecError
+from kdsearch.errors import CheckpointError, SpecError
 from kdsearch.models import build_network, measure_config, of_images
 from kdsearch.models.weights import save_weights
 from kdsearch.search.proposer import Proposer
@@ -158,16 +157,6 @@ def test_weights_that_fit_no_width(spec_text: str, file: Path) -> None:
         make_plan(parse_spec(spec_text, [TEACHER, students(f"weights: {file}", depth=2)]))
     with pytest.raises(CheckpointError, match=r"the student \(convnet depth 3 width 2\)"):
         make_plan(parse_spec(spec_text, [TEACHER, students(f"weights: {file}", "2")]))
-
-
-def test_the_extra_is_asked_for_before_anything_trains(
-    spec_text: str, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "torch_pruning", None)
-    make_plan(parse_spec(spec_text, [TEACHER, students(f"weights: {file}", "1")]))
-    for more in (f"weights: {file}", "init: cut_from_teacher"):
-        with pytest.raises(MissingExtraError, match=r"kdsearch\[prune\]"):
-            make_plan(parse_spec(spec_text, [TEACHER, students(more)]))
 
 
 def test_students_may_see_smaller_images_than_their_teacher(spec_text: str) -> None:
