@@ -31,7 +31,7 @@ SHAPES = {
     "cifar100": ((32, 32, 3), 100),
     "image_folder": ((64, 64, 3), 5),
 }
-LARGER_SHARES = {"digits_few_labels": 1.0}
+LARGER_SHARES = {"digits": 1.0, "digits_few_labels": 1.0, "digits_multitask": 1.0}
 """Of the search, for finalists and their baselines: two baselines are tuned, on more seeds."""
 
 
