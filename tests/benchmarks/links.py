@@ -11,8 +11,8 @@ another against the best there.
     python tests/benchmarks/links.py FashionMNIST-FOLDER convnet --json links.json
     python tests/benchmarks/links.py CIFAR-10-images.zip resnet --json links.json
 
-The folder holds ``FashionMNIST/raw``; the archive ``…/train/CLASS/*`` and ``…/test/CLASS/*``. The
-extra ``prune`` is needed. With ``--quick`` fewer images, epochs, widths and seeds. It takes hours:
+The folder holds ``FashionMNIST/raw``; the archive ``…/train/CLASS/*`` and ``…/test/CLASS/*``. With
+``--quick`` fewer images, epochs, widths and seeds. It takes hours, or less with fewer ``--samples``;
 with ``--keep FOLDER`` it goes on where it was cut off.
 """
 
@@ -21,6 +21,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from statistics import mean
 from typing import Any
@@ -148,8 +149,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     takes_images(parser)
     keeps_outcomes(parser)
     parser.add_argument("family", choices=DEPTHS, help="of teacher and students")
+    parser.add_argument("--samples", type=int, help="training and validation images together")
     options = parser.parse_args(arguments)
     setting = QUICK if options.quick else Setting()
+    setting = replace(setting, samples=options.samples or setting.samples)
     carry_out(options.json, partial(measure, options, setting), table)
 
 
