@@ -18,8 +18,8 @@ settings are hardly more than the published ones, tell what either part is worth
     python tests/benchmarks/ladder.py --data CIFAR-10-images.zip --keep FOLDER --json ladder.json
 
 Without ``--data`` they are scikit-learn's digits. ``--space FILE`` takes data, teacher, students,
-methods, epochs and trials of a search-space file in place of ``wide``. The extra ``prune`` is
-needed. With ``--quick`` fewer trials, short trainings and two seeds.
+methods, epochs and trials of a search-space file in place of ``wide``. With ``--quick`` fewer
+trials, short trainings and two seeds.
 """
 
 from __future__ import annotations

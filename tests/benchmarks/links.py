@@ -12,8 +12,8 @@ another against the best there.
     python tests/benchmarks/links.py CIFAR-10-images.zip resnet --json links.json
 
 The folder holds ``FashionMNIST/raw``; the archive ``…/train/CLASS/*`` and ``…/test/CLASS/*``. With
-``--quick`` fewer images, epochs, widths and seeds. It takes hours, or less with fewer ``--samples``;
-with ``--keep FOLDER`` it goes on where it was cut off.
+``--quick`` fewer images, epochs, widths and seeds. It takes hours, or less with fewer
+``--samples``; with ``--keep FOLDER`` it goes on where it was cut off.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ epoch multiplies, on average, over what one of the student does.
     python tests/benchmarks/ways.py FashionMNIST-FOLDER --json ways.json --figure ways.png
     python tests/benchmarks/ways.py CIFAR-10-images.zip --json ways.json
 
-The folder holds ``FashionMNIST/raw``; the archive ``…/train/CLASS/*`` and ``…/test/CLASS/*``. The
-extra ``prune`` is needed. With ``--quick`` fewer images, epochs, widths and seeds. With ``--keep
-FOLDER`` it goes on where it was cut off.
+The folder holds ``FashionMNIST/raw``; the archive ``…/train/CLASS/*`` and ``…/test/CLASS/*``. With
+``--quick`` fewer images, epochs, widths and seeds. With ``--keep FOLDER`` it goes on where it was
+cut off.
 """
 
 from __future__ import annotations
